@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+/// Marks a function of the shared core: it runs on the host and, under nvcc, on the device as well.
+///
+/// On the host it is always inlined. The CPU backend compiles the core three times for three instruction sets inside one
+/// program; an out-of-line copy shared by the linker could carry the wrong one.
+#if defined(__CUDACC__)
+#define MOECARLO_HOST_DEVICE __host__ __device__ inline
+#else
+#define MOECARLO_HOST_DEVICE __attribute__((always_inline)) inline
+#endif
+
+namespace moecarlo {
+
+/// A pointer and a length: what std::span would be if nvcc could call it on a device.
+template <class T>
+struct Span {
+  T* data = nullptr;
+  std::size_t size = 0;
+
+  MOECARLO_HOST_DEVICE T& operator[](std::size_t i) const { return data[i]; }
+  MOECARLO_HOST_DEVICE T* begin() const { return data; }
+  MOECARLO_HOST_DEVICE T* end() const { return data + size; }
+};
+
+// The three bit functions. These builtins, and only these, were seen to become popc.b64 and clz.b64 in device code; <bit>
+// and the ctz builtins are compiled wrongly or as host calls by nvcc 13 with the headers of g++ 12.
+
+/// Number of set bits.
+MOECARLO_HOST_DEVICE constexpr std::uint32_t count_bits(std::uint64_t word) {
+  return static_cast<std::uint32_t>(__builtin_popcountll(word));
+}
+
+/// Index of the lowest set bit; 64 when none is set.
+MOECARLO_HOST_DEVICE constexpr std::uint32_t lowest_bit(std::uint64_t word) {
+  return static_cast<std::uint32_t>(__builtin_popcountll((word & (0 - word)) - 1));
+}
+
+/// Index of the highest set bit; `word` must not be 0.
+MOECARLO_HOST_DEVICE constexpr std::uint32_t highest_bit(std::uint64_t word) {
+  return 63U - static_cast<std::uint32_t>(__builtin_clzll(word));
+}
+
+}  // namespace moecarlo

@@ -1,0 +1,29 @@
+#pragma once
+
+#include "cuda/core/expert_mask.hpp"
+
+namespace moecarlo {
+
+/// Read-only view of a routing table: which experts each layer chose for each token.
+struct RoutingView {
+  const std::uint64_t* masks = nullptr;  ///< [tokens][layers][words]; bit r = expert of popularity rank r in that layer
+  const std::uint32_t* popularity = nullptr;  ///< [layers][experts] by rank, calibration counts, not ascending
+  std::uint32_t tokens = 0;
+  std::uint32_t layers = 0;
+  std::uint32_t experts = 0;
+  std::uint32_t top_k = 0;
+
+  template <int Words>
+  MOECARLO_HOST_DEVICE ExpertMask<Words> mask(std::uint32_t token, std::uint32_t layer) const {
+    return ExpertMask<Words>::load(masks + (std::size_t{token} * layers + layer) * Words);
+  }
+};
+
+/// Words per mask for a number of experts, rounded up to a size the core is compiled for (1, 2, 4, 8, 16).
+MOECARLO_HOST_DEVICE constexpr int mask_words(std::uint32_t experts) {
+  int words = 1;
+  while (64U * static_cast<std::uint32_t>(words) < experts) words *= 2;
+  return words;
+}
+
+}  // namespace moecarlo

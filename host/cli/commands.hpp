@@ -1,0 +1,23 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+namespace moecarlo::cli {
+
+/// What every subcommand shares; filled in by the options of the top level before a subcommand runs.
+struct Common {
+  bool quiet = false;    ///< no progress, no notes
+  bool verbose = false;  ///< more notes
+};
+
+// One function a subcommand: it adds the subcommand with its options and example, and sets the callback that runs it.
+// Figures go to stdout (JSON alone with --json), progress and notes to stderr. Failures leave as moecarlo::Error.
+void add_inspect(CLI::App& app, const Common& common);
+void add_locality(CLI::App& app, const Common& common);
+void add_synth(CLI::App& app, const Common& common);
+void add_simulate(CLI::App& app, const Common& common);
+void add_evaluate(CLI::App& app, const Common& common);
+void add_report(CLI::App& app, const Common& common);
+void add_bench(CLI::App& app, const Common& common);
+
+}  // namespace moecarlo::cli

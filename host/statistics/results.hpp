@@ -1,0 +1,89 @@
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "host/statistics/estimate.hpp"
+
+namespace moecarlo {
+
+/// Everything a report shows, as plain values; the last link of the chain before the writers. Written to summary.json
+/// (schema `moecarlo-summary` 1) and nothing is computed after it.
+
+struct MetricResult {
+  Estimate estimate;
+  std::vector<double> per_layer;  ///< empty where the metric is not per layer
+};
+
+/// One design point. `metrics` by the names of the interfaces document, e.g. "tokens_per_round", "hit_rate".
+struct PointResult {
+  std::uint32_t batch = 1, depth = 0;
+  std::string policy;
+  double capacity = 0;  ///< experts per layer, mean over layers (a hardware capacity may be fractional)
+  std::uint32_t bits = 8;
+  std::map<std::string, MetricResult> metrics;
+};
+
+/// Distributions of one (batch, depth), for the figures.
+struct Distribution {
+  std::uint32_t batch = 1, depth = 0;
+  std::vector<double> accepted_length;   ///< probability of 0 .. depth
+  std::vector<double> distinct_experts;  ///< probability of 0 .. E experts touched per layer and verify pass
+};
+
+/// The difference `metric`(first) - `metric`(second) of two design points, estimated pairwise.
+struct DifferenceResult {
+  std::string metric;
+  std::size_t first = 0, second = 0;  ///< indices into `points`
+  Estimate estimate;
+};
+
+/// One projection of a (batch, depth, policy) onto a (system, scheme).
+struct HardwareResult {
+  std::string system, scheme, policy;
+  std::uint32_t batch = 1, depth = 0, bits = 8;
+  double capacity = 0;
+  Estimate tokens_per_second;     ///< all requests together
+  Estimate speedup;               ///< over autoregressive decoding on the xPU at the same batch
+  Estimate energy_mj_per_token;
+  Estimate energy_gain;           ///< xPU autoregressive energy per token / this one
+  /// Seconds per round of each part and the bound that sets them, e.g. "verify.experts", and joules per round by category,
+  /// e.g. "energy.ext"; keys are stable, values are means.
+  std::map<std::string, double> breakdown;
+};
+
+struct SensitivityResult {
+  std::string constant;  ///< e.g. "ext.bandwidth"
+  double elasticity = 0;  ///< d log speedup / d log constant of the row named in the report
+  std::string status;    ///< published, derived or assumed
+  std::string row;       ///< which hardware row it was taken on
+};
+
+struct AssumedConstant {
+  std::string name, value, status, source;
+};
+
+struct StudyResults {
+  std::string name;
+  std::string trace_model, trace_path, trace_source;
+  std::uint64_t tokens = 0, layers = 0, experts = 0, top_k = 0, sequences = 0;
+  std::uint64_t calibration_sequences = 0, evaluation_sequences = 0;
+  std::string study_json;  ///< the study as JSON text, defaults filled in
+  std::uint64_t trajectories = 0, replicate_trajectories = 0;
+  std::uint32_t seed = 1;
+  std::string backend, version;
+  double seconds = 0;  ///< wall time of the simulation
+  std::vector<PointResult> points;
+  std::vector<Distribution> distributions;
+  std::vector<DifferenceResult> differences;
+  std::vector<HardwareResult> hardware;
+  std::vector<SensitivityResult> sensitivity;
+  std::vector<AssumedConstant> constants;
+  std::vector<std::string> notes;  ///< one sentence each: what is not available and why, what was skipped
+};
+
+}  // namespace moecarlo

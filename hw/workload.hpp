@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "cuda/core/capacity.hpp"
+
+namespace moecarlo::hw {
+
+/// What one system and scheme ask of the simulation: tallies at this batch, depth and capacity.
+struct Demand {
+  std::string system, scheme;
+  std::uint32_t batch = 1;
+  std::uint32_t bits = 8;
+  Capacity capacity;  ///< {0, 0} where the system caches no expert
+};
+
+/// Counts of one class of layers (all of the same capacity) in one group of trajectories.
+struct LayerClassCounts {
+  std::uint32_t layers = 0;
+  std::uint32_t capacity = 0;
+  std::uint32_t max_hits = 0, max_distinct = 0;
+  /// [hits][misses], (max_hits + 1) x (max_distinct + 1): verify passes over one layer that hit and missed so many experts.
+  std::vector<std::uint64_t> verify;
+  /// [resident experts touched], max_hits + 1: draft steps over one layer; empty at depth 0. A sample of the steps.
+  std::vector<std::uint64_t> draft;
+  std::uint64_t cache_writes = 0;  ///< experts written into the cache over all counted passes and layers of the class
+};
+
+/// One group of trajectories: enough to integrate time and energy over what happened in it.
+struct GroupCounts {
+  std::uint64_t rounds = 0;
+  double tokens = 0;         ///< emitted, all requests together
+  std::vector<LayerClassCounts> classes;  ///< one or two
+};
+
+/// The counted workload of one (batch, depth, policy, capacity). Groups 0 .. `groups` - 1 are the batch-means groups (their
+/// spread is Monte Carlo noise); after them 2 halves of each replicate (replicate r has halves groups + 2r, groups + 2r + 1;
+/// the spread between replicates is trace-sampling error).
+struct Workload {
+  std::uint32_t batch = 1, depth = 0;
+  std::string policy;
+  Capacity capacity;
+  std::uint32_t layers = 0, top_k = 0;
+  std::uint32_t groups = 0, replicates = 0;
+  std::vector<GroupCounts> counts;  ///< groups + 2 * replicates
+};
+
+}  // namespace moecarlo::hw
