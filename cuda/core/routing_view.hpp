@@ -4,10 +4,15 @@
 
 namespace moecarlo {
 
+/// A run of tokens of one sequence in a routing table: first .. first + length - 1.
+struct Sequence {
+  std::uint32_t first = 0;
+  std::uint32_t length = 0;
+};
+
 /// Read-only view of a routing table: which experts each layer chose for each token.
 struct RoutingView {
   const std::uint64_t* masks = nullptr;  ///< [tokens][layers][words]; bit r = expert of popularity rank r in that layer
-  const std::uint32_t* popularity = nullptr;  ///< [layers][experts] by rank, calibration counts, not ascending
   std::uint32_t tokens = 0;
   std::uint32_t layers = 0;
   std::uint32_t experts = 0;

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "cuda/core/plan.hpp"
+
 namespace moecarlo {
 
 /// A study as the user wrote it, defaults filled in. One struct a table of the TOML file; the interfaces document states
@@ -13,14 +15,13 @@ namespace moecarlo {
 
 enum class Mode { random, exhaustive };
 enum class Start { warm, cold };
-enum class PolicyKind { static_, lru };
 enum class AcceptanceModel { constant, ratio, positions, lengths };
 enum class RejectedRouting { trace, resample };
 
 struct GridSpec {
   std::vector<std::uint32_t> batch{1};
   std::vector<std::uint32_t> depth{4};  ///< 0 = autoregressive; always ascending, no value twice (all lists)
-  std::vector<PolicyKind> policy{PolicyKind::static_};
+  std::vector<Policy> policy{Policy::static_residents};
   std::vector<std::uint32_t> capacity;  ///< experts per layer
   std::vector<std::uint32_t> bits{8};   ///< upper bits of each weight kept in fast memory by the elastic scheme
 };
@@ -64,7 +65,7 @@ struct Study {
 
 const char* to_string(Mode mode);
 const char* to_string(Start start);
-const char* to_string(PolicyKind policy);
+const char* to_string(Policy policy);
 const char* to_string(AcceptanceModel model);
 const char* to_string(RejectedRouting routing);
 

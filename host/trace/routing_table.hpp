@@ -19,12 +19,6 @@ struct TraceInfo {
   bool full_logits = false;
 };
 
-/// A run of tokens of one sequence in a routing table: first .. first + length - 1.
-struct Sequence {
-  std::uint32_t first = 0;
-  std::uint32_t length = 0;
-};
-
 /// The sequences that fix popularity and fits, and those the simulation is counted on. Indices into
 /// `RoutingTable::sequences`, ascending. Both hold all sequences when nothing is held back.
 struct CalibrationSplit {
@@ -44,7 +38,7 @@ struct RoutingTable {
   std::vector<Sequence> sequences;            ///< in file order; sequences without a kept token are left out
   CalibrationSplit split;
 
-  RoutingView view() const { return {masks.data(), popularity.data(), tokens, layers, experts, top_k}; }
+  RoutingView view() const { return {masks.data(), tokens, layers, experts, top_k}; }
 };
 
 }  // namespace moecarlo

@@ -1,0 +1,145 @@
+#pragma once
+
+#include "cuda/core/capacity.hpp"
+#include "cuda/core/random.hpp"
+#include "cuda/core/starts.hpp"
+
+namespace moecarlo {
+
+/// How a family of trajectories runs through the trace.
+enum class Walk : std::uint32_t {
+  episodes,   ///< consecutive rounds with a cache that remembers; every (batch, depth) is its own episode
+  samples,    ///< fresh starts each round, shared by all batches and depths; stateless policies only
+  enumerate,  ///< every start of one sequence once (exhaustive mode); counts are kept for every accepted length
+};
+
+enum class Policy : std::uint32_t { static_residents, lru };
+
+constexpr std::uint32_t kMaxPolicies = 2;
+constexpr std::uint32_t kNoJoint = ~std::uint32_t{0};
+
+/// Where the groups of trajectories lie in every tally: batch-means groups first, then two halves of each replicate.
+struct GroupLayout {
+  std::uint32_t groups = 0;
+  std::uint32_t replicates = 0;
+
+  MOECARLO_HOST_DEVICE std::uint32_t total() const { return groups + 2 * replicates; }
+
+  /// Trajectory number -> group, within its own family.
+  MOECARLO_HOST_DEVICE std::uint32_t group_of(Stream stream, std::uint64_t trajectory) const {
+    if (stream == Stream::main) return static_cast<std::uint32_t>(trajectory % groups);
+    const std::uint32_t replicate = static_cast<std::uint32_t>(trajectory % replicates);
+    const std::uint32_t half = static_cast<std::uint32_t>(trajectory / replicates % 2);
+    return groups + 2 * replicate + half;
+  }
+};
+
+/// The joint (hits, misses) histogram of one design point that a hardware system asked for, and what its draft touches.
+/// Two classes of layers: 0 = the first `extra_layers` layers, which hold one expert more, 1 = the rest.
+struct JointTally {
+  std::uint64_t verify = 0;  ///< offset; [classes][groups][hits: rows][misses: columns]
+  std::uint64_t draft = 0;   ///< offset; [classes][groups][distinct residents of a draft step: rows]
+  std::uint64_t writes = 0;  ///< offset; [classes][groups]
+  std::uint32_t rows = 0;
+  std::uint32_t columns = 0;
+};
+
+/// One (batch, depth) of the grid: its design points are policies x capacities. Offsets point into the tally array.
+struct Cell {
+  std::uint32_t batch = 1;
+  std::uint32_t depth = 0;
+  std::uint32_t first_threshold = 0;  ///< [depth] conditional acceptance thresholds
+  std::uint32_t first_capacity = 0;   ///< [capacity_count] ascending
+  std::uint32_t capacity_count = 0;
+  std::uint32_t first_joint = 0;      ///< [policies][capacity_count] index of a JointTally, or kNoJoint
+  std::uint32_t first_start = 0;      ///< [populations] start tables of this depth
+  std::uint32_t slices = 1;           ///< accepted lengths kept apart: 1, or depth + 1 when enumerating
+  std::uint32_t first_total = 0;      ///< where this cell's records start in a layer's scratch totals
+  std::uint64_t rounds = 0;           ///< offset; [groups]
+  std::uint64_t accepted = 0;         ///< offset; [groups][depth + 1] requests by accepted length (not when enumerating)
+  std::uint64_t distinct = 0;         ///< offset; [layers][experts + 1] passes by number of distinct experts
+  std::uint64_t unions_by_layer = 0;  ///< offset; [layers][union_width]
+  std::uint64_t unions_by_group = 0;  ///< offset; [groups][union_width]
+  std::uint64_t points_by_layer = 0;  ///< offset; [policies][capacities][layers][point_width]
+  std::uint64_t points_by_group = 0;  ///< offset; [policies][capacities][groups][point_width]
+
+  /// A union record: distinct experts, then distinct experts of the accepted columns for each slice.
+  MOECARLO_HOST_DEVICE std::uint32_t union_width() const { return 1 + slices; }
+  /// Scratch totals of one layer: a union record, then the point records.
+  MOECARLO_HOST_DEVICE std::uint32_t totals_width(std::uint32_t policies) const {
+    return union_width() + policies * capacity_count * point_width();
+  }
+  /// A point record: the `PointCount`s, then experts fetched only for rejected columns for each slice.
+  MOECARLO_HOST_DEVICE std::uint32_t point_width() const { return 3 + slices; }
+};
+
+/// The first numbers of a point record.
+enum PointCount : std::uint32_t {
+  kHits = 0,          ///< distinct experts of a pass that were resident
+  kDraftHits = 1,     ///< top-k choices of the sampled draft step that were resident
+  kCacheWrites = 2,   ///< experts resident after a pass that were not before
+  kRejectedOnly = 3,  ///< [slices] misses that no accepted column needed
+};
+
+/// Everything a trajectory may read besides the routing: pooled arrays, addressed by index so that a device copy is a copy
+/// of each array. Built by host/simulate/plan.hpp.
+struct PlanView {
+  Walk walk = Walk::episodes;
+  std::uint32_t seed = 1;
+  std::uint32_t rounds = 1;
+  std::uint32_t warmup = 0;
+  bool warm = true;
+  bool resample_rejected = false;
+  std::uint32_t policies = 0;
+  Policy policy[kMaxPolicies] = {};
+  GroupLayout groups;        ///< of all tallies but the joint histograms
+  GroupLayout joint_groups;  ///< of the joint histograms
+  std::uint32_t max_batch = 1, max_depth = 0;
+  std::uint32_t cell_count = 0;
+  std::uint32_t depth_count = 0;   ///< samples and enumerate: cells are [batches][depths], depths ascending
+  std::uint32_t totals_width = 0;  ///< 64-bit words of the largest set of totals that one layer pass needs
+
+  const Cell* cells = nullptr;
+  const Capacity* capacities = nullptr;
+  const Threshold* thresholds = nullptr;
+  const std::uint32_t* joint_index = nullptr;
+  const JointTally* joints = nullptr;
+  const std::uint32_t* draft_weights = nullptr;  ///< [layers][experts] by rank, 1 .. 65535
+
+  // Start tables: for each depth one table a population (the evaluation sequences, then each replicate's draw of them).
+  struct StartTable {
+    std::uint32_t first_entry = 0;
+    std::uint32_t eligible = 0;
+    std::uint64_t first_cumulative = 0;
+    std::uint64_t first_longer = 0;
+  };
+  const StartTable* start_tables = nullptr;
+  const Sequence* entries = nullptr;
+  const std::uint32_t* cumulative = nullptr;
+  const std::uint32_t* longer = nullptr;
+
+  MOECARLO_HOST_DEVICE std::uint32_t population_of(Stream stream, std::uint64_t trajectory) const {
+    return stream == Stream::main ? 0 : 1 + static_cast<std::uint32_t>(trajectory % groups.replicates);
+  }
+  MOECARLO_HOST_DEVICE StartView starts(const Cell& cell, std::uint32_t population) const {
+    const StartTable& table = start_tables[cell.first_start + population];
+    return {entries + table.first_entry, cumulative + table.first_cumulative, longer + table.first_longer,
+            table.eligible};
+  }
+};
+
+/// One trajectory of a family, and the groups its counts go to.
+struct TrajectoryId {
+  Stream stream = Stream::main;
+  std::uint64_t number = 0;
+  std::uint32_t group = 0;
+  std::uint32_t joint_group = 0;
+
+  MOECARLO_HOST_DEVICE static TrajectoryId of(const PlanView& plan, Stream stream, std::uint64_t number) {
+    return {stream, number, plan.groups.group_of(stream, number), plan.joint_groups.group_of(stream, number)};
+  }
+  /// Per-layer tallies and histograms describe the evaluation sequences themselves, not the replicates.
+  MOECARLO_HOST_DEVICE bool is_main() const { return stream == Stream::main; }
+};
+
+}  // namespace moecarlo

@@ -1,0 +1,125 @@
+#pragma once
+
+#include "cuda/core/residency.hpp"
+#include "cuda/core/verify.hpp"
+
+namespace moecarlo {
+
+/// Stateless policies over fresh starts: one pass over B_max requests gives every batch, depth and capacity. The first b
+/// requests make batch b; columns 0 .. d make depth d. A cell counts a round only if its first b requests all fit depth d.
+template <int Words>
+struct SampleReplay {
+  const LayerContext& at;
+  const Path& path;
+  ExpertMask<Words>* prefix;  ///< scratch, [max_depth + 1] union of one request's columns 0 .. c
+  ExpertMask<Words>* all;     ///< scratch, [depths] union over the requests so far
+  ExpertMask<Words>* kept;    ///< scratch, [depths] union of accepted columns over the requests so far
+  std::uint32_t* step_tokens;  ///< scratch, [depths][max_batch] tokens that the counted draft step routes like
+
+  MOECARLO_HOST_DEVICE void operator()() const {
+    const PlanView& plan = at.plan;
+    for (std::uint32_t c = 0; c < plan.cell_count; ++c) at.clear(plan.cells[c]);
+    for (std::uint32_t round = 0; round < plan.rounds; ++round) {
+      for (std::uint32_t d = 0; d < plan.depth_count; ++d) all[d] = kept[d] = ExpertMask<Words>{};
+      std::uint32_t first_cell = 0;
+      for (std::uint32_t request = 0; request < plan.max_batch; ++request) {
+        const std::uint32_t reach = path.reach[std::size_t{round} * plan.max_batch + request];
+        add_request(round, request, reach);
+        if (first_cell < plan.cell_count && plan.cells[first_cell].batch == request + 1) {
+          for (std::uint32_t d = 0; d < plan.depth_count && plan.cells[d].depth <= reach; ++d) {
+            count(plan.cells[first_cell + d], d, round);
+          }
+          first_cell += plan.depth_count;
+        }
+      }
+    }
+    for (std::uint32_t c = 0; c < plan.cell_count; ++c) flush(at, plan.cells[c]);
+  }
+
+  MOECARLO_HOST_DEVICE ExpertMask<Words> chosen(const std::uint32_t* tokens, std::size_t slot) const {
+    return at.routing.template mask<Words>(tokens[slot], at.layer);
+  }
+
+  MOECARLO_HOST_DEVICE void add_request(std::uint32_t round, std::uint32_t request, std::uint32_t reach) const {
+    const PlanView& plan = at.plan;
+    const std::size_t slot = (std::size_t{round} * plan.max_batch + request) * (plan.max_depth + 1);
+    ExpertMask<Words> running;
+    std::uint32_t column = 0;
+    for (std::uint32_t d = 0; d < plan.depth_count && plan.cells[d].depth <= reach; ++d) {
+      const std::uint32_t depth = plan.cells[d].depth;
+      for (; column <= depth; ++column) {
+        running |= chosen(path.tokens, slot + column);
+        prefix[column] = running;
+      }
+      const std::size_t row = std::size_t{round} * plan.depth_count + d;
+      const std::uint32_t accepted = path.accepted[row * plan.max_batch + request];
+      kept[d] |= prefix[accepted];
+      if (plan.resample_rejected) {
+        all[d] |= prefix[accepted];
+        for (std::uint32_t c = accepted + 1; c <= depth; ++c) all[d] |= chosen(path.drawn, slot + c);
+      } else {
+        all[d] |= prefix[depth];
+      }
+      if (depth > 0) {
+        const std::uint32_t step = counted_step(depth, round);
+        const bool drawn = plan.resample_rejected && step > accepted;
+        step_tokens[std::size_t{d} * plan.max_batch + request] = (drawn ? path.drawn : path.tokens)[slot + step];
+      }
+    }
+  }
+
+  /// One draft step of each round is counted, all steps in turn.
+  MOECARLO_HOST_DEVICE std::uint32_t counted_step(std::uint32_t depth, std::uint32_t round) const {
+    return static_cast<std::uint32_t>((at.id.number + round) % depth);
+  }
+
+  MOECARLO_HOST_DEVICE void count(const Cell& cell, std::uint32_t d, std::uint32_t round) const {
+    const PlanView& plan = at.plan;
+    const std::uint32_t distinct = all[d].count();
+    count_union(at, cell, distinct);
+    at.union_totals(cell)[1] += kept[d].count();
+    const ExpertMask<Words> rejected = without(all[d], kept[d]);
+    const std::uint32_t* tokens = step_tokens + std::size_t{d} * plan.max_batch;
+    const std::uint32_t* weights = plan.draft_weights + std::size_t{at.layer} * at.routing.experts;
+    for (std::uint32_t c = 0; c < cell.capacity_count; ++c) {
+      const Capacity& capacity = plan.capacities[cell.first_capacity + c];
+      const ExpertMask<Words> residents = static_residents<Words>(capacity, at.layer);
+      const std::uint32_t hits = (all[d] & residents).count();
+      std::uint64_t* record = at.point_totals(cell, c);
+      record[kHits] += hits;
+      record[kRejectedOnly] += without(rejected, residents).count();
+      if (cell.depth > 0) {
+        record[kDraftHits] += resident_choices(at.routing, at.layer, tokens, cell.batch, residents);
+      }
+      if (const JointTally* joint = joint_of(plan, cell, c)) {
+        count_joint(at, *joint, capacity, hits, distinct - hits);
+        if (cell.depth > 0) {
+          const DrawAddress address{plan.seed, at.id.stream, at.id.number, round, 0, Purpose::draft_replacement,
+                                    counted_step(cell.depth, round)};
+          count_joint_draft(
+              at, *joint, capacity,
+              draft_distinct(at.routing, at.layer, tokens, cell.batch, residents, weights, address));
+        }
+      }
+    }
+  }
+};
+
+/// What a `samples` trajectory counts once, whatever the layers.
+MOECARLO_HOST_DEVICE void count_samples(const PlanView& plan, const TrajectoryId& id, const Path& path,
+                                        const TallyView& tally) {
+  for (std::uint32_t round = 0; round < plan.rounds; ++round) {
+    for (std::uint32_t c = 0; c < plan.cell_count; ++c) {
+      const Cell& cell = plan.cells[c];
+      if (path.reach[std::size_t{round} * plan.max_batch + cell.batch - 1] < cell.depth) continue;
+      tally.add(cell.rounds + id.group, 1);
+      const std::size_t row = std::size_t{round} * plan.depth_count + c % plan.depth_count;
+      for (std::uint32_t request = 0; request < cell.batch; ++request) {
+        const std::uint32_t length = path.accepted[row * plan.max_batch + request];
+        tally.add(cell.accepted + std::uint64_t{id.group} * (cell.depth + 1) + length, 1);
+      }
+    }
+  }
+}
+
+}  // namespace moecarlo

@@ -1,0 +1,84 @@
+#pragma once
+
+#include "cuda/core/random.hpp"
+#include "cuda/core/routing_view.hpp"
+
+namespace moecarlo {
+
+/// Where a request stands: a sequence of the population and a token in it.
+struct Place {
+  std::uint32_t entry = 0;
+  std::uint32_t position = 0;
+};
+
+/// The sequences that one family of trajectories draws from (the evaluation sequences, or a replicate's weighted draw of
+/// them, where weight 2 is two entries), with what depends on the draft depth d.
+struct StartView {
+  const Sequence* entries = nullptr;          ///< by descending length, so that those longer than x come first
+  const std::uint32_t* cumulative = nullptr;  ///< [eligible + 1] eligible starts before each entry
+  const std::uint32_t* longer = nullptr;      ///< [d + 1] entries with more than d + o tokens, o = 0 .. d; never 0
+  std::uint32_t eligible = 0;                 ///< entries with more than d tokens
+};
+
+/// Whether one of the `count` places stands on this entry already.
+MOECARLO_HOST_DEVICE bool is_taken(const Place* places, std::uint32_t count, std::uint32_t entry) {
+  for (std::uint32_t i = 0; i < count; ++i) {
+    if (places[i].entry == entry) return true;
+  }
+  return false;
+}
+
+/// The place of the `start`-th eligible start.
+MOECARLO_HOST_DEVICE Place locate(const StartView& starts, std::uint32_t start) {
+  std::uint32_t low = 0;
+  std::uint32_t high = starts.eligible;  // cumulative[low] <= start < cumulative[high]
+  while (high - low > 1) {
+    const std::uint32_t middle = low + (high - low) / 2;
+    if (starts.cumulative[middle] <= start) {
+      low = middle;
+    } else {
+      high = middle;
+    }
+  }
+  return {low, start - starts.cumulative[low]};
+}
+
+/// Where a request begins: uniform over all eligible starts. The requests of a batch stand on different entries (a
+/// collision is drawn again, at most 128 times) where the population has at least twice as many entries as requests.
+MOECARLO_HOST_DEVICE Place draw_start(const StartView& starts, DrawAddress at, const Place* others,
+                                      std::uint32_t other_count, std::uint32_t batch) {
+  at.purpose = Purpose::start;
+  const bool distinct = starts.eligible >= 2 * batch;
+  const std::uint32_t total = starts.cumulative[starts.eligible];
+  Place place;
+  for (std::uint32_t q = 0; q < 64; ++q) {
+    const RandomBlock block = at.block(q);
+    for (std::uint32_t half = 0; half < 2; ++half) {
+      place = locate(starts, uniform_below(total, block.word[2 * half], block.word[2 * half + 1]));
+      if (!distinct || !is_taken(others, other_count, place.entry)) return place;
+    }
+  }
+  return place;
+}
+
+/// Where a request goes that has passed the last eligible start of its sequence by `overshoot` places: to that place of a
+/// sequence drawn uniformly among those in which it is eligible. This keeps positions uniform where acceptance ignores
+/// position. `self` is the request's own index among the `batch` places.
+MOECARLO_HOST_DEVICE Place draw_move(const StartView& starts, DrawAddress at, const Place* places, std::uint32_t self,
+                                     std::uint32_t batch, std::uint32_t overshoot) {
+  at.purpose = Purpose::move;
+  const std::uint32_t candidates = starts.longer[overshoot];
+  const bool distinct = candidates >= 2 * batch;
+  std::uint32_t entry = 0;
+  for (std::uint32_t q = 0; q < 64; ++q) {
+    const RandomBlock block = at.block(q);
+    for (std::uint32_t half = 0; half < 2; ++half) {
+      entry = uniform_below(candidates, block.word[2 * half], block.word[2 * half + 1]);
+      const bool taken = is_taken(places, self, entry) || is_taken(places + self + 1, batch - self - 1, entry);
+      if (!distinct || !taken) return {entry, overshoot};
+    }
+  }
+  return {entry, overshoot};
+}
+
+}  // namespace moecarlo

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+
+#include "cuda/core/routing_view.hpp"
+#include "host/simulate/plan.hpp"
+
+namespace moecarlo {
+
+/// Trajectories first .. last - 1 of one family.
+struct TrajectoryRange {
+  Stream stream = Stream::main;
+  std::uint64_t first = 0;
+  std::uint64_t last = 0;
+};
+
+/// Something that can simulate trajectories. Every backend adds the same integers for the same range; the routing and the
+/// plan it was made for must outlive it.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual std::string name() const = 0;
+  /// Simulates the range in every cell of the plan and adds to `counters` (as laid out by plan.layout).
+  virtual void run(const TrajectoryRange& range, std::span<std::uint64_t> counters) = 0;
+};
+
+}  // namespace moecarlo

@@ -1,0 +1,67 @@
+#include "host/simulate/cpu_backend.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "host/support/parallel.hpp"
+
+namespace moecarlo {
+namespace {
+
+class CpuBackend final : public Backend {
+ public:
+  CpuBackend(const RoutingView& routing, const Plan& plan, unsigned threads, InstructionSet set)
+      : routing_(routing),
+        plan_(plan.view()),
+        layout_(WorkspaceLayout::of(plan_, plan.layout.max_capacities, mask_words(routing.experts))),
+        set_(set),
+        workers_(thread_count(threads)) {
+    for (Worker& worker : workers_) worker.scratch.resize(layout_.path_words + layout_.layer_words);
+  }
+
+  std::string name() const override { return "cpu"; }
+
+  void run(const TrajectoryRange& range, std::span<std::uint64_t> counters) override {
+    // Only episodes keep their cells apart. The largest cells come first, so that no thread is left with one at the end.
+    const std::uint64_t cells = plan_.walk == Walk::episodes ? plan_.cell_count : 1;
+    const std::uint64_t count = range.last - range.first;
+    const std::uint64_t blocks = std::clamp<std::uint64_t>(count / 4, 1, 8 * workers_.size());
+    parallel_for(cells * blocks, static_cast<unsigned>(workers_.size()), [&](std::uint64_t item, unsigned w) {
+      Worker& worker = workers_[w];
+      std::uint64_t* target = counters.data();
+      if (w > 0) {
+        worker.counters.resize(counters.size(), 0);
+        target = worker.counters.data();
+      }
+      const std::uint64_t block = item % blocks;
+      run_block(set_, {routing_, plan_, layout_, static_cast<std::uint32_t>(cells - 1 - item / blocks), range.stream,
+                       range.first + count * block / blocks, range.first + count * (block + 1) / blocks,
+                       worker.scratch.data(), TallyView{target}});
+    });
+    for (Worker& worker : workers_) {
+      for (std::size_t i = 0; i < worker.counters.size(); ++i) counters[i] += worker.counters[i];
+      std::fill(worker.counters.begin(), worker.counters.end(), 0);
+    }
+  }
+
+ private:
+  struct Worker {
+    std::vector<std::uint64_t> scratch;
+    std::vector<std::uint64_t> counters;  // worker 0 counts in the caller's
+  };
+
+  RoutingView routing_;
+  PlanView plan_;
+  WorkspaceLayout layout_;
+  InstructionSet set_;
+  std::vector<Worker> workers_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_cpu_backend(const RoutingView& routing, const Plan& plan, unsigned threads,
+                                          InstructionSet set) {
+  return std::make_unique<CpuBackend>(routing, plan, threads, set);
+}
+
+}  // namespace moecarlo

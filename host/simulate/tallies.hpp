@@ -1,0 +1,71 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "cuda/core/plan.hpp"
+
+namespace moecarlo {
+
+/// One (batch, depth) of the grid and its capacities, ascending.
+struct CellShape {
+  std::uint32_t batch = 1;
+  std::uint32_t depth = 0;
+  std::vector<Capacity> capacities;
+  std::vector<bool> joint;             ///< [capacities] whether a hardware system needs the joint histogram
+  std::vector<Threshold> thresholds;   ///< [depth] conditional acceptance
+};
+
+/// What is counted: enough to lay out the counters and to read them back.
+struct TallyShape {
+  Walk walk = Walk::episodes;
+  std::uint32_t layers = 0, experts = 0, top_k = 0;
+  std::vector<Policy> policies;
+  GroupLayout groups;
+  GroupLayout joint_groups;
+  std::vector<CellShape> cells;  ///< by batch, then by depth
+};
+
+/// Where each count lies in the array of counters. `cells`, `joint_index` and `joints` are what a PlanView points to.
+struct TallyLayout {
+  std::vector<Cell> cells;
+  std::vector<Capacity> capacities;
+  std::vector<Threshold> thresholds;
+  std::vector<std::uint32_t> joint_index;
+  std::vector<JointTally> joints;
+  std::uint32_t totals_width = 0;
+  std::uint32_t max_capacities = 0;
+  std::uint64_t size = 0;  ///< counters in all
+
+  static TallyLayout of(const TallyShape& shape);
+};
+
+/// The integer tallies of a study: the one source of everything reported.
+struct Tallies {
+  TallyShape shape;
+  TallyLayout layout;
+  std::vector<std::uint64_t> counters;
+  std::uint64_t trajectories = 0;            ///< of the main family, counted so far
+  std::uint64_t replicate_trajectories = 0;  ///< of the replicates
+
+  explicit Tallies(TallyShape shape_of_study);
+};
+
+/// Facts that travel with the tallies: the study, the trace and the program that counted.
+struct Provenance {
+  std::string study_json;  ///< the study, defaults filled in
+  std::string trace_json;  ///< what the trace says of itself, and the split
+  std::string program;     ///< version and commit
+  std::string backend;
+  double seconds = 0;      ///< wall time of the simulation so far
+  bool finished = false;   ///< false: a checkpoint
+};
+
+/// Writes tallies.h5 atomically. Throws a machine error where it cannot.
+void write_tallies(const std::filesystem::path& file, const Tallies& tallies, const Provenance& provenance);
+
+/// Reads it back. Throws an input error on anything that is not a complete tallies file of this schema.
+Tallies read_tallies(const std::filesystem::path& file, Provenance& provenance);
+
+}  // namespace moecarlo
