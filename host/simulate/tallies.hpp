@@ -52,13 +52,11 @@ struct Tallies {
   explicit Tallies(TallyShape shape_of_study);
 };
 
-/// Facts that travel with the tallies: the study, the trace and the program that counted.
+/// Facts that travel with the tallies. Nothing about the machine, the backend or the time: equal studies give equal files.
 struct Provenance {
   std::string study_json;  ///< the study, defaults filled in
   std::string trace_json;  ///< what the trace says of itself, and the split
   std::string program;     ///< version and commit
-  std::string backend;
-  double seconds = 0;      ///< wall time of the simulation so far
   bool finished = false;   ///< false: a checkpoint
 };
 

@@ -1,0 +1,130 @@
+#include "cuda/device_backend.hpp"
+
+#include <algorithm>
+
+#include "cuda/device_memory.hpp"
+#include "cuda/kernels/simulate.hpp"
+
+namespace moecarlo {
+namespace {
+
+/// What a plan points to, in device memory.
+struct DevicePlan {
+  explicit DevicePlan(const Plan& plan)
+      : cells(plan.layout.cells),
+        capacities(plan.layout.capacities),
+        thresholds(plan.layout.thresholds),
+        joint_index(plan.layout.joint_index),
+        joints(plan.layout.joints),
+        draft_weights(plan.draft_weights),
+        start_tables(plan.start_tables),
+        entries(plan.entries),
+        cumulative(plan.cumulative),
+        longer(plan.longer),
+        view(plan.view()) {
+    view.cells = cells.data();
+    view.capacities = capacities.data();
+    view.thresholds = thresholds.data();
+    view.joint_index = joint_index.data();
+    view.joints = joints.data();
+    view.draft_weights = draft_weights.data();
+    view.start_tables = start_tables.data();
+    view.entries = entries.data();
+    view.cumulative = cumulative.data();
+    view.longer = longer.data();
+  }
+
+  DeviceArray<Cell> cells;
+  DeviceArray<Capacity> capacities;
+  DeviceArray<Threshold> thresholds;
+  DeviceArray<std::uint32_t> joint_index;
+  DeviceArray<JointTally> joints;
+  DeviceArray<std::uint32_t> draft_weights;
+  DeviceArray<PlanView::StartTable> start_tables;
+  DeviceArray<Sequence> entries;
+  DeviceArray<std::uint32_t> cumulative;
+  DeviceArray<std::uint32_t> longer;
+  PlanView view;
+};
+
+constexpr std::uint64_t kLargestLaunch = std::uint64_t{1} << 16;  // trajectories
+
+/// Trajectories that one launch can take beside what is already in memory, with a tenth of the free memory left alone.
+std::uint32_t trajectories_per_launch(const WorkspaceLayout& layout, std::uint32_t layers) {
+  std::size_t free = 0;
+  std::size_t total = 0;
+  check_cuda(cudaMemGetInfo(&free, &total), "asking for free device memory");
+  const std::size_t bytes = 8 * (layout.path_words + layers * layout.layer_words);
+  const std::uint64_t fit = free / 10 * 9 / bytes;
+  if (fit == 0) {
+    fail(ErrorKind::machine, "backend cuda: out of device memory (expected {} bytes for one trajectory, found {} free)",
+         bytes, free);
+  }
+  return static_cast<std::uint32_t>(std::min(fit, kLargestLaunch));
+}
+
+class DeviceBackend final : public Backend {
+ public:
+  DeviceBackend(const RoutingView& routing, const Plan& plan)
+      : routing_(routing),
+        masks_(routing.masks, std::size_t{routing.tokens} * routing.layers *
+                                  static_cast<std::size_t>(mask_words(routing.experts))),
+        plan_(plan),
+        layout_(WorkspaceLayout::of(plan.view(), plan.layout.max_capacities, mask_words(routing.experts))),
+        cells_(plan.walk == Walk::episodes ? plan.view().cell_count : 1),
+        counters_(plan.layout.size) {
+    routing_.masks = masks_.data();
+    per_launch_ = trajectories_per_launch(layout_, routing.layers);
+    path_scratch_ = DeviceArray<std::uint64_t>(per_launch_ * layout_.path_words);
+    layer_scratch_ = DeviceArray<std::uint64_t>(std::size_t{per_launch_} * routing.layers * layout_.layer_words);
+  }
+
+  std::string name() const override { return "cuda"; }
+
+  void run(const TrajectoryRange& range, std::span<std::uint64_t> counters) override {
+    counters_.clear();
+    for (std::uint32_t cell = 0; cell < cells_; ++cell) {
+      for (std::uint64_t first = range.first; first < range.last; first += per_launch_) {
+        const auto count = static_cast<std::uint32_t>(std::min<std::uint64_t>(per_launch_, range.last - first));
+        check_cuda(launch_block({routing_, plan_.view, layout_, cell, range.stream, first, count, path_scratch_.data(),
+                                 layer_scratch_.data(), TallyView{counters_.data()}},
+                                nullptr),
+                   "launching the simulation");
+      }
+    }
+    check_cuda(cudaDeviceSynchronize(), "simulating");
+    std::vector<std::uint64_t> counted(counters_.size());
+    counters_.copy_to(counted.data());
+    std::transform(counted.begin(), counted.end(), counters.begin(), counters.begin(), std::plus<>());
+  }
+
+ private:
+  RoutingView routing_;
+  DeviceArray<std::uint64_t> masks_;
+  DevicePlan plan_;
+  WorkspaceLayout layout_;
+  std::uint32_t cells_;
+  DeviceArray<std::uint64_t> counters_;
+  std::uint32_t per_launch_ = 0;
+  DeviceArray<std::uint64_t> path_scratch_;
+  DeviceArray<std::uint64_t> layer_scratch_;
+};
+
+}  // namespace
+
+bool device_available(std::string& why_not) {
+  int count = 0;
+  if (const cudaError_t status = cudaGetDeviceCount(&count); status != cudaSuccess) {
+    why_not = cudaGetErrorString(status);
+    return false;
+  }
+  if (count == 0) why_not = "no CUDA device";
+  return count > 0;
+}
+
+std::unique_ptr<Backend> make_device_backend(const RoutingView& routing, const Plan& plan, int device) {
+  check_cuda(cudaSetDevice(device), "choosing the device");
+  return std::make_unique<DeviceBackend>(routing, plan);
+}
+
+}  // namespace moecarlo

@@ -1,0 +1,47 @@
+#include "cuda/core/trajectory.hpp"
+#include "cuda/kernels/simulate.hpp"
+
+namespace moecarlo {
+namespace {
+
+constexpr unsigned kThreads = 128;
+
+unsigned blocks_for(std::uint64_t threads) { return static_cast<unsigned>((threads + kThreads - 1) / kThreads); }
+
+__global__ void draw_paths(DeviceBlock block) {
+  const std::uint32_t i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i >= block.count) return;
+  const TrajectoryId id = TrajectoryId::of(block.plan, block.stream, block.first + i);
+  begin_trajectory(block.plan, block.cell, id, block.layout, block.path_scratch + i * block.layout.path_words,
+                   block.tally);
+}
+
+/// Neighbouring threads take neighbouring layers of one trajectory, whose masks lie side by side in the routing table.
+template <int Words>
+__global__ void replay_layers(DeviceBlock block) {
+  const std::uint64_t thread = std::uint64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  const std::uint64_t i = thread / block.routing.layers;
+  if (i >= block.count) return;
+  const auto layer = static_cast<std::uint32_t>(thread % block.routing.layers);
+  const TrajectoryId id = TrajectoryId::of(block.plan, block.stream, block.first + i);
+  replay_layer<Words>(block.routing, block.plan, block.cell, id, layer, block.layout,
+                      block.path_scratch + i * block.layout.path_words,
+                      block.layer_scratch + thread * block.layout.layer_words, block.tally);
+}
+
+}  // namespace
+
+cudaError_t launch_block(const DeviceBlock& block, cudaStream_t stream) {
+  draw_paths<<<blocks_for(block.count), kThreads, 0, stream>>>(block);
+  const unsigned blocks = blocks_for(std::uint64_t{block.count} * block.routing.layers);
+  switch (mask_words(block.routing.experts)) {
+    case 1: replay_layers<1><<<blocks, kThreads, 0, stream>>>(block); break;
+    case 2: replay_layers<2><<<blocks, kThreads, 0, stream>>>(block); break;
+    case 4: replay_layers<4><<<blocks, kThreads, 0, stream>>>(block); break;
+    case 8: replay_layers<8><<<blocks, kThreads, 0, stream>>>(block); break;
+    default: replay_layers<16><<<blocks, kThreads, 0, stream>>>(block); break;
+  }
+  return cudaGetLastError();
+}
+
+}  // namespace moecarlo

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <optional>
+
+#include "host/simulate/backend.hpp"
+
+namespace moecarlo {
+
+/// Why a run ended.
+enum class RunEnd {
+  finished,     ///< all trajectories, or the adaptive stop was satisfied
+  interrupted,  ///< a signal or the time limit; the tallies are a valid checkpoint
+};
+
+struct RunOptions {
+  std::uint64_t trajectories = 0;  ///< cap of the main family (the number of sequences when enumerating)
+  /// Asked at N = 4096 x 2^j trajectories: is every listed metric known well enough? Empty: run to the cap.
+  std::function<bool(const Tallies&)> satisfied;
+  /// Asked between passes: stop now?
+  std::function<bool()> interrupted;
+  /// Told how many main trajectories are done.
+  std::function<void(std::uint64_t done)> progress;
+};
+
+/// Trajectories of the replicates that go with `main` trajectories of the main family: one in five, a whole number of
+/// rounds over all replicate halves as far as that goes.
+std::uint64_t replicate_share(std::uint64_t main, const GroupLayout& groups);
+
+/// Simulates until the cap, the stop rule or an interruption. Starts from what `tallies` already hold, so that a resumed
+/// run adds exactly the trajectories that are missing.
+RunEnd run(Backend& backend, const RunOptions& options, Tallies& tallies);
+
+}  // namespace moecarlo

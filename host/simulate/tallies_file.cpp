@@ -1,0 +1,177 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "host/simulate/tallies.hpp"
+#include "host/support/hdf5.hpp"
+
+namespace moecarlo {
+namespace {
+
+using Extents = std::vector<std::uint64_t>;
+using hdf5::Group;
+
+constexpr const char* kSchema = "moecarlo-tallies";
+constexpr std::int64_t kVersion = 1;
+
+/// One dataset of a cell: name, offset into the counters, extents.
+struct Block {
+  std::string name;
+  std::uint64_t offset;
+  Extents extents;
+
+  std::uint64_t size() const {
+    std::uint64_t elements = 1;
+    for (const std::uint64_t extent : extents) elements *= extent;
+    return elements;
+  }
+};
+
+/// Every dataset of cell `index`, in one place for the writer and the reader.
+std::vector<Block> blocks_of(const TallyShape& shape, const TallyLayout& layout, std::size_t index) {
+  const Cell& cell = layout.cells[index];
+  const std::uint64_t policies = shape.policies.size();
+  const std::uint64_t groups = shape.groups.total();
+  const std::uint64_t joint_groups = shape.joint_groups.total();
+  const std::uint64_t capacities = cell.capacity_count;
+  std::vector<Block> blocks = {
+      {"rounds", cell.rounds, {groups}},
+      {"accepted_length", cell.accepted, {groups, cell.depth + std::uint64_t{1}}},
+      {"distinct_histogram", cell.distinct, {shape.layers, shape.experts + std::uint64_t{1}}},
+      {"unions_by_layer", cell.unions_by_layer, {shape.layers, cell.union_width()}},
+      {"unions_by_group", cell.unions_by_group, {groups, cell.union_width()}},
+      {"points_by_layer", cell.points_by_layer, {policies, capacities, shape.layers, cell.point_width()}},
+      {"points_by_group", cell.points_by_group, {policies, capacities, groups, cell.point_width()}}};
+  for (std::uint64_t point = 0; point < policies * capacities; ++point) {
+    const std::uint32_t joint_index = layout.joint_index[cell.first_joint + point];
+    if (joint_index == kNoJoint) continue;
+    const JointTally& joint = layout.joints[joint_index];
+    const std::string prefix = fmt::format("joint_{}_{}_", point / capacities, point % capacities);
+    blocks.push_back({prefix + "verify", joint.verify, {2, joint_groups, joint.rows, joint.columns}});
+    blocks.push_back({prefix + "draft", joint.draft, {2, joint_groups, joint.rows}});
+    blocks.push_back({prefix + "writes", joint.writes, {2, joint_groups}});
+  }
+  return blocks;
+}
+
+std::string cell_name(std::size_t index) { return fmt::format("cell_{:04}", index); }
+
+template <class T>
+void write_vector(Group& group, const std::string& name, const std::vector<T>& values) {
+  if (!values.empty()) group.write<T>(name, {values.size()}, values);
+}
+
+std::vector<std::uint64_t> read_vector(const Group& group, const std::string& name) {
+  return group.has(name) ? group.read_integers<std::uint64_t>(name) : std::vector<std::uint64_t>{};
+}
+
+void write_cell(Group& root, const Tallies& tallies, std::size_t index) {
+  const CellShape& shape = tallies.shape.cells[index];
+  Group group = root.create_group(cell_name(index));
+  group.write_integer("batch", shape.batch);
+  group.write_integer("depth", shape.depth);
+  std::vector<std::uint32_t> base, extra, joint;
+  for (const Capacity& capacity : shape.capacities) {
+    base.push_back(capacity.base);
+    extra.push_back(capacity.extra_layers);
+  }
+  joint.assign(shape.joint.begin(), shape.joint.end());
+  write_vector(group, "capacity_base", base);
+  write_vector(group, "capacity_extra_layers", extra);
+  write_vector(group, "capacity_joint", joint);
+  write_vector(group, "acceptance_thresholds", shape.thresholds);
+  for (const Block& block : blocks_of(tallies.shape, tallies.layout, index)) {
+    group.write<std::uint64_t>(block.name, block.extents, std::span(tallies.counters).subspan(block.offset, block.size()));
+  }
+}
+
+CellShape read_cell_shape(const Group& group) {
+  CellShape shape;
+  shape.batch = static_cast<std::uint32_t>(group.read_integer("batch"));
+  shape.depth = static_cast<std::uint32_t>(group.read_integer("depth"));
+  const auto base = read_vector(group, "capacity_base");
+  const auto extra = group.read_integers<std::uint64_t>("capacity_extra_layers", {base.size()});
+  const auto joint = group.read_integers<std::uint64_t>("capacity_joint", {base.size()});
+  for (std::size_t c = 0; c < base.size(); ++c) {
+    shape.capacities.push_back({static_cast<std::uint32_t>(base[c]), static_cast<std::uint32_t>(extra[c])});
+    shape.joint.push_back(joint[c] != 0);
+  }
+  shape.thresholds = read_vector(group, "acceptance_thresholds");
+  if (shape.thresholds.size() != shape.depth) {
+    fail(ErrorKind::input, "{}: wrong number of thresholds (expected the depth, {}, found {})",
+         group.name_of("acceptance_thresholds"), shape.depth, shape.thresholds.size());
+  }
+  return shape;
+}
+
+GroupLayout read_group_layout(const Group& root, const std::string& prefix) {
+  return {static_cast<std::uint32_t>(root.read_integer(prefix + "groups")),
+          static_cast<std::uint32_t>(root.read_integer(prefix + "replicates"))};
+}
+
+}  // namespace
+
+void write_tallies(const std::filesystem::path& file, const Tallies& tallies, const Provenance& provenance) {
+  hdf5::OutputFile output(file);
+  Group& root = output.root();
+  const TallyShape& shape = tallies.shape;
+  root.write_string("schema", kSchema);
+  root.write_integer("schema_version", kVersion);
+  root.write_string("study", provenance.study_json);
+  root.write_string("trace", provenance.trace_json);
+  root.write_string("program", provenance.program);
+  root.write_boolean("finished", provenance.finished);
+  root.write_integer("walk", static_cast<std::int64_t>(shape.walk));
+  root.write_integer("layers", shape.layers);
+  root.write_integer("experts", shape.experts);
+  root.write_integer("top_k", shape.top_k);
+  root.write_integer("groups", shape.groups.groups);
+  root.write_integer("replicates", shape.groups.replicates);
+  root.write_integer("joint_groups", shape.joint_groups.groups);
+  root.write_integer("joint_replicates", shape.joint_groups.replicates);
+  root.write_integer("trajectories", static_cast<std::int64_t>(tallies.trajectories));
+  root.write_integer("replicate_trajectories", static_cast<std::int64_t>(tallies.replicate_trajectories));
+  root.write_integer("cells", static_cast<std::int64_t>(shape.cells.size()));
+  std::vector<std::uint32_t> policies;
+  for (const Policy policy : shape.policies) policies.push_back(static_cast<std::uint32_t>(policy));
+  write_vector(root, "policies", policies);
+  for (std::size_t c = 0; c < shape.cells.size(); ++c) write_cell(root, tallies, c);
+  output.commit();
+}
+
+Tallies read_tallies(const std::filesystem::path& file, Provenance& provenance) {
+  const Group root = hdf5::open_file(file);
+  if (const std::string schema = root.read_string("schema"); schema != kSchema) {
+    fail(ErrorKind::input, "{}: wrong schema (expected {}, found {})", file.string(), kSchema, schema);
+  }
+  if (const std::int64_t version = root.read_integer("schema_version"); version != kVersion) {
+    fail(ErrorKind::input, "{}: wrong schema_version (expected {}, found {})", file.string(), kVersion, version);
+  }
+  provenance = {root.read_string("study"), root.read_string("trace"), root.read_string("program"),
+                root.read_integer("finished") != 0};
+  TallyShape shape;
+  shape.walk = static_cast<Walk>(root.read_integer("walk"));
+  shape.layers = static_cast<std::uint32_t>(root.read_integer("layers"));
+  shape.experts = static_cast<std::uint32_t>(root.read_integer("experts"));
+  shape.top_k = static_cast<std::uint32_t>(root.read_integer("top_k"));
+  shape.groups = read_group_layout(root, "");
+  shape.joint_groups = read_group_layout(root, "joint_");
+  for (const std::uint64_t policy : read_vector(root, "policies")) shape.policies.push_back(static_cast<Policy>(policy));
+  const std::int64_t cells = root.read_integer("cells");
+  for (std::int64_t c = 0; c < cells; ++c) {
+    shape.cells.push_back(read_cell_shape(root.open_group(cell_name(static_cast<std::size_t>(c)))));
+  }
+  Tallies tallies(std::move(shape));
+  tallies.trajectories = static_cast<std::uint64_t>(root.read_integer("trajectories"));
+  tallies.replicate_trajectories = static_cast<std::uint64_t>(root.read_integer("replicate_trajectories"));
+  for (std::size_t c = 0; c < tallies.shape.cells.size(); ++c) {
+    const Group group = root.open_group(cell_name(c));
+    for (const Block& block : blocks_of(tallies.shape, tallies.layout, c)) {
+      const auto values = group.read_integers<std::uint64_t>(block.name, block.extents);
+      std::copy(values.begin(), values.end(), tallies.counters.begin() + static_cast<std::ptrdiff_t>(block.offset));
+    }
+  }
+  return tallies;
+}
+
+}  // namespace moecarlo
