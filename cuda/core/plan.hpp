@@ -18,19 +18,25 @@ enum class Policy : std::uint32_t { static_residents, lru };
 constexpr std::uint32_t kMaxPolicies = 2;
 constexpr std::uint32_t kNoJoint = ~std::uint32_t{0};
 
-/// Where the groups of trajectories lie in every tally: batch-means groups first, then two halves of each replicate.
+/// Where the groups of trajectories lie in a tally: batch-means groups first, then two halves of each replicate. A layout
+/// may pool the populations that replicates draw from, `populations` / `replicates` of them in each of its replicates.
 struct GroupLayout {
   std::uint32_t groups = 0;
   std::uint32_t replicates = 0;
+  std::uint32_t populations = 0;
 
   MOECARLO_HOST_DEVICE std::uint32_t total() const { return groups + 2 * replicates; }
 
-  /// Trajectory number -> group, within its own family.
+  /// The population that a trajectory of the replicates draws from.
+  MOECARLO_HOST_DEVICE std::uint32_t population_of(std::uint64_t trajectory) const {
+    return static_cast<std::uint32_t>(trajectory % populations);
+  }
+
+  /// Trajectory number -> group, within its own family. A population's trajectories fall into its halves in turn.
   MOECARLO_HOST_DEVICE std::uint32_t group_of(Stream stream, std::uint64_t trajectory) const {
     if (stream == Stream::main) return static_cast<std::uint32_t>(trajectory % groups);
-    const std::uint32_t replicate = static_cast<std::uint32_t>(trajectory % replicates);
-    const std::uint32_t half = static_cast<std::uint32_t>(trajectory / replicates % 2);
-    return groups + 2 * replicate + half;
+    const auto half = static_cast<std::uint32_t>(trajectory / populations % 2);
+    return groups + 2 * (population_of(trajectory) % replicates) + half;
   }
 };
 
@@ -119,7 +125,7 @@ struct PlanView {
   const std::uint32_t* longer = nullptr;
 
   MOECARLO_HOST_DEVICE std::uint32_t population_of(Stream stream, std::uint64_t trajectory) const {
-    return stream == Stream::main ? 0 : 1 + static_cast<std::uint32_t>(trajectory % groups.replicates);
+    return stream == Stream::main ? 0 : 1 + groups.population_of(trajectory);
   }
   MOECARLO_HOST_DEVICE StartView starts(const Cell& cell, std::uint32_t population) const {
     const StartTable& table = start_tables[cell.first_start + population];

@@ -110,7 +110,7 @@ void add_starts(Plan& plan, const RoutingTable& table, std::uint32_t max_depth) 
     plan.entries.insert(plan.entries.end(), entries.begin(), entries.end());
   };
   add(evaluation);
-  for (std::uint32_t r = 0; r < plan.shape.groups.replicates; ++r) {
+  for (std::uint32_t r = 0; r < plan.shape.groups.populations; ++r) {
     add(replicate_entries(evaluation, plan.seed, r, needed));
   }
 
@@ -141,12 +141,12 @@ TallyShape make_shape(const Study& study, const Grid& grid, const RoutingTable& 
   shape.policies = study.grid.policy;
   const auto sequences = static_cast<std::uint32_t>(table.split.evaluation.size());
   if (walk == Walk::enumerate) {
-    shape.groups = {std::min(sequences, kSequenceGroups), 0};
-    shape.joint_groups = {std::min(sequences, kGroups), 0};
+    shape.groups = {std::min(sequences, kSequenceGroups), 0, 0};
+    shape.joint_groups = {std::min(sequences, kGroups), 0, 0};
   } else {
-    const bool replicate = sequences >= kFewestSequences;
-    shape.groups = {kGroups, replicate ? kReplicates : 0};
-    shape.joint_groups = {kJointGroups, replicate ? kJointGroups : 0};
+    const std::uint32_t populations = sequences >= kFewestSequences ? kReplicates : 0;
+    shape.groups = {kGroups, populations, populations};
+    shape.joint_groups = {kJointGroups, populations > 0 ? kJointGroups : 0, populations};
   }
   for (const GridCell& cell : grid.cells) {
     shape.cells.push_back(

@@ -18,7 +18,7 @@ std::uint64_t next_check(std::uint64_t done) {
 
 std::uint64_t replicate_share(std::uint64_t main, const GroupLayout& groups) {
   if (groups.replicates == 0) return 0;
-  const std::uint64_t halves = std::uint64_t{2} * groups.replicates;
+  const std::uint64_t halves = std::uint64_t{2} * groups.populations;
   return (main / 5 + halves - 1) / halves * halves;
 }
 

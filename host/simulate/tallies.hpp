@@ -54,8 +54,8 @@ struct Tallies {
 
 /// Facts that travel with the tallies. Nothing about the machine, the backend or the time: equal studies give equal files.
 struct Provenance {
-  std::string study_json;  ///< the study, defaults filled in
-  std::string trace_json;  ///< what the trace says of itself, and the split
+  std::string study_toml;  ///< the study, defaults filled in (to_toml)
+  std::string trace_json;  ///< what the trace says of itself, and the split (trace_facts)
   std::string program;     ///< version and commit
   bool finished = false;   ///< false: a checkpoint
 };

@@ -106,7 +106,8 @@ CellShape read_cell_shape(const Group& group) {
 
 GroupLayout read_group_layout(const Group& root, const std::string& prefix) {
   return {static_cast<std::uint32_t>(root.read_integer(prefix + "groups")),
-          static_cast<std::uint32_t>(root.read_integer(prefix + "replicates"))};
+          static_cast<std::uint32_t>(root.read_integer(prefix + "replicates")),
+          static_cast<std::uint32_t>(root.read_integer("populations"))};
 }
 
 }  // namespace
@@ -117,7 +118,7 @@ void write_tallies(const std::filesystem::path& file, const Tallies& tallies, co
   const TallyShape& shape = tallies.shape;
   root.write_string("schema", kSchema);
   root.write_integer("schema_version", kVersion);
-  root.write_string("study", provenance.study_json);
+  root.write_string("study", provenance.study_toml);
   root.write_string("trace", provenance.trace_json);
   root.write_string("program", provenance.program);
   root.write_boolean("finished", provenance.finished);
@@ -127,6 +128,7 @@ void write_tallies(const std::filesystem::path& file, const Tallies& tallies, co
   root.write_integer("top_k", shape.top_k);
   root.write_integer("groups", shape.groups.groups);
   root.write_integer("replicates", shape.groups.replicates);
+  root.write_integer("populations", shape.groups.populations);
   root.write_integer("joint_groups", shape.joint_groups.groups);
   root.write_integer("joint_replicates", shape.joint_groups.replicates);
   root.write_integer("trajectories", static_cast<std::int64_t>(tallies.trajectories));

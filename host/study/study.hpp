@@ -46,6 +46,13 @@ struct HardwareSpec {
   std::vector<std::string> schemes{"ar", "elastic"};
 };
 
+/// How to run, not what to simulate: none of it changes a result.
+struct RunSpec {
+  std::string backend = "auto";  ///< auto | cpu | cuda
+  std::uint32_t threads = 0;     ///< 0 = all cores
+  std::optional<double> time_limit_seconds;
+};
+
 struct Study {
   std::string name;
   std::filesystem::path trace;
@@ -61,6 +68,7 @@ struct Study {
   AcceptanceSpec acceptance;
   std::optional<StopSpec> stop;
   std::optional<HardwareSpec> hardware;
+  RunSpec run;
 };
 
 const char* to_string(Mode mode);

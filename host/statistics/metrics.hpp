@@ -1,0 +1,62 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "host/simulate/tallies.hpp"
+#include "host/statistics/quantity.hpp"
+#include "host/statistics/results.hpp"
+#include "host/study/study.hpp"
+
+namespace moecarlo {
+
+/// One design point in the tallies.
+struct PointAddress {
+  std::size_t cell = 0;
+  std::uint32_t policy = 0;
+  std::uint32_t capacity = 0;  ///< index into the cell's capacities
+};
+
+/// Reads the metrics of the interfaces document out of the tallies. Every metric is a ratio of sums over groups, never a
+/// mean of ratios. Requests: tokens_per_round, accepted_length. Layers and passes: distinct_experts,
+/// distinct_experts_accepted, hits, misses, hit_rate (hits / distinct), rejected_only, draft_coverage (depth >= 1 only),
+/// cache_writes.
+class MetricReader {
+ public:
+  explicit MetricReader(const Tallies& tallies);
+
+  /// The metrics that exist at a point of this depth.
+  static std::vector<std::string> names(std::uint32_t depth);
+  static bool is_metric(const std::string& name);
+  static bool is_per_layer(const std::string& name);
+
+  Quantity quantity(const std::string& metric, const PointAddress& point) const;
+  Estimate estimate(const std::string& metric, const PointAddress& point) const;
+  std::vector<double> per_layer(const std::string& metric, const PointAddress& point) const;
+  Distribution distribution(std::size_t cell) const;
+
+  const Sampling& sampling() const { return sampling_; }
+
+ private:
+  struct Record;
+  double numerator(const std::string& metric, const CellShape& shape, const Record& record) const;
+  double denominator(const std::string& metric, const CellShape& shape, const Record& record) const;
+  Record group_record(const PointAddress& point, std::uint32_t group) const;
+  Record layer_record(const PointAddress& point, std::uint32_t layer) const;
+
+  const Tallies& tallies_;
+  Sampling sampling_;
+  std::vector<std::vector<double>> laws_;  ///< [cells] P(accepted length = 0 .. depth)
+};
+
+/// All points of the study's own grid (not those that only hardware asked for), with every metric; bits change nothing that
+/// is counted, so each value of the grid repeats the point.
+std::vector<PointResult> point_results(const MetricReader& reader, const Tallies& tallies, const Study& study);
+
+/// How the policies differ at equal batch, depth and capacity: hit_rate and misses of each against the study's first.
+std::vector<DifferenceResult> policy_differences(const MetricReader& reader, const Tallies& tallies, const Study& study);
+
+/// Whether every metric's Monte Carlo interval is within `relative_half_width` of its value at the worst point of the grid.
+bool is_satisfied(const StopSpec& stop, const Tallies& tallies, const Study& study);
+
+}  // namespace moecarlo

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "cuda/core/plan.hpp"
+#include "host/statistics/estimate.hpp"
+
+namespace moecarlo {
+
+/// A number together with what each group of trajectories thinks of it. Quotients and differences of quantities keep the
+/// groups paired, so that an interval of a speed-up or of a difference between policies knows their correlation.
+struct Quantity {
+  double value = 0;
+  /// [groups] influence of each batch-means group, mean 0: the variance of `value` is sum influence^2 / (G (G - 1)). For a
+  /// ratio r = sum Y / sum X this is G / (G - 1) sum (Y_g - r X_g)^2 / (sum X)^2.
+  std::vector<double> influence;
+  std::vector<double> replicates;  ///< [replicates] the number in each replicate, or in each bootstrap resample
+  std::vector<double> halves;      ///< [replicates][2] the same in its two halves; empty in exact studies
+};
+
+Quantity operator/(const Quantity& a, const Quantity& b);
+Quantity operator*(const Quantity& a, const Quantity& b);
+Quantity operator-(const Quantity& a, const Quantity& b);
+Quantity operator*(double factor, Quantity a);
+
+/// How the groups of a tally were sampled: turns group sums into quantities and quantities into estimates.
+class Sampling {
+ public:
+  /// Random trajectories: batch-means groups, then replicate halves.
+  /// `groups_filled`: every group holds trajectories; without it there is no Monte Carlo interval.
+  static Sampling random(const GroupLayout& layout, bool groups_filled);
+  /// Exact counts by sequence: no Monte Carlo error, the trace error by 2,000 Poisson resamples of the groups.
+  /// `groups_suffice`: at least 8 sequences.
+  static Sampling exact(const GroupLayout& layout, bool groups_suffice);
+
+  /// sum numerator / sum denominator; both [layout.total()].
+  Quantity ratio(std::span<const double> numerator, std::span<const double> denominator) const;
+
+  Estimate estimate(const Quantity& quantity) const;
+
+  const GroupLayout& layout() const { return layout_; }
+
+ private:
+  GroupLayout layout_;
+  bool exact_ = false;
+  bool groups_filled_ = true;
+  std::vector<std::uint8_t> resample_weights_;  // [resamples][groups]
+};
+
+/// The 97.5 % point of Student's t with `degrees` of freedom, at least 1.
+double student_t(double degrees);
+
+}  // namespace moecarlo

@@ -1,0 +1,152 @@
+#include "host/study/table_reader.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <sstream>
+
+#include "host/support/error.hpp"
+
+namespace moecarlo {
+namespace {
+
+/// A TOML value as it would be written, for messages.
+std::string written(const toml::node& node) {
+  std::ostringstream text;
+  node.visit([&](const auto& value) { text << value; });
+  std::string line = text.str();
+  std::replace(line.begin(), line.end(), '\n', ' ');
+  return line.size() > 60 ? line.substr(0, 57) + "..." : line;
+}
+
+}  // namespace
+
+toml::table parse_toml(std::string_view text, const std::string& file) {
+  try {
+    return toml::parse(text, file);
+  } catch (const toml::parse_error& error) {
+    fail(ErrorKind::usage, "{}:{}: not valid TOML ({})", file, error.source().begin.line, error.description());
+  }
+}
+
+const toml::node* TableReader::find(const std::string& key) {
+  asked_.insert(key);
+  return table_->get(key);
+}
+
+std::string TableReader::where(const toml::node& node) const {
+  return fmt::format("{}:{}", file_, node.source().begin.line);
+}
+
+void TableReader::wrong(const toml::node& node, const std::string& key, const std::string& expected) const {
+  fail(ErrorKind::usage, "{}: {} has a wrong value (expected {}, found {})", where(node), name_of(key), expected,
+       written(node));
+}
+
+void TableReader::wrong(const std::string& key, const std::string& expected) const {
+  wrong(*table_->get(key), key, expected);
+}
+
+void TableReader::missing(const std::string& key, const std::string& expected) const {
+  fail(ErrorKind::usage, "{}: {} is missing (expected {})", where(*table_), name_of(key), expected);
+}
+
+void TableReader::refuse_unknown() const {
+  for (const auto& [key, node] : *table_) {
+    const std::string name(key.str());
+    if (asked_.count(name) > 0) continue;
+    fail(ErrorKind::usage, "{}:{}: unknown key {} (expected one of: {})", file_, key.source().begin.line, name_of(name),
+         fmt::join(asked_, ", "));
+  }
+}
+
+std::optional<TableReader> TableReader::table(const std::string& key) {
+  const toml::node* node = find(key);
+  if (node == nullptr) return std::nullopt;
+  if (!node->is_table()) wrong(*node, key, "a table");
+  return TableReader(*node->as_table(), file_, name_of(key));
+}
+
+std::optional<std::string> TableReader::text(const std::string& key) {
+  const toml::node* node = find(key);
+  if (node == nullptr) return std::nullopt;
+  if (!node->is_string() || node->as_string()->get().empty()) wrong(*node, key, "a text in quotes");
+  return node->as_string()->get();
+}
+
+bool TableReader::is_text(const std::string& key) const {
+  const toml::node* node = table_->get(key);
+  return node != nullptr && node->is_string();
+}
+
+std::int64_t TableReader::integer_of(const toml::node& node, const std::string& key, std::int64_t low,
+                                     std::int64_t high) const {
+  const std::string expected = fmt::format("a whole number from {} to {}", low, high);
+  if (!node.is_integer()) wrong(node, key, expected);
+  const std::int64_t value = node.as_integer()->get();
+  if (value < low || value > high) wrong(node, key, expected);
+  return value;
+}
+
+double TableReader::number_of(const toml::node& node, const std::string& key, double low, double high) const {
+  const std::string expected = fmt::format("a number from {} to {}", low, high);
+  const auto value = node.is_number() ? node.value<double>() : std::nullopt;
+  if (!value || !(*value >= low && *value <= high)) wrong(node, key, expected);
+  return *value;
+}
+
+std::optional<std::int64_t> TableReader::integer(const std::string& key, std::int64_t low, std::int64_t high) {
+  const toml::node* node = find(key);
+  if (node == nullptr) return std::nullopt;
+  return integer_of(*node, key, low, high);
+}
+
+std::optional<double> TableReader::number(const std::string& key, double low, double high) {
+  const toml::node* node = find(key);
+  if (node == nullptr) return std::nullopt;
+  return number_of(*node, key, low, high);
+}
+
+std::vector<const toml::node*> TableReader::elements(const std::string& key) {
+  const toml::node* node = find(key);
+  if (node == nullptr) return {};
+  if (!node->is_array()) return {node};
+  std::vector<const toml::node*> nodes;
+  for (const toml::node& element : *node->as_array()) nodes.push_back(&element);
+  if (nodes.empty()) wrong(*node, key, "at least one value");
+  return nodes;
+}
+
+std::optional<std::vector<std::string>> TableReader::texts(const std::string& key) {
+  std::vector<std::string> values;
+  for (const toml::node* node : elements(key)) {
+    if (!node->is_string()) wrong(*node, key, "texts in quotes");
+    values.push_back(node->as_string()->get());
+  }
+  return values.empty() ? std::nullopt : std::make_optional(values);
+}
+
+std::optional<std::vector<std::int64_t>> TableReader::integers(const std::string& key, std::int64_t low,
+                                                               std::int64_t high) {
+  std::vector<std::int64_t> values;
+  for (const toml::node* node : elements(key)) values.push_back(integer_of(*node, key, low, high));
+  return values.empty() ? std::nullopt : std::make_optional(values);
+}
+
+std::optional<std::vector<double>> TableReader::numbers(const std::string& key, double low, double high) {
+  std::vector<double> values;
+  for (const toml::node* node : elements(key)) values.push_back(number_of(*node, key, low, high));
+  return values.empty() ? std::nullopt : std::make_optional(values);
+}
+
+std::size_t TableReader::index_of(const std::string& key, const std::string& word,
+                                  const std::vector<std::string>& words) const {
+  const auto found = std::find(words.begin(), words.end(), word);
+  if (found == words.end()) {
+    fail(ErrorKind::usage, "{}: {} has a wrong value (expected one of: {}; found {})", where(*table_->get(key)),
+         name_of(key), fmt::join(words, ", "), word);
+  }
+  return static_cast<std::size_t>(found - words.begin());
+}
+
+}  // namespace moecarlo

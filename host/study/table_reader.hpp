@@ -1,0 +1,85 @@
+#pragma once
+
+#include <toml++/toml.h>
+
+#include <algorithm>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace moecarlo {
+
+/// The words a key may take and what they mean.
+template <class T>
+using Names = std::vector<std::pair<const char*, T>>;
+
+/// Parses TOML; a syntax error becomes a usage error with its line.
+toml::table parse_toml(std::string_view text, const std::string& file);
+
+/// Reads a TOML table key by key. A wrong type or value is a usage error with file, line and key; so is, at the end, a key
+/// that nobody asked for. A missing key is an empty result. Lists may be written as a single value; they may not be empty.
+class TableReader {
+ public:
+  /// `path` is the table's name with dots, empty for the root.
+  TableReader(const toml::table& table, std::string file, std::string path)
+      : table_(&table), file_(std::move(file)), path_(std::move(path)) {}
+
+  std::optional<TableReader> table(const std::string& key);
+  std::optional<std::string> text(const std::string& key);
+  std::optional<std::int64_t> integer(const std::string& key, std::int64_t low, std::int64_t high);
+  std::optional<double> number(const std::string& key, double low, double high);
+  std::optional<std::vector<std::string>> texts(const std::string& key);
+  std::optional<std::vector<std::int64_t>> integers(const std::string& key, std::int64_t low, std::int64_t high);
+  std::optional<std::vector<double>> numbers(const std::string& key, double low, double high);
+  bool is_text(const std::string& key) const;
+
+  template <class T>
+  std::optional<T> choice(const std::string& key, const Names<T>& names) {
+    const auto word = text(key);
+    if (!word) return std::nullopt;
+    return names[index_of(key, *word, words(names))].second;
+  }
+
+  /// Several words, each once, in the order written.
+  template <class T>
+  std::optional<std::vector<T>> choices(const std::string& key, const Names<T>& names) {
+    const auto list = texts(key);
+    if (!list) return std::nullopt;
+    std::vector<T> values;
+    for (const std::string& word : *list) {
+      const T value = names[index_of(key, word, words(names))].second;
+      if (std::find(values.begin(), values.end(), value) == values.end()) values.push_back(value);
+    }
+    return values;
+  }
+
+  [[noreturn]] void missing(const std::string& key, const std::string& expected) const;
+  [[noreturn]] void wrong(const std::string& key, const std::string& expected) const;
+  void refuse_unknown() const;
+
+ private:
+  const toml::node* find(const std::string& key);
+  std::string name_of(const std::string& key) const { return path_.empty() ? key : path_ + "." + key; }
+  std::string where(const toml::node& node) const;
+  [[noreturn]] void wrong(const toml::node& node, const std::string& key, const std::string& expected) const;
+  std::size_t index_of(const std::string& key, const std::string& word, const std::vector<std::string>& words) const;
+  std::vector<const toml::node*> elements(const std::string& key);
+  std::int64_t integer_of(const toml::node& node, const std::string& key, std::int64_t low, std::int64_t high) const;
+  double number_of(const toml::node& node, const std::string& key, double low, double high) const;
+
+  template <class T>
+  static std::vector<std::string> words(const Names<T>& names) {
+    std::vector<std::string> result;
+    for (const auto& entry : names) result.emplace_back(entry.first);
+    return result;
+  }
+
+  const toml::table* table_;
+  std::string file_, path_;
+  std::set<std::string> asked_;
+};
+
+}  // namespace moecarlo
