@@ -1,0 +1,76 @@
+#include <fmt/format.h>
+#include <hdf5.h>
+
+#include <cstdio>
+#include <exception>
+#include <iostream>
+#include <new>
+
+#include "cuda/device_backend.hpp"
+#include "host/cli/commands.hpp"
+#include "host/cli/version.hpp"
+#include "host/simulate/cpu_kernel.hpp"
+#include "host/support/error.hpp"
+
+namespace moecarlo::cli {
+
+std::string program_version() { return fmt::format("moecarlo {} ({})", MOECARLO_VERSION, MOECARLO_GIT_COMMIT); }
+
+namespace {
+
+std::string version_text() {
+  unsigned major = 0, minor = 0, release = 0;
+  H5get_libversion(&major, &minor, &release);
+  std::string why_not;
+  const std::string device = device_available(why_not) ? "cuda" : fmt::format("cuda not available ({})", why_not);
+  return fmt::format("{}\nbackends: cpu ({}), {}\nHDF5 {}.{}.{}, fmt {}, CLI11 {}", program_version(),
+                     to_string(best_instruction_set()), device, major, minor, release, FMT_VERSION, CLI11_VERSION);
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("Monte Carlo workload characterizer for speculative decoding on Mixture-of-Experts models");
+  app.footer("Example: moecarlo simulate study.toml -o results\nEach subcommand has --help with an example.");
+  app.set_version_flag("--version", version_text);
+  app.require_subcommand(1);
+  app.fallthrough();
+  Common common;
+  app.add_flag("--quiet", common.quiet, "No progress and no notes");
+  app.add_flag("--verbose", common.verbose, "More notes");
+  add_inspect(app, common);
+  add_locality(app, common);
+  add_synth(app, common);
+  add_simulate(app, common);
+  add_evaluate(app, common);
+  add_report(app, common);
+  add_bench(app, common);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return app.exit(error);  // --help, --version
+    fail(ErrorKind::usage, "{} (see moecarlo --help)", error.what());
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace moecarlo::cli
+
+/// The one place where failures become a line and an exit status.
+int main(int argc, char** argv) {
+  const auto report = [](const char* line, int status) {
+    std::fflush(stdout);
+    std::fprintf(stderr, "moecarlo: %s\n", line);
+    return status;
+  };
+  try {
+    return moecarlo::cli::run(argc, argv);
+  } catch (const moecarlo::Error& error) {
+    return report(error.what(), static_cast<int>(error.kind()));
+  } catch (const moecarlo::cli::Interrupted& interrupted) {
+    return report(interrupted.what(), moecarlo::cli::Interrupted::kExitStatus);
+  } catch (const std::bad_alloc&) {
+    return report("out of memory", static_cast<int>(moecarlo::ErrorKind::machine));
+  } catch (const std::exception& error) {
+    return report(error.what(), static_cast<int>(moecarlo::ErrorKind::machine));
+  }
+}

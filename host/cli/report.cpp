@@ -1,0 +1,24 @@
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <memory>
+
+#include "host/cli/commands.hpp"
+#include "host/report/summary.hpp"
+#include "host/report/write_report.hpp"
+
+namespace moecarlo::cli {
+
+void add_report(CLI::App& app, const Common& common) {
+  auto directory = std::make_shared<std::string>();
+  CLI::App* command = app.add_subcommand("report", "Rebuild tables, figures and report of a finished study");
+  command->add_option("DIR", *directory, "Folder of a finished study")->required();
+  command->footer("Example: moecarlo report results");
+  command->callback([directory, &common] {
+    const std::filesystem::path folder = *directory;
+    write_report(read_summary(folder / "summary.json"), folder);
+    if (!common.quiet) fmt::print("report: {}\n", (folder / "report.html").string());
+  });
+}
+
+}  // namespace moecarlo::cli

@@ -1,0 +1,79 @@
+#include <fmt/format.h>
+
+#include <fstream>
+#include <iostream>
+#include <memory>
+#include <optional>
+
+#include "host/cli/commands.hpp"
+#include "host/cli/study_run.hpp"
+#include "host/study/duration.hpp"
+#include "host/study/parse_study.hpp"
+#include "host/support/error.hpp"
+
+namespace moecarlo::cli {
+namespace {
+
+struct Options {
+  std::string study;
+  std::string directory;
+  std::string backend;
+  std::optional<std::uint32_t> threads;
+  std::optional<std::uint64_t> trajectories;
+  std::optional<std::uint32_t> seed;
+  std::string time_limit;
+  int device = 0;
+  bool resume = false;
+  bool json = false;
+};
+
+/// The command line has the last word over the study file.
+Study effective_study(const Options& options) {
+  Study study = read_study(options.study);
+  if (!options.backend.empty()) study.run.backend = options.backend;
+  if (options.threads) study.run.threads = *options.threads;
+  if (options.trajectories) study.trajectories = *options.trajectories;
+  if (options.seed) study.seed = *options.seed;
+  if (!options.time_limit.empty()) {
+    study.run.time_limit_seconds = parse_duration(options.time_limit);
+    if (!study.run.time_limit_seconds) {
+      fail(ErrorKind::usage, "--time-limit: not a duration (expected e.g. 90s, 20m, 3h; found {})", options.time_limit);
+    }
+  }
+  return study;
+}
+
+void simulate(const Options& options, const Common& common) {
+  const StudyRun run{effective_study(options), options.directory, options.resume, common.quiet || options.json,
+                     options.device};
+  const bool ran = run_study(run);
+  if (options.json) {
+    std::cout << std::ifstream(run.directory / "summary.json").rdbuf();
+  } else {
+    fmt::print("{}{}\n", ran ? "report: " : "nothing to do, the study is finished: ",
+               (run.directory / "report.html").string());
+  }
+}
+
+}  // namespace
+
+void add_simulate(CLI::App& app, const Common& common) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("simulate", "Run a study: simulation, statistics, hardware projection, report");
+  command->add_option("STUDY", options->study, "Study file (TOML)")->required();
+  command->add_option("-o,--output", options->directory, "Folder for all results")->required();
+  command->add_option("--backend", options->backend, "auto, cpu or cuda")->check(CLI::IsMember({"auto", "cpu", "cuda"}));
+  command->add_option("--threads", options->threads, "Threads of the cpu backend; 0 = all cores")
+      ->check(CLI::Range(0, 4096));
+  command->add_option("--trajectories", options->trajectories, "Trajectories, or their cap under [stop]")
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 48));
+  command->add_option("--seed", options->seed, "Seed, 32 bits")->check(CLI::Range(std::uint64_t{0}, std::uint64_t{4294967295}));
+  command->add_option("--time-limit", options->time_limit, "Stop with a checkpoint and exit status 75, e.g. 20m or 3h");
+  command->add_option("--device", options->device, "GPU number")->check(CLI::NonNegativeNumber);
+  command->add_flag("--resume", options->resume, "Go on from the checkpoint in the output folder");
+  command->add_flag("--json", options->json, "Print summary.json on stdout");
+  command->footer("Example: moecarlo simulate study.toml -o results --trajectories 20000");
+  command->callback([options, &common] { simulate(*options, common); });
+}
+
+}  // namespace moecarlo::cli

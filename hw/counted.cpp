@@ -1,0 +1,102 @@
+#include "hw/counted.hpp"
+
+#include <algorithm>
+
+#include "host/study/acceptance.hpp"
+#include "host/study/study.hpp"
+#include "host/support/error.hpp"
+
+namespace moecarlo::hw {
+namespace {
+
+/// Which joint group a group of the other tallies belongs to: both take trajectories (or sequences) in turn.
+std::uint32_t joint_group_of(const TallyShape& shape, std::uint32_t group) {
+  if (group < shape.groups.groups) return group % shape.joint_groups.groups;
+  const std::uint32_t half = (group - shape.groups.groups) % 2;
+  const std::uint32_t replicate = (group - shape.groups.groups) / 2;
+  return shape.joint_groups.groups + 2 * (replicate % shape.joint_groups.replicates) + half;
+}
+
+/// Rounds and tokens of every joint group.
+std::vector<GroupCounts> count_groups(const Tallies& tallies, std::size_t index) {
+  const TallyShape& shape = tallies.shape;
+  const Cell& cell = tallies.layout.cells[index];
+  const std::vector<double> law = accepted_length_law(shape.cells[index].thresholds);
+  std::vector<GroupCounts> groups(shape.joint_groups.total());
+  for (std::uint32_t g = 0; g < shape.groups.total(); ++g) {
+    GroupCounts& into = groups[joint_group_of(shape, g)];
+    const std::uint64_t rounds = tallies.counters[cell.rounds + g];
+    into.rounds += rounds;
+    for (std::uint32_t a = 0; a <= cell.depth; ++a) {
+      const std::uint64_t row = cell.accepted + std::uint64_t{g} * (cell.depth + 1);
+      const double requests = shape.walk == Walk::enumerate ? law[a] * static_cast<double>(rounds)
+                                                            : static_cast<double>(tallies.counters[row + a]);
+      into.tokens += (a + 1) * requests;
+    }
+  }
+  return groups;
+}
+
+/// The counts of one class of layers in one joint group.
+LayerClassCounts count_class(const Tallies& tallies, const JointTally& joint, std::uint32_t layer_class,
+                             std::uint32_t group, std::uint32_t layers, std::uint32_t capacity, std::uint32_t depth) {
+  const std::uint64_t row = std::uint64_t{layer_class} * tallies.shape.joint_groups.total() + group;
+  const auto begin = tallies.counters.begin();
+  const auto slice = [&](std::uint64_t offset, std::uint64_t size) {
+    const auto first = begin + static_cast<std::ptrdiff_t>(offset + row * size);
+    return std::vector<std::uint64_t>(first, first + static_cast<std::ptrdiff_t>(size));
+  };
+  LayerClassCounts counts;
+  counts.layers = layers;
+  counts.capacity = capacity;
+  counts.max_hits = joint.rows - 1;
+  counts.max_distinct = joint.columns - 1;
+  counts.verify = slice(joint.verify, std::uint64_t{joint.rows} * joint.columns);
+  if (depth > 0) counts.draft = slice(joint.draft, joint.rows);
+  counts.cache_writes = slice(joint.writes, 1).front();
+  return counts;
+}
+
+}  // namespace
+
+Workload workload_of(const Tallies& tallies, std::uint32_t batch, std::uint32_t depth, std::uint32_t policy,
+                     const Capacity& capacity) {
+  const TallyShape& shape = tallies.shape;
+  for (std::size_t index = 0; index < shape.cells.size(); ++index) {
+    const CellShape& from = shape.cells[index];
+    if (from.batch != batch || from.depth != depth) continue;
+    const auto found = std::find(from.capacities.begin(), from.capacities.end(), capacity);
+    if (found == from.capacities.end()) break;
+    const auto c = static_cast<std::uint32_t>(found - from.capacities.begin());
+    const Cell& cell = tallies.layout.cells[index];
+    const std::uint32_t joint_index = tallies.layout.joint_index[cell.first_joint + policy * cell.capacity_count + c];
+    if (joint_index == kNoJoint) break;
+    const JointTally& joint = tallies.layout.joints[joint_index];
+
+    Workload workload;
+    workload.batch = batch;
+    workload.depth = depth;
+    workload.policy = to_string(shape.policies[policy]);
+    workload.capacity = capacity;
+    workload.layers = shape.layers;
+    workload.top_k = shape.top_k;
+    workload.groups = shape.joint_groups.groups;
+    workload.replicates = shape.joint_groups.replicates;
+    workload.counts = count_groups(tallies, index);
+    const std::uint32_t extra = std::min(capacity.extra_layers, shape.layers);
+    for (std::uint32_t g = 0; g < shape.joint_groups.total(); ++g) {
+      auto& classes = workload.counts[g].classes;
+      if (extra > 0) classes.push_back(count_class(tallies, joint, 0, g, extra, capacity.base + 1, depth));
+      if (extra < shape.layers) {
+        classes.push_back(count_class(tallies, joint, 1, g, shape.layers - extra, capacity.base, depth));
+      }
+    }
+    return workload;
+  }
+  fail(ErrorKind::input,
+       "tallies: no joint histogram at batch {}, depth {}, {:.3f} experts a layer (expected a study simulated for this "
+       "hardware)",
+       batch, depth, capacity.mean(shape.layers));
+}
+
+}  // namespace moecarlo::hw

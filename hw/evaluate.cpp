@@ -1,0 +1,106 @@
+#include "hw/evaluate.hpp"
+
+#include "host/support/error.hpp"
+#include "hw/integrate.hpp"
+
+namespace moecarlo::hw {
+namespace {
+
+void check_workload(const System& system, const Scheme& scheme, const Model& model, const Workload& workload,
+                    const Placement& placement) {
+  if (workload.depth > 0 && !scheme.drafts)
+    fail(ErrorKind::usage, "{} on {}: the scheme does not draft (expected depth 0, found {})", scheme.name, system.name,
+         workload.depth);
+  if (workload.top_k != model.top_k)
+    fail(ErrorKind::usage, "{}: the trace is of another model (expected top-k {}, found {})", model.name, model.top_k,
+         workload.top_k);
+  if (!(workload.capacity == placement.capacity))
+    fail(ErrorKind::usage, "{} on {}: counted at another capacity (expected {:.3f} experts per layer, found {:.3f})",
+         scheme.name, system.name, placement.capacity.mean(workload.layers), workload.capacity.mean(workload.layers));
+  const std::size_t expected = std::size_t{workload.groups} + 2 * std::size_t{workload.replicates};
+  if (workload.counts.size() != expected)
+    fail(ErrorKind::input, "workload: wrong number of groups (expected {}, found {})", expected,
+         workload.counts.size());
+}
+
+GroupTotals group_totals(const System& system, const GroupCounts& group, const PartTotals& parts) {
+  PartTotal all;
+  for (const auto& [name, part] : parts) all += part;
+  return {static_cast<double>(group.rounds), group.tokens, all.seconds, energy(system, all.work, all.seconds).total()};
+}
+
+std::map<std::string, double> describe(const System& system, const PartTotals& parts, double rounds, double tokens) {
+  std::map<std::string, double> breakdown;
+  PartTotal all;
+  for (const auto& [name, total] : parts) {
+    const Roofs alone = roofs(system, (1 / rounds) * total.work);
+    breakdown[name] = total.seconds / rounds;
+    breakdown[name + ".hb"] = alone.hb;
+    breakdown[name + ".ext"] = alone.ext;
+    breakdown[name + ".compute"] = alone.compute;
+    breakdown[name + ".link"] = alone.link;
+    all += total;
+  }
+  const Work work = (1 / rounds) * all.work;
+  const double seconds = all.seconds / rounds;
+  const Energy joules = energy(system, work, seconds);
+  breakdown["energy.compute"] = joules.compute;
+  breakdown["energy.ext"] = joules.ext;
+  breakdown["energy.hb"] = joules.hb;
+  breakdown["energy.communication"] = joules.communication;
+  breakdown["energy.static"] = joules.static_;
+  breakdown["bytes.hb"] = work.hb_bytes;
+  breakdown["bytes.hb_written"] = work.hb_written_bytes;
+  breakdown["bytes.ext"] = work.ext_bytes;
+  breakdown["bytes.link"] = link_bytes(system, work);
+  breakdown["seconds"] = seconds;
+  breakdown["joules"] = joules.total();
+  breakdown["tokens"] = tokens / rounds;
+  return breakdown;
+}
+
+GroupTotals batch_means_sum(const Projection& projection, const Workload& workload) {
+  GroupTotals sum;
+  for (std::uint32_t g = 0; g < workload.groups; ++g) {
+    sum.rounds += projection.groups[g].rounds;
+    sum.tokens += projection.groups[g].tokens;
+    sum.seconds += projection.groups[g].seconds;
+    sum.joules += projection.groups[g].joules;
+  }
+  return sum;
+}
+
+}  // namespace
+
+Projection project(const System& system, const Scheme& scheme, const Model& model, std::uint32_t context,
+                   const Workload& workload, std::uint32_t bits) {
+  const Serving serving{context, workload.batch, workload.depth, bits};
+  Projection projection;
+  projection.placement = place(system, scheme, model, serving, workload.layers);
+  check_workload(system, scheme, model, workload, projection.placement);
+  projection.layer_scale = static_cast<double>(model.moe_layers) / workload.layers;
+
+  const auto parts = integrate(system, scheme.plan(system, model, serving), workload, projection.layer_scale);
+  for (std::size_t g = 0; g < parts.size(); ++g)
+    projection.groups.push_back(group_totals(system, workload.counts[g], parts[g]));
+
+  PartTotals mean;
+  for (std::uint32_t g = 0; g < workload.groups; ++g)
+    for (const auto& [name, part] : parts[g]) mean[name] += part;
+  const GroupTotals sum = batch_means_sum(projection, workload);
+  if (sum.rounds == 0) fail(ErrorKind::input, "workload: no round was counted (expected at least one)");
+  projection.breakdown = describe(system, mean, sum.rounds, sum.tokens);
+  return projection;
+}
+
+double tokens_per_second(const Projection& projection, const Workload& workload) {
+  const GroupTotals sum = batch_means_sum(projection, workload);
+  return sum.tokens / sum.seconds;
+}
+
+double joules_per_token(const Projection& projection, const Workload& workload) {
+  const GroupTotals sum = batch_means_sum(projection, workload);
+  return sum.joules / sum.tokens;
+}
+
+}  // namespace moecarlo::hw

@@ -1,0 +1,74 @@
+#include "hw/placement.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "host/support/error.hpp"
+
+namespace moecarlo::hw {
+namespace {
+
+Capacity spread(double slots, const Model& model, std::uint32_t trace_layers) {
+  const double scaled = std::floor(slots * trace_layers / model.moe_layers);
+  const auto total = static_cast<std::uint64_t>(scaled);
+  const auto base = static_cast<std::uint32_t>(total / trace_layers);
+  return {base, static_cast<std::uint32_t>(total % trace_layers)};
+}
+
+void place_hb(const System& system, const Scheme& scheme, const Model& model, Placement& placement) {
+  const double taken = placement.dense_bytes + placement.kv_bytes + placement.scheme_bytes;
+  placement.hb_bytes = system.hb->capacity_bytes;
+  if (taken > placement.hb_bytes)
+    fail(ErrorKind::usage,
+         "{} on {} with {}: does not fit in HB (dense {:.3f} GB + KV cache {:.3f} GB + scheme data {:.3f} GB, HB holds "
+         "{:.3f} GB)",
+         model.name, system.name, scheme.name, placement.dense_bytes / 1e9, placement.kv_bytes / 1e9,
+         placement.scheme_bytes / 1e9, placement.hb_bytes / 1e9);
+  placement.cache_bytes = placement.hb_bytes - taken;
+  const double all_experts = static_cast<double>(model.experts) * model.moe_layers;
+  placement.slots = std::min(std::floor(placement.cache_bytes / placement.slot_bytes), all_experts);
+}
+
+}  // namespace
+
+Placement place(const System& system, const Scheme& scheme, const Model& model, const Serving& serving,
+                std::uint32_t trace_layers) {
+  if (!applies(scheme, system))
+    fail(ErrorKind::usage, "{} on {}: the scheme needs hybrid-bonded DRAM", scheme.name, system.name);
+  if (serving.bits < 1 || serving.bits > 8)
+    fail(ErrorKind::usage, "bits: out of range (expected 1 to 8, found {})", serving.bits);
+  if (trace_layers == 0) fail(ErrorKind::usage, "{}: the trace has no layer (expected at least one)", model.name);
+  const Storage storage = scheme.storage(model, serving.bits);
+  Placement placement;
+  placement.dense_bytes = dense_bytes(model);
+  placement.kv_bytes = kv_bytes_per_token(model) * serving.context * serving.batch;
+  placement.scheme_bytes = storage.scheme_bytes;
+  placement.slot_bytes = storage.slot_bytes;
+  if (system.hb) place_hb(system, scheme, model, placement);
+  placement.ext_free_bytes = system.ext_capacity_bytes - stored_bytes(model) - (system.hb ? 0 : placement.kv_bytes);
+  if (placement.ext_free_bytes < 0)
+    fail(ErrorKind::usage, "{} on {}: does not fit in EXT (short by {:.3f} GB, EXT holds {:.3f} GB)", model.name,
+         system.name, -placement.ext_free_bytes / 1e9, system.ext_capacity_bytes / 1e9);
+  placement.capacity = spread(placement.slots, model, trace_layers);
+  return placement;
+}
+
+std::vector<Demand> demands(std::span<const System> systems, std::span<const Scheme> schemes, const Model& model,
+                            std::uint32_t context, std::span<const std::uint32_t> batches,
+                            std::span<const std::uint32_t> bits, std::uint32_t trace_layers) {
+  constexpr std::array<std::uint32_t, 1> whole{8};
+  std::vector<Demand> list;
+  for (const System& system : systems)
+    for (const Scheme& scheme : schemes) {
+      if (!applies(scheme, system)) continue;
+      for (const std::uint32_t batch : batches)
+        for (const std::uint32_t kept : scheme.uses_bits ? bits : std::span<const std::uint32_t>(whole)) {
+          const Placement placement = place(system, scheme, model, {context, batch, 0, kept}, trace_layers);
+          list.push_back({system.name, scheme.name, batch, kept, placement.capacity});
+        }
+    }
+  return list;
+}
+
+}  // namespace moecarlo::hw

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "hw/work.hpp"
+
+namespace moecarlo::hw {
+
+/// What is asked of the machine: requests at a time, cached tokens of each, draft steps a round, upper bits kept.
+struct Serving {
+  std::uint32_t context = 1024, batch = 1, depth = 0, bits = 8;
+};
+
+/// A piece of a pass that does not depend on the routing, done `count` times one after the other.
+struct FixedPart {
+  std::string name;
+  double count = 1;
+  Work work;
+};
+
+/// The experts of one MoE layer in one pass, as a function of how many distinct ones were found in the cache and not.
+struct ExpertsPart {
+  Work pass;  ///< done once as soon as any expert is touched
+  Work hit, miss;
+
+  Work at(double hits, double misses) const;
+};
+
+/// One pass through the model. Parts follow one another; inside a part all resources work at once.
+struct Phase {
+  std::vector<FixedPart> fixed;  ///< "attention" (with router, shared experts and dense layers) and "lm_head"
+  ExpertsPart experts;
+};
+
+/// A round: `depth` draft passes and one verify pass. Without a draft the verify pass is the autoregressive step.
+struct Plan {
+  Phase verify;
+  std::optional<Phase> draft;
+  double cache_write_bytes = 0;  ///< HB bytes written for one expert that enters the cache
+};
+
+/// The fixed parts of a pass over `tokens` tokens of all requests together, dense weights read once at `kept_bits`
+/// upper bits each, the KV cache of every request once.
+std::vector<FixedPart> dense_parts(const System& system, const Model& model, const Serving& serving, double tokens,
+                                   double kept_bits);
+
+/// The multiplications of one MoE layer's experts for `tokens` tokens, each taking top_k of them, and no reads.
+Work expert_compute(const System& system, const Model& model, double tokens, double weight_bits);
+
+}  // namespace moecarlo::hw

@@ -1,0 +1,174 @@
+#include "hw/study_projection.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+
+#include "host/simulate/plan.hpp"
+#include "host/statistics/quantity.hpp"
+#include "host/support/error.hpp"
+#include "hw/counted.hpp"
+#include "hw/evaluate.hpp"
+#include "hw/placement.hpp"
+#include "hw/sensitivity.hpp"
+
+namespace moecarlo::hw {
+namespace {
+
+constexpr const char* kReference = "xpu";
+
+/// Tokens per second and joules per token with what every group thinks of them.
+struct Rates {
+  Quantity tokens_per_second;
+  Quantity joules_per_token;
+};
+
+Rates rates_of(const Sampling& sampling, const Projection& projection) {
+  std::vector<double> tokens, seconds, joules;
+  for (const GroupTotals& group : projection.groups) {
+    tokens.push_back(group.tokens);
+    seconds.push_back(group.seconds);
+    joules.push_back(group.joules);
+  }
+  return {sampling.ratio(tokens, seconds), sampling.ratio(joules, tokens)};
+}
+
+Sampling sampling_of(const Tallies& tallies) {
+  const GroupLayout& layout = tallies.shape.joint_groups;
+  if (tallies.shape.walk == Walk::enumerate) return Sampling::exact(layout, layout.groups >= kFewestSequences);
+  return Sampling::random(layout, tallies.trajectories >= tallies.shape.groups.groups);
+}
+
+}  // namespace
+
+/// One projected row with the workload it was made from.
+struct StudyProjection::Row {
+  const System* system;
+  const Scheme* scheme;
+  std::uint32_t bits;
+  std::unique_ptr<Workload> workload;
+  HardwareResult result;
+};
+
+StudyProjection::StudyProjection(const HardwareSpec& spec, const GridSpec& grid, std::uint32_t trace_layers,
+                                 std::uint32_t trace_experts, std::uint32_t trace_top_k)
+    : spec_(spec), trace_layers_(trace_layers), model_(read_model(spec.model)), reference_(read_system(kReference)) {
+  if (model_.experts != trace_experts || model_.top_k != trace_top_k) {
+    fail(ErrorKind::usage,
+         "study: hardware.model {} does not fit the trace (expected the trace's {} experts with top-{}, found {} with "
+         "top-{})",
+         spec.model, trace_experts, trace_top_k, model_.experts, model_.top_k);
+  }
+  for (const std::string& name : spec.systems) systems_.push_back(read_system(name));
+  for (const std::string& name : spec.schemes) schemes_.push_back(find_scheme(name));
+  demands_ = demands(systems_, schemes_, model_, spec.context, grid.batch, grid.bits, trace_layers);
+  for (const System& one : systems_) {
+    for (const Scheme& scheme : schemes_) {
+      if (!applies(scheme, one)) {
+        notes_.push_back(fmt::format("Scheme {} does not apply to system {}, which has no hybrid-bonded memory.",
+                                     scheme.name, one.name));
+      }
+    }
+  }
+  if (model_.moe_layers != trace_layers) {
+    notes_.push_back(fmt::format("The trace has {} layers, {} has {} MoE layers: expert time and energy are scaled.",
+                                 trace_layers, model_.name, model_.moe_layers));
+  }
+}
+
+std::vector<ImpliedCapacity> StudyProjection::implied_capacities() const {
+  std::vector<ImpliedCapacity> implied;
+  for (const Demand& demand : demands_) {
+    implied.push_back({demand.batch, true, Capacity{}});  // the xPU, which caches nothing
+    implied.push_back({demand.batch, !find_scheme(demand.scheme).drafts, demand.capacity});
+  }
+  return implied;
+}
+
+const System& StudyProjection::system(const std::string& name) const {
+  return *std::find_if(systems_.begin(), systems_.end(), [&](const System& one) { return one.name == name; });
+}
+
+std::vector<StudyProjection::Row> StudyProjection::rows(const Tallies& tallies) const {
+  const Sampling sampling = sampling_of(tallies);
+  const Scheme autoregressive_scheme = autoregressive();
+  std::map<std::uint32_t, Rates> references;  // by batch
+  const auto reference = [&](std::uint32_t batch) -> const Rates& {
+    if (const auto known = references.find(batch); known != references.end()) return known->second;
+    const Workload workload = workload_of(tallies, batch, 0, 0, Capacity{});
+    const Projection projection = hw::project(reference_, autoregressive_scheme, model_, spec_.context, workload, 8);
+    return references.emplace(batch, rates_of(sampling, projection)).first->second;
+  };
+
+  std::vector<Row> rows;
+  for (const Demand& demand : demands_) {
+    const System& on = system(demand.system);
+    const Scheme& scheme = *std::find_if(schemes_.begin(), schemes_.end(),
+                                         [&](const Scheme& one) { return one.name == demand.scheme; });
+    for (const CellShape& cell : tallies.shape.cells) {
+      if (cell.batch != demand.batch || (cell.depth > 0) != scheme.drafts) continue;
+      for (std::uint32_t policy = 0; policy < tallies.shape.policies.size(); ++policy) {
+        Row row{&on, &scheme, demand.bits, nullptr, {}};
+        row.workload = std::make_unique<Workload>(
+            workload_of(tallies, cell.batch, cell.depth, policy, demand.capacity));
+        const Projection projection = hw::project(on, scheme, model_, spec_.context, *row.workload, demand.bits);
+        const Rates own = rates_of(sampling, projection);
+        const Rates& base = reference(cell.batch);
+        HardwareResult& result = row.result;
+        result.system = demand.system;
+        result.scheme = demand.scheme;
+        result.policy = row.workload->policy;
+        result.batch = cell.batch;
+        result.depth = cell.depth;
+        result.bits = demand.bits;
+        result.capacity = demand.capacity.mean(trace_layers_);
+        result.tokens_per_second = sampling.estimate(own.tokens_per_second);
+        result.speedup = sampling.estimate(own.tokens_per_second / base.tokens_per_second);
+        result.energy_mj_per_token = sampling.estimate(1e3 * own.joules_per_token);
+        result.energy_gain = sampling.estimate(base.joules_per_token / own.joules_per_token);
+        result.breakdown = projection.breakdown;
+        rows.push_back(std::move(row));
+      }
+    }
+  }
+  return rows;
+}
+
+void StudyProjection::project(const Tallies& tallies, StudyResults& results) const {
+  const std::vector<Row> all = rows(tallies);
+  results.hardware.clear();
+  std::map<std::pair<std::string, std::string>, const Row*> best;  // by system and scheme
+  for (const Row& row : all) {
+    results.hardware.push_back(row.result);
+    const Row*& known = best[{row.result.system, row.result.scheme}];
+    if (known == nullptr || row.result.speedup.value > known->result.speedup.value) known = &row;
+  }
+
+  std::vector<SensitivityRow> chosen;
+  std::vector<std::unique_ptr<Workload>> references;
+  for (const auto& [key, row] : best) {
+    if (key.first == kReference) continue;  // its speed-up is 1 by definition
+    references.push_back(std::make_unique<Workload>(workload_of(tallies, row->result.batch, 0, 0, Capacity{})));
+    const HardwareResult& r = row->result;
+    chosen.push_back({fmt::format("{} {}, batch {}, depth {}, {}, {} bits", r.system, r.scheme, r.batch, r.depth, r.policy,
+                                  r.bits),
+                      *row->system, *row->scheme, row->bits, row->workload.get(), reference_, references.back().get()});
+  }
+  results.sensitivity = sensitivity(chosen, model_, spec_.context);
+
+  results.constants.clear();
+  const auto append = [&](const Preset& preset) {
+    const auto constants = list_constants(preset);
+    results.constants.insert(results.constants.end(), constants.begin(), constants.end());
+  };
+  append(model_.preset);
+  append(reference_.preset);
+  for (const System& one : systems_) {
+    if (one.name != kReference) append(one.preset);
+  }
+  results.notes.insert(results.notes.end(), notes_.begin(), notes_.end());
+}
+
+}  // namespace moecarlo::hw

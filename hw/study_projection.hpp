@@ -1,0 +1,47 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "host/simulate/tallies.hpp"
+#include "host/statistics/results.hpp"
+#include "host/study/grid.hpp"
+#include "host/study/study.hpp"
+#include "hw/model.hpp"
+#include "hw/scheme.hpp"
+#include "hw/system.hpp"
+#include "hw/workload.hpp"
+
+namespace moecarlo::hw {
+
+/// The hardware side of a study: presets read, placements solved, and later every demand projected.
+class StudyProjection {
+ public:
+  /// Reads presets and solves placements. Throws usage errors of presets and placement, and where the model's experts or
+  /// top-k are not the trace's.
+  StudyProjection(const HardwareSpec& spec, const GridSpec& grid, std::uint32_t trace_layers,
+                  std::uint32_t trace_experts, std::uint32_t trace_top_k);
+
+  /// The capacities that the simulation has to count.
+  std::vector<ImpliedCapacity> implied_capacities() const;
+
+  /// Every (system, scheme, batch, depth, policy, bits) projected onto the hardware, with intervals; then the sensitivity of
+  /// the best row of each system and scheme, and all constants.
+  void project(const Tallies& tallies, StudyResults& results) const;
+
+ private:
+  struct Row;
+  std::vector<Row> rows(const Tallies& tallies) const;
+  const System& system(const std::string& name) const;
+
+  HardwareSpec spec_;
+  std::uint32_t trace_layers_;
+  Model model_;
+  System reference_;  ///< the xPU that speed-ups are relative to
+  std::vector<System> systems_;
+  std::vector<Scheme> schemes_;
+  std::vector<Demand> demands_;
+  std::vector<std::string> notes_;
+};
+
+}  // namespace moecarlo::hw

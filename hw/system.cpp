@@ -1,0 +1,61 @@
+#include "hw/system.hpp"
+
+#include <cmath>
+
+namespace moecarlo::hw {
+namespace {
+
+constexpr double bits_per_byte = 8;
+
+HybridBonded read_hybrid_bonded(PresetReader& reader) {
+  HybridBonded hb;
+  hb.capacity_bytes = reader.positive("hb.capacity", "GiB");
+  hb.bytes_per_second = reader.positive("hb.bandwidth", "GB/s") * reader.share("hb.efficiency");
+  hb.read_joules_per_byte = bits_per_byte * reader.not_negative("hb.read_energy", "pJ/bit");
+  hb.write_joules_per_byte = bits_per_byte * reader.not_negative("hb.write_energy", "pJ/bit");
+  return hb;
+}
+
+Links read_links(PresetReader& reader) {
+  Links links;
+  links.streamline_bytes_per_second = reader.positive("links.streamline", "GB/s");
+  links.aggregation_bytes_per_second = reader.positive("links.aggregation", "GB/s");
+  links.output_bytes = reader.positive("links.output_size", "B");
+  links.joules_per_byte = bits_per_byte * reader.not_negative("links.energy", "pJ/bit");
+  return links;
+}
+
+}  // namespace
+
+double System::passes(double weight_bits) const {
+  return std::ceil(weight_bits / bits_per_pass);
+}
+
+System make_system(const Preset& preset) {
+  PresetReader reader(preset);
+  System system;
+  system.name = preset.name;
+  system.processing_elements = reader.positive("logic.processing_elements", "count");
+  system.ops_per_second = 2 * system.processing_elements * reader.positive("logic.macs_per_element", "count") *
+                          reader.positive("logic.clock", "GHz");
+  system.bits_per_pass = reader.positive("logic.bits_per_pass", "bit");
+  system.joules_per_op = reader.not_negative("logic.energy", "pJ/op");
+  system.ext_capacity_bytes = reader.positive("ext.capacity", "GB");
+  system.ext_bytes_per_second = reader.positive("ext.bandwidth", "GB/s") * reader.share("ext.efficiency");
+  system.ext_joules_per_byte = bits_per_byte * reader.not_negative("ext.energy", "pJ/bit");
+  system.static_watts = reader.not_negative("static.logic", "W") + reader.not_negative("static.ext", "W");
+  if (reader.has_table("hb")) {
+    system.hb = read_hybrid_bonded(reader);
+    system.links = read_links(reader);
+    system.static_watts += reader.not_negative("static.hb", "W");
+  }
+  reader.finish();
+  system.preset = preset;
+  return system;
+}
+
+System read_system(const std::string& name) {
+  return make_system(read_preset(find_preset("systems", name)));
+}
+
+}  // namespace moecarlo::hw
