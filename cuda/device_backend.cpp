@@ -83,7 +83,8 @@ class DeviceBackend final : public Backend {
 
   void run(const TrajectoryRange& range, std::span<std::uint64_t> counters) override {
     counters_.clear();
-    for (std::uint32_t cell = 0; cell < cells_; ++cell) {
+    const bool all = range.cell == TrajectoryRange::kAllCells;
+    for (std::uint32_t cell = all ? 0 : range.cell; cell < (all ? cells_ : range.cell + 1); ++cell) {
       for (std::uint64_t first = range.first; first < range.last; first += per_launch_) {
         const auto count = static_cast<std::uint32_t>(std::min<std::uint64_t>(per_launch_, range.last - first));
         check_cuda(launch_block({routing_, plan_.view, layout_, cell, range.stream, first, count, path_scratch_.data(),

@@ -5,6 +5,23 @@
 
 namespace moecarlo {
 
+// Draft steps are sampled: coverage is counted on one step of each round, the residents touched on one step of every 16th
+// round. The residents do not change inside a round and positions are uniform, so a mean over steps loses nothing but
+// samples, of which there are far more than the trace can support. All steps come in turn, in both samples.
+
+constexpr std::uint32_t kTouchedEvery = 16;
+
+/// The draft step of a round that is counted. depth >= 1.
+MOECARLO_HOST_DEVICE std::uint32_t counted_step(std::uint64_t trajectory, std::uint32_t round, std::uint32_t depth) {
+  const std::uint32_t n = static_cast<std::uint32_t>(trajectory) + round;
+  return (n / kTouchedEvery + n % kTouchedEvery) % depth;
+}
+
+/// Whether the round also counts the residents that its step touches.
+MOECARLO_HOST_DEVICE bool counts_touched(std::uint64_t trajectory, std::uint32_t round) {
+  return (static_cast<std::uint32_t>(trajectory) + round) % kTouchedEvery == 0;
+}
+
 /// A member of the non-empty `candidates`, drawn with probability proportional to its weight. weights: [experts] by rank,
 /// 1 .. 65535 each.
 template <int Words>
@@ -57,10 +74,12 @@ MOECARLO_HOST_DEVICE std::uint32_t draft_distinct(const RoutingView& routing, st
   if (batch == 1) return used;  // choices and replacements of one token are distinct by construction
   ExpertMask<Words> touched;
   for (std::uint32_t request = 0; request < batch; ++request) {
+    touched |= routing.mask<Words>(tokens[request], layer) & residents;
+  }
+  // Once every resident is touched no further draw can change the count; large batches get there at once.
+  for (std::uint32_t request = 0; request < batch && touched.count() < resident_count; ++request) {
     const ExpertMask<Words> chosen = routing.mask<Words>(tokens[request], layer);
-    const ExpertMask<Words> kept = chosen & residents;
-    const std::uint32_t missing = used - kept.count();
-    touched |= kept;
+    const std::uint32_t missing = used - (chosen & residents).count();
     at.request = request;
     ExpertMask<Words> candidates = without(residents, chosen);
     RandomBlock block{};

@@ -87,21 +87,19 @@ struct EpisodeReplay {
     }
   }
 
-  /// One draft step of each round is counted, all steps in turn: the steps of a round differ little, and the residents do
-  /// not change between them.
   MOECARLO_HOST_DEVICE void draft(std::uint32_t pass) const {
-    const std::uint32_t step = static_cast<std::uint32_t>((at.id.number + pass) % cell.depth);
+    const std::uint32_t step = counted_step(at.id.number, pass, cell.depth);
     const std::uint32_t* tokens =
         path.tokens + (std::size_t{pass} * (cell.depth + 1) + step) * cell.batch;
-    const DrawAddress address{at.plan.seed, at.id.stream, at.id.number, pass, 0, Purpose::draft_replacement, step};
-    const std::uint32_t* weights = at.plan.draft_weights + std::size_t{at.layer} * at.routing.experts;
     for (std::uint32_t point = 0; point < at.plan.policies * cell.capacity_count; ++point) {
       at.point_totals(cell, point)[kDraftHits] +=
           resident_choices(at.routing, at.layer, tokens, cell.batch, residents[point]);
+    }
+    if (!counts_touched(at.id.number, pass)) return;
+    for (std::uint32_t point = 0; point < at.plan.policies * cell.capacity_count; ++point) {
       if (const JointTally* joint = joint_of(at.plan, cell, point)) {
-        count_joint_draft(
-            at, *joint, capacity(point % cell.capacity_count),
-            draft_distinct(at.routing, at.layer, tokens, cell.batch, residents[point], weights, address));
+        count_touched(at, *joint, capacity(point % cell.capacity_count), tokens, cell.batch, residents[point], pass,
+                      step);
       }
     }
   }

@@ -61,16 +61,11 @@ struct SampleReplay {
         all[d] |= prefix[depth];
       }
       if (depth > 0) {
-        const std::uint32_t step = counted_step(depth, round);
+        const std::uint32_t step = counted_step(at.id.number, round, depth);
         const bool drawn = plan.resample_rejected && step > accepted;
         step_tokens[std::size_t{d} * plan.max_batch + request] = (drawn ? path.drawn : path.tokens)[slot + step];
       }
     }
-  }
-
-  /// One draft step of each round is counted, all steps in turn.
-  MOECARLO_HOST_DEVICE std::uint32_t counted_step(std::uint32_t depth, std::uint32_t round) const {
-    return static_cast<std::uint32_t>((at.id.number + round) % depth);
   }
 
   MOECARLO_HOST_DEVICE void count(const Cell& cell, std::uint32_t d, std::uint32_t round) const {
@@ -80,7 +75,6 @@ struct SampleReplay {
     at.union_totals(cell)[1] += kept[d].count();
     const ExpertMask<Words> rejected = without(all[d], kept[d]);
     const std::uint32_t* tokens = step_tokens + std::size_t{d} * plan.max_batch;
-    const std::uint32_t* weights = plan.draft_weights + std::size_t{at.layer} * at.routing.experts;
     for (std::uint32_t c = 0; c < cell.capacity_count; ++c) {
       const Capacity& capacity = plan.capacities[cell.first_capacity + c];
       const ExpertMask<Words> residents = static_residents<Words>(capacity, at.layer);
@@ -93,12 +87,9 @@ struct SampleReplay {
       }
       if (const JointTally* joint = joint_of(plan, cell, c)) {
         count_joint(at, *joint, capacity, hits, distinct - hits);
-        if (cell.depth > 0) {
-          const DrawAddress address{plan.seed, at.id.stream, at.id.number, round, 0, Purpose::draft_replacement,
-                                    counted_step(cell.depth, round)};
-          count_joint_draft(
-              at, *joint, capacity,
-              draft_distinct(at.routing, at.layer, tokens, cell.batch, residents, weights, address));
+        if (cell.depth > 0 && counts_touched(at.id.number, round)) {
+          count_touched(at, *joint, capacity, tokens, cell.batch, residents, round,
+                        counted_step(at.id.number, round, cell.depth));
         }
       }
     }

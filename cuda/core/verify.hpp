@@ -55,6 +55,17 @@ MOECARLO_HOST_DEVICE void count_joint_draft(const LayerContext& at, const JointT
   at.tally.add(joint.draft + joint_row(at, capacity) * joint.rows + distinct, 1);
 }
 
+/// Draws the replacements of a draft step and counts the residents it touches. tokens: [batch].
+template <int Words>
+MOECARLO_HOST_DEVICE void count_touched(const LayerContext& at, const JointTally& joint, const Capacity& capacity,
+                                        const std::uint32_t* tokens, std::uint32_t batch,
+                                        const ExpertMask<Words>& residents, std::uint32_t round, std::uint32_t step) {
+  const DrawAddress address{at.plan.seed, at.id.stream, at.id.number, round, 0, Purpose::draft_replacement, step};
+  const std::uint32_t* weights = at.plan.draft_weights + std::size_t{at.layer} * at.routing.experts;
+  count_joint_draft(at, joint, capacity,
+                    draft_distinct(at.routing, at.layer, tokens, batch, residents, weights, address));
+}
+
 /// Adds the totals of a cell to the tallies of the layer (main family only) and of the group.
 MOECARLO_HOST_DEVICE void flush(const LayerContext& at, const Cell& cell) {
   const std::uint64_t* unions = at.union_totals(cell);

@@ -1,8 +1,8 @@
 #include <fmt/format.h>
 
-#include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 #include "host/cli/commands.hpp"
@@ -110,11 +110,13 @@ void print_text(const TraceSurvey& survey) {
 }
 
 void inspect(const InspectOptions& options, const Common& common) {
-  // The number of tokens is known only once the file is open: steps of a thousandth.
-  Progress progress("checking trace", 1000, progress_style(common.quiet));
-  const TraceSurvey survey = survey_trace(options.trace, options.threads, [&](std::uint64_t done, std::uint64_t total) {
-    progress.update(static_cast<std::uint64_t>(1000.0 * static_cast<double>(done) / static_cast<double>(total)));
-  });
+  std::optional<Progress> progress;
+  const auto show = [&](std::uint64_t done, std::uint64_t total) {
+    if (!progress) progress.emplace("checking trace (tokens)", total, progress_style(common.quiet));
+    progress->update(done);
+  };
+  const TraceSurvey survey = survey_trace(options.trace, options.threads, show);
+  progress.reset();
   if (options.json) {
     fmt::print("{}\n", to_json(survey).dump(2, ' ', false, Json::error_handler_t::replace));
   } else {

@@ -9,11 +9,14 @@
 
 namespace moecarlo {
 
-/// Trajectories first .. last - 1 of one family.
+/// Trajectories first .. last - 1 of one family, in one cell or in all.
 struct TrajectoryRange {
+  static constexpr std::uint32_t kAllCells = ~std::uint32_t{0};
+
   Stream stream = Stream::main;
   std::uint64_t first = 0;
   std::uint64_t last = 0;
+  std::uint32_t cell = kAllCells;  ///< only episodes keep their cells apart
 };
 
 /// Something that can simulate trajectories. Every backend adds the same integers for the same range; the routing and the
@@ -22,7 +25,7 @@ class Backend {
  public:
   virtual ~Backend() = default;
   virtual std::string name() const = 0;
-  /// Simulates the range in every cell of the plan and adds to `counters` (as laid out by plan.layout).
+  /// Simulates the range and adds to `counters` (as laid out by plan.layout).
   virtual void run(const TrajectoryRange& range, std::span<std::uint64_t> counters) = 0;
 };
 

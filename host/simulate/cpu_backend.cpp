@@ -23,7 +23,8 @@ class CpuBackend final : public Backend {
 
   void run(const TrajectoryRange& range, std::span<std::uint64_t> counters) override {
     // Only episodes keep their cells apart. The largest cells come first, so that no thread is left with one at the end.
-    const std::uint64_t cells = plan_.walk == Walk::episodes ? plan_.cell_count : 1;
+    const bool all = range.cell == TrajectoryRange::kAllCells;
+    const std::uint64_t cells = all && plan_.walk == Walk::episodes ? plan_.cell_count : 1;
     const std::uint64_t count = range.last - range.first;
     const std::uint64_t blocks = std::clamp<std::uint64_t>(count / 4, 1, 8 * workers_.size());
     parallel_for(cells * blocks, static_cast<unsigned>(workers_.size()), [&](std::uint64_t item, unsigned w) {
@@ -34,8 +35,8 @@ class CpuBackend final : public Backend {
         target = worker.counters.data();
       }
       const std::uint64_t block = item % blocks;
-      run_block(set_, {routing_, plan_, layout_, static_cast<std::uint32_t>(cells - 1 - item / blocks), range.stream,
-                       range.first + count * block / blocks, range.first + count * (block + 1) / blocks,
+      const auto cell = all ? static_cast<std::uint32_t>(cells - 1 - item / blocks) : range.cell;
+      run_block(set_, {routing_, plan_, layout_, cell, range.stream, range.first + count * block / blocks, range.first + count * (block + 1) / blocks,
                        worker.scratch.data(), TallyView{target}});
     });
     for (Worker& worker : workers_) {

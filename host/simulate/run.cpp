@@ -14,6 +14,22 @@ std::uint64_t next_check(std::uint64_t done) {
   return check;
 }
 
+void run_replicates(Backend& backend, std::uint64_t last, Tallies& tallies) {
+  const std::uint64_t first = tallies.replicate_trajectories;
+  if (last <= first) return;
+  if (tallies.shape.walk != Walk::episodes) {
+    backend.run({Stream::replicates, first, last}, tallies.counters);
+  } else {
+    const std::vector<CellShape>& cells = tallies.shape.cells;
+    const std::uint64_t largest = cells.back().batch;
+    for (std::uint32_t cell = 0; cell < cells.size(); ++cell) {
+      const std::uint64_t factor = largest / cells[cell].batch;
+      backend.run({Stream::replicates, first * factor, last * factor, cell}, tallies.counters);
+    }
+  }
+  tallies.replicate_trajectories = last;
+}
+
 }  // namespace
 
 std::uint64_t replicate_share(std::uint64_t main, const GroupLayout& groups) {
@@ -30,11 +46,7 @@ RunEnd run(Backend& backend, const RunOptions& options, Tallies& tallies) {
     if (options.satisfied) last = std::min(last, check);
     backend.run({Stream::main, tallies.trajectories, last}, tallies.counters);
     tallies.trajectories = last;
-    const std::uint64_t replicates = replicate_share(last, tallies.shape.groups);
-    if (replicates > tallies.replicate_trajectories) {
-      backend.run({Stream::replicates, tallies.replicate_trajectories, replicates}, tallies.counters);
-      tallies.replicate_trajectories = replicates;
-    }
+    run_replicates(backend, replicate_share(last, tallies.shape.groups), tallies);
     if (options.progress) options.progress(last);
     if (options.satisfied && last == check) {
       if (options.satisfied(tallies)) return RunEnd::finished;

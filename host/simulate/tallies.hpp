@@ -47,7 +47,7 @@ struct Tallies {
   TallyLayout layout;
   std::vector<std::uint64_t> counters;
   std::uint64_t trajectories = 0;            ///< of the main family, counted so far
-  std::uint64_t replicate_trajectories = 0;  ///< of the replicates
+  std::uint64_t replicate_trajectories = 0;  ///< of the replicates, at the largest batch
 
   explicit Tallies(TallyShape shape_of_study);
 };

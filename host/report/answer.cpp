@@ -1,0 +1,177 @@
+#include "host/report/answer.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "host/report/acceptance_odds.hpp"
+#include "host/report/number_text.hpp"
+#include "host/report/selection.hpp"
+
+namespace moecarlo {
+namespace {
+
+std::string what_was_simulated(const StudyResults& results) {
+  const std::string how = results.trajectories > 0
+                              ? fmt::format("{} trajectories of batched decoding", count_text(results.trajectories))
+                              : std::string("Batched decoding, every case enumerated,");
+  return fmt::format(
+      "{} on the recorded routing of {}: {} tokens in {} sequences, {} MoE layers of {} experts, top-{}.", how,
+      results.trace_model.empty() ? "one model" : results.trace_model, count_text(results.tokens),
+      count_text(results.sequences), results.layers, results.experts, results.top_k);
+}
+
+std::string what_a_pass_asks(const StudyResults& results, const PointResult& point) {
+  const MetricResult* distinct = find_metric(&point, "distinct_experts");
+  const MetricResult* rate = find_metric(&point, "hit_rate");
+  const MetricResult* misses = find_metric(&point, "misses");
+  const MetricResult* rejected = find_metric(&point, "rejected_only");
+  std::string text;
+  if (distinct) {
+    text += fmt::format("At batch {} and draft depth {} a verification pass touches {} of the {} experts of a layer.",
+                        point.batch, point.depth, number_text(distinct->estimate.value, 3), results.experts);
+  }
+  if (rate) {
+    text += fmt::format(" With {} of them kept in fast memory (policy {}), {} % of those touched are resident.",
+                        number_text(point.capacity), point.policy, number_text(100 * rate->estimate.value, 3));
+  }
+  if (misses && rejected) {
+    text += fmt::format(" Of the {} experts that must be fetched, {} serve only tokens that are then rejected.",
+                        number_text(misses->estimate.value, 3), number_text(rejected->estimate.value, 3));
+  }
+  return text;
+}
+
+std::string what_a_round_yields(const StudyResults& results, const PointResult& point) {
+  const MetricResult* tokens = find_metric(&point, "tokens_per_round");
+  if (!tokens) return {};
+  std::string text = fmt::format("A round emits {} tokens per request.", number_text(tokens->estimate.value, 3));
+  const std::vector<AcceptanceOdds> odds = acceptance_odds(results);
+  if (odds.size() < 2) return text;
+  return text + fmt::format(
+                    " Draft token 1 is accepted in {} % of rounds and token {} in {} % (marginal); given that all "
+                    "before it were accepted, token {} is accepted in {} % (conditional).",
+                    number_text(100 * odds.front().marginal, 3), odds.size(),
+                    number_text(100 * odds.back().marginal, 3), odds.size(),
+                    number_text(100 * odds.back().conditional, 3));
+}
+
+const HardwareResult* fastest(const StudyResults& results, std::uint32_t batch) {
+  const HardwareResult* best = nullptr;
+  for (const HardwareResult* row : best_hardware(results)) {
+    if (row->batch != batch || !std::isfinite(row->speedup.value)) continue;
+    if (!best || row->speedup.value > best->speedup.value) best = row;
+  }
+  return best;
+}
+
+std::string with_depth(const HardwareResult& row) {
+  return row.depth == 0
+             ? fmt::format("{} with scheme {}", row.system, row.scheme)
+             : fmt::format("{} with scheme {} (depth {}, policy {})", row.system, row.scheme, row.depth, row.policy);
+}
+
+double fastest_speculation(const std::vector<const HardwareResult*>& rows, const HardwareResult& plain) {
+  double speedup = -INFINITY;
+  for (const HardwareResult* row : rows) {
+    const bool rival = row->system == plain.system && row->batch == plain.batch && row->depth > 0;
+    if (rival) speedup = std::max(speedup, row->speedup.value);
+  }
+  return speedup;
+}
+
+/// At which batches the best speculative scheme of a system is faster than the system's own autoregressive decoding.
+std::string where_speculation_pays(const StudyResults& results) {
+  const auto rows = best_hardware(results);
+  std::vector<std::pair<std::string, std::vector<std::uint32_t>>> systems;
+  for (const HardwareResult* row : rows) {
+    const double speculative = fastest_speculation(rows, *row);
+    if (row->scheme != "ar" || !std::isfinite(speculative)) continue;
+    auto known =
+        std::find_if(systems.begin(), systems.end(), [&](const auto& system) { return system.first == row->system; });
+    if (known == systems.end()) known = systems.insert(known, {row->system, {}});
+    if (speculative > row->speedup.value) known->second.push_back(row->batch);
+  }
+  std::vector<std::string> parts;
+  for (const auto& [system, batches] : systems) {
+    parts.push_back(batches.empty() ? fmt::format("at no batch on {}", system)
+                                    : fmt::format("at batch {} on {}", fmt::join(batches, ", "), system));
+  }
+  if (parts.empty()) return {};
+  return fmt::format(" Speculation is faster than the same machine without it {}.", fmt::join(parts, "; "));
+}
+
+std::string what_it_is_worth(const StudyResults& results) {
+  std::string text;
+  const auto batches = batches_of(results);
+  for (const std::uint32_t batch : {batches.front(), batches.back()}) {
+    const HardwareResult* best = fastest(results, batch);
+    if (!best || (batch == batches.back() && batches.size() == 1 && !text.empty())) continue;
+    text += fmt::format(
+        "{}At batch {} the fastest design is {}: {} times autoregressive decoding on the xPU, at {} mJ per token.",
+        text.empty() ? "" : " ", batch, with_depth(*best), number_text(best->speedup.value, 3),
+        number_text(best->energy_mj_per_token.value, 3));
+  }
+  return text + where_speculation_pays(results);
+}
+
+std::string how_sure(const PointResult& point) {
+  const MetricResult* rate = find_metric(&point, "hit_rate");
+  if (!rate || !rate->estimate.mc_half_width) return {};
+  if (!rate->estimate.trace_half_width) {
+    return fmt::format(
+        "The hit rate's simulation error is ± {} points; how much more the length of the trace adds cannot be "
+        "told from this run (see the notes).",
+        number_text(100 * *rate->estimate.mc_half_width, 2));
+  }
+  const double simulation = *rate->estimate.mc_half_width, trace = *rate->estimate.trace_half_width;
+  if (simulation == 0 && trace == 0) return {};
+  const char* advice = trace > simulation
+                           ? "The length of the trace limits what can be said: more traffic, not more trajectories, "
+                             "would narrow the intervals."
+                           : "Simulation noise limits what can be said: more trajectories would narrow the intervals.";
+  return fmt::format("{} Of the hit rate's error, ± {} points are simulation and ± {} points are the trace.", advice,
+                     number_text(100 * simulation, 2), number_text(100 * trace, 2));
+}
+
+void add_metric(std::vector<KeyFigure>& figures, const PointResult& point, const std::string& label,
+                const std::string& metric, double factor = 1, const std::string& unit = "") {
+  const MetricResult* found = find_metric(&point, metric);
+  if (!found) return;
+  const Estimate estimate = scaled(found->estimate, factor);
+  figures.push_back({label, estimate_value(estimate) + unit, estimate_intervals(estimate), design_text(point)});
+}
+
+}  // namespace
+
+std::vector<std::string> answer(const StudyResults& results) {
+  const PointResult* point = typical_point(results);
+  if (!point) return {"The study holds no design point."};
+  std::vector<std::string> paragraphs{what_was_simulated(results) + ' ' + what_a_pass_asks(results, *point),
+                                      what_a_round_yields(results, *point)};
+  if (!results.hardware.empty()) paragraphs.push_back(what_it_is_worth(results));
+  paragraphs.push_back(how_sure(*point));
+  std::erase(paragraphs, std::string());
+  return paragraphs;
+}
+
+std::vector<KeyFigure> key_figures(const StudyResults& results) {
+  std::vector<KeyFigure> figures;
+  const PointResult* point = typical_point(results);
+  if (!point) return figures;
+  add_metric(figures, *point, "tokens per round", "tokens_per_round");
+  add_metric(figures, *point, "distinct experts per layer and pass", "distinct_experts");
+  add_metric(figures, *point, "hit rate", "hit_rate", 100, " %");
+  add_metric(figures, *point, "fetched only for rejected tokens", "rejected_only");
+  if (const HardwareResult* best = fastest(results, point->batch)) {
+    const std::string condition = fmt::format("batch {}, {}", best->batch, with_depth(*best));
+    figures.push_back(
+        {"speed-up over the xPU", estimate_value(best->speedup) + "×", estimate_intervals(best->speedup), condition});
+    figures.push_back({"energy per token", estimate_value(best->energy_mj_per_token) + " mJ",
+                       estimate_intervals(best->energy_mj_per_token), condition});
+  }
+  return figures;
+}
+
+}  // namespace moecarlo

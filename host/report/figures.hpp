@@ -1,0 +1,28 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "host/statistics/results.hpp"
+
+namespace moecarlo {
+
+/// One picture of the report.
+struct Figure {
+  std::string id;     ///< file name without extension, e.g. "tokens_per_round"
+  std::string title;  ///< what it is about
+  std::string caption;
+  std::string svg;
+};
+
+/// What was simulated: tokens per round, distinct experts, hit rates, distributions, layers. A figure whose data are
+/// not in the results is left out.
+std::vector<Figure> simulation_figures(const StudyResults& results);
+
+/// What it is worth: speed-up, energy, time by part, sensitivity. Empty without hardware rows.
+std::vector<Figure> hardware_figures(const StudyResults& results);
+
+/// Some constants stand on assumptions: they and only they are drawn and listed apart.
+bool is_assumed(const std::string& status);
+
+}  // namespace moecarlo

@@ -1,0 +1,220 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "host/report/chart.hpp"
+#include "host/report/figures.hpp"
+#include "host/report/number_text.hpp"
+#include "host/report/palette.hpp"
+#include "host/report/selection.hpp"
+
+namespace moecarlo {
+namespace {
+
+struct Part {
+  const char* key;
+  const char* label;
+  const char* colour;
+};
+
+/// Drafting in warm colours, verification in cool ones, darker for experts.
+constexpr std::array<Part, 6> time_parts{{{"draft.attention", "draft attention", "#f2c577"},
+                                          {"draft.experts", "draft experts", "#d55e00"},
+                                          {"draft.lm_head", "draft LM head", "#8c3d00"},
+                                          {"verify.attention", "verify attention", "#8fc6e8"},
+                                          {"verify.experts", "verify experts", "#0072b2"},
+                                          {"verify.lm_head", "verify LM head", "#123a66"}}};
+
+constexpr std::array<Part, 5> energy_parts{{{"energy.ext", "external DRAM", "#d55e00"},
+                                            {"energy.hb", "hybrid-bonded DRAM", "#0072b2"},
+                                            {"energy.compute", "compute", "#009e73"},
+                                            {"energy.communication", "communication", "#b5599b"},
+                                            {"energy.static", "static", "#b0b9c4"}}};
+
+template <std::size_t n>
+std::vector<LegendEntry> legend_of(const std::array<Part, n>& parts) {
+  std::vector<LegendEntry> legend;
+  for (const Part& part : parts) legend.push_back({part.label, part.colour});
+  return legend;
+}
+
+template <std::size_t n>
+std::vector<BarSegment> segments_of(const HardwareResult& row, const std::array<Part, n>& parts) {
+  std::vector<BarSegment> segments;
+  for (const Part& part : parts) {
+    const auto found = row.breakdown.find(part.key);
+    if (found != row.breakdown.end()) segments.push_back({found->second, part.colour, part.label});
+  }
+  return segments;
+}
+
+double sum_of(const std::vector<BarSegment>& segments) {
+  double sum = 0;
+  for (const BarSegment& segment : segments) sum += segment.value;
+  return sum;
+}
+
+void scale(std::vector<BarSegment>& segments, double factor, const char* unit) {
+  for (BarSegment& segment : segments) {
+    segment.value *= factor;
+    segment.note += fmt::format(": {} {}", number_text(segment.value), unit);
+  }
+}
+
+std::string design_name(const HardwareResult& row) {
+  return row.system + " " + row.scheme;
+}
+
+std::string choice_text(const HardwareResult& row) {
+  return row.depth == 0 ? row.policy : fmt::format("depth {}, {}, {} bits", row.depth, row.policy, row.bits);
+}
+
+/// Autoregressive decoding on the xPU is what speed-ups are measured against.
+bool is_baseline(const HardwareResult& row) {
+  return row.system == "xpu" && row.scheme == "ar";
+}
+
+/// One group a batch, ascending, holding a bar for each best row of that batch that `bar_of` makes one for.
+template <class BarOf>
+std::vector<BarGroup> groups_by_batch(const StudyResults& results, BarOf bar_of) {
+  std::vector<const HardwareResult*> rows = best_hardware(results);
+  std::stable_sort(rows.begin(), rows.end(), [](const auto* a, const auto* b) { return a->batch < b->batch; });
+  std::vector<BarGroup> groups;
+  for (const HardwareResult* row : rows) {
+    const Bar bar = bar_of(*row);
+    if (bar.segments.empty()) continue;
+    const std::string label = fmt::format("batch {}", row->batch);
+    if (groups.empty() || groups.back().label != label) groups.push_back({label, {}});
+    groups.back().bars.push_back(bar);
+  }
+  return groups;
+}
+
+/// Many designs at many batches make a picture that no page holds: then the smallest and the largest batch stand for
+/// all.
+void thin(BarChart& chart) {
+  constexpr std::size_t most_bars = 48;
+  std::size_t bars = 0;
+  for (const BarGroup& group : chart.groups) bars += group.bars.size();
+  if (bars <= most_bars || chart.groups.size() < 3) return;
+  chart.groups = {chart.groups.front(), chart.groups.back()};
+  chart.text.subtitle += ". Smallest and largest batch only.";
+}
+
+void add(std::vector<Figure>& figures, const std::string& id, BarChart chart, const std::string& caption) {
+  if (chart.groups.empty()) return;
+  thin(chart);
+  figures.push_back({id, chart.text.title, caption, draw(chart)});
+}
+
+/// Designs in order of appearance: a scheme has a colour.
+std::vector<LegendEntry> scheme_legend(const StudyResults& results) {
+  std::vector<LegendEntry> legend;
+  for (const HardwareResult& row : results.hardware) {
+    const bool known =
+        std::any_of(legend.begin(), legend.end(), [&](const auto& entry) { return entry.label == row.scheme; });
+    if (!known && !is_baseline(row)) {
+      const std::string colour = row.scheme == "ar" ? colours::neutral : category_colour(legend.size());
+      legend.push_back({row.scheme, colour});
+    }
+  }
+  return legend;
+}
+
+void add_speedup(std::vector<Figure>& figures, const StudyResults& results) {
+  BarChart chart;
+  chart.legend = scheme_legend(results);
+  chart.reference = 1.0;
+  chart.groups = groups_by_batch(results, [&](const HardwareResult& row) {
+    Bar bar;
+    if (is_baseline(row) || !std::isfinite(row.speedup.value)) return bar;
+    const auto scheme = std::find_if(chart.legend.begin(), chart.legend.end(),
+                                     [&](const auto& entry) { return entry.label == row.scheme; });
+    bar.label = design_name(row);
+    bar.segments = {{row.speedup.value, scheme->colour, design_name(row) + ": " + estimate_text(row.speedup)}};
+    bar.whisker = row.speedup.mc_half_width.value_or(0);
+    bar.outer_whisker = row.speedup.trace_half_width.value_or(0);
+    bar.note = fmt::format("{:.2f}× · {}", row.speedup.value, choice_text(row));
+    return bar;
+  });
+  chart.text = {
+      "Speed-up over autoregressive decoding on the xPU",
+      "Each bar at its best depth and policy, named beside it; dotted: as fast as the xPU. Error bars, 95 %: thick for "
+      "the simulation, thin for the trace",
+      "times as fast as the xPU at the same batch", ""};
+  add(figures, "speedup", chart,
+      "Speed of all requests together over autoregressive decoding on the xPU at the same batch. Below the dotted line "
+      "the "
+      "design is slower.");
+}
+
+void add_energy(std::vector<Figure>& figures, const StudyResults& results) {
+  BarChart chart;
+  chart.legend = legend_of(energy_parts);
+  chart.groups = groups_by_batch(results, [](const HardwareResult& row) {
+    Bar bar{design_name(row), segments_of(row, energy_parts), 0, 0, ""};
+    const double joules_per_round = sum_of(bar.segments);
+    if (!(joules_per_round > 0) || !std::isfinite(row.energy_mj_per_token.value)) return Bar{};
+    scale(bar.segments, row.energy_mj_per_token.value / joules_per_round, "mJ");
+    bar.note = three_digits(row.energy_mj_per_token.value) + " mJ";
+    return bar;
+  });
+  chart.text = {"Energy per token by where it is spent", "Each bar at the depth and policy of its best speed",
+                "mJ per token", ""};
+  add(figures, "energy", chart, "Energy of one emitted token, divided as the energy of a round is.");
+}
+
+void add_time(std::vector<Figure>& figures, const StudyResults& results) {
+  BarChart chart;
+  chart.legend = legend_of(time_parts);
+  chart.groups = groups_by_batch(results, [](const HardwareResult& row) {
+    Bar bar{design_name(row), segments_of(row, time_parts), 0, 0, ""};
+    scale(bar.segments, 1e3, "ms");
+    bar.note = three_digits(sum_of(bar.segments)) + " ms";
+    return bar;
+  });
+  chart.text = {"Time of one round by part",
+                "Each bar at its best depth and policy; a speculative round emits several tokens", "ms per round", ""};
+  add(figures, "round_time", chart, "Mean time of one round: drafting in warm colours, verification in cool ones.");
+}
+
+void add_sensitivity(std::vector<Figure>& figures, const StudyResults& results) {
+  constexpr std::size_t shown = 20;
+  const std::vector<SensitivityResult> rows = ranked_sensitivity(results, sensitivity_row(results));
+  if (rows.empty()) return;
+  BarChart chart;
+  chart.legend = {{"assumed constant", category_colour(1)}, {"published or derived", category_colour(0)}};
+  chart.groups.emplace_back();
+  for (std::size_t i = 0; i < std::min(rows.size(), shown); ++i) {
+    const std::string colour = category_colour(is_assumed(rows[i].status) ? 1 : 0);
+    chart.groups.front().bars.push_back({rows[i].constant,
+                                         {{rows[i].elasticity, colour, rows[i].status}},
+                                         0,
+                                         0,
+                                         fmt::format("{:+.2f} ({})", rows[i].elasticity, rows[i].status)});
+  }
+  chart.text = {"Which hardware constant the speed-up depends on", "Taken on " + rows.front().row,
+                "elasticity: % change of speed-up for 1 % more of the constant", ""};
+  add(figures, "sensitivity", chart,
+      "A constant with elasticity 0.5 moves the speed-up by half a per cent when it moves by one. Long orange bars are "
+      "assumptions that matter; constants below 0.005 are left out.");
+}
+
+}  // namespace
+
+bool is_assumed(const std::string& status) {
+  return status == "assumed";
+}
+
+std::vector<Figure> hardware_figures(const StudyResults& results) {
+  std::vector<Figure> figures;
+  add_speedup(figures, results);
+  add_time(figures, results);
+  add_energy(figures, results);
+  add_sensitivity(figures, results);
+  return figures;
+}
+
+}  // namespace moecarlo

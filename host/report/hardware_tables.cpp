@@ -1,0 +1,110 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "host/report/figures.hpp"
+#include "host/report/number_text.hpp"
+#include "host/report/selection.hpp"
+#include "host/report/tables.hpp"
+
+namespace moecarlo {
+namespace {
+
+std::string breakdown_cell(const HardwareResult& row, const std::string& key) {
+  const auto found = row.breakdown.find(key);
+  return found == row.breakdown.end() ? "" : three_digits(1e3 * found->second);
+}
+
+std::vector<std::string> design_cells(const HardwareResult& row) {
+  return {row.system, row.scheme, row.policy, std::to_string(row.batch), std::to_string(row.depth)};
+}
+
+using KeyAndTitle = std::pair<std::string, std::string>;
+
+/// Breakdown values of the best rows times a thousand: seconds become ms, joules mJ.
+Table breakdown_table(const StudyResults& results, const std::string& caption, const std::vector<KeyAndTitle>& parts) {
+  Table table{caption, {"system", "scheme", "policy", "batch", "depth"}, 3, {}};
+  for (const auto& [key, title] : parts) table.header.push_back(title);
+  for (const HardwareResult* row : best_hardware(results)) {
+    if (row->breakdown.empty()) continue;
+    std::vector<std::string> cells = design_cells(*row);
+    for (const auto& [key, title] : parts) cells.push_back(breakdown_cell(*row, key));
+    table.rows.push_back(cells);
+  }
+  return table;
+}
+
+}  // namespace
+
+Table hardware_table(const StudyResults& results) {
+  Table table{
+      "Speed and energy, each system and scheme at the depth and policy of its best speed. Value ± simulation ± trace",
+      {"system", "scheme", "policy", "batch", "depth", "experts per layer", "tokens per second", "speed-up",
+       "mJ per token", "energy gain"},
+      3,
+      {}};
+  for (const HardwareResult* row : best_hardware(results)) {
+    std::vector<std::string> cells = design_cells(*row);
+    cells.push_back(number_text(row->capacity));
+    for (const Estimate* estimate :
+         {&row->tokens_per_second, &row->speedup, &row->energy_mj_per_token, &row->energy_gain}) {
+      cells.push_back(estimate_cell(*estimate));
+    }
+    table.rows.push_back(cells);
+  }
+  return table;
+}
+
+Table time_table(const StudyResults& results) {
+  return breakdown_table(results, "Mean time (ms) of one round of those rows by part",
+                         {{"draft.attention", "draft: attention"},
+                          {"draft.experts", "draft: experts"},
+                          {"draft.lm_head", "draft: LM head"},
+                          {"verify.attention", "verify: attention"},
+                          {"verify.experts", "verify: experts"},
+                          {"verify.lm_head", "verify: LM head"}});
+}
+
+Table energy_table(const StudyResults& results) {
+  return breakdown_table(results,
+                         "Mean energy (mJ) of one round of those rows by category; what else is known of a round is in "
+                         "hardware.csv",
+                         {{"energy.ext", "external DRAM"},
+                          {"energy.hb", "hybrid-bonded DRAM"},
+                          {"energy.compute", "compute"},
+                          {"energy.communication", "communication"},
+                          {"energy.static", "static"}});
+}
+
+Table sensitivity_table(const StudyResults& results) {
+  constexpr std::size_t shown = 8;
+  Table table{
+      fmt::format(
+          "Elasticity of the speed-up: per cent of change for one per cent more of a constant, taken one at a time; "
+          "the {} largest of each row, the others are in summary.json",
+          shown),
+      {"taken on", "constant", "status", "elasticity"},
+      3,
+      {}};
+  std::vector<std::string> done;
+  for (const SensitivityResult& taken : results.sensitivity) {
+    if (std::find(done.begin(), done.end(), taken.row) != done.end()) continue;
+    done.push_back(taken.row);
+    std::vector<SensitivityResult> ranked = ranked_sensitivity(results, taken.row);
+    ranked.resize(std::min(ranked.size(), shown));
+    for (const SensitivityResult& row : ranked) {
+      table.rows.push_back({row.row, row.constant, row.status, fmt::format("{:+.3f}", row.elasticity)});
+    }
+  }
+  return table;
+}
+
+Table constants_table(const StudyResults& results) {
+  Table table{"Constants of the hardware model, assumed ones first", {"constant", "value", "status", "source"}, 4, {}};
+  std::vector<AssumedConstant> ranked = results.constants;
+  std::stable_partition(ranked.begin(), ranked.end(), [](const auto& constant) { return is_assumed(constant.status); });
+  for (const AssumedConstant& row : ranked) table.rows.push_back({row.name, row.value, row.status, row.source});
+  return table;
+}
+
+}  // namespace moecarlo

@@ -1,0 +1,172 @@
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "host/report/summary.hpp"
+#include "host/support/error.hpp"
+
+namespace moecarlo {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+void from_json(const Json& json, double& value, const char* key) {
+  const Json& found = json.at(key);
+  value = found.is_null() ? std::numeric_limits<double>::quiet_NaN() : found.get<double>();
+}
+
+void from_json(const Json& json, std::optional<double>& value, const char* key) {
+  const Json& found = json.at(key);
+  value = found.is_null() ? std::nullopt : std::optional(found.get<double>());
+}
+
+void from_json(const Json& json, std::vector<double>& values, const char* key) {
+  const Json& found = json.at(key);
+  if (found.is_null()) return;
+  for (const Json& item : found) {
+    values.push_back(item.is_null() ? std::numeric_limits<double>::quiet_NaN() : item.get<double>());
+  }
+}
+
+template <class T>
+void from_json(const Json& json, T& value, const char* key) {
+  json.at(key).get_to(value);
+}
+
+void read(const Json& json, Estimate& estimate) {
+  from_json(json, estimate.value, "value");
+  from_json(json, estimate.mc_half_width, "mc_half_width");
+  from_json(json, estimate.trace_half_width, "trace_half_width");
+}
+
+void read(const Json& json, PointResult& point) {
+  from_json(json, point.batch, "batch");
+  from_json(json, point.depth, "depth");
+  from_json(json, point.policy, "policy");
+  from_json(json, point.capacity, "capacity");
+  from_json(json, point.bits, "bits");
+  for (const auto& [name, metric] : json.at("metrics").items()) {
+    read(metric, point.metrics[name].estimate);
+    from_json(metric, point.metrics[name].per_layer, "per_layer");
+  }
+}
+
+void read(const Json& json, Distribution& distribution) {
+  from_json(json, distribution.batch, "batch");
+  from_json(json, distribution.depth, "depth");
+  from_json(json, distribution.accepted_length, "accepted_length");
+  from_json(json, distribution.distinct_experts, "distinct_experts");
+}
+
+void read(const Json& json, DifferenceResult& difference) {
+  from_json(json, difference.metric, "metric");
+  from_json(json, difference.first, "first");
+  from_json(json, difference.second, "second");
+  read(json, difference.estimate);
+}
+
+void read(const Json& json, HardwareResult& row) {
+  from_json(json, row.system, "system");
+  from_json(json, row.scheme, "scheme");
+  from_json(json, row.batch, "batch");
+  from_json(json, row.depth, "depth");
+  from_json(json, row.policy, "policy");
+  from_json(json, row.capacity, "capacity");
+  from_json(json, row.bits, "bits");
+  read(json.at("tokens_per_second"), row.tokens_per_second);
+  read(json.at("speedup"), row.speedup);
+  read(json.at("energy_mj_per_token"), row.energy_mj_per_token);
+  read(json.at("energy_gain"), row.energy_gain);
+  for (const auto& [name, value] : json.at("breakdown").items()) {
+    from_json(json.at("breakdown"), row.breakdown[name], name.c_str());
+  }
+}
+
+void read(const Json& json, SensitivityResult& row) {
+  from_json(json, row.constant, "constant");
+  from_json(json, row.elasticity, "elasticity");
+  from_json(json, row.status, "status");
+  from_json(json, row.row, "row");
+}
+
+void read(const Json& json, AssumedConstant& constant) {
+  from_json(json, constant.name, "name");
+  from_json(json, constant.value, "value");
+  from_json(json, constant.status, "status");
+  from_json(json, constant.source, "source");
+}
+
+template <class T>
+void read_list(const Json& array, std::vector<T>& items) {
+  for (const Json& item : array) read(item, items.emplace_back());
+}
+
+void read_trace(const Json& trace, StudyResults& results) {
+  from_json(trace, results.trace_model, "model");
+  from_json(trace, results.trace_path, "path");
+  from_json(trace, results.trace_source, "source");
+  from_json(trace, results.tokens, "tokens");
+  from_json(trace, results.layers, "layers");
+  from_json(trace, results.experts, "experts");
+  from_json(trace, results.top_k, "top_k");
+  from_json(trace, results.sequences, "sequences");
+  from_json(trace, results.calibration_sequences, "calibration_sequences");
+  from_json(trace, results.evaluation_sequences, "evaluation_sequences");
+}
+
+void check_difference_points(const StudyResults& results, const std::string& where) {
+  for (const DifferenceResult& difference : results.differences) {
+    const std::size_t last = std::max(difference.first, difference.second);
+    if (last >= results.points.size()) {
+      fail(ErrorKind::input, "{}: difference of '{}' names a point that is not there (expected below {}, found {})",
+           where, difference.metric, results.points.size(), last);
+    }
+  }
+}
+
+StudyResults read(const Json& json, const std::string& where) {
+  if (json.at("schema") != summary_schema || json.at("schema_version") != summary_schema_version) {
+    fail(ErrorKind::input, "{}: not a summary this program reads (expected schema {} version {}, found {} version {})",
+         where, summary_schema, summary_schema_version, json.at("schema").dump(), json.at("schema_version").dump());
+  }
+  StudyResults results;
+  from_json(json, results.name, "name");
+  from_json(json, results.version, "version");
+  read_trace(json.at("trace"), results);
+  if (!json.at("study").is_null()) results.study_json = json.at("study").dump();
+  from_json(json, results.trajectories, "trajectories");
+  from_json(json, results.replicate_trajectories, "replicate_trajectories");
+  from_json(json, results.seed, "seed");
+  from_json(json, results.backend, "backend");
+  from_json(json, results.seconds, "seconds");
+  read_list(json.at("points"), results.points);
+  read_list(json.at("distributions"), results.distributions);
+  read_list(json.at("differences"), results.differences);
+  read_list(json.at("hardware"), results.hardware);
+  read_list(json.at("sensitivity"), results.sensitivity);
+  read_list(json.at("constants"), results.constants);
+  from_json(json, results.notes, "notes");
+  check_difference_points(results, where);
+  return results;
+}
+
+}  // namespace
+
+StudyResults parse_summary(const std::string& text, const std::string& where) {
+  try {
+    return read(Json::parse(text), where);
+  } catch (const nlohmann::json::exception& error) {
+    fail(ErrorKind::input, "{}: not a readable summary ({})", where, error.what());
+  }
+}
+
+StudyResults read_summary(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) fail(ErrorKind::input, "{}: cannot be opened (expected a summary.json)", path.string());
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  return parse_summary(text, path.string());
+}
+
+}  // namespace moecarlo

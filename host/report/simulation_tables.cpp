@@ -1,0 +1,158 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "host/report/acceptance_odds.hpp"
+#include "host/report/number_text.hpp"
+#include "host/report/selection.hpp"
+#include "host/report/tables.hpp"
+
+namespace moecarlo {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string metric_cell(const PointResult* point, const std::string& metric) {
+  const MetricResult* found = find_metric(point, metric);
+  return found ? estimate_cell(found->estimate) : "n/a";
+}
+
+std::string json_text(const Json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (!value.is_array()) return value.dump();
+  std::string text;
+  for (const Json& item : value) text += (text.empty() ? "" : ", ") + json_text(item);
+  return text;
+}
+
+/// "grid.batch" | "1, 4, 8": the leaves of nested tables.
+void add_leaves(Table& table, const Json& object, const std::string& prefix) {
+  for (const auto& [key, value] : object.items()) {
+    if (value.is_object()) {
+      add_leaves(table, value, prefix + key + '.');
+    } else {
+      table.rows.push_back({prefix + key, json_text(value)});
+    }
+  }
+}
+
+void add_fact(Table& table, const std::string& name, const std::string& value) {
+  if (!value.empty()) table.rows.push_back({name, value});
+}
+
+}  // namespace
+
+Table acceptance_table(const StudyResults& results) {
+  Table table{
+      "Acceptance by draft position: of all rounds (marginal), and of the rounds that accepted all before it "
+      "(conditional)",
+      {"draft token", "marginal", "conditional"},
+      0,
+      {}};
+  const auto odds = acceptance_odds(results);
+  for (std::size_t i = 0; i < odds.size(); ++i) {
+    table.rows.push_back({std::to_string(i + 1), three_digits(odds[i].marginal), three_digits(odds[i].conditional)});
+  }
+  return table;
+}
+
+Table workload_table(const StudyResults& results) {
+  const PointResult* typical = typical_point(results);
+  if (!typical) return {};
+  Table table{
+      fmt::format(
+          "Workload by batch and depth: policy {}, {} experts per layer in fast memory; experts are means per layer "
+          "and pass. Value ± simulation ± trace",
+          typical->policy, number_text(typical->capacity)),
+      {"batch", "depth", "tokens per round", "distinct experts", "of accepted tokens", "hit rate", "misses",
+       "only for rejected"},
+      0,
+      {}};
+  for (const std::uint32_t batch : batches_of(results)) {
+    for (const std::uint32_t depth : depths_of(results)) {
+      const PointResult* point = find_point(results, batch, depth, typical->policy, typical->capacity);
+      if (!point) continue;
+      table.rows.push_back({std::to_string(batch), std::to_string(depth), metric_cell(point, "tokens_per_round"),
+                            metric_cell(point, "distinct_experts"), metric_cell(point, "distinct_experts_accepted"),
+                            metric_cell(point, "hit_rate"), metric_cell(point, "misses"),
+                            metric_cell(point, "rejected_only")});
+    }
+  }
+  return table;
+}
+
+Table hit_rate_table(const StudyResults& results) {
+  const PointResult* typical = typical_point(results);
+  if (!typical || !find_metric(typical, "hit_rate")) return {};
+  const auto batches = batches_of(results);
+  Table table{fmt::format("Hit rate by policy, capacity and batch at draft depth {}. Value ± simulation ± trace",
+                          typical->depth),
+              {"policy", "experts per layer"},
+              1,
+              {}};
+  for (const std::uint32_t batch : batches) table.header.push_back(fmt::format("batch {}", batch));
+  for (const std::string& policy : policies_of(results)) {
+    for (const double capacity : capacities_of(results, typical->batch, typical->depth, policy)) {
+      std::vector<std::string> row{policy, number_text(capacity)};
+      for (const std::uint32_t batch : batches) {
+        row.push_back(metric_cell(find_point(results, batch, typical->depth, policy, capacity), "hit_rate"));
+      }
+      table.rows.push_back(row);
+    }
+  }
+  return table;
+}
+
+Table difference_table(const StudyResults& results) {
+  constexpr std::size_t shown = 40;
+  const PointResult* typical = typical_point(results);
+  if (!typical) return {};
+  Table table{"", {"metric", "first", "second", "first - second"}, 3, {}};
+  for (const DifferenceResult& difference : results.differences) {
+    const PointResult& first = results.points.at(difference.first);
+    if (first.batch != typical->batch || first.depth != typical->depth || table.rows.size() == shown) continue;
+    table.rows.push_back({difference.metric, design_text(first), design_text(results.points.at(difference.second)),
+                          estimate_cell(difference.estimate)});
+  }
+  table.caption = fmt::format(
+      "Paired differences at batch {} and depth {} ({} of {}; all are in summary.json). Both designs saw the "
+      "same trajectories, so a difference is known better than either level",
+      typical->batch, typical->depth, table.rows.size(), results.differences.size());
+  return table;
+}
+
+Table trace_table(const StudyResults& results) {
+  Table table{"Trace", {"", ""}, 2, {}};
+  if (results.trace_model.empty() && results.tokens == 0) return table;
+  add_fact(table, "model", results.trace_model);
+  add_fact(table, "file", results.trace_path);
+  add_fact(table, "source", results.trace_source);
+  add_fact(table, "tokens", count_text(results.tokens));
+  add_fact(table, "MoE layers", count_text(results.layers));
+  add_fact(table, "experts per layer", fmt::format("{}, top-{}", results.experts, results.top_k));
+  add_fact(table, "sequences",
+           fmt::format("{}: {} calibrate (popularity and fits), {} are evaluated", results.sequences,
+                       results.calibration_sequences, results.evaluation_sequences));
+  return table;
+}
+
+Table study_table(const StudyResults& results) {
+  Table table{"Study, defaults filled in", {"key", "value"}, 2, {}};
+  if (!results.study_json.empty()) add_leaves(table, Json::parse(results.study_json), "");
+  return table;
+}
+
+Table run_table(const StudyResults& results) {
+  Table table{"Run", {"", ""}, 2, {}};
+  if (results.backend.empty()) return table;
+  add_fact(table, "trajectories", count_text(results.trajectories));
+  add_fact(table, "further trajectories in replicates", count_text(results.replicate_trajectories));
+  add_fact(table, "seed", std::to_string(results.seed));
+  add_fact(table, "backend", results.backend);
+  add_fact(table, "wall time", number_text(results.seconds, 3) + " s");
+  add_fact(table, "version", results.version);
+  return table;
+}
+
+}  // namespace moecarlo

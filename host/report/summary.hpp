@@ -1,0 +1,26 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "host/statistics/results.hpp"
+
+namespace moecarlo {
+
+inline constexpr const char* summary_schema = "moecarlo-summary";
+inline constexpr int summary_schema_version = 1;
+
+/// The results as JSON text; the keys are those of the interfaces document.
+///
+/// A half-width is a number (estimated), 0 (exact) or null (not available; `notes` say why). JSON has no number for NaN
+/// and infinity, so a value that is not finite is written as null too. Every finite number reads back bit for bit.
+std::string summary_json(const StudyResults& results);
+
+/// The inverse of `summary_json`; `where` names the source in errors. A null value becomes NaN.
+/// Throws Error(input) where the text is not JSON, not this schema, or misses a key.
+StudyResults parse_summary(const std::string& text, const std::string& where);
+
+/// Reads a summary.json file.
+StudyResults read_summary(const std::filesystem::path& path);
+
+}  // namespace moecarlo

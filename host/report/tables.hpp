@@ -1,0 +1,23 @@
+#pragma once
+
+#include "host/report/document.hpp"
+#include "host/statistics/results.hpp"
+
+namespace moecarlo {
+
+/// The tables of a report; one without rows has nothing to show.
+
+Table acceptance_table(const StudyResults& results);  ///< by draft position: marginal and conditional
+Table workload_table(const StudyResults& results);    ///< by batch and depth, at the typical policy and capacity
+Table hit_rate_table(const StudyResults& results);    ///< by policy and capacity against batch, at the typical depth
+Table difference_table(const StudyResults& results);  ///< paired differences, at most 40 of the typical batch and depth
+Table hardware_table(const StudyResults& results);    ///< the best row of each system, scheme and batch
+Table time_table(const StudyResults& results);        ///< where the time of those rows goes
+Table energy_table(const StudyResults& results);      ///< where their energy goes
+Table sensitivity_table(const StudyResults& results);  ///< the largest elasticities of each row
+Table constants_table(const StudyResults& results);    ///< assumed ones first
+Table trace_table(const StudyResults& results);
+Table study_table(const StudyResults& results);  ///< every key of the study, defaults filled in
+Table run_table(const StudyResults& results);
+
+}  // namespace moecarlo

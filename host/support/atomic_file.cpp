@@ -1,0 +1,83 @@
+#include "host/support/atomic_file.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "host/support/error.hpp"
+
+namespace moecarlo {
+namespace {
+
+class Descriptor {
+ public:
+  Descriptor(const std::filesystem::path& path, int flags) : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0666)) {}
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+
+  int get() const { return fd_; }
+  bool is_open() const { return fd_ >= 0; }
+
+ private:
+  int fd_;
+};
+
+[[noreturn]] void fail_writing(const std::filesystem::path& target, const char* step) {
+  fail(ErrorKind::machine, "{}: cannot write ({}: {})", target.string(), step, std::strerror(errno));
+}
+
+std::filesystem::path temporary_name(const std::filesystem::path& target) {
+  static std::atomic<unsigned> serial{0};
+  return fmt::format("{}.tmp-{}-{}", target.string(), ::getpid(), serial++);
+}
+
+}  // namespace
+
+TemporaryFile::TemporaryFile(std::filesystem::path target)
+    : target_(std::move(target)), path_(temporary_name(target_)) {
+  if (std::filesystem::is_directory(target_)) {
+    fail(ErrorKind::machine, "{}: cannot write (there is a folder of this name)", target_.string());
+  }
+  if (!Descriptor(path_, O_WRONLY | O_CREAT | O_EXCL).is_open()) fail_writing(target_, "create");
+}
+
+TemporaryFile::~TemporaryFile() {
+  if (!committed_) ::unlink(path_.c_str());
+}
+
+void TemporaryFile::commit() {
+  const Descriptor file(path_, O_RDONLY);
+  if (!file.is_open() || ::fsync(file.get()) != 0) fail_writing(target_, "sync");
+  if (::rename(path_.c_str(), target_.c_str()) != 0) fail_writing(target_, "rename");
+  committed_ = true;
+  // Without this the rename itself can be lost in a power cut. Some network file systems cannot do it; the file is
+  // whole either way.
+  const auto folder = target_.has_parent_path() ? target_.parent_path() : std::filesystem::path(".");
+  const Descriptor directory(folder, O_RDONLY | O_DIRECTORY);
+  if (!directory.is_open()) fail_writing(target_, "open folder");
+  if (::fsync(directory.get()) != 0 && errno != EINVAL && errno != ENOTSUP) fail_writing(target_, "sync folder");
+}
+
+void write_atomically(const std::filesystem::path& target, std::string_view content) {
+  TemporaryFile temporary(target);
+  {
+    const Descriptor file(temporary.path(), O_WRONLY);
+    if (!file.is_open()) fail_writing(target, "open");
+    while (!content.empty()) {
+      const ssize_t written = ::write(file.get(), content.data(), content.size());
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0) fail_writing(target, "write");
+      content.remove_prefix(static_cast<std::size_t>(written));
+    }
+  }
+  temporary.commit();
+}
+
+}  // namespace moecarlo

@@ -1,0 +1,187 @@
+#include "host/trace/extras.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <span>
+
+#include "host/trace/rules.hpp"
+
+namespace moecarlo {
+namespace {
+
+constexpr std::uint64_t elements_per_read = std::uint64_t{1} << 22;
+
+void expect_integers(const hdf5::Group& group, const std::string& member, const std::vector<std::uint64_t>& extents,
+                     const char* shape) {
+  hdf5::expect_extents(open_integers(group, member), extents, shape);
+}
+
+void expect_floats(const hdf5::Group& group, const std::string& member, const std::vector<std::uint64_t>& extents,
+                   const char* shape) {
+  hdf5::expect_extents(open_floats(group, member), extents, shape);
+}
+
+std::uint64_t length_of(const hdf5::Group& group, const std::string& member) {
+  const hdf5::Dataset dataset = group.open_dataset(member);
+  if (dataset.extents().size() != 1 || dataset.rows() == 0) {
+    fail(ErrorKind::input, "{}: wrong extents (expected one, at least 1, found [{}])", dataset.name(),
+         fmt::join(dataset.extents(), ", "));
+  }
+  return dataset.rows();
+}
+
+void for_each_piece(const hdf5::Dataset& dataset,
+                    const std::function<void(std::uint64_t first, std::uint64_t count)>& read) {
+  const std::uint64_t chunk = dataset.rows_per_chunk();
+  const std::uint64_t fitting = elements_per_read / std::max<std::uint64_t>(1, dataset.row_elements());
+  const std::uint64_t step = std::max<std::uint64_t>(1, fitting > chunk ? fitting / chunk * chunk : fitting);
+  for (std::uint64_t first = 0; first < dataset.rows(); first += step) {
+    read(first, std::min(step, dataset.rows() - first));
+  }
+}
+
+void check_integers(const hdf5::Group& group, const std::string& member, std::int64_t lowest, std::int64_t highest) {
+  const hdf5::Dataset dataset = group.open_dataset(member);
+  for_each_piece(dataset, [&](std::uint64_t first, std::uint64_t count) {
+    const auto values = dataset.read_integers<std::int64_t>(first, count);
+    check_range<std::int64_t>(dataset, first, values, lowest, highest);
+  });
+}
+
+void check_shares(const hdf5::Group& group, const std::string& member) {
+  const hdf5::Dataset dataset = group.open_dataset(member);
+  for_each_piece(dataset, [&](std::uint64_t first, std::uint64_t count) {
+    const auto values = dataset.read_floats(first, count);
+    check_range<float>(dataset, first, values, 0.0F, 1.0F);
+  });
+}
+
+void open_acceptance(const hdf5::Group& root, const TraceInfo& info, TraceExtras& extras) {
+  const hdf5::Group group = root.open_group("acceptance");
+  const std::uint64_t configurations = length_of(group, "cache_fraction");
+  expect_floats(group, "cache_fraction", {configurations}, "[configurations]");
+  expect_integers(group, "weight_bits", {configurations}, "[configurations]");
+  expect_floats(group, "accept_probability", {configurations, info.tokens}, "[configurations, tokens]");
+  extras.acceptance_configurations = configurations;
+  extras.drafter = read_optional_text(group, "drafter");
+}
+
+void open_rounds(const hdf5::Group& root, const TraceInfo& info, TraceExtras& extras) {
+  const hdf5::Group group = root.open_group("rounds");
+  const std::uint64_t rounds = length_of(group, "position");
+  expect_integers(group, "position", {rounds}, "[rounds]");
+  expect_integers(group, "drafted", {rounds}, "[rounds]");
+  expect_integers(group, "accepted", {rounds}, "[rounds]");
+  const hdf5::Dataset verify = group.open_dataset("verify_expert_ids");
+  const std::uint64_t columns = verify.extents().size() == 4 ? verify.extents()[1] : 0;
+  if (columns < 1 || columns > 256) {
+    fail(ErrorKind::input, "{}: wrong extents (expected [rounds, 1 to 256 columns, layers, top_k], found [{}])",
+         verify.name(), fmt::join(verify.extents(), ", "));
+  }
+  expect_integers(group, "verify_expert_ids", {rounds, columns, info.layers, info.top_k},
+                  "[rounds, columns, layers, top_k]");
+  extras.rounds = rounds;
+  extras.round_columns = static_cast<std::uint32_t>(columns);
+}
+
+void open_lookups(const hdf5::Group& root, TraceExtras& extras) {
+  const hdf5::Group group = root.open_group("lookups");
+  extras.lookups = length_of(group, "layer");
+  for (const char* member : {"layer", "expert", "part", "hit"}) {
+    expect_integers(group, member, {extras.lookups}, "[lookups]");
+  }
+  if (group.has("sweep_offsets")) {
+    expect_integers(group, "sweep_offsets", {length_of(group, "sweep_offsets")}, "[sweeps + 1]");
+  }
+}
+
+// Unused columns, those after the drafted ones, hold -1 throughout; the others hold valid choices.
+void check_round(const hdf5::Dataset& verify, std::uint64_t round, std::int64_t drafted, const ScoringRule& rule,
+                 std::span<const std::int64_t> ids, std::span<std::uint16_t> scratch) {
+  const std::size_t used = ids.size() / verify.extents()[1] * static_cast<std::size_t>(drafted + 1);
+  copy_expert_ids<std::int64_t>(verify, round, 0, ids.first(used), rule, scratch);
+  for (std::size_t i = used; i < ids.size(); ++i) {
+    if (ids[i] == -1) continue;
+    fail(ErrorKind::input, "{}: unused column is not empty at {} (expected -1, found {})", verify.name(),
+         verify.position(round, i), ids[i]);
+  }
+}
+
+void check_rounds(const hdf5::Group& root, const TraceInfo& info, const TraceExtras& extras, const ScoringRule& rule) {
+  const hdf5::Group group = root.open_group("rounds");
+  check_integers(group, "position", 0, static_cast<std::int64_t>(info.tokens) - 1);
+  check_integers(group, "drafted", 0, extras.round_columns - 1);
+  const hdf5::Dataset drafted_lengths = group.open_dataset("drafted");
+  const hdf5::Dataset accepted_lengths = group.open_dataset("accepted");
+  const hdf5::Dataset verify = group.open_dataset("verify_expert_ids");
+  std::vector<std::uint16_t> scratch(verify.row_elements());
+  for_each_piece(verify, [&](std::uint64_t first, std::uint64_t count) {
+    const auto drafted = drafted_lengths.read_integers<std::int64_t>(first, count);
+    const auto accepted = accepted_lengths.read_integers<std::int64_t>(first, count);
+    const auto ids = verify.read_integers<std::int64_t>(first, count);
+    for (std::uint64_t i = 0; i < count; ++i) {
+      if (accepted[i] < 0 || accepted[i] > drafted[i]) {
+        fail(ErrorKind::input, "{}: value out of range at [{}] (expected 0 to the {} drafted, found {})",
+             accepted_lengths.name(), first + i, drafted[i], accepted[i]);
+      }
+      check_round(verify, first + i, drafted[i], rule,
+                  std::span(ids).subspan(i * verify.row_elements(), verify.row_elements()), scratch);
+    }
+  });
+}
+
+void check_lookups(const hdf5::Group& root, const TraceInfo& info, const TraceExtras& extras) {
+  const hdf5::Group group = root.open_group("lookups");
+  check_integers(group, "layer", 0, info.layers);  // `layers` itself stands for the drafter's own layer
+  check_integers(group, "expert", 0, info.experts - 1);
+  check_integers(group, "part", 0, 255);
+  check_integers(group, "hit", 0, 1);
+  if (group.has("sweep_offsets")) {
+    check_offsets(group.name_of("sweep_offsets"), group.read_integers<std::int64_t>("sweep_offsets"), extras.lookups);
+  }
+}
+
+// A token stands inside its sequence's context.
+void check_contexts(const hdf5::Group& root, const TraceInfo& info, std::span<const std::uint64_t> sequence_offsets) {
+  check_integers(root, "context_token_ids", INT32_MIN, INT32_MAX);
+  const auto offsets = root.read_integers<std::int64_t>("context_offsets");
+  check_offsets(root.name_of("context_offsets"), offsets, length_of(root, "context_token_ids"));
+  if (!root.has("position")) return;
+  const hdf5::Dataset position = root.open_dataset("position");
+  for (std::uint64_t s = 0; s < info.sequences; ++s) {
+    const std::uint64_t first = sequence_offsets[s];
+    const auto values = position.read_integers<std::int64_t>(first, sequence_offsets[s + 1] - first);
+    check_range<std::int64_t>(position, first, values, 0, offsets[s + 1] - offsets[s] - 1);
+  }
+}
+
+}  // namespace
+
+TraceExtras open_extras(const hdf5::Group& root, const TraceInfo& info) {
+  TraceExtras extras;
+  if (root.has("acceptance")) open_acceptance(root, info, extras);
+  if (root.has("rounds")) open_rounds(root, info, extras);
+  if (root.has("lookups")) open_lookups(root, extras);
+  extras.contexts = root.has("context_token_ids") || root.has("context_offsets");
+  if (extras.contexts) {
+    expect_integers(root, "context_token_ids", {length_of(root, "context_token_ids")}, "[context tokens]");
+    expect_integers(root, "context_offsets", {info.sequences + 1}, "[sequences + 1]");
+  }
+  if (root.has("position")) expect_integers(root, "position", {info.tokens}, "[tokens]");
+  return extras;
+}
+
+void check_extras(const hdf5::Group& root, const TraceInfo& info, const TraceExtras& extras, const ScoringRule& rule,
+                  std::span<const std::uint64_t> sequence_offsets) {
+  if (extras.acceptance_configurations != 0) {
+    const hdf5::Group group = root.open_group("acceptance");
+    check_shares(group, "cache_fraction");
+    check_integers(group, "weight_bits", 1, 32);
+    check_shares(group, "accept_probability");
+  }
+  if (extras.rounds != 0) check_rounds(root, info, extras, rule);
+  if (extras.lookups != 0) check_lookups(root, info, extras);
+  if (extras.contexts) check_contexts(root, info, sequence_offsets);
+}
+
+}  // namespace moecarlo

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+
+#include "host/trace/routing_table.hpp"
+
+namespace moecarlo {
+
+struct TableOptions {
+  std::optional<double> calibration_share =
+      0.2;  ///< share of the sequences that calibrate; empty = all, none held back
+  std::uint32_t split_seed = 0;
+  unsigned threads = 0;                                                        ///< 0 = all cores
+  std::function<void(std::uint64_t done, std::uint64_t total)> progress = {};  ///< tokens of the file; may be empty
+};
+
+/// Reads a trace into the packed routing table.
+///
+/// Kept tokens: those of phase 1 where the file marks any so, else all; the kept tokens of a sequence stand side by
+/// side. Sequences without one are left out. Of the S that remain, the round(share x S) with the smallest Philox draw
+/// of their index in the file calibrate. Memory: one copy of the masks and one bounded chunk of the file.
+///
+/// Throws an `Error`: input for a refused file or more than 2^32 - 1 tokens, usage for a split that leaves a side
+/// empty, machine when the masks do not fit the memory.
+RoutingTable build_routing_table(const std::filesystem::path& path, const TableOptions& options = {});
+
+}  // namespace moecarlo

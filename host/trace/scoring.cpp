@@ -1,0 +1,145 @@
+#include "host/trace/scoring.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+
+namespace moecarlo {
+namespace {
+
+constexpr std::size_t largest_layer = 1024;  // experts, by the rules of the trace format
+constexpr std::size_t block = 16;
+constexpr float taken = -std::numeric_limits<float>::infinity();
+
+float sigmoid(float logit) {
+  return 1.0F / (1.0F + std::exp(-logit));
+}
+
+std::size_t first_maximum(std::span<const float> scores) {
+  std::size_t best = 0;
+  for (std::size_t i = 1; i < scores.size(); ++i) best = scores[i] > scores[best] ? i : best;
+  return best;
+}
+
+float maximum(std::span<const float> scores) {
+  float best = taken;
+  for (const float score : scores) best = std::max(best, score);
+  return best;
+}
+
+// A two-level tournament: the maximum of each block of 16 is kept, so that a choice looks at experts / 16 + 32 scores
+// instead of all of them. `>` keeps the lower index on ties at both levels. Destroys the scores.
+void take_largest(std::span<float> scores, std::span<std::uint16_t> ids) {
+  std::array<float, largest_layer / block> best_of_block;
+  const std::size_t blocks = (scores.size() + block - 1) / block;
+  const auto members = [&](std::size_t b) {
+    return scores.subspan(b * block, std::min(block, scores.size() - b * block));
+  };
+  for (std::size_t b = 0; b < blocks; ++b) best_of_block[b] = maximum(members(b));
+  for (std::uint16_t& id : ids) {
+    const std::size_t b = first_maximum({best_of_block.data(), blocks});
+    const std::size_t winner = first_maximum(members(b));
+    members(b)[winner] = taken;
+    best_of_block[b] = maximum(members(b));
+    id = static_cast<std::uint16_t>(b * block + winner);
+  }
+}
+
+// exp(logit - largest) of each expert and their sum: softmax without overflow.
+float exponentials(std::span<const float> logits, std::span<float> out) {
+  const float largest = maximum(logits);
+  float sum = 0;
+  for (std::size_t i = 0; i < logits.size(); ++i) sum += out[i] = std::exp(logits[i] - largest);
+  return sum;
+}
+
+// With a bias the scores themselves matter, not only their order.
+void selection_scores(const ScoringRule& rule, std::span<const float> logits, std::span<const float> bias,
+                      std::span<float> scores) {
+  std::copy(logits.begin(), logits.end(), scores.begin());
+  if (bias.empty()) return;
+  if (rule.scoring == Scoring::sigmoid) {
+    for (float& score : scores) score = sigmoid(score);
+  } else if (rule.scoring == Scoring::softmax) {
+    const float sum = exponentials(logits, scores);
+    for (float& score : scores) score /= sum;
+  }
+  for (std::size_t i = 0; i < scores.size(); ++i) scores[i] += bias[i];
+}
+
+// Orders groups as the sum of their two largest scores does; the halves keep the sum finite.
+float mean_of_two_largest(std::span<const float> scores) {
+  float first = taken;
+  float second = taken;
+  for (const float score : scores) {
+    second = std::max(second, std::min(first, score));
+    first = std::max(first, score);
+  }
+  return scores.size() == 1 ? first : 0.5F * first + 0.5F * second;
+}
+
+void drop_losing_groups(const ScoringRule& rule, bool biased, std::span<float> scores) {
+  const std::size_t size = rule.experts / rule.num_groups;
+  std::array<float, largest_layer> group_scores;
+  for (std::size_t g = 0; g < rule.num_groups; ++g) {
+    const auto members = scores.subspan(g * size, size);
+    group_scores[g] = biased ? mean_of_two_largest(members) : maximum(members);
+  }
+  std::array<std::uint16_t, largest_layer> kept;
+  const std::span<std::uint16_t> winners{kept.data(), rule.top_k_groups};
+  take_largest({group_scores.data(), rule.num_groups}, winners);
+  std::array<bool, largest_layer> wins{};
+  for (const std::uint16_t g : winners) wins[g] = true;
+  for (std::size_t g = 0; g < rule.num_groups; ++g) {
+    if (!wins[g]) std::fill_n(scores.begin() + static_cast<std::ptrdiff_t>(g * size), size, taken);
+  }
+}
+
+}  // namespace
+
+const char* to_string(Scoring scoring) {
+  switch (scoring) {
+    case Scoring::softmax:
+      return "softmax";
+    case Scoring::sigmoid:
+      return "sigmoid";
+    default:
+      return "topk_softmax";
+  }
+}
+
+void select_experts(const ScoringRule& rule, std::span<const float> logits, std::span<const float> bias,
+                    std::span<std::uint16_t> ids) {
+  std::array<float, largest_layer> storage;
+  const std::span<float> scores{storage.data(), logits.size()};
+  selection_scores(rule, logits, bias, scores);
+  if (rule.top_k_groups < rule.num_groups) drop_losing_groups(rule, !bias.empty(), scores);
+  take_largest(scores, ids);
+}
+
+void gate_weights(const ScoringRule& rule, std::span<const float> logits, std::span<const std::uint16_t> ids,
+                  std::span<float> weights) {
+  if (rule.scoring == Scoring::sigmoid) {
+    for (std::size_t i = 0; i < ids.size(); ++i) weights[i] = sigmoid(logits[ids[i]]);
+  } else {
+    std::array<float, largest_layer> scores;
+    float sum = 0;
+    if (rule.scoring == Scoring::softmax) {
+      sum = exponentials(logits, scores);
+      for (std::size_t i = 0; i < ids.size(); ++i) weights[i] = scores[ids[i]] / sum;
+    } else {
+      for (std::size_t i = 0; i < ids.size(); ++i) weights[i] = logits[ids[i]];
+      sum = exponentials(weights, scores);
+      for (std::size_t i = 0; i < ids.size(); ++i) weights[i] = scores[i] / sum;
+    }
+  }
+  if (!rule.renormalize) return;
+  float total = 0;
+  for (const float weight : weights) total += weight;
+  if (total > 0) {  // every chosen sigmoid can underflow to 0; there is nothing to rescale then
+    for (float& weight : weights) weight /= total;
+  }
+}
+
+}  // namespace moecarlo

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "host/trace/choices.hpp"
+#include "host/trace/routing_table.hpp"
+#include "host/trace/scoring.hpp"
+
+namespace moecarlo {
+
+/// What the optional parts of a trace file hold; sizes are 0 where a part is absent.
+struct TraceExtras {
+  bool token_ids = false, expert_weights = false, selection_bias = false, contexts = false;
+  std::uint64_t acceptance_configurations = 0;  ///< `acceptance`: captured (cache fraction, weight bits) pairs
+  std::string drafter;                          ///< `acceptance`: what drafted
+  std::uint64_t rounds = 0;                     ///< `rounds`: recorded speculative rounds
+  std::uint32_t round_columns = 0;              ///< `rounds`: verify columns a round has room for, D + 1
+  std::uint64_t lookups = 0;                    ///< `lookups`: recorded cache look-ups
+};
+
+struct TraceContents;
+
+/// A trace file (schema `moecarlo-trace`, version 1) opened for reading.
+///
+/// Opening checks the structure of everything the schema names: presence, rank, extents, type, storage, filters,
+/// offsets, phases. What a token holds (finite logits and weights, expert ids in range and distinct) is checked as it
+/// is read. A violation is an `Error` of kind input, one line that names file, object and rule.
+///
+/// All readers take tokens first .. first + count - 1 of the file; a range past the end is a std::out_of_range. One
+/// thread at a time.
+class TraceReader {
+ public:
+  explicit TraceReader(const std::filesystem::path& path);
+  ~TraceReader();
+  TraceReader(TraceReader&&) noexcept;
+  TraceReader& operator=(TraceReader&&) noexcept;
+
+  const TraceInfo& info() const;
+  const ScoringRule& scoring() const;
+  const TraceExtras& extras() const;
+  const std::vector<std::uint64_t>& sequence_offsets() const;  ///< [sequences + 1], from 0 to tokens
+  const std::vector<std::uint8_t>& phase() const;              ///< [tokens], 0 prefill, 1 decode; empty where absent
+  const std::vector<std::int32_t>& layer_numbers() const;      ///< [layers]; empty where absent
+  const std::vector<float>& selection_bias() const;            ///< [layers][experts]; empty where absent
+
+  /// Tokens to ask for at a time: whole storage chunks, so that none is decompressed twice, within a memory bound.
+  std::uint64_t tokens_per_read() const;
+
+  /// The chosen experts. `threads` (0 = all cores) share the work of finding them in logits.
+  Choices read_choices(std::uint64_t first, std::uint64_t count, unsigned threads = 1) const;
+
+  /// [count][layers][experts]; a logit trace only.
+  std::vector<float> read_logits(std::uint64_t first, std::uint64_t count) const;
+
+  /// Gate weights [tokens][layers][top_k] of `choices`, which were read from `first` on: stored ones, or computed from
+  /// the logits. Empty where the trace has neither.
+  std::vector<float> read_weights(std::uint64_t first, const Choices& choices) const;
+
+  /// [count]; empty where absent.
+  std::vector<std::int32_t> read_token_ids(std::uint64_t first, std::uint64_t count) const;
+
+  /// Checks the values in the optional groups and datasets, which no reader above touches.
+  void check_extras() const;
+
+ private:
+  std::unique_ptr<TraceContents> contents_;
+};
+
+}  // namespace moecarlo
