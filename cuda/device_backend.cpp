@@ -70,7 +70,7 @@ class DeviceBackend final : public Backend {
         masks_(routing.masks, std::size_t{routing.tokens} * routing.layers *
                                   static_cast<std::size_t>(mask_words(routing.experts))),
         plan_(plan),
-        layout_(WorkspaceLayout::of(plan.view(), plan.layout.max_capacities, mask_words(routing.experts))),
+        layout_(WorkspaceLayout::of(plan.view(), plan.layout.max_capacities, mask_words(routing.experts), 1)),
         cells_(plan.walk == Walk::episodes ? plan.view().cell_count : 1),
         counters_(plan.layout.size) {
     routing_.masks = masks_.data();

@@ -10,7 +10,7 @@ namespace moecarlo {
 /// number is the index of the sequence.
 template <int Words>
 struct EnumerateReplay {
-  const LayerContext& at;
+  const LayerContext<1>& at;
   const Sequence& sequence;
   ExpertMask<Words>* prefix;  ///< scratch, [max_depth + 1] union of columns 0 .. c
 
@@ -22,7 +22,7 @@ struct EnumerateReplay {
       std::uint32_t column = 0;
       for (std::uint32_t c = 0; c < plan.cell_count && start + plan.cells[c].depth < sequence.length; ++c) {
         for (; column <= plan.cells[c].depth; ++column) {
-          running |= at.routing.template mask<Words>(sequence.first + start + column, at.layer);
+          running |= at.routing.template mask<Words>(sequence.first + start + column, at.first_layer);
           prefix[column] = running;
         }
         count(plan.cells[c], sequence.first + start);
@@ -33,27 +33,24 @@ struct EnumerateReplay {
 
   MOECARLO_HOST_DEVICE void count(const Cell& cell, std::uint32_t token) const {
     const ExpertMask<Words> all = prefix[cell.depth];
-    const std::uint32_t distinct = all.count();
+    const LaneWord<1> distinct{all.count()};
     count_union(at, cell, distinct);
-    for (std::uint32_t a = 0; a <= cell.depth; ++a) at.union_totals(cell)[1 + a] += prefix[a].count();
+    for (std::uint32_t a = 0; a <= cell.depth; ++a) *at.union_total(cell, 1 + a) += prefix[a].count();
     for (std::uint32_t c = 0; c < cell.capacity_count; ++c) {
       const Capacity& capacity = at.plan.capacities[cell.first_capacity + c];
-      const ExpertMask<Words> residents = static_residents<Words>(capacity, at.layer);
-      const std::uint32_t hits = (all & residents).count();
-      std::uint64_t* record = at.point_totals(cell, c);
-      record[kHits] += hits;
+      const ExpertMask<Words> residents = static_residents<Words>(capacity, at.first_layer);
+      const LaneWord<1> hits{(all & residents).count()};
+      add_lanes(at.point_total(cell, c, kHits), hits);
       for (std::uint32_t a = 0; a <= cell.depth; ++a) {
-        record[kRejectedOnly + a] += without(without(all, prefix[a]), residents).count();
+        *at.point_total(cell, c, kRejectedOnly + a) += without(without(all, prefix[a]), residents).count();
       }
       for (std::uint32_t step = 0; step < cell.depth; ++step) {
-        record[kDraftHits] += (at.routing.template mask<Words>(token + step, at.layer) & residents).count();
+        *at.point_total(cell, c, kDraftHits) +=
+            (at.routing.template mask<Words>(token + step, at.first_layer) & residents).count();
       }
       if (const JointTally* joint = joint_of(at.plan, cell, c)) {
-        count_joint(at, *joint, capacity, hits, distinct - hits);
-        if (cell.depth > 0) {  // one token touches as many residents as it may choose, whichever they are
-          const std::uint32_t held = capacity.at(at.layer);
-          count_joint_draft(at, *joint, capacity, held < at.routing.top_k ? held : at.routing.top_k);
-        }
+        count_joint(at, *joint, capacity, hits, distinct);
+        if (cell.depth > 0) count_touched(at, 0, *joint, capacity, &token, 1, residents, 0, 0);
       }
     }
   }

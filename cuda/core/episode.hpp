@@ -5,30 +5,18 @@
 
 namespace moecarlo {
 
-/// An episode of one cell: rounds of draft, acceptance, verification and cache update, replayed layer by layer over the
-/// path that all layers share. The rule of each step stands in its own header.
-template <int Words>
+/// An episode of one cell in a bundle of layers: rounds of verification, draft and cache update, replayed over the path
+/// that all layers share. The rule of each step stands in its own header.
+template <int Words, int Lanes>
 struct EpisodeReplay {
-  const LayerContext& at;
+  using Bundle = LayerBundle<Words, Lanes>;
+
+  const LayerContext<Lanes>& at;
   const Cell& cell;
   const Path& path;
-  ExpertMask<Words>* unions;     ///< scratch, [warmup + rounds]
-  ExpertMask<Words>* residents;  ///< scratch, [policies][capacities], at the start of the current pass
-
-  /// Takes the residents that an LRU walk found, and counts the experts that had to be written for them.
-  struct TakeResidents {
-    const EpisodeReplay& replay;
-    std::uint32_t first_point;
-    bool counted;
-
-    MOECARLO_HOST_DEVICE void operator()(std::uint32_t capacity, const ExpertMask<Words>& residents) const {
-      ExpertMask<Words>& held = replay.residents[first_point + capacity];
-      if (counted) {
-        replay.at.point_totals(replay.cell, first_point + capacity)[kCacheWrites] += without(residents, held).count();
-      }
-      held = residents;
-    }
-  };
+  Bundle* unions;     ///< scratch, [warmup + rounds]
+  Bundle* residents;  ///< scratch, [policies][capacities], at the start of the current pass
+  FoundResidents<Words, Lanes>* found;  ///< scratch, [capacities]
 
   MOECARLO_HOST_DEVICE void operator()() const {
     at.clear(cell);
@@ -42,64 +30,63 @@ struct EpisodeReplay {
     flush(at, cell);
   }
 
-  MOECARLO_HOST_DEVICE const Capacity& capacity(std::uint32_t index) const {
-    return at.plan.capacities[cell.first_capacity + index];
+  MOECARLO_HOST_DEVICE std::uint32_t points() const { return at.plan.policies * cell.capacity_count; }
+  MOECARLO_HOST_DEVICE const Capacity& capacity(std::uint32_t point) const {
+    return at.plan.capacities[cell.first_capacity + point % cell.capacity_count];
   }
 
   MOECARLO_HOST_DEVICE void start() const {
-    for (std::uint32_t p = 0; p < at.plan.policies; ++p) {
-      const bool filled = at.plan.warm || at.plan.policy[p] == Policy::static_residents;
-      for (std::uint32_t c = 0; c < cell.capacity_count; ++c) {
-        residents[p * cell.capacity_count + c] =
-            filled ? static_residents<Words>(capacity(c), at.layer) : ExpertMask<Words>{};
-      }
+    for (std::uint32_t point = 0; point < points(); ++point) {
+      const bool filled = at.plan.warm || at.plan.policy[point / cell.capacity_count] == Policy::static_residents;
+      residents[point] = filled ? static_residents<Words, Lanes>(capacity(point), at.first_layer) : Bundle{};
     }
+    for (std::uint32_t index = 0; index < cell.capacity_count; ++index) found[index] = {};
   }
 
   /// Union of all columns and of the accepted ones, judged against the residents at the start of the pass.
   MOECARLO_HOST_DEVICE void verify(std::uint32_t pass, bool counted) const {
     const std::uint32_t* tokens = path.tokens + std::size_t{pass} * (cell.depth + 1) * cell.batch;
     const std::uint8_t* accepted = path.accepted + std::size_t{pass} * cell.batch;
-    ExpertMask<Words> all;
-    ExpertMask<Words> kept;
+    Bundle all;
+    Bundle kept;
     for (std::uint32_t column = 0; column <= cell.depth; ++column) {
       for (std::uint32_t request = 0; request < cell.batch; ++request) {
-        const ExpertMask<Words> chosen =
-            at.routing.template mask<Words>(tokens[column * cell.batch + request], at.layer);
+        const Bundle chosen = Bundle::load(at.routing, tokens[column * cell.batch + request], at.first_layer);
         all |= chosen;
         if (column <= accepted[request]) kept |= chosen;
       }
     }
     unions[pass] = all;
     if (!counted) return;
-    const std::uint32_t distinct = all.count();
+    const LaneWord<Lanes> distinct = all.count();
     count_union(at, cell, distinct);
-    at.union_totals(cell)[1] += kept.count();
-    const ExpertMask<Words> rejected = without(all, kept);
-    for (std::uint32_t point = 0; point < at.plan.policies * cell.capacity_count; ++point) {
-      const std::uint32_t hits = (all & residents[point]).count();
-      std::uint64_t* record = at.point_totals(cell, point);
-      record[kHits] += hits;
-      record[kRejectedOnly] += without(rejected, residents[point]).count();
+    add_lanes(at.union_total(cell, 1), kept.count());
+    const Bundle rejected = without(all, kept);
+    for (std::uint32_t point = 0; point < points(); ++point) {
+      const LaneWord<Lanes> hits = (all & residents[point]).count();
+      add_lanes(at.point_total(cell, point, kHits), hits);
+      add_lanes(at.point_total(cell, point, kRejectedOnly), without(rejected, residents[point]).count());
       if (const JointTally* joint = joint_of(at.plan, cell, point)) {
-        count_joint(at, *joint, capacity(point % cell.capacity_count), hits, distinct - hits);
+        count_joint(at, *joint, capacity(point), hits, distinct);
       }
     }
   }
 
   MOECARLO_HOST_DEVICE void draft(std::uint32_t pass) const {
     const std::uint32_t step = counted_step(at.id.number, pass, cell.depth);
-    const std::uint32_t* tokens =
-        path.tokens + (std::size_t{pass} * (cell.depth + 1) + step) * cell.batch;
-    for (std::uint32_t point = 0; point < at.plan.policies * cell.capacity_count; ++point) {
-      at.point_totals(cell, point)[kDraftHits] +=
-          resident_choices(at.routing, at.layer, tokens, cell.batch, residents[point]);
+    const std::uint32_t* tokens = path.tokens + (std::size_t{pass} * (cell.depth + 1) + step) * cell.batch;
+    for (std::uint32_t request = 0; request < cell.batch; ++request) {
+      const Bundle chosen = Bundle::load(at.routing, tokens[request], at.first_layer);
+      for (std::uint32_t point = 0; point < points(); ++point) {
+        add_lanes(at.point_total(cell, point, kDraftHits), (chosen & residents[point]).count());
+      }
     }
     if (!counts_touched(at.id.number, pass)) return;
-    for (std::uint32_t point = 0; point < at.plan.policies * cell.capacity_count; ++point) {
+    for (std::uint32_t point = 0; point < points(); ++point) {
       if (const JointTally* joint = joint_of(at.plan, cell, point)) {
-        count_touched(at, *joint, capacity(point % cell.capacity_count), tokens, cell.batch, residents[point], pass,
-                      step);
+        for (int lane = at.first_lane; lane < Lanes; ++lane) {
+          count_touched(at, lane, *joint, capacity(point), tokens, cell.batch, residents[point].lane(lane), pass, step);
+        }
       }
     }
   }
@@ -107,9 +94,16 @@ struct EpisodeReplay {
   MOECARLO_HOST_DEVICE void update(std::uint32_t pass, bool counted) const {
     for (std::uint32_t p = 0; p < at.plan.policies; ++p) {
       if (at.plan.policy[p] != Policy::lru) continue;
-      const PassHistory<Words> history{path.tokens, unions, pass + 1, (cell.depth + 1) * cell.batch, at.plan.warm};
-      walk_lru(at.routing, at.layer, history, at.plan.capacities + cell.first_capacity, cell.capacity_count,
-               TakeResidents{*this, p * cell.capacity_count, counted});
+      const PassHistory<Words, Lanes> history{path.tokens, unions, pass + 1, (cell.depth + 1) * cell.batch,
+                                              at.plan.warm};
+      walk_lru(at.routing, at.first_layer, history, at.plan.capacities + cell.first_capacity, cell.capacity_count,
+               found);
+      for (std::uint32_t index = 0; index < cell.capacity_count; ++index) {
+        const std::uint32_t point = p * cell.capacity_count + index;
+        const Bundle now = found[index].residents();
+        if (counted) add_lanes(at.point_total(cell, point, kCacheWrites), without(now, residents[point]).count());
+        residents[point] = now;
+      }
     }
   }
 };

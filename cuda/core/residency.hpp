@@ -1,9 +1,17 @@
 #pragma once
 
 #include "cuda/core/capacity.hpp"
-#include "cuda/core/routing_view.hpp"
+#include "cuda/core/layer_bundle.hpp"
 
 namespace moecarlo {
+
+/// One capacity at each lane's layer.
+template <int Lanes>
+MOECARLO_HOST_DEVICE LaneWord<Lanes> capacity_lanes(const Capacity& capacity, std::uint32_t first_layer) {
+  using Number = LaneWord<Lanes>;
+  const Number has_extra = less(Number::index() + Number::all(first_layer), Number::all(capacity.extra_layers));
+  return Number::all(capacity.base) + (Number::all(1) & has_extra);
+}
 
 /// The residents of a static cache: the C most popular experts, which in rank order are the C lowest bits.
 template <int Words>
@@ -11,55 +19,138 @@ MOECARLO_HOST_DEVICE ExpertMask<Words> static_residents(const Capacity& capacity
   return ExpertMask<Words>::first(capacity.at(layer));
 }
 
-/// What an LRU cache of one layer has seen: the verify passes of an episode, newest last.
-template <int Words>
+template <int Words, int Lanes>
+MOECARLO_HOST_DEVICE LayerBundle<Words, Lanes> static_residents(const Capacity& capacity, std::uint32_t first_layer) {
+  std::uint64_t masks[Lanes * Words];
+  for (int lane = 0; lane < Lanes; ++lane) {
+    const auto mask = static_residents<Words>(capacity, first_layer + static_cast<std::uint32_t>(lane));
+    for (int w = 0; w < Words; ++w) masks[lane * Words + w] = mask.word[w];
+  }
+  return LayerBundle<Words, Lanes>::gather(masks);
+}
+
+/// What the LRU caches of a bundle of layers have seen: the verify passes of an episode, newest last.
+template <int Words, int Lanes>
 struct PassHistory {
-  const std::uint32_t* tokens = nullptr;      ///< [passes][touches_per_pass] in touching order
-  const ExpertMask<Words>* unions = nullptr;  ///< [passes] experts of each pass
+  const std::uint32_t* tokens = nullptr;              ///< [passes][touches_per_pass] in touching order
+  const LayerBundle<Words, Lanes>* unions = nullptr;  ///< [passes] experts of each pass
   std::uint32_t passes = 0;
   std::uint32_t touches_per_pass = 0;
   bool warm = false;  ///< started with the static set, rank 0 most recent; else empty
 };
 
-/// The LRU residents at every capacity in one walk (LRU is a stack algorithm: Mattson et al. 1970).
+/// Residents at one capacity as a walk finds them: all of `newer` and the lowest `missing` of the token that fills the rest.
+template <int Words, int Lanes>
+struct FoundResidents {
+  LayerBundle<Words, Lanes> newer;
+  LayerBundle<Words, Lanes> filling;
+  LaneWord<Lanes> missing;
+
+  MOECARLO_HOST_DEVICE LayerBundle<Words, Lanes> residents() const { return newer | filling.lowest(missing); }
+};
+
+/// The LRU residents of a bundle of layers at every capacity, in one walk (LRU is a stack algorithm: Mattson et al. 1970).
 ///
 /// Passes are event-atomic: a pass is judged against the residents at its start and only then touches its tokens, column
 /// by column, inside a token by descending bit. So the newest touch is the lowest bit of the last token, and the residents
 /// are found by walking back over the tokens until C different experts are seen; no list and no time stamps are kept.
-/// `capacities` ascend at every layer. Calls visit(index, residents) for each of them in order.
-template <int Words, class Visit>
-MOECARLO_HOST_DEVICE void walk_lru(const RoutingView& routing, std::uint32_t layer, const PassHistory<Words>& history,
-                                   const Capacity* capacities, std::uint32_t capacity_count, Visit&& visit) {
-  ExpertMask<Words> seen;
-  std::uint32_t held = 0;
-  std::uint32_t next = 0;
-  std::uint32_t wanted = capacities[0].at(layer);
+/// `capacities` ascend at every layer; the result goes to found[index].
+template <int Words, int Lanes>
+struct LruWalk {
+  using Bundle = LayerBundle<Words, Lanes>;
+  using Number = LaneWord<Lanes>;
 
-  for (std::uint32_t pass = history.passes; pass-- > 0;) {
-    const ExpertMask<Words> with_pass = seen | history.unions[pass];
-    const std::uint32_t held_with_pass = with_pass.count();
-    if (held_with_pass < wanted) {
-      seen = with_pass;
-      held = held_with_pass;
-      continue;
-    }
-    const std::uint32_t* tokens = history.tokens + std::size_t{pass} * history.touches_per_pass;
-    for (std::uint32_t i = history.touches_per_pass; i-- > 0;) {
-      const ExpertMask<Words> fresh = without(routing.mask<Words>(tokens[i], layer), seen);
-      const std::uint32_t fresh_count = fresh.count();
-      while (held + fresh_count >= wanted) {
-        visit(next, seen | fresh.lowest(wanted - held));
-        if (++next == capacity_count) return;
-        wanted = capacities[next].at(layer);
+  const RoutingView& routing;
+  std::uint32_t first_layer;
+  const PassHistory<Words, Lanes>& history;
+  const Capacity* capacities;
+  std::uint32_t capacity_count;
+  FoundResidents<Words, Lanes>* found;
+
+  Bundle seen{};
+  Number held{};             ///< members of `seen`
+  std::uint32_t smallest{};  ///< the smallest capacity that some lane has not filled yet
+
+  MOECARLO_HOST_DEVICE void operator()() {
+    advance();  // capacities of 0 are full from the start
+    for (std::uint32_t pass = history.passes; pass-- > 0 && smallest < capacity_count;) {
+      const Bundle with_pass = seen | history.unions[pass];
+      const Number held_with_pass = with_pass.count();
+      if (fills(held_with_pass)) {
+        walk_tokens(history.tokens + std::size_t{pass} * history.touches_per_pass);
+      } else {  // taken as a whole
+        seen = with_pass;
+        held = held_with_pass;
       }
-      seen |= fresh;
-      held += fresh_count;
+    }
+    finish();
+  }
+
+  MOECARLO_HOST_DEVICE Number size(std::uint32_t index) const {
+    return capacity_lanes<Lanes>(capacities[index], first_layer);
+  }
+
+  /// Whether some lane fills some capacity by growing from `held` to `grown` members.
+  MOECARLO_HOST_DEVICE bool fills(const Number& grown) const {
+    for (std::uint32_t index = smallest; index < capacity_count; ++index) {
+      const Number target = size(index);
+      const Number reached = ~less(grown, target);
+      if (!any(reached)) return false;
+      if (any(reached & less(held, target))) return true;
+    }
+    return false;
+  }
+
+  MOECARLO_HOST_DEVICE void walk_tokens(const std::uint32_t* tokens) {
+    for (std::uint32_t i = history.touches_per_pass; i-- > 0 && smallest < capacity_count;) {
+      const Bundle chosen = Bundle::load(routing, tokens[i], first_layer);
+      const Bundle with_token = seen | chosen;
+      const Number held_with_token = with_token.count();
+      for (std::uint32_t index = smallest; index < capacity_count; ++index) {
+        const Number target = size(index);
+        const Number reached = ~less(held_with_token, target);
+        if (!any(reached)) break;
+        note(index, reached & less(held, target), without(chosen, seen), target - held);
+      }
+      seen = with_token;
+      held = held_with_token;
+      advance();
     }
   }
-  // Older than the first pass: the start. A warm cache of capacity C held the ranks 0 .. C - 1 in order of recency.
-  const ExpertMask<Words> older =
-      history.warm ? without(ExpertMask<Words>::first(routing.experts), seen) : ExpertMask<Words>{};
-  for (; next < capacity_count; ++next) visit(next, seen | older.lowest(capacities[next].at(layer) - held));
+
+  MOECARLO_HOST_DEVICE void advance() {
+    while (smallest < capacity_count && !any(less(held, size(smallest)))) ++smallest;
+  }
+
+  MOECARLO_HOST_DEVICE void note(std::uint32_t index, const Number& lanes, const Bundle& filling,
+                                 const Number& missing) const {
+    FoundResidents<Words, Lanes>& into = found[index];
+    into.newer = select(lanes, seen, into.newer);
+    into.filling = select(lanes, filling, into.filling);
+    into.missing = select(lanes, missing, into.missing);
+  }
+
+  /// Older than the first pass: the start. A warm cache of capacity C held the ranks 0 .. C - 1 in order of recency.
+  MOECARLO_HOST_DEVICE void finish() const {
+    for (std::uint32_t index = smallest; index < capacity_count; ++index) {
+      const Number target = size(index);
+      const Number lanes = less(held, target);
+      if (history.warm) {
+        const Bundle all = static_residents<Words, Lanes>(Capacity{routing.experts, 0}, first_layer);
+        note(index, lanes, without(all, seen), target - held);
+      } else {
+        note(index, lanes, Bundle{}, Number::all(0));
+      }
+    }
+  }
+};
+
+template <int Words, int Lanes>
+MOECARLO_HOST_DEVICE void walk_lru(const RoutingView& routing, std::uint32_t first_layer,
+                                   const PassHistory<Words, Lanes>& history, const Capacity* capacities,
+                                   std::uint32_t capacity_count, FoundResidents<Words, Lanes>* found) {
+  LruWalk<Words, Lanes> walk{routing, first_layer, history, capacities, capacity_count, found};
+  walk();
 }
 
 }  // namespace moecarlo

@@ -9,7 +9,7 @@ namespace moecarlo {
 /// requests make batch b; columns 0 .. d make depth d. A cell counts a round only if its first b requests all fit depth d.
 template <int Words>
 struct SampleReplay {
-  const LayerContext& at;
+  const LayerContext<1>& at;
   const Path& path;
   ExpertMask<Words>* prefix;  ///< scratch, [max_depth + 1] union of one request's columns 0 .. c
   ExpertMask<Words>* all;     ///< scratch, [depths] union over the requests so far
@@ -37,7 +37,7 @@ struct SampleReplay {
   }
 
   MOECARLO_HOST_DEVICE ExpertMask<Words> chosen(const std::uint32_t* tokens, std::size_t slot) const {
-    return at.routing.template mask<Words>(tokens[slot], at.layer);
+    return at.routing.template mask<Words>(tokens[slot], at.first_layer);
   }
 
   MOECARLO_HOST_DEVICE void add_request(std::uint32_t round, std::uint32_t request, std::uint32_t reach) const {
@@ -70,25 +70,25 @@ struct SampleReplay {
 
   MOECARLO_HOST_DEVICE void count(const Cell& cell, std::uint32_t d, std::uint32_t round) const {
     const PlanView& plan = at.plan;
-    const std::uint32_t distinct = all[d].count();
+    const LaneWord<1> distinct{all[d].count()};
     count_union(at, cell, distinct);
-    at.union_totals(cell)[1] += kept[d].count();
+    *at.union_total(cell, 1) += kept[d].count();
     const ExpertMask<Words> rejected = without(all[d], kept[d]);
     const std::uint32_t* tokens = step_tokens + std::size_t{d} * plan.max_batch;
     for (std::uint32_t c = 0; c < cell.capacity_count; ++c) {
       const Capacity& capacity = plan.capacities[cell.first_capacity + c];
-      const ExpertMask<Words> residents = static_residents<Words>(capacity, at.layer);
-      const std::uint32_t hits = (all[d] & residents).count();
-      std::uint64_t* record = at.point_totals(cell, c);
-      record[kHits] += hits;
-      record[kRejectedOnly] += without(rejected, residents).count();
+      const ExpertMask<Words> residents = static_residents<Words>(capacity, at.first_layer);
+      const LaneWord<1> hits{(all[d] & residents).count()};
+      add_lanes(at.point_total(cell, c, kHits), hits);
+      *at.point_total(cell, c, kRejectedOnly) += without(rejected, residents).count();
       if (cell.depth > 0) {
-        record[kDraftHits] += resident_choices(at.routing, at.layer, tokens, cell.batch, residents);
+        *at.point_total(cell, c, kDraftHits) +=
+            resident_choices(at.routing, at.first_layer, tokens, cell.batch, residents);
       }
       if (const JointTally* joint = joint_of(plan, cell, c)) {
-        count_joint(at, *joint, capacity, hits, distinct - hits);
+        count_joint(at, *joint, capacity, hits, distinct);
         if (cell.depth > 0 && counts_touched(at.id.number, round)) {
-          count_touched(at, *joint, capacity, tokens, cell.batch, residents, round,
+          count_touched(at, 0, *joint, capacity, tokens, cell.batch, residents, round,
                         counted_step(at.id.number, round, cell.depth));
         }
       }

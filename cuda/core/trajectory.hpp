@@ -28,24 +28,33 @@ MOECARLO_HOST_DEVICE void begin_trajectory(const PlanView& plan, std::uint32_t c
   }
 }
 
-/// Replays one layer of a trajectory that has begun.
-template <int Words>
-MOECARLO_HOST_DEVICE void replay_layer(const RoutingView& routing, const PlanView& plan, std::uint32_t cell,
-                                       const TrajectoryId& id, std::uint32_t layer, const WorkspaceLayout& layout,
-                                       std::uint64_t* path_block, std::uint64_t* layer_block, const TallyView& tally) {
+/// Replays `Lanes` layers, from `first_layer` on, of a trajectory that has begun. Lanes below `first_lane` are computed but
+/// not counted: where the layers are no multiple of Lanes, the last bundle overlaps the one before. Only episodes are
+/// replayed by more than one layer at a time.
+template <int Words, int Lanes>
+MOECARLO_HOST_DEVICE void replay_layers(const RoutingView& routing, const PlanView& plan, std::uint32_t cell,
+                                        const TrajectoryId& id, std::uint32_t first_layer, int first_lane,
+                                        const WorkspaceLayout& layout, std::uint64_t* path_block,
+                                        std::uint64_t* layer_block, const TallyView& tally) {
+  using Bundle = LayerBundle<Words, Lanes>;
   using Mask = ExpertMask<Words>;
   const Path path = layout.path(path_block);
-  const LayerContext at{routing, plan, id, tally, layer, layer_block + layout.totals};
-  Mask* masks_a = reinterpret_cast<Mask*>(layer_block + layout.masks_a);
-  Mask* masks_b = reinterpret_cast<Mask*>(layer_block + layout.masks_b);
-  Mask* masks_c = reinterpret_cast<Mask*>(layer_block + layout.masks_c);
-  switch (plan.walk) {
-    case Walk::episodes: EpisodeReplay<Words>{at, plan.cells[cell], path, masks_a, masks_b}(); break;
-    case Walk::samples:
-      SampleReplay<Words>{
-          at, path, masks_a, masks_b, masks_c, reinterpret_cast<std::uint32_t*>(layer_block + layout.step_tokens)}();
-      break;
-    case Walk::enumerate: EnumerateReplay<Words>{at, plan.entries[id.number], masks_a}(); break;
+  const LayerContext<Lanes> at{routing, plan, id, tally, first_layer, first_lane, layer_block + layout.totals};
+  if (plan.walk == Walk::episodes) {
+    Bundle* unions = reinterpret_cast<Bundle*>(layer_block + layout.masks_a);
+    Bundle* residents = reinterpret_cast<Bundle*>(layer_block + layout.masks_b);
+    auto* found = reinterpret_cast<FoundResidents<Words, Lanes>*>(layer_block + layout.found);
+    EpisodeReplay<Words, Lanes>{at, plan.cells[cell], path, unions, residents, found}();
+  } else if constexpr (Lanes == 1) {
+    Mask* prefix = reinterpret_cast<Mask*>(layer_block + layout.masks_a);
+    Mask* all = reinterpret_cast<Mask*>(layer_block + layout.masks_b);
+    Mask* kept = reinterpret_cast<Mask*>(layer_block + layout.masks_c);
+    auto* step_tokens = reinterpret_cast<std::uint32_t*>(layer_block + layout.step_tokens);
+    if (plan.walk == Walk::samples) {
+      SampleReplay<Words>{at, path, prefix, all, kept, step_tokens}();
+    } else {
+      EnumerateReplay<Words>{at, plan.entries[id.number], prefix}();
+    }
   }
 }
 

@@ -1,35 +1,46 @@
 #pragma once
 
 #include "cuda/core/draft.hpp"
+#include "cuda/core/layer_bundle.hpp"
 #include "cuda/core/path.hpp"
 #include "cuda/core/tally.hpp"
 
 namespace moecarlo {
 
-/// What one trajectory does in one layer: everything a replay needs besides its path.
+/// What one trajectory does in a bundle of `Lanes` layers: everything a replay needs besides its path.
+template <int Lanes>
 struct LayerContext {
   const RoutingView& routing;
   const PlanView& plan;
   const TrajectoryId& id;
   const TallyView& tally;
-  std::uint32_t layer;
-  std::uint64_t* totals;  ///< scratch, [plan.totals_width]; for each cell a union record, then its point records
+  std::uint32_t first_layer;
+  int first_lane;         ///< lanes below it belong to another bundle and are not counted
+  std::uint64_t* totals;  ///< scratch, [plan.totals_width][Lanes]; for each cell a union record, then its point records
 
-  MOECARLO_HOST_DEVICE std::uint64_t* union_totals(const Cell& cell) const { return totals + cell.first_total; }
-  MOECARLO_HOST_DEVICE std::uint64_t* point_totals(const Cell& cell, std::uint32_t point) const {
-    return totals + cell.first_total + cell.union_width() + point * cell.point_width();
+  MOECARLO_HOST_DEVICE std::uint32_t layer(int lane) const { return first_layer + static_cast<std::uint32_t>(lane); }
+
+  /// Number `field` of a cell's union record, or of one of its point records: [Lanes].
+  MOECARLO_HOST_DEVICE std::uint64_t* union_total(const Cell& cell, std::uint32_t field) const {
+    return totals + std::size_t{cell.first_total + field} * Lanes;
+  }
+  MOECARLO_HOST_DEVICE std::uint64_t* point_total(const Cell& cell, std::uint32_t point, std::uint32_t field) const {
+    return union_total(cell, cell.union_width() + point * cell.point_width() + field);
   }
   MOECARLO_HOST_DEVICE void clear(const Cell& cell) const {
-    std::uint64_t* record = totals + cell.first_total;
-    for (std::uint32_t i = 0; i < cell.totals_width(plan.policies); ++i) record[i] = 0;
+    std::uint64_t* record = union_total(cell, 0);
+    for (std::uint32_t i = 0; i < cell.totals_width(plan.policies) * Lanes; ++i) record[i] = 0;
   }
 };
 
 /// The distinct experts of one pass of a cell: into the union record and the histogram.
-MOECARLO_HOST_DEVICE void count_union(const LayerContext& at, const Cell& cell, std::uint32_t distinct) {
-  at.union_totals(cell)[0] += distinct;
-  if (at.id.is_main()) {
-    at.tally.add(cell.distinct + std::uint64_t{at.layer} * (at.routing.experts + 1) + distinct, 1);
+template <int Lanes>
+MOECARLO_HOST_DEVICE void count_union(const LayerContext<Lanes>& at, const Cell& cell,
+                                      const LaneWord<Lanes>& distinct) {
+  add_lanes(at.union_total(cell, 0), distinct);
+  if (!at.id.is_main()) return;
+  for (int lane = at.first_lane; lane < Lanes; ++lane) {
+    at.tally.add(cell.distinct + std::uint64_t{at.layer(lane)} * (at.routing.experts + 1) + distinct[lane], 1);
   }
 }
 
@@ -39,54 +50,65 @@ MOECARLO_HOST_DEVICE const JointTally* joint_of(const PlanView& plan, const Cell
   return index == kNoJoint ? nullptr : plan.joints + index;
 }
 
-/// Row of a joint tally's [classes][groups] arrays: the class of this layer, the group of this trajectory.
-MOECARLO_HOST_DEVICE std::uint64_t joint_row(const LayerContext& at, const Capacity& capacity) {
-  const std::uint64_t layer_class = at.layer < capacity.extra_layers ? 0 : 1;
-  return layer_class * at.plan.joint_groups.total() + at.id.joint_group;
+/// Row of a joint tally's [classes][groups] arrays: the class of a layer, the group of this trajectory.
+MOECARLO_HOST_DEVICE std::uint64_t joint_row(const PlanView& plan, const TrajectoryId& id, std::uint32_t layer,
+                                             const Capacity& capacity) {
+  const std::uint64_t layer_class = layer < capacity.extra_layers ? 0 : 1;
+  return layer_class * plan.joint_groups.total() + id.joint_group;
 }
 
-MOECARLO_HOST_DEVICE void count_joint(const LayerContext& at, const JointTally& joint, const Capacity& capacity,
-                                      std::uint32_t hits, std::uint32_t misses) {
-  at.tally.add(joint.verify + (joint_row(at, capacity) * joint.rows + hits) * joint.columns + misses, 1);
-}
-
-MOECARLO_HOST_DEVICE void count_joint_draft(const LayerContext& at, const JointTally& joint, const Capacity& capacity,
-                                            std::uint32_t distinct) {
-  at.tally.add(joint.draft + joint_row(at, capacity) * joint.rows + distinct, 1);
-}
-
-/// Draws the replacements of a draft step and counts the residents it touches. tokens: [batch].
-template <int Words>
-MOECARLO_HOST_DEVICE void count_touched(const LayerContext& at, const JointTally& joint, const Capacity& capacity,
-                                        const std::uint32_t* tokens, std::uint32_t batch,
-                                        const ExpertMask<Words>& residents, std::uint32_t round, std::uint32_t step) {
-  const DrawAddress address{at.plan.seed, at.id.stream, at.id.number, round, 0, Purpose::draft_replacement, step};
-  const std::uint32_t* weights = at.plan.draft_weights + std::size_t{at.layer} * at.routing.experts;
-  count_joint_draft(at, joint, capacity,
-                    draft_distinct(at.routing, at.layer, tokens, batch, residents, weights, address));
-}
-
-/// Adds the totals of a cell to the tallies of the layer (main family only) and of the group.
-MOECARLO_HOST_DEVICE void flush(const LayerContext& at, const Cell& cell) {
-  const std::uint64_t* unions = at.union_totals(cell);
-  for (std::uint32_t i = 0; i < cell.union_width(); ++i) {
-    if (at.id.is_main()) at.tally.add(cell.unions_by_layer + at.layer * cell.union_width() + i, unions[i]);
-    at.tally.add(cell.unions_by_group + at.id.group * cell.union_width() + i, unions[i]);
+template <int Lanes>
+MOECARLO_HOST_DEVICE void count_joint(const LayerContext<Lanes>& at, const JointTally& joint, const Capacity& capacity,
+                                      const LaneWord<Lanes>& hits, const LaneWord<Lanes>& distinct) {
+  for (int lane = at.first_lane; lane < Lanes; ++lane) {
+    const std::uint64_t row = joint_row(at.plan, at.id, at.layer(lane), capacity);
+    const std::uint64_t misses = distinct[lane] - hits[lane];
+    at.tally.add(joint.verify + (row * joint.rows + hits[lane]) * joint.columns + misses, 1);
   }
+}
+
+/// Draws the replacements of a draft step in one lane's layer and counts the residents it touches. tokens: [batch].
+template <int Words, int Lanes>
+MOECARLO_HOST_DEVICE void count_touched(const LayerContext<Lanes>& at, int lane, const JointTally& joint,
+                                        const Capacity& capacity, const std::uint32_t* tokens, std::uint32_t batch,
+                                        const ExpertMask<Words>& residents, std::uint32_t round, std::uint32_t step) {
+  const std::uint32_t layer = at.layer(lane);
+  const DrawAddress address{at.plan.seed, at.id.stream, at.id.number, round, 0, Purpose::draft_replacement, step};
+  const std::uint32_t* weights = at.plan.draft_weights + std::size_t{layer} * at.routing.experts;
+  const std::uint32_t distinct = draft_distinct(at.routing, layer, tokens, batch, residents, weights, address);
+  at.tally.add(joint.draft + joint_row(at.plan, at.id, layer, capacity) * joint.rows + distinct, 1);
+}
+
+/// Adds one record of the totals to the tallies of its layer (main family only) and of the group.
+template <int Lanes>
+MOECARLO_HOST_DEVICE void flush_record(const LayerContext<Lanes>& at, const std::uint64_t* record, std::uint32_t width,
+                                       std::uint64_t by_layer, std::uint64_t by_group) {
+  for (std::uint32_t field = 0; field < width; ++field) {
+    std::uint64_t sum = 0;
+    for (int lane = at.first_lane; lane < Lanes; ++lane) {
+      const std::uint64_t count = record[field * Lanes + static_cast<std::uint32_t>(lane)];
+      sum += count;
+      if (at.id.is_main()) at.tally.add(by_layer + std::uint64_t{at.layer(lane)} * width + field, count);
+    }
+    at.tally.add(by_group + std::uint64_t{at.id.group} * width + field, sum);
+  }
+}
+
+/// Adds the totals of a cell to the tallies.
+template <int Lanes>
+MOECARLO_HOST_DEVICE void flush(const LayerContext<Lanes>& at, const Cell& cell) {
+  flush_record(at, at.union_total(cell, 0), cell.union_width(), cell.unions_by_layer, cell.unions_by_group);
   const std::uint32_t width = cell.point_width();
   for (std::uint32_t point = 0; point < at.plan.policies * cell.capacity_count; ++point) {
-    const std::uint64_t* record = at.point_totals(cell, point);
-    const std::uint64_t by_layer =
-        cell.points_by_layer + (std::uint64_t{point} * at.routing.layers + at.layer) * width;
-    const std::uint64_t by_group =
-        cell.points_by_group + (std::uint64_t{point} * at.plan.groups.total() + at.id.group) * width;
-    for (std::uint32_t i = 0; i < width; ++i) {
-      if (at.id.is_main()) at.tally.add(by_layer + i, record[i]);
-      at.tally.add(by_group + i, record[i]);
-    }
+    flush_record(at, at.point_total(cell, point, 0), width,
+                 cell.points_by_layer + std::uint64_t{point} * at.routing.layers * width,
+                 cell.points_by_group + std::uint64_t{point} * at.plan.groups.total() * width);
     if (const JointTally* joint = joint_of(at.plan, cell, point)) {
       const Capacity& capacity = at.plan.capacities[cell.first_capacity + point % cell.capacity_count];
-      at.tally.add(joint->writes + joint_row(at, capacity), record[kCacheWrites]);
+      for (int lane = at.first_lane; lane < Lanes; ++lane) {
+        at.tally.add(joint->writes + joint_row(at.plan, at.id, at.layer(lane), capacity),
+                     at.point_total(cell, point, kCacheWrites)[lane]);
+      }
     }
   }
 }

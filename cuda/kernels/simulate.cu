@@ -18,15 +18,15 @@ __global__ void draw_paths(DeviceBlock block) {
 
 /// Neighbouring threads take neighbouring layers of one trajectory, whose masks lie side by side in the routing table.
 template <int Words>
-__global__ void replay_layers(DeviceBlock block) {
+__global__ void replay(DeviceBlock block) {
   const std::uint64_t thread = std::uint64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   const std::uint64_t i = thread / block.routing.layers;
   if (i >= block.count) return;
   const auto layer = static_cast<std::uint32_t>(thread % block.routing.layers);
   const TrajectoryId id = TrajectoryId::of(block.plan, block.stream, block.first + i);
-  replay_layer<Words>(block.routing, block.plan, block.cell, id, layer, block.layout,
-                      block.path_scratch + i * block.layout.path_words,
-                      block.layer_scratch + thread * block.layout.layer_words, block.tally);
+  replay_layers<Words, 1>(block.routing, block.plan, block.cell, id, layer, 0, block.layout,
+                          block.path_scratch + i * block.layout.path_words,
+                          block.layer_scratch + thread * block.layout.layer_words, block.tally);
 }
 
 }  // namespace
@@ -35,11 +35,11 @@ cudaError_t launch_block(const DeviceBlock& block, cudaStream_t stream) {
   draw_paths<<<blocks_for(block.count), kThreads, 0, stream>>>(block);
   const unsigned blocks = blocks_for(std::uint64_t{block.count} * block.routing.layers);
   switch (mask_words(block.routing.experts)) {
-    case 1: replay_layers<1><<<blocks, kThreads, 0, stream>>>(block); break;
-    case 2: replay_layers<2><<<blocks, kThreads, 0, stream>>>(block); break;
-    case 4: replay_layers<4><<<blocks, kThreads, 0, stream>>>(block); break;
-    case 8: replay_layers<8><<<blocks, kThreads, 0, stream>>>(block); break;
-    default: replay_layers<16><<<blocks, kThreads, 0, stream>>>(block); break;
+    case 1: replay<1><<<blocks, kThreads, 0, stream>>>(block); break;
+    case 2: replay<2><<<blocks, kThreads, 0, stream>>>(block); break;
+    case 4: replay<4><<<blocks, kThreads, 0, stream>>>(block); break;
+    case 8: replay<8><<<blocks, kThreads, 0, stream>>>(block); break;
+    default: replay<16><<<blocks, kThreads, 0, stream>>>(block); break;
   }
   return cudaGetLastError();
 }

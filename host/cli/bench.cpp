@@ -149,7 +149,7 @@ void bench(const Options& options) {
   const Plan plan = make_plan(study, make_grid(study, {}), table);
 
   std::vector<Rate> rates;
-  for (const InstructionSet set : {InstructionSet::x86_64, InstructionSet::x86_64_v3, InstructionSet::x86_64_v4}) {
+  for (const InstructionSet set : {InstructionSet::baseline, InstructionSet::x86_64_v3, InstructionSet::x86_64_v4}) {
     if (set > best_instruction_set()) break;
     const auto backend = make_cpu_backend(table.view(), plan, 1, set);
     rates.push_back(measure(*backend, plan, fmt::format("cpu, 1 thread, {}", to_string(set)), options.seconds));

@@ -1,7 +1,9 @@
 #include <fmt/format.h>
 #include <hdf5.h>
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <iostream>
 #include <new>
@@ -48,6 +50,10 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return app.exit(error);  // --help, --version
     fail(ErrorKind::usage, "{} (see moecarlo --help)", error.what());
+  }
+  // A full disk behind a redirection shows only when the last buffer is written.
+  if (!std::cout.flush() || std::fflush(stdout) != 0) {
+    fail(ErrorKind::machine, "standard output: cannot write ({})", std::strerror(errno));
   }
   return 0;
 }

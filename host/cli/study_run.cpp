@@ -1,6 +1,7 @@
 #include "host/cli/study_run.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
@@ -88,12 +89,14 @@ void check_memory(const Plan& plan, const StudyRun& run, bool cpu) {
   }
 }
 
-Tallies load_checkpoint(const StudyRun& run, const Plan& plan, const std::string& study_toml, Provenance& provenance) {
+Tallies load_checkpoint(const StudyRun& run, const Plan& plan, const Provenance& expected, Provenance& stored) {
   const std::filesystem::path file = tallies_path(run.directory);
   if (!run.resume || !std::filesystem::exists(file)) return Tallies(plan.shape);
-  Tallies tallies = read_tallies(file, provenance);
-  if (provenance.study_toml != study_toml || tallies.layout.size != plan.layout.size) {
-    fail(ErrorKind::usage, "{}: the folder holds the tallies of another study (expected an equal study for --resume)",
+  Tallies tallies = read_tallies(file, stored);
+  if (stored.study_toml != expected.study_toml || stored.trace_json != expected.trace_json ||
+      tallies.layout.size != plan.layout.size) {
+    fail(ErrorKind::usage,
+         "{}: the folder holds the tallies of another study (expected an equal study and trace for --resume)",
          run.directory.string());
   }
   return tallies;
@@ -166,7 +169,9 @@ bool run_study(const StudyRun& run) {
   const Study& study = run.study;
   const Clock::time_point start = Clock::now();
   for (const std::string& metric : study.stop ? study.stop->metrics : std::vector<std::string>{}) {
-    if (!MetricReader::is_metric(metric)) fail(ErrorKind::usage, "study: stop.metrics names no metric ({})", metric);
+    if (MetricReader::is_metric(metric)) continue;
+    fail(ErrorKind::usage, "study: stop.metrics has an unknown metric (expected some of: {}; found {})",
+         fmt::join(MetricReader::names(1), ", "), metric);
   }
   prepare_directory(run);
   const RoutingTable table = load_table(run);
@@ -179,8 +184,8 @@ bool run_study(const StudyRun& run) {
   const TraceFacts facts = trace_facts(table, plan.notes);
   Provenance provenance{to_toml(study), to_json(facts), program_version(), false};
   Provenance stored;
-  Tallies tallies = load_checkpoint(run, plan, provenance.study_toml, stored);
-  if (stored.finished) return false;
+  Tallies tallies = load_checkpoint(run, plan, provenance, stored);
+  if (stored.finished && std::filesystem::exists(run.directory / "summary.json")) return false;
 
   const auto save = [&] { write_tallies(tallies_path(run.directory), tallies, provenance); };
   signal_seen = 0;
@@ -203,7 +208,8 @@ bool run_study(const StudyRun& run) {
   };
   if (study.stop) options.satisfied = [&](const Tallies& now) { return is_satisfied(*study.stop, now, study); };
   const Clock::time_point simulation = Clock::now();
-  const RunEnd end = moecarlo::run(*backend, options, tallies);
+  // Finished tallies without a summary: the run was killed while it wrote the report.
+  const RunEnd end = stored.finished ? RunEnd::finished : moecarlo::run(*backend, options, tallies);
   const double seconds = seconds_since(simulation);
   provenance.finished = end == RunEnd::finished;
   save();

@@ -19,7 +19,7 @@ struct ChartText {
 struct LinePoint {
   double x = 0, y = 0;
   double whisker = 0;           ///< half-width drawn as an error bar, 0 = none
-  double band = 0;              ///< half-width drawn as a shaded band, 0 = none
+  std::optional<double> band;   ///< half-width drawn as a shaded band, which breaks off where it is not known
   std::optional<double> floor;  ///< the ground between `floor` and `y` is shaded
 };
 

@@ -27,7 +27,7 @@ Limits limits_of(const LineChart& chart) {
   Limits limits;
   for (const LineSeries& series : chart.series) {
     for (const LinePoint& point : finite_points(series)) {
-      const double reach = std::max(point.whisker, point.band);
+      const double reach = std::max(point.whisker, point.band.value_or(0));
       limits.x_low = std::min(limits.x_low, point.x);
       limits.x_high = std::max(limits.x_high, point.x);
       limits.y_low = std::min(limits.y_low, point.y - reach);
@@ -57,21 +57,34 @@ PlotArea plot_area(const LineChart& chart, double top) {
   return area;
 }
 
-void draw_shades(Svg& svg, const PlotArea& area, const LineSeries& series, const std::vector<LinePoint>& points) {
-  std::vector<Pixel> band, shade;
-  const bool has_band = std::any_of(points.begin(), points.end(), [](const LinePoint& p) { return p.band > 0; });
-  const bool has_floor =
-      std::all_of(points.begin(), points.end(), [](const LinePoint& p) { return p.floor.has_value(); });
+/// The ground between the line and its floor.
+void draw_floor(Svg& svg, const PlotArea& area, const LineSeries& series, const std::vector<LinePoint>& points) {
+  std::vector<Pixel> shade;
   for (const LinePoint& point : points) {
-    band.push_back(area.at(point.x, point.y + point.band));
+    if (!point.floor) return;
     shade.push_back(area.at(point.x, point.y));
   }
-  for (auto point = points.rbegin(); point != points.rend(); ++point) {
-    band.push_back(area.at(point->x, point->y - point->band));
-    if (point->floor) shade.push_back(area.at(point->x, *point->floor));
+  for (auto point = points.rbegin(); point != points.rend(); ++point) shade.push_back(area.at(point->x, *point->floor));
+  svg.polygon(shade, series.colour, 0.10);
+}
+
+/// The band of each pair of neighbours that both have one; a point that stands alone gets a narrow one.
+void draw_bands(Svg& svg, const PlotArea& area, const LineSeries& series, const std::vector<LinePoint>& points) {
+  constexpr double half_width = 4, opacity = 0.18;
+  const auto has_band = [&](std::size_t i) { return i < points.size() && points[i].band.has_value(); };
+  const auto edge = [&](std::size_t i, double side) {
+    return area.at(points[i].x, points[i].y + side * *points[i].band);
+  };
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    if (!has_band(i)) continue;
+    const Pixel top = edge(i, 1), bottom = edge(i, -1);
+    if (has_band(i + 1)) {
+      svg.polygon({top, edge(i + 1, 1), edge(i + 1, -1), bottom}, series.colour, opacity);
+    } else if (i == 0 || !has_band(i - 1)) {
+      const double left = std::max(top.x - half_width, area.left), right = std::min(top.x + half_width, area.right());
+      svg.polygon({{left, top.y}, {right, top.y}, {right, bottom.y}, {left, bottom.y}}, series.colour, opacity);
+    }
   }
-  if (has_floor) svg.polygon(shade, series.colour, 0.10);
-  if (has_band) svg.polygon(band, series.colour, 0.16);
 }
 
 void draw_whisker(Svg& svg, const PlotArea& area, const LinePoint& point, const std::string& colour) {
@@ -85,7 +98,7 @@ void draw_whisker(Svg& svg, const PlotArea& area, const LinePoint& point, const 
 std::string point_note(const LineSeries& series, const LinePoint& point) {
   std::string note = series.label + ": " + number_text(point.y);
   if (point.whisker > 0) note += " ± " + number_text(point.whisker, 2) + " (simulation)";
-  if (point.band > 0) note += " ± " + number_text(point.band, 2) + " (trace)";
+  if (point.band) note += " ± " + number_text(*point.band, 2) + " (trace)";
   return note;
 }
 
@@ -109,7 +122,8 @@ std::string draw(const LineChart& chart) {
   draw_y_axis(svg, area);
   draw_x_axis(svg, area, chart.text.x_title);
   svg.plot_area({area.left, area.top}, area.width, area.height);
-  for (const LineSeries& series : chart.series) draw_shades(svg, area, series, finite_points(series));
+  for (const LineSeries& series : chart.series) draw_floor(svg, area, series, finite_points(series));
+  for (const LineSeries& series : chart.series) draw_bands(svg, area, series, finite_points(series));
   for (const LineSeries& series : chart.series) draw_line(svg, area, series, finite_points(series));
   return svg.finish();
 }

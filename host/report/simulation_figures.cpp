@@ -14,7 +14,7 @@ namespace {
 constexpr const char* intervals_note = "Error bars: 95 % simulation interval; bands: 95 % trace interval.";
 
 LinePoint line_point(double x, const Estimate& estimate) {
-  return {x, estimate.value, estimate.mc_half_width.value_or(0), estimate.trace_half_width.value_or(0), std::nullopt};
+  return {x, estimate.value, estimate.mc_half_width.value_or(0), estimate.trace_half_width, std::nullopt};
 }
 
 /// One line a batch: a metric that only batch and depth change, against depth.
@@ -68,7 +68,7 @@ void add_distinct_experts(std::vector<Figure>& figures, const StudyResults& resu
       for (std::size_t i = 0; i < series.points.size(); ++i) series.points[i].floor = inner.points[i].y;
       inner.dashed = true;
       inner.marker = -1;
-      for (LinePoint& point : inner.points) point.whisker = point.band = 0;
+      for (LinePoint& point : inner.points) point = {point.x, point.y, 0, std::nullopt, std::nullopt};
     }
   }
   for (LineSeries& inner : accepted.series) {
@@ -128,7 +128,7 @@ void add_expert_distribution(std::vector<Figure>& figures, const StudyResults& r
     LineSeries series{fmt::format("batch {}", distributions[i]->batch), category_colour(i), -1, false, {}};
     const auto [first, last] = visible_range(shares);
     for (std::size_t n = first; n < last; ++n) {
-      series.points.push_back({static_cast<double>(n), 100 * shares[n], 0, 0, 0.0});
+      series.points.push_back({static_cast<double>(n), 100 * shares[n], 0, std::nullopt, 0.0});
     }
     if (!shares.empty()) chart.series.push_back(series);
   }

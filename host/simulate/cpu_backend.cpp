@@ -13,10 +13,11 @@ class CpuBackend final : public Backend {
   CpuBackend(const RoutingView& routing, const Plan& plan, unsigned threads, InstructionSet set)
       : routing_(routing),
         plan_(plan.view()),
-        layout_(WorkspaceLayout::of(plan_, plan.layout.max_capacities, mask_words(routing.experts))),
+        layout_(WorkspaceLayout::of(plan_, plan.layout.max_capacities, mask_words(routing.experts),
+                                    cpu_lanes(set, routing, plan_))),
         set_(set),
         workers_(thread_count(threads)) {
-    for (Worker& worker : workers_) worker.scratch.resize(layout_.path_words + layout_.layer_words);
+    for (Worker& worker : workers_) worker.scratch.resize(1 + (layout_.path_words + layout_.layer_words) / 8);
   }
 
   std::string name() const override { return "cpu"; }
@@ -37,7 +38,7 @@ class CpuBackend final : public Backend {
       const std::uint64_t block = item % blocks;
       const auto cell = all ? static_cast<std::uint32_t>(cells - 1 - item / blocks) : range.cell;
       run_block(set_, {routing_, plan_, layout_, cell, range.stream, range.first + count * block / blocks, range.first + count * (block + 1) / blocks,
-                       worker.scratch.data(), TallyView{target}});
+                       worker.scratch.front().words, TallyView{target}});
     });
     for (Worker& worker : workers_) {
       for (std::size_t i = 0; i < worker.counters.size(); ++i) counters[i] += worker.counters[i];
@@ -47,7 +48,10 @@ class CpuBackend final : public Backend {
 
  private:
   struct Worker {
-    std::vector<std::uint64_t> scratch;
+    struct alignas(64) CacheLine {
+      std::uint64_t words[8];
+    };
+    std::vector<CacheLine> scratch;
     std::vector<std::uint64_t> counters;  // worker 0 counts in the caller's
   };
 

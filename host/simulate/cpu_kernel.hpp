@@ -9,12 +9,22 @@
 
 namespace moecarlo {
 
-/// The instruction sets that the hot loops are built for; which one runs is chosen when the program starts.
-enum class InstructionSet { x86_64, x86_64_v3, x86_64_v4 };
+/// The instruction sets that the hot loops are built for; which one runs is chosen when the program starts. x86_64_v4 here
+/// includes vector population counts.
+enum class InstructionSet { baseline, x86_64_v3, x86_64_v4 };
 
 /// The best one this processor has.
 InstructionSet best_instruction_set();
 const char* to_string(InstructionSet set);
+
+/// Layers that code for this set replays at a time: eight where a vector register holds eight 64-bit words. Wide masks fill
+/// the registers by themselves.
+constexpr int lanes_for(InstructionSet set, int words) {
+  return set == InstructionSet::x86_64_v4 && words <= 4 ? 8 : 1;
+}
+
+/// The same for a trace and plan: 1 where the trace has too few layers, or the walk takes one at a time.
+int cpu_lanes(InstructionSet set, const RoutingView& routing, const PlanView& plan);
 
 /// One block of work of the CPU backend: trajectories first .. last - 1 of one cell.
 struct CpuBlock {
@@ -24,11 +34,16 @@ struct CpuBlock {
   std::uint32_t cell;
   Stream stream;
   std::uint64_t first, last;
-  std::uint64_t* scratch;  ///< [layout.path_words + layout.layer_words]
+  std::uint64_t* scratch;  ///< [layout.path_words + layout.layer_words], aligned to 64 bytes
   TallyView tally;
 };
 
 /// Simulates the block with the code built for `set`.
 void run_block(InstructionSet set, const CpuBlock& block);
+
+// The same code, host/simulate/cpu_kernel.cpp, compiled for each set.
+void run_block_baseline(const CpuBlock& block);
+void run_block_x86_64_v3(const CpuBlock& block);
+void run_block_x86_64_v4(const CpuBlock& block);
 
 }  // namespace moecarlo

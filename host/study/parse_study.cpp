@@ -111,7 +111,8 @@ StopSpec read_stop(TableReader table) {
   StopSpec stop;
   if (auto metrics = table.texts("metrics")) stop.metrics = *metrics;
   const auto width = table.number("relative_half_width", 0, 1);
-  if (!width || *width <= 0) table.missing("relative_half_width", "a number above 0, e.g. 0.005");
+  if (!width) table.missing("relative_half_width", "a number above 0, e.g. 0.005");
+  if (*width <= 0) table.wrong("relative_half_width", "a number above 0, e.g. 0.005");
   stop.relative_half_width = *width;
   table.refuse_unknown();
   return stop;
