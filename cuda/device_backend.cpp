@@ -67,8 +67,8 @@ class DeviceBackend final : public Backend {
  public:
   DeviceBackend(const RoutingView& routing, const Plan& plan)
       : routing_(routing),
-        masks_(routing.masks, std::size_t{routing.tokens} * routing.layers *
-                                  static_cast<std::size_t>(mask_words(routing.experts))),
+        masks_(routing.masks,
+               std::size_t{routing.tokens} * routing.layers * static_cast<std::size_t>(mask_words(routing.experts))),
         plan_(plan),
         layout_(WorkspaceLayout::of(plan.view(), plan.layout.max_capacities, mask_words(routing.experts), 1)),
         cells_(plan.walk == Walk::episodes ? plan.view().cell_count : 1),

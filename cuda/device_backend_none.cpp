@@ -9,7 +9,8 @@ bool device_available(std::string& why_not) {
 }
 
 std::unique_ptr<Backend> make_device_backend(const RoutingView&, const Plan&, int) {
-  fail(ErrorKind::machine, "backend cuda: this build has no CUDA backend (expected a build with nvcc; --backend cpu works)");
+  fail(ErrorKind::machine,
+       "backend cuda: this build has no CUDA backend (expected a build with nvcc; --backend cpu works)");
 }
 
 }  // namespace moecarlo

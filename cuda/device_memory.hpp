@@ -24,7 +24,8 @@ class DeviceArray {
  public:
   DeviceArray() = default;
   explicit DeviceArray(std::size_t size) : size_(size) {
-    if (size_ > 0) check_cuda(cudaMalloc(reinterpret_cast<void**>(&data_), size_ * sizeof(T)), "allocating device memory");
+    if (size_ > 0)
+      check_cuda(cudaMalloc(reinterpret_cast<void**>(&data_), size_ * sizeof(T)), "allocating device memory");
   }
   explicit DeviceArray(const std::vector<T>& values) : DeviceArray(values.size()) { copy_from(values.data()); }
   DeviceArray(const T* values, std::size_t size) : DeviceArray(size) { copy_from(values); }
@@ -41,7 +42,8 @@ class DeviceArray {
   std::size_t size() const { return size_; }
 
   void copy_to(T* host) const {
-    if (size_ > 0) check_cuda(cudaMemcpy(host, data_, size_ * sizeof(T), cudaMemcpyDeviceToHost), "copying from the device");
+    if (size_ > 0)
+      check_cuda(cudaMemcpy(host, data_, size_ * sizeof(T), cudaMemcpyDeviceToHost), "copying from the device");
   }
   void clear() {
     if (size_ > 0) check_cuda(cudaMemset(data_, 0, size_ * sizeof(T)), "clearing device memory");
@@ -49,7 +51,8 @@ class DeviceArray {
 
  private:
   void copy_from(const T* host) {
-    if (size_ > 0) check_cuda(cudaMemcpy(data_, host, size_ * sizeof(T), cudaMemcpyHostToDevice), "copying to the device");
+    if (size_ > 0)
+      check_cuda(cudaMemcpy(data_, host, size_ * sizeof(T), cudaMemcpyHostToDevice), "copying to the device");
   }
 
   T* data_ = nullptr;

@@ -7,8 +7,8 @@
 
 namespace moecarlo::hw {
 
-/// The counted workload of a design point, out of the tallies. Throws an input error where they hold no joint histogram of
-/// this capacity at this batch and depth (the study was simulated for other hardware).
+/// The counted workload of a design point, out of the tallies. Throws an input error where they hold no joint histogram
+/// of this capacity at this batch and depth (the study was simulated for other hardware).
 Workload workload_of(const Tallies& tallies, std::uint32_t batch, std::uint32_t depth, std::uint32_t policy,
                      const Capacity& capacity);
 

@@ -105,14 +105,14 @@ std::vector<StudyProjection::Row> StudyProjection::rows(const Tallies& tallies) 
   std::vector<Row> rows;
   for (const Demand& demand : demands_) {
     const System& on = system(demand.system);
-    const Scheme& scheme = *std::find_if(schemes_.begin(), schemes_.end(),
-                                         [&](const Scheme& one) { return one.name == demand.scheme; });
+    const Scheme& scheme =
+        *std::find_if(schemes_.begin(), schemes_.end(), [&](const Scheme& one) { return one.name == demand.scheme; });
     for (const CellShape& cell : tallies.shape.cells) {
       if (cell.batch != demand.batch || (cell.depth > 0) != scheme.drafts) continue;
       for (std::uint32_t policy = 0; policy < tallies.shape.policies.size(); ++policy) {
         Row row{&on, &scheme, demand.bits, nullptr, {}};
-        row.workload = std::make_unique<Workload>(
-            workload_of(tallies, cell.batch, cell.depth, policy, demand.capacity));
+        row.workload =
+            std::make_unique<Workload>(workload_of(tallies, cell.batch, cell.depth, policy, demand.capacity));
         const Projection projection = hw::project(on, scheme, model_, spec_.context, *row.workload, demand.bits);
         const Rates own = rates_of(sampling, projection);
         const Rates& base = reference(cell.batch);
@@ -152,9 +152,9 @@ void StudyProjection::project(const Tallies& tallies, StudyResults& results) con
     if (key.first == kReference) continue;  // its speed-up is 1 by definition
     references.push_back(std::make_unique<Workload>(workload_of(tallies, row->result.batch, 0, 0, Capacity{})));
     const HardwareResult& r = row->result;
-    chosen.push_back({fmt::format("{} {}, batch {}, depth {}, {}, {} bits", r.system, r.scheme, r.batch, r.depth, r.policy,
-                                  r.bits),
-                      *row->system, *row->scheme, row->bits, row->workload.get(), reference_, references.back().get()});
+    chosen.push_back(
+        {fmt::format("{} {}, batch {}, depth {}, {}, {} bits", r.system, r.scheme, r.batch, r.depth, r.policy, r.bits),
+         *row->system, *row->scheme, row->bits, row->workload.get(), reference_, references.back().get()});
   }
   results.sensitivity = sensitivity(chosen, model_, spec_.context);
 

@@ -17,16 +17,16 @@ namespace moecarlo::hw {
 /// The hardware side of a study: presets read, placements solved, and later every demand projected.
 class StudyProjection {
  public:
-  /// Reads presets and solves placements. Throws usage errors of presets and placement, and where the model's experts or
-  /// top-k are not the trace's.
+  /// Reads presets and solves placements. Throws usage errors of presets and placement, and where the model's experts
+  /// or top-k are not the trace's.
   StudyProjection(const HardwareSpec& spec, const GridSpec& grid, std::uint32_t trace_layers,
                   std::uint32_t trace_experts, std::uint32_t trace_top_k);
 
   /// The capacities that the simulation has to count.
   std::vector<ImpliedCapacity> implied_capacities() const;
 
-  /// Every (system, scheme, batch, depth, policy, bits) projected onto the hardware, with intervals; then the sensitivity of
-  /// the best row of each system and scheme, and all constants.
+  /// Every (system, scheme, batch, depth, policy, bits) projected onto the hardware, with intervals; then the
+  /// sensitivity of the best row of each system and scheme, and all constants.
   void project(const Tallies& tallies, StudyResults& results) const;
 
  private:

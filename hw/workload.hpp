@@ -21,7 +21,8 @@ struct LayerClassCounts {
   std::uint32_t layers = 0;
   std::uint32_t capacity = 0;
   std::uint32_t max_hits = 0, max_distinct = 0;
-  /// [hits][misses], (max_hits + 1) x (max_distinct + 1): verify passes over one layer that hit and missed so many experts.
+  /// [hits][misses], (max_hits + 1) x (max_distinct + 1): verify passes over one layer that hit and missed so many
+  /// experts.
   std::vector<std::uint64_t> verify;
   /// [resident experts touched], max_hits + 1: draft steps over one layer; empty at depth 0. A sample of the steps.
   std::vector<std::uint64_t> draft;
@@ -31,13 +32,13 @@ struct LayerClassCounts {
 /// One group of trajectories: enough to integrate time and energy over what happened in it.
 struct GroupCounts {
   std::uint64_t rounds = 0;
-  double tokens = 0;         ///< emitted, all requests together
+  double tokens = 0;                      ///< emitted, all requests together
   std::vector<LayerClassCounts> classes;  ///< one or two
 };
 
-/// The counted workload of one (batch, depth, policy, capacity). Groups 0 .. `groups` - 1 are the batch-means groups (their
-/// spread is Monte Carlo noise); after them 2 halves of each replicate (replicate r has halves groups + 2r, groups + 2r + 1;
-/// the spread between replicates is trace-sampling error).
+/// The counted workload of one (batch, depth, policy, capacity). Groups 0 .. `groups` - 1 are the batch-means groups
+/// (their spread is Monte Carlo noise); after them 2 halves of each replicate (replicate r has halves groups + 2r,
+/// groups + 2r + 1; the spread between replicates is trace-sampling error).
 struct Workload {
   std::uint32_t batch = 1, depth = 0;
   std::string policy;

@@ -5,9 +5,9 @@
 
 namespace moecarlo {
 
-// Draft steps are sampled: coverage is counted on one step of each round, the residents touched on one step of every 16th
-// round. The residents do not change inside a round and positions are uniform, so a mean over steps loses nothing but
-// samples, of which there are far more than the trace can support. All steps come in turn, in both samples.
+// Draft steps are sampled: coverage is counted on one step of each round, the residents touched on one step of every
+// 16th round. The residents do not change inside a round and positions are uniform, so a mean over steps loses nothing
+// but samples, of which there are far more than the trace can support. All steps come in turn, in both samples.
 
 constexpr std::uint32_t kTouchedEvery = 16;
 
@@ -22,8 +22,8 @@ MOECARLO_HOST_DEVICE bool counts_touched(std::uint64_t trajectory, std::uint32_t
   return (static_cast<std::uint32_t>(trajectory) + round) % kTouchedEvery == 0;
 }
 
-/// A member of the non-empty `candidates`, drawn with probability proportional to its weight. weights: [experts] by rank,
-/// 1 .. 65535 each.
+/// A member of the non-empty `candidates`, drawn with probability proportional to its weight. weights: [experts] by
+/// rank, 1 .. 65535 each.
 template <int Words>
 MOECARLO_HOST_DEVICE std::uint32_t draw_by_weight(const ExpertMask<Words>& candidates, const std::uint32_t* weights,
                                                   std::uint32_t draw) {
@@ -57,11 +57,11 @@ MOECARLO_HOST_DEVICE std::uint32_t resident_choices(const RoutingView& routing, 
   return total;
 }
 
-/// Different residents that one draft step of the elastic self-draft touches in one layer. Every request routes among the
-/// residents only: choices that are resident stay, each absent one is replaced by a resident that the token did not choose,
-/// drawn by popularity without replacement. (The masks do not hold the scores of experts outside the top k.)
-/// tokens: [batch], the tokens that this step routes like. `at` names round and draft column; its other fields are set here.
-/// top_k <= 256.
+/// Different residents that one draft step of the elastic self-draft touches in one layer. Every request routes among
+/// the residents only: choices that are resident stay, each absent one is replaced by a resident that the token did not
+/// choose, drawn by popularity without replacement. (The masks do not hold the scores of experts outside the top k.)
+/// tokens: [batch], the tokens that this step routes like. `at` names round and draft column; its other fields are set
+/// here. top_k <= 256.
 template <int Words>
 MOECARLO_HOST_DEVICE std::uint32_t draft_distinct(const RoutingView& routing, std::uint32_t layer,
                                                   const std::uint32_t* tokens, std::uint32_t batch,

@@ -14,8 +14,8 @@ struct EpisodeReplay {
   const LayerContext<Lanes>& at;
   const Cell& cell;
   const Path& path;
-  Bundle* unions;     ///< scratch, [warmup + rounds]
-  Bundle* residents;  ///< scratch, [policies][capacities], at the start of the current pass
+  Bundle* unions;                       ///< scratch, [warmup + rounds]
+  Bundle* residents;                    ///< scratch, [policies][capacities], at the start of the current pass
   FoundResidents<Words, Lanes>* found;  ///< scratch, [capacities]
 
   MOECARLO_HOST_DEVICE void operator()() const {

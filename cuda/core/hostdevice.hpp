@@ -5,8 +5,8 @@
 
 /// Marks a function of the shared core: it runs on the host and, under nvcc, on the device as well.
 ///
-/// On the host it is always inlined. The CPU backend compiles the core three times for three instruction sets inside one
-/// program; an out-of-line copy shared by the linker could carry the wrong one.
+/// On the host it is always inlined. The CPU backend compiles the core three times for three instruction sets inside
+/// one program; an out-of-line copy shared by the linker could carry the wrong one.
 #if defined(__CUDACC__)
 #define MOECARLO_HOST_DEVICE __host__ __device__ inline
 #else
@@ -26,8 +26,8 @@ struct Span {
   MOECARLO_HOST_DEVICE T* end() const { return data + size; }
 };
 
-// The three bit functions. These builtins, and only these, were seen to become popc.b64 and clz.b64 in device code; <bit>
-// and the ctz builtins are compiled wrongly or as host calls by nvcc 13 with the headers of g++ 12.
+// The three bit functions. These builtins, and only these, were seen to become popc.b64 and clz.b64 in device code;
+// <bit> and the ctz builtins are compiled wrongly or as host calls by nvcc 13 with the headers of g++ 12.
 
 /// Number of set bits.
 MOECARLO_HOST_DEVICE constexpr std::uint32_t count_bits(std::uint64_t word) {

@@ -4,8 +4,9 @@
 
 namespace moecarlo {
 
-// A replay takes several neighbouring layers at a time, one to a lane: on the host eight lanes fill the vector registers,
-// on the device a thread has one. All decisions of a replay are selections between numbers, never branches on a lane.
+// A replay takes several neighbouring layers at a time, one to a lane: on the host eight lanes fill the vector
+// registers, on the device a thread has one. All decisions of a replay are selections between numbers, never branches
+// on a lane.
 
 /// One 64-bit number for each of `Lanes` layers.
 template <int Lanes>
@@ -22,15 +23,31 @@ struct LaneWord<1> {
   MOECARLO_HOST_DEVICE std::uint64_t operator[](int) const { return value; }
 };
 
-MOECARLO_HOST_DEVICE LaneWord<1> operator|(LaneWord<1> a, LaneWord<1> b) { return {a.value | b.value}; }
-MOECARLO_HOST_DEVICE LaneWord<1> operator&(LaneWord<1> a, LaneWord<1> b) { return {a.value & b.value}; }
-MOECARLO_HOST_DEVICE LaneWord<1> operator~(LaneWord<1> a) { return {~a.value}; }
-MOECARLO_HOST_DEVICE LaneWord<1> operator+(LaneWord<1> a, LaneWord<1> b) { return {a.value + b.value}; }
-MOECARLO_HOST_DEVICE LaneWord<1> operator-(LaneWord<1> a, LaneWord<1> b) { return {a.value - b.value}; }
+MOECARLO_HOST_DEVICE LaneWord<1> operator|(LaneWord<1> a, LaneWord<1> b) {
+  return {a.value | b.value};
+}
+MOECARLO_HOST_DEVICE LaneWord<1> operator&(LaneWord<1> a, LaneWord<1> b) {
+  return {a.value & b.value};
+}
+MOECARLO_HOST_DEVICE LaneWord<1> operator~(LaneWord<1> a) {
+  return {~a.value};
+}
+MOECARLO_HOST_DEVICE LaneWord<1> operator+(LaneWord<1> a, LaneWord<1> b) {
+  return {a.value + b.value};
+}
+MOECARLO_HOST_DEVICE LaneWord<1> operator-(LaneWord<1> a, LaneWord<1> b) {
+  return {a.value - b.value};
+}
 /// All ones where a < b, else 0; both below 2^63.
-MOECARLO_HOST_DEVICE LaneWord<1> less(LaneWord<1> a, LaneWord<1> b) { return {a.value < b.value ? ~std::uint64_t{0} : 0}; }
-MOECARLO_HOST_DEVICE bool any(LaneWord<1> a) { return a.value != 0; }
-MOECARLO_HOST_DEVICE LaneWord<1> count_bits(LaneWord<1> a) { return {count_bits(a.value)}; }
+MOECARLO_HOST_DEVICE LaneWord<1> less(LaneWord<1> a, LaneWord<1> b) {
+  return {a.value < b.value ? ~std::uint64_t{0} : 0};
+}
+MOECARLO_HOST_DEVICE bool any(LaneWord<1> a) {
+  return a.value != 0;
+}
+MOECARLO_HOST_DEVICE LaneWord<1> count_bits(LaneWord<1> a) {
+  return {count_bits(a.value)};
+}
 
 #if !defined(__CUDACC__)
 }  // namespace moecarlo
@@ -65,11 +82,21 @@ struct LaneWord<kHostLanes> {
 
 using HostWord = LaneWord<kHostLanes>;
 
-MOECARLO_HOST_DEVICE HostWord operator|(const HostWord& a, const HostWord& b) { return {a.value | b.value}; }
-MOECARLO_HOST_DEVICE HostWord operator&(const HostWord& a, const HostWord& b) { return {a.value & b.value}; }
-MOECARLO_HOST_DEVICE HostWord operator~(const HostWord& a) { return {~a.value}; }
-MOECARLO_HOST_DEVICE HostWord operator+(const HostWord& a, const HostWord& b) { return {a.value + b.value}; }
-MOECARLO_HOST_DEVICE HostWord operator-(const HostWord& a, const HostWord& b) { return {a.value - b.value}; }
+MOECARLO_HOST_DEVICE HostWord operator|(const HostWord& a, const HostWord& b) {
+  return {a.value | b.value};
+}
+MOECARLO_HOST_DEVICE HostWord operator&(const HostWord& a, const HostWord& b) {
+  return {a.value & b.value};
+}
+MOECARLO_HOST_DEVICE HostWord operator~(const HostWord& a) {
+  return {~a.value};
+}
+MOECARLO_HOST_DEVICE HostWord operator+(const HostWord& a, const HostWord& b) {
+  return {a.value + b.value};
+}
+MOECARLO_HOST_DEVICE HostWord operator-(const HostWord& a, const HostWord& b) {
+  return {a.value - b.value};
+}
 MOECARLO_HOST_DEVICE HostWord less(const HostWord& a, const HostWord& b) {
   return {reinterpret_cast<HostWord::Vector>(reinterpret_cast<HostWord::SignedVector>(a.value) <
                                              reinterpret_cast<HostWord::SignedVector>(b.value))};

@@ -5,15 +5,16 @@
 
 namespace moecarlo {
 
-/// The part of a trajectory that all layers share: which token each column of each round routes like, and how many draft
-/// tokens were accepted. Drawn once; every layer then replays it.
+/// The part of a trajectory that all layers share: which token each column of each round routes like, and how many
+/// draft tokens were accepted. Drawn once; every layer then replays it.
 struct Path {
-  std::uint32_t* tokens = nullptr;  ///< episodes: [rounds][depth + 1][batch], the order in which a cache touches them;
-                                    ///< samples: [rounds][batch][max_depth + 1], the true tokens
-  std::uint32_t* drawn = nullptr;   ///< samples under resample: [rounds][batch][max_depth + 1], for rejected columns
+  std::uint32_t* tokens = nullptr;   ///< episodes: [rounds][depth + 1][batch], the order in which a cache touches them;
+                                     ///< samples: [rounds][batch][max_depth + 1], the true tokens
+  std::uint32_t* drawn = nullptr;    ///< samples under resample: [rounds][batch][max_depth + 1], for rejected columns
   std::uint8_t* accepted = nullptr;  ///< episodes: [rounds][batch]; samples: [rounds][depths][batch]
-  std::uint32_t* reach = nullptr;    ///< samples: [rounds][batch] largest depth, up to max_depth, that requests 0 .. r all fit
-  Place* places = nullptr;           ///< scratch, [batch]
+  std::uint32_t* reach =
+      nullptr;              ///< samples: [rounds][batch] largest depth, up to max_depth, that requests 0 .. r all fit
+  Place* places = nullptr;  ///< scratch, [batch]
 };
 
 /// The token whose routing a rejected column takes under resample: any token of the sequence.
@@ -59,7 +60,8 @@ MOECARLO_HOST_DEVICE void draw_episode(const PlanView& plan, const Cell& cell, c
   }
 }
 
-/// Draws the rounds of a `samples` trajectory: fresh starts each round, one per request, shared by all batches and depths.
+/// Draws the rounds of a `samples` trajectory: fresh starts each round, one per request, shared by all batches and
+/// depths.
 MOECARLO_HOST_DEVICE void draw_samples(const PlanView& plan, const TrajectoryId& id, const Path& path) {
   const StartView starts = plan.starts(plan.cells[0], plan.population_of(id.stream, id.number));
   const std::uint32_t columns = plan.max_depth + 1;

@@ -18,8 +18,9 @@ enum class Policy : std::uint32_t { static_residents, lru };
 constexpr std::uint32_t kMaxPolicies = 2;
 constexpr std::uint32_t kNoJoint = ~std::uint32_t{0};
 
-/// Where the groups of trajectories lie in a tally: batch-means groups first, then two halves of each replicate. A layout
-/// may pool the populations that replicates draw from, `populations` / `replicates` of them in each of its replicates.
+/// Where the groups of trajectories lie in a tally: batch-means groups first, then two halves of each replicate. A
+/// layout may pool the populations that replicates draw from, `populations` / `replicates` of them in each of its
+/// replicates.
 struct GroupLayout {
   std::uint32_t groups = 0;
   std::uint32_t replicates = 0;
@@ -57,13 +58,13 @@ struct Cell {
   std::uint32_t first_threshold = 0;  ///< [depth] conditional acceptance thresholds
   std::uint32_t first_capacity = 0;   ///< [capacity_count] ascending
   std::uint32_t capacity_count = 0;
-  std::uint32_t first_joint = 0;      ///< [policies][capacity_count] index of a JointTally, or kNoJoint
-  std::uint32_t first_start = 0;      ///< [populations] start tables of this depth
-  std::uint32_t slices = 1;           ///< accepted lengths kept apart: 1, or depth + 1 when enumerating
-  std::uint32_t first_total = 0;      ///< where this cell's records start in a layer's scratch totals
-  std::uint64_t rounds = 0;           ///< offset; [groups]
-  std::uint64_t accepted = 0;         ///< offset; [groups][depth + 1] requests by accepted length (not when enumerating)
-  std::uint64_t distinct = 0;         ///< offset; [layers][experts + 1] passes by number of distinct experts
+  std::uint32_t first_joint = 0;  ///< [policies][capacity_count] index of a JointTally, or kNoJoint
+  std::uint32_t first_start = 0;  ///< [populations] start tables of this depth
+  std::uint32_t slices = 1;       ///< accepted lengths kept apart: 1, or depth + 1 when enumerating
+  std::uint32_t first_total = 0;  ///< where this cell's records start in a layer's scratch totals
+  std::uint64_t rounds = 0;       ///< offset; [groups]
+  std::uint64_t accepted = 0;     ///< offset; [groups][depth + 1] requests by accepted length (not when enumerating)
+  std::uint64_t distinct = 0;     ///< offset; [layers][experts + 1] passes by number of distinct experts
   std::uint64_t unions_by_layer = 0;  ///< offset; [layers][union_width]
   std::uint64_t unions_by_group = 0;  ///< offset; [groups][union_width]
   std::uint64_t points_by_layer = 0;  ///< offset; [policies][capacities][layers][point_width]
@@ -87,8 +88,8 @@ enum PointCount : std::uint32_t {
   kRejectedOnly = 3,  ///< [slices] misses that no accepted column needed
 };
 
-/// Everything a trajectory may read besides the routing: pooled arrays, addressed by index so that a device copy is a copy
-/// of each array. Built by host/simulate/plan.hpp.
+/// Everything a trajectory may read besides the routing: pooled arrays, addressed by index so that a device copy is a
+/// copy of each array. Built by host/simulate/plan.hpp.
 struct PlanView {
   Walk walk = Walk::episodes;
   std::uint32_t seed = 1;

@@ -76,6 +76,8 @@ MOECARLO_HOST_DEVICE constexpr std::uint32_t uniform_below(std::uint32_t n, std:
 /// A probability as a threshold for a 32-bit draw: it happens when draw < threshold. Certainty is 2^32.
 using Threshold = std::uint64_t;
 
-MOECARLO_HOST_DEVICE constexpr bool happens(std::uint32_t draw, Threshold threshold) { return draw < threshold; }
+MOECARLO_HOST_DEVICE constexpr bool happens(std::uint32_t draw, Threshold threshold) {
+  return draw < threshold;
+}
 
 }  // namespace moecarlo

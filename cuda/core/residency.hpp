@@ -39,7 +39,8 @@ struct PassHistory {
   bool warm = false;  ///< started with the static set, rank 0 most recent; else empty
 };
 
-/// Residents at one capacity as a walk finds them: all of `newer` and the lowest `missing` of the token that fills the rest.
+/// Residents at one capacity as a walk finds them: all of `newer` and the lowest `missing` of the token that fills the
+/// rest.
 template <int Words, int Lanes>
 struct FoundResidents {
   LayerBundle<Words, Lanes> newer;
@@ -49,12 +50,13 @@ struct FoundResidents {
   MOECARLO_HOST_DEVICE LayerBundle<Words, Lanes> residents() const { return newer | filling.lowest(missing); }
 };
 
-/// The LRU residents of a bundle of layers at every capacity, in one walk (LRU is a stack algorithm: Mattson et al. 1970).
+/// The LRU residents of a bundle of layers at every capacity, in one walk (LRU is a stack algorithm: Mattson et al.
+/// 1970).
 ///
-/// Passes are event-atomic: a pass is judged against the residents at its start and only then touches its tokens, column
-/// by column, inside a token by descending bit. So the newest touch is the lowest bit of the last token, and the residents
-/// are found by walking back over the tokens until C different experts are seen; no list and no time stamps are kept.
-/// `capacities` ascend at every layer; the result goes to found[index].
+/// Passes are event-atomic: a pass is judged against the residents at its start and only then touches its tokens,
+/// column by column, inside a token by descending bit. So the newest touch is the lowest bit of the last token, and the
+/// residents are found by walking back over the tokens until C different experts are seen; no list and no time stamps
+/// are kept. `capacities` ascend at every layer; the result goes to found[index].
 template <int Words, int Lanes>
 struct LruWalk {
   using Bundle = LayerBundle<Words, Lanes>;

@@ -5,15 +5,16 @@
 
 namespace moecarlo {
 
-/// Stateless policies over fresh starts: one pass over B_max requests gives every batch, depth and capacity. The first b
-/// requests make batch b; columns 0 .. d make depth d. A cell counts a round only if its first b requests all fit depth d.
+/// Stateless policies over fresh starts: one pass over B_max requests gives every batch, depth and capacity. The first
+/// b requests make batch b; columns 0 .. d make depth d. A cell counts a round only if its first b requests all fit
+/// depth d.
 template <int Words>
 struct SampleReplay {
   const LayerContext<1>& at;
   const Path& path;
-  ExpertMask<Words>* prefix;  ///< scratch, [max_depth + 1] union of one request's columns 0 .. c
-  ExpertMask<Words>* all;     ///< scratch, [depths] union over the requests so far
-  ExpertMask<Words>* kept;    ///< scratch, [depths] union of accepted columns over the requests so far
+  ExpertMask<Words>* prefix;   ///< scratch, [max_depth + 1] union of one request's columns 0 .. c
+  ExpertMask<Words>* all;      ///< scratch, [depths] union over the requests so far
+  ExpertMask<Words>* kept;     ///< scratch, [depths] union of accepted columns over the requests so far
   std::uint32_t* step_tokens;  ///< scratch, [depths][max_batch] tokens that the counted draft step routes like
 
   MOECARLO_HOST_DEVICE void operator()() const {

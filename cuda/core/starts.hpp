@@ -11,8 +11,8 @@ struct Place {
   std::uint32_t position = 0;
 };
 
-/// The sequences that one family of trajectories draws from (the evaluation sequences, or a replicate's weighted draw of
-/// them, where weight 2 is two entries), with what depends on the draft depth d.
+/// The sequences that one family of trajectories draws from (the evaluation sequences, or a replicate's weighted draw
+/// of them, where weight 2 is two entries), with what depends on the draft depth d.
 struct StartView {
   const Sequence* entries = nullptr;          ///< by descending length, so that those longer than x come first
   const std::uint32_t* cumulative = nullptr;  ///< [eligible + 1] eligible starts before each entry
@@ -61,9 +61,9 @@ MOECARLO_HOST_DEVICE Place draw_start(const StartView& starts, DrawAddress at, c
   return place;
 }
 
-/// Where a request goes that has passed the last eligible start of its sequence by `overshoot` places: to that place of a
-/// sequence drawn uniformly among those in which it is eligible. This keeps positions uniform where acceptance ignores
-/// position. `self` is the request's own index among the `batch` places.
+/// Where a request goes that has passed the last eligible start of its sequence by `overshoot` places: to that place of
+/// a sequence drawn uniformly among those in which it is eligible. This keeps positions uniform where acceptance
+/// ignores position. `self` is the request's own index among the `batch` places.
 MOECARLO_HOST_DEVICE Place draw_move(const StartView& starts, DrawAddress at, const Place* places, std::uint32_t self,
                                      std::uint32_t batch, std::uint32_t overshoot) {
   at.purpose = Purpose::move;

@@ -4,8 +4,8 @@
 
 namespace moecarlo {
 
-/// The tallies of a study: one array of 64-bit counters. Addition is exact and order never matters, so a host thread adds
-/// to a copy of its own and a device adds atomically.
+/// The tallies of a study: one array of 64-bit counters. Addition is exact and order never matters, so a host thread
+/// adds to a copy of its own and a device adds atomically.
 struct TallyView {
   std::uint64_t* counters = nullptr;
 

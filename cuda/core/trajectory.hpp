@@ -8,9 +8,11 @@
 namespace moecarlo {
 
 // A trajectory is a pure function of (routing, plan, family, number): draw the path that all layers share, then replay
-// each layer over it. Nothing else may influence it, so any subset can be computed anywhere, in any order, and added up.
+// each layer over it. Nothing else may influence it, so any subset can be computed anywhere, in any order, and added
+// up.
 
-/// Draws the path of a trajectory (of cell `cell`, where the walk has separate episodes) and counts what no layer changes.
+/// Draws the path of a trajectory (of cell `cell`, where the walk has separate episodes) and counts what no layer
+/// changes.
 MOECARLO_HOST_DEVICE void begin_trajectory(const PlanView& plan, std::uint32_t cell, const TrajectoryId& id,
                                            const WorkspaceLayout& layout, std::uint64_t* path_block,
                                            const TallyView& tally) {
@@ -24,13 +26,15 @@ MOECARLO_HOST_DEVICE void begin_trajectory(const PlanView& plan, std::uint32_t c
       draw_samples(plan, id, path);
       count_samples(plan, id, path, tally);
       break;
-    case Walk::enumerate: count_starts(plan, id, plan.entries[id.number], tally); break;
+    case Walk::enumerate:
+      count_starts(plan, id, plan.entries[id.number], tally);
+      break;
   }
 }
 
-/// Replays `Lanes` layers, from `first_layer` on, of a trajectory that has begun. Lanes below `first_lane` are computed but
-/// not counted: where the layers are no multiple of Lanes, the last bundle overlaps the one before. Only episodes are
-/// replayed by more than one layer at a time.
+/// Replays `Lanes` layers, from `first_layer` on, of a trajectory that has begun. Lanes below `first_lane` are computed
+/// but not counted: where the layers are no multiple of Lanes, the last bundle overlaps the one before. Only episodes
+/// are replayed by more than one layer at a time.
 template <int Words, int Lanes>
 MOECARLO_HOST_DEVICE void replay_layers(const RoutingView& routing, const PlanView& plan, std::uint32_t cell,
                                         const TrajectoryId& id, std::uint32_t first_layer, int first_lane,

@@ -44,7 +44,9 @@ struct WorkspaceLayout {
     layout.masks_b = take(used, (samples ? plan.depth_count : std::size_t{plan.policies} * max_capacities) * mask);
     layout.masks_c = take(used, (samples ? plan.depth_count : 0) * mask);
     // A FoundResidents is two bundles and a number for each lane.
-    layout.found = take(used, samples || enumerate ? 0 : std::size_t{max_capacities} * (2 * mask + mask / static_cast<std::size_t>(words)));
+    layout.found = take(used, samples || enumerate
+                                  ? 0
+                                  : std::size_t{max_capacities} * (2 * mask + mask / static_cast<std::size_t>(words)));
     layout.step_tokens =
         take(used, samples ? std::size_t{plan.depth_count} * plan.max_batch * sizeof(std::uint32_t) : 0);
     layout.layer_words = used;

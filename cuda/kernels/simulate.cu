@@ -6,7 +6,9 @@ namespace {
 
 constexpr unsigned kThreads = 128;
 
-unsigned blocks_for(std::uint64_t threads) { return static_cast<unsigned>((threads + kThreads - 1) / kThreads); }
+unsigned blocks_for(std::uint64_t threads) {
+  return static_cast<unsigned>((threads + kThreads - 1) / kThreads);
+}
 
 __global__ void draw_paths(DeviceBlock block) {
   const std::uint32_t i = blockIdx.x * blockDim.x + threadIdx.x;
@@ -35,11 +37,21 @@ cudaError_t launch_block(const DeviceBlock& block, cudaStream_t stream) {
   draw_paths<<<blocks_for(block.count), kThreads, 0, stream>>>(block);
   const unsigned blocks = blocks_for(std::uint64_t{block.count} * block.routing.layers);
   switch (mask_words(block.routing.experts)) {
-    case 1: replay<1><<<blocks, kThreads, 0, stream>>>(block); break;
-    case 2: replay<2><<<blocks, kThreads, 0, stream>>>(block); break;
-    case 4: replay<4><<<blocks, kThreads, 0, stream>>>(block); break;
-    case 8: replay<8><<<blocks, kThreads, 0, stream>>>(block); break;
-    default: replay<16><<<blocks, kThreads, 0, stream>>>(block); break;
+    case 1:
+      replay<1><<<blocks, kThreads, 0, stream>>>(block);
+      break;
+    case 2:
+      replay<2><<<blocks, kThreads, 0, stream>>>(block);
+      break;
+    case 4:
+      replay<4><<<blocks, kThreads, 0, stream>>>(block);
+      break;
+    case 8:
+      replay<8><<<blocks, kThreads, 0, stream>>>(block);
+      break;
+    default:
+      replay<16><<<blocks, kThreads, 0, stream>>>(block);
+      break;
   }
   return cudaGetLastError();
 }

@@ -43,8 +43,8 @@ struct Rate {
   double steps_per_second = 0;
 };
 
-/// The reference workload: one sequence of 4,096 tokens, LRU of 32 experts a layer from a cold start, depth 4, acceptance
-/// 0.7, rejected routing from the trace, 8 rounds a trajectory.
+/// The reference workload: one sequence of 4,096 tokens, LRU of 32 experts a layer from a cold start, depth 4,
+/// acceptance 0.7, rejected routing from the trace, 8 rounds a trajectory.
 Study reference_study() {
   Study study;
   study.rounds = kRounds;
@@ -100,9 +100,10 @@ Rate measure(Backend& backend, const Plan& plan, std::string name, double second
   return {std::move(name), rate * static_cast<double>(kStepsPerTrajectory)};
 }
 
-/// The least any engine must do per step: load a window token's mask, merge it, count the union once a pass. One thread.
+/// The least any engine must do per step: load a window token's mask, merge it, count the union once a pass. One
+/// thread.
 __attribute__((target_clones("default", "arch=haswell"))) std::uint64_t stream_masks(const std::uint64_t* masks,
-                                                                                    std::uint64_t passes) {
+                                                                                     std::uint64_t passes) {
   std::uint64_t total = 0;
   for (std::uint64_t pass = 0; pass < passes; ++pass) {
     const std::uint64_t* row = masks + pass * 3 % (kTokens - kDepth) * kLayers * 2;
@@ -124,9 +125,11 @@ Rate measure_limit(const RoutingTable& table, double seconds) {
   return {"limit: mask stream, 1 thread", passes * (kDepth + 1) * kLayers};
 }
 
-/// Runs the NumPy version of the same workload on the same trace and reads its rate.
-double baseline_rate(const std::string& script, const ReferenceTrace& trace, double seconds) {
-  const std::string command = fmt::format("'{}' --trace '{}' --seconds {} --json", script, trace.path().string(), seconds);
+/// Runs one design of the NumPy version of the same workload on the same trace and reads its rate.
+double baseline_rate(const std::string& script, const std::string& design, const ReferenceTrace& trace,
+                     double seconds) {
+  const std::string command =
+      fmt::format("'{}' --design {} --trace '{}' --seconds {} --json", script, design, trace.path().string(), seconds);
   std::string output;
   if (FILE* pipe = ::popen(command.c_str(), "r")) {
     std::array<char, 4096> buffer{};
@@ -163,30 +166,38 @@ void bench(const Options& options) {
   if (chosen->name() != "cpu") rates.push_back(measure(*chosen, plan, chosen->name(), options.seconds));
   const Rate limit = measure_limit(table, options.seconds);
 
-  nlohmann::ordered_json json{
-      {"workload",
-       {{"layers", kLayers}, {"experts", kExperts}, {"top_k", kTopK}, {"tokens", kTokens}, {"depth", kDepth},
-        {"rounds", kRounds}, {"policy", "lru"}, {"capacity", kCapacity}, {"start", "cold"}, {"alpha", kAlpha}}},
-      {"unit", "token-layer steps per second"},
-      {"rates", nlohmann::ordered_json::array()},
-      {"limit", {{"name", limit.name}, {"steps_per_second", limit.steps_per_second}}},
-      {"threads", threads},
-      {"thread_efficiency", many_threads / one_thread / threads}};
+  nlohmann::ordered_json json{{"workload",
+                               {{"layers", kLayers},
+                                {"experts", kExperts},
+                                {"top_k", kTopK},
+                                {"tokens", kTokens},
+                                {"depth", kDepth},
+                                {"rounds", kRounds},
+                                {"policy", "lru"},
+                                {"capacity", kCapacity},
+                                {"start", "cold"},
+                                {"alpha", kAlpha}}},
+                              {"unit", "token-layer steps per second"},
+                              {"rates", nlohmann::ordered_json::array()},
+                              {"limit", {{"name", limit.name}, {"steps_per_second", limit.steps_per_second}}},
+                              {"threads", threads},
+                              {"thread_efficiency", many_threads / one_thread / threads}};
   for (const Rate& rate : rates) {
     json["rates"].push_back({{"name", rate.name},
                              {"steps_per_second", rate.steps_per_second},
                              {"share_of_limit", rate.steps_per_second / limit.steps_per_second}});
   }
-  if (!options.baseline.empty()) {
-    const double numpy = baseline_rate(options.baseline, trace, options.seconds);
-    json["numpy"] = {{"steps_per_second", numpy}, {"times_faster_one_thread", one_thread / numpy}};
+  for (const char* design : {"stamps", "masks"}) {
+    if (options.baseline.empty()) break;
+    const double numpy = baseline_rate(options.baseline, design, trace, options.seconds);
+    json["numpy"][design] = {{"steps_per_second", numpy}, {"times_faster_one_thread", one_thread / numpy}};
   }
   if (options.json) {
     std::cout << json.dump(2) << '\n';
     return;
   }
-  fmt::print("{} layers, {} experts, top-{}, {} tokens, depth {}, {} rounds, LRU {}, cold start, acceptance {}\n", kLayers,
-             kExperts, kTopK, kTokens, kDepth, kRounds, kCapacity, kAlpha);
+  fmt::print("{} layers, {} experts, top-{}, {} tokens, depth {}, {} rounds, LRU {}, cold start, acceptance {}\n",
+             kLayers, kExperts, kTopK, kTokens, kDepth, kRounds, kCapacity, kAlpha);
   fmt::print("{:<32} {:>18} {:>16}\n", "", "M steps/s", "share of limit");
   for (const Rate& rate : rates) {
     fmt::print("{:<32} {:>18.1f} {:>15.1f}%\n", rate.name, rate.steps_per_second / 1e6,
@@ -194,10 +205,10 @@ void bench(const Options& options) {
   }
   fmt::print("{:<32} {:>18.1f}\n", limit.name, limit.steps_per_second / 1e6);
   fmt::print("thread efficiency {:.2f}\n", many_threads / one_thread / threads);
-  if (json.contains("numpy")) {
-    fmt::print("{:<32} {:>18.1f}   one thread is {:.1f} times faster\n", "numpy, 1 thread",
-               json["numpy"]["steps_per_second"].get<double>() / 1e6,
-               json["numpy"]["times_faster_one_thread"].get<double>());
+  if (!json.contains("numpy")) return;
+  for (const auto& [design, result] : json["numpy"].items()) {
+    fmt::print("{:<32} {:>18.1f}   one thread is {:.1f} times faster\n", fmt::format("numpy ({}), 1 thread", design),
+               result["steps_per_second"].get<double>() / 1e6, result["times_faster_one_thread"].get<double>());
   }
 }
 
@@ -205,11 +216,14 @@ void bench(const Options& options) {
 
 void add_bench(CLI::App& app, const Common& common) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("bench", "Rates of the engine on the reference workload, beside this machine's limit");
+  CLI::App* command =
+      app.add_subcommand("bench", "Rates of the engine on the reference workload, beside this machine's limit");
   command->add_option("--seconds", options->seconds, "Time for each measurement")->check(CLI::PositiveNumber);
   command->add_option("--backend", options->backend, "Also measure this backend")
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
-  command->add_option("--baseline", options->baseline, "A NumPy version to compare with (scripts/cross_check/numpy_baseline.py)")
+  command
+      ->add_option("--baseline", options->baseline,
+                   "A NumPy version to compare with (scripts/cross_check/numpy_baseline.py)")
       ->check(CLI::ExistingFile);
   command->add_flag("--json", options->json, "JSON on stdout");
   command->footer("Example: moecarlo bench --baseline scripts/cross_check/numpy_baseline.py");

@@ -39,8 +39,9 @@ void add_evaluate(CLI::App& app, const Common& common) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("evaluate", "Time and energy again, on stored tallies, without simulating");
   command->add_option("DIR", options->directory, "Folder of a finished study")->required();
-  command->add_option("--hardware", options->systems,
-                      "System presets (names or files) instead of the study's; their capacities must have been counted");
+  command->add_option(
+      "--hardware", options->systems,
+      "System presets (names or files) instead of the study's; their capacities must have been counted");
   command->add_flag("--json", options->json, "Print summary.json on stdout");
   command->footer("Example: moecarlo evaluate results --hardware xpu ./my-system.toml");
   command->callback([options, &common] {

@@ -16,7 +16,9 @@
 
 namespace moecarlo::cli {
 
-std::string program_version() { return fmt::format("moecarlo {} ({})", MOECARLO_VERSION, MOECARLO_GIT_COMMIT); }
+std::string program_version() {
+  return fmt::format("moecarlo {} ({})", MOECARLO_VERSION, MOECARLO_GIT_COMMIT);
+}
 
 namespace {
 
@@ -48,7 +50,8 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return app.exit(error);  // --help, --version
+    if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success))
+      return app.exit(error);  // --help, --version
     fail(ErrorKind::usage, "{} (see moecarlo --help)", error.what());
   }
   // A full disk behind a redirection shows only when the last buffer is written.

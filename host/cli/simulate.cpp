@@ -50,8 +50,8 @@ void simulate(const Options& options, const Common& common) {
   if (options.json) {
     std::cout << std::ifstream(run.directory / "summary.json").rdbuf();
   } else {
-    fmt::print("{}{}\n", ran ? "report: " : "nothing to do, the study is finished: ",
-               (run.directory / "report.html").string());
+    fmt::print("{}{}\n",
+               ran ? "report: " : "nothing to do, the study is finished: ", (run.directory / "report.html").string());
   }
 }
 
@@ -59,15 +59,18 @@ void simulate(const Options& options, const Common& common) {
 
 void add_simulate(CLI::App& app, const Common& common) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("simulate", "Run a study: simulation, statistics, hardware projection, report");
+  CLI::App* command =
+      app.add_subcommand("simulate", "Run a study: simulation, statistics, hardware projection, report");
   command->add_option("STUDY", options->study, "Study file (TOML)")->required();
   command->add_option("-o,--output", options->directory, "Folder for all results")->required();
-  command->add_option("--backend", options->backend, "auto, cpu or cuda")->check(CLI::IsMember({"auto", "cpu", "cuda"}));
+  command->add_option("--backend", options->backend, "auto, cpu or cuda")
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
   command->add_option("--threads", options->threads, "Threads of the cpu backend; 0 = all cores")
       ->check(CLI::Range(0, 4096));
   command->add_option("--trajectories", options->trajectories, "Trajectories, or their cap under [stop]")
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 48));
-  command->add_option("--seed", options->seed, "Seed, 32 bits")->check(CLI::Range(std::uint64_t{0}, std::uint64_t{4294967295}));
+  command->add_option("--seed", options->seed, "Seed, 32 bits")
+      ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{4294967295}));
   command->add_option("--time-limit", options->time_limit, "Stop with a checkpoint and exit status 75, e.g. 20m or 3h");
   command->add_option("--device", options->device, "GPU number")->check(CLI::NonNegativeNumber);
   command->add_flag("--resume", options->resume, "Go on from the checkpoint in the output folder");

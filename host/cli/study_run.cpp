@@ -35,11 +35,17 @@ using Clock = std::chrono::steady_clock;
 constexpr double kCheckpointSeconds = 300;
 
 volatile std::sig_atomic_t signal_seen = 0;
-void remember_signal(int number) { signal_seen = number; }
+void remember_signal(int number) {
+  signal_seen = number;
+}
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
-std::filesystem::path tallies_path(const std::filesystem::path& directory) { return directory / "tallies.h5"; }
+std::filesystem::path tallies_path(const std::filesystem::path& directory) {
+  return directory / "tallies.h5";
+}
 
 void prepare_directory(const StudyRun& run) {
   std::error_code error;
@@ -105,7 +111,8 @@ Tallies load_checkpoint(const StudyRun& run, const Plan& plan, const Provenance&
 std::vector<std::string> ignored_settings(const Study& study) {
   std::vector<std::string> notes;
   if (study.mode == Mode::exhaustive) {
-    notes.emplace_back("Exhaustive mode enumerates every start: trajectories, rounds, start and warmup have no effect.");
+    notes.emplace_back(
+        "Exhaustive mode enumerates every start: trajectories, rounds, start and warmup have no effect.");
   } else if (is_stateless(study)) {
     notes.emplace_back(
         "All policies are stateless: every round draws fresh starts, so that start and warmup have no effect.");
@@ -214,9 +221,10 @@ bool run_study(const StudyRun& run) {
   provenance.finished = end == RunEnd::finished;
   save();
   if (end == RunEnd::interrupted) {
-    throw Interrupted(fmt::format("stopped by {} after {} of {} trajectories; the checkpoint is in {}, go on with --resume",
-                                  signal_seen != 0 ? "a signal" : "the time limit", tallies.trajectories,
-                                  options.trajectories, run.directory.string()));
+    throw Interrupted(
+        fmt::format("stopped by {} after {} of {} trajectories; the checkpoint is in {}, go on with --resume",
+                    signal_seen != 0 ? "a signal" : "the time limit", tallies.trajectories, options.trajectories,
+                    run.directory.string()));
   }
   StudyResults results = assemble(tallies, study, facts, projection);
   results.backend = backend->name();
@@ -230,7 +238,8 @@ StudyResults results_from_tallies(const std::filesystem::path& directory, const 
   const std::string file = tallies_path(directory).string();
   const Tallies tallies = read_tallies(file, provenance);
   if (!provenance.finished) {
-    fail(ErrorKind::input, "{}: the study is not finished (expected a finished one; go on with simulate --resume)", file);
+    fail(ErrorKind::input, "{}: the study is not finished (expected a finished one; go on with simulate --resume)",
+         file);
   }
   Study study = parse_study(provenance.study_toml, file, {});
   if (!systems.empty()) {

@@ -23,8 +23,8 @@ struct StudyRun {
   int device = 0;
 };
 
-/// Runs it and writes everything into the directory. Throws Interrupted after a checkpoint. False: there was nothing to do,
-/// the directory holds the finished study.
+/// Runs it and writes everything into the directory. Throws Interrupted after a checkpoint. False: there was nothing to
+/// do, the directory holds the finished study.
 bool run_study(const StudyRun& run);
 
 /// Computes all results anew from a directory's tallies: statistics, and the hardware of `study` (which may name other

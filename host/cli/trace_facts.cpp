@@ -23,7 +23,9 @@ TraceFacts trace_facts(const RoutingTable& table, const std::vector<std::string>
           notes};
 }
 
-std::string to_json(const TraceFacts& facts) { return nlohmann::json(facts).dump(); }
+std::string to_json(const TraceFacts& facts) {
+  return nlohmann::json(facts).dump();
+}
 
 TraceFacts parse_trace_facts(const std::string& text, const std::string& where) {
   try {

@@ -19,8 +19,8 @@ struct TrajectoryRange {
   std::uint32_t cell = kAllCells;  ///< only episodes keep their cells apart
 };
 
-/// Something that can simulate trajectories. Every backend adds the same integers for the same range; the routing and the
-/// plan it was made for must outlive it.
+/// Something that can simulate trajectories. Every backend adds the same integers for the same range; the routing and
+/// the plan it was made for must outlive it.
 class Backend {
  public:
   virtual ~Backend() = default;

@@ -23,7 +23,8 @@ class CpuBackend final : public Backend {
   std::string name() const override { return "cpu"; }
 
   void run(const TrajectoryRange& range, std::span<std::uint64_t> counters) override {
-    // Only episodes keep their cells apart. The largest cells come first, so that no thread is left with one at the end.
+    // Only episodes keep their cells apart. The largest cells come first, so that no thread is left with one at the
+    // end.
     const bool all = range.cell == TrajectoryRange::kAllCells;
     const std::uint64_t cells = all && plan_.walk == Walk::episodes ? plan_.cell_count : 1;
     const std::uint64_t count = range.last - range.first;
@@ -37,8 +38,8 @@ class CpuBackend final : public Backend {
       }
       const std::uint64_t block = item % blocks;
       const auto cell = all ? static_cast<std::uint32_t>(cells - 1 - item / blocks) : range.cell;
-      run_block(set_, {routing_, plan_, layout_, cell, range.stream, range.first + count * block / blocks, range.first + count * (block + 1) / blocks,
-                       worker.scratch.front().words, TallyView{target}});
+      run_block(set_, {routing_, plan_, layout_, cell, range.stream, range.first + count * block / blocks,
+                       range.first + count * (block + 1) / blocks, worker.scratch.front().words, TallyView{target}});
     });
     for (Worker& worker : workers_) {
       for (std::size_t i = 0; i < worker.counters.size(); ++i) counters[i] += worker.counters[i];

@@ -4,7 +4,8 @@ namespace moecarlo {
 
 InstructionSet best_instruction_set() {
 #if defined(MOECARLO_X86_64)
-  if (__builtin_cpu_supports("x86-64-v4") && __builtin_cpu_supports("avx512vpopcntdq")) return InstructionSet::x86_64_v4;
+  if (__builtin_cpu_supports("x86-64-v4") && __builtin_cpu_supports("avx512vpopcntdq"))
+    return InstructionSet::x86_64_v4;
   if (__builtin_cpu_supports("x86-64-v3")) return InstructionSet::x86_64_v3;
 #endif
   return InstructionSet::baseline;
@@ -12,9 +13,12 @@ InstructionSet best_instruction_set() {
 
 const char* to_string(InstructionSet set) {
   switch (set) {
-    case InstructionSet::x86_64_v4: return "x86-64-v4";
-    case InstructionSet::x86_64_v3: return "x86-64-v3";
-    case InstructionSet::baseline: break;
+    case InstructionSet::x86_64_v4:
+      return "x86-64-v4";
+    case InstructionSet::x86_64_v3:
+      return "x86-64-v3";
+    case InstructionSet::baseline:
+      break;
   }
   return "baseline";
 }

@@ -1,8 +1,9 @@
-#include "cuda/core/trajectory.hpp"
 #include "host/simulate/cpu_kernel.hpp"
+#include "cuda/core/trajectory.hpp"
 
-// Compiled once for each instruction set, MOECARLO_SET, with MOECARLO_RUN_BLOCK naming the function. Everything it calls is always
-// inlined and nothing of the standard library is used, so that no code of one set can end up in another.
+// Compiled once for each instruction set, MOECARLO_SET, with MOECARLO_RUN_BLOCK naming the function. Everything it
+// calls is always inlined and nothing of the standard library is used, so that no code of one set can end up in
+// another.
 
 namespace moecarlo {
 namespace {
@@ -34,11 +35,16 @@ MOECARLO_HOST_DEVICE void simulate(const CpuBlock& block) {
 
 void MOECARLO_RUN_BLOCK(const CpuBlock& block) {
   switch (mask_words(block.routing.experts)) {
-    case 1: return simulate<1>(block);
-    case 2: return simulate<2>(block);
-    case 4: return simulate<4>(block);
-    case 8: return simulate<8>(block);
-    default: return simulate<16>(block);
+    case 1:
+      return simulate<1>(block);
+    case 2:
+      return simulate<2>(block);
+    case 4:
+      return simulate<4>(block);
+    case 8:
+      return simulate<8>(block);
+    default:
+      return simulate<16>(block);
   }
 }
 

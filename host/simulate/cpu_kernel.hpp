@@ -9,16 +9,16 @@
 
 namespace moecarlo {
 
-/// The instruction sets that the hot loops are built for; which one runs is chosen when the program starts. x86_64_v4 here
-/// includes vector population counts.
+/// The instruction sets that the hot loops are built for; which one runs is chosen when the program starts. x86_64_v4
+/// here includes vector population counts.
 enum class InstructionSet { baseline, x86_64_v3, x86_64_v4 };
 
 /// The best one this processor has.
 InstructionSet best_instruction_set();
 const char* to_string(InstructionSet set);
 
-/// Layers that code for this set replays at a time: eight where a vector register holds eight 64-bit words. Wide masks fill
-/// the registers by themselves.
+/// Layers that code for this set replays at a time: eight where a vector register holds eight 64-bit words. Wide masks
+/// fill the registers by themselves.
 constexpr int lanes_for(InstructionSet set, int words) {
   return set == InstructionSet::x86_64_v4 && words <= 4 ? 8 : 1;
 }

@@ -12,8 +12,8 @@
 namespace moecarlo {
 namespace {
 
-/// Integer weights for drawing replacements while drafting: calibration popularity scaled to 1 .. 65535 in each layer, so
-/// that the sum over 1,024 experts stays within 32 bits.
+/// Integer weights for drawing replacements while drafting: calibration popularity scaled to 1 .. 65535 in each layer,
+/// so that the sum over 1,024 experts stays within 32 bits.
 std::vector<std::uint32_t> draft_weights(const RoutingTable& table) {
   std::vector<std::uint32_t> weights(table.popularity.size());
   for (std::uint32_t layer = 0; layer < table.layers; ++layer) {
@@ -87,8 +87,8 @@ PlanView::StartTable add_start_table(Plan& plan, std::uint32_t first_entry, std:
     ++table.eligible;
   }
   for (std::uint32_t overshoot = 0; overshoot <= depth; ++overshoot) {
-    const auto longer = std::count_if(entries, entries + entry_count,
-                                      [&](const Sequence& s) { return s.length > depth + overshoot; });
+    const auto longer =
+        std::count_if(entries, entries + entry_count, [&](const Sequence& s) { return s.length > depth + overshoot; });
     plan.longer.push_back(static_cast<std::uint32_t>(longer));
   }
   return table;
@@ -99,10 +99,11 @@ void add_starts(Plan& plan, const RoutingTable& table, std::uint32_t max_depth) 
   // A request of an episode may pass its last start by as many places as the draft is deep.
   const std::uint32_t needed = plan.walk == Walk::episodes ? 2 * max_depth : max_depth;
   if (evaluation.front().length <= needed) {
-    fail(ErrorKind::usage,
-         "study: grid.depth {} is impossible on this trace (expected an evaluation sequence of more than {} tokens, the "
-         "longest has {})",
-         max_depth, needed, evaluation.front().length);
+    fail(
+        ErrorKind::usage,
+        "study: grid.depth {} is impossible on this trace (expected an evaluation sequence of more than {} tokens, the "
+        "longest has {})",
+        max_depth, needed, evaluation.front().length);
   }
   std::vector<std::pair<std::uint32_t, std::uint32_t>> populations;  // first entry, count
   const auto add = [&](const std::vector<Sequence>& entries) {
@@ -124,8 +125,8 @@ void add_starts(Plan& plan, const RoutingTable& table, std::uint32_t max_depth) 
       plan.start_tables.push_back(add_start_table(plan, first, count, depth));
     }
   }
-  const auto skipped = std::count_if(evaluation.begin(), evaluation.end(),
-                                     [&](const Sequence& s) { return s.length <= max_depth; });
+  const auto skipped =
+      std::count_if(evaluation.begin(), evaluation.end(), [&](const Sequence& s) { return s.length <= max_depth; });
   if (skipped > 0) {
     plan.notes.push_back(fmt::format("{} of {} evaluation sequences have no start at depth {} (too short).", skipped,
                                      evaluation.size(), max_depth));
@@ -159,15 +160,18 @@ void check_grid(const Study& study, const Grid& grid, const RoutingTable& table)
   for (const GridCell& cell : grid.cells) {
     for (const Capacity& capacity : cell.capacities) {
       if (capacity.base + (capacity.extra_layers > 0 ? 1 : 0) > table.experts) {
-        fail(ErrorKind::usage, "study: grid.capacity {} is impossible (expected at most the trace's {} experts a layer)",
-             capacity.base, table.experts);
+        fail(ErrorKind::usage,
+             "study: grid.capacity {} is impossible (expected at most the trace's {} experts a layer)", capacity.base,
+             table.experts);
       }
     }
     const long double most = static_cast<long double>(study.trajectories) * study.rounds * cell.batch *
                              (cell.depth + 1) * table.top_k * table.layers * 4;
     if (most >= 9.0e18L) {
-      fail(ErrorKind::usage, "study: a 64-bit tally could overflow (expected trajectories x rounds x batch x columns x "
-           "top-k x layers below 2^61, found {:.2g})", static_cast<double>(most / 4));
+      fail(ErrorKind::usage,
+           "study: a 64-bit tally could overflow (expected trajectories x rounds x batch x columns x "
+           "top-k x layers below 2^61, found {:.2g})",
+           static_cast<double>(most / 4));
     }
   }
 }
@@ -226,8 +230,8 @@ Plan make_plan(const Study& study, const Grid& grid, const RoutingTable& table) 
   const std::uint32_t widest = study.grid.batch.back();
   if (plan.walk != Walk::enumerate && widest > 1 && table.split.evaluation.size() < 2 * std::size_t{widest}) {
     plan.notes.push_back(fmt::format(
-        "Batch {} draws from only {} evaluation sequences: requests of one batch may stand on the same sequence.", widest,
-        table.split.evaluation.size()));
+        "Batch {} draws from only {} evaluation sequences: requests of one batch may stand on the same sequence.",
+        widest, table.split.evaluation.size()));
   }
   if (plan.shape.groups.replicates == 0 && table.split.evaluation.size() < kFewestSequences) {
     plan.notes.push_back(fmt::format("No trace interval: {} evaluation sequences, at least {} are needed.",

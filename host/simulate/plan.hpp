@@ -39,8 +39,8 @@ constexpr std::uint32_t kJointGroups = 16;       ///< groups and replicates of t
 constexpr std::uint32_t kSequenceGroups = 1024;  ///< most sequence groups when enumerating
 constexpr std::uint32_t kFewestSequences = 8;    ///< below it there is no trace interval
 
-/// Lays out a study over a routing table. Throws a usage error where the grid is impossible on this trace (a capacity above
-/// E, sequences too short for the deepest draft) or the tallies would overflow 64 bits.
+/// Lays out a study over a routing table. Throws a usage error where the grid is impossible on this trace (a capacity
+/// above E, sequences too short for the deepest draft) or the tallies would overflow 64 bits.
 Plan make_plan(const Study& study, const Grid& grid, const RoutingTable& table);
 
 }  // namespace moecarlo

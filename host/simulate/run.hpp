@@ -24,13 +24,14 @@ struct RunOptions {
   std::function<void(std::uint64_t done)> progress;
 };
 
-/// Trajectories of the replicates that go with `main` trajectories of the main family at the study's largest batch: one in
-/// five, a whole number of turns over all replicate halves. A smaller batch b takes largest / b times as many: an episode
-/// meets b sequences, and the noise inside a replicate has to be small beside the differences between sequences.
+/// Trajectories of the replicates that go with `main` trajectories of the main family at the study's largest batch: one
+/// in five, a whole number of turns over all replicate halves. A smaller batch b takes largest / b times as many: an
+/// episode meets b sequences, and the noise inside a replicate has to be small beside the differences between
+/// sequences.
 std::uint64_t replicate_share(std::uint64_t main, const GroupLayout& groups);
 
-/// Simulates until the cap, the stop rule or an interruption. Starts from what `tallies` already hold, so that a resumed
-/// run adds exactly the trajectories that are missing.
+/// Simulates until the cap, the stop rule or an interruption. Starts from what `tallies` already hold, so that a
+/// resumed run adds exactly the trajectories that are missing.
 RunEnd run(Backend& backend, const RunOptions& options, Tallies& tallies);
 
 }  // namespace moecarlo

@@ -17,7 +17,8 @@ class Allocator {
 };
 
 /// Box of the joint histogram: at most U = min(E, B (d + 1) k) experts are touched, at most min(C, U) of them hit.
-JointTally lay_out_joint(const TallyShape& shape, const CellShape& cell, const Capacity& capacity, Allocator& allocator) {
+JointTally lay_out_joint(const TallyShape& shape, const CellShape& cell, const Capacity& capacity,
+                         Allocator& allocator) {
   const std::uint64_t touched = std::uint64_t{cell.batch} * (cell.depth + 1) * shape.top_k;
   const auto most = static_cast<std::uint32_t>(std::min<std::uint64_t>(shape.experts, touched));
   JointTally joint;

@@ -13,8 +13,8 @@ struct CellShape {
   std::uint32_t batch = 1;
   std::uint32_t depth = 0;
   std::vector<Capacity> capacities;
-  std::vector<bool> joint;             ///< [capacities] whether a hardware system needs the joint histogram
-  std::vector<Threshold> thresholds;   ///< [depth] conditional acceptance
+  std::vector<bool> joint;            ///< [capacities] whether a hardware system needs the joint histogram
+  std::vector<Threshold> thresholds;  ///< [depth] conditional acceptance
 };
 
 /// What is counted: enough to lay out the counters and to read them back.
@@ -52,7 +52,8 @@ struct Tallies {
   explicit Tallies(TallyShape shape_of_study);
 };
 
-/// Facts that travel with the tallies. Nothing about the machine, the backend or the time: equal studies give equal files.
+/// Facts that travel with the tallies. Nothing about the machine, the backend or the time: equal studies give equal
+/// files.
 struct Provenance {
   std::string study_toml;  ///< the study, defaults filled in (to_toml)
   std::string trace_json;  ///< what the trace says of itself, and the split (trace_facts)

@@ -54,7 +54,9 @@ std::vector<Block> blocks_of(const TallyShape& shape, const TallyLayout& layout,
   return blocks;
 }
 
-std::string cell_name(std::size_t index) { return fmt::format("cell_{:04}", index); }
+std::string cell_name(std::size_t index) {
+  return fmt::format("cell_{:04}", index);
+}
 
 template <class T>
 void write_vector(Group& group, const std::string& name, const std::vector<T>& values) {
@@ -81,7 +83,8 @@ void write_cell(Group& root, const Tallies& tallies, std::size_t index) {
   write_vector(group, "capacity_joint", joint);
   write_vector(group, "acceptance_thresholds", shape.thresholds);
   for (const Block& block : blocks_of(tallies.shape, tallies.layout, index)) {
-    group.write<std::uint64_t>(block.name, block.extents, std::span(tallies.counters).subspan(block.offset, block.size()));
+    group.write<std::uint64_t>(block.name, block.extents,
+                               std::span(tallies.counters).subspan(block.offset, block.size()));
   }
 }
 
@@ -158,7 +161,8 @@ Tallies read_tallies(const std::filesystem::path& file, Provenance& provenance) 
   shape.top_k = static_cast<std::uint32_t>(root.read_integer("top_k"));
   shape.groups = read_group_layout(root, "");
   shape.joint_groups = read_group_layout(root, "joint_");
-  for (const std::uint64_t policy : read_vector(root, "policies")) shape.policies.push_back(static_cast<Policy>(policy));
+  for (const std::uint64_t policy : read_vector(root, "policies"))
+    shape.policies.push_back(static_cast<Policy>(policy));
   const std::int64_t cells = root.read_integer("cells");
   for (std::int64_t c = 0; c < cells; ++c) {
     shape.cells.push_back(read_cell_shape(root.open_group(cell_name(static_cast<std::size_t>(c)))));

@@ -16,9 +16,16 @@ Sampling make_sampling(const Tallies& tallies) {
 }
 
 const std::vector<std::string>& all_names() {
-  static const std::vector<std::string> names = {
-      "tokens_per_round", "accepted_length", "distinct_experts", "distinct_experts_accepted", "hits", "misses",
-      "hit_rate",         "rejected_only",   "draft_coverage",   "cache_writes"};
+  static const std::vector<std::string> names = {"tokens_per_round",
+                                                 "accepted_length",
+                                                 "distinct_experts",
+                                                 "distinct_experts_accepted",
+                                                 "hits",
+                                                 "misses",
+                                                 "hit_rate",
+                                                 "rejected_only",
+                                                 "draft_coverage",
+                                                 "cache_writes"};
   return names;
 }
 
@@ -47,11 +54,11 @@ std::vector<PointAddress> grid_points(const Tallies& tallies, const Study& study
 
 /// The counts behind one group or one layer of a point.
 struct MetricReader::Record {
-  double rounds = 0;                            // verify passes per layer
-  double layers = 0;                            // layers these counts cover
-  const std::uint64_t* unions = nullptr;        // union record
-  const std::uint64_t* point = nullptr;         // point record
-  const std::uint64_t* accepted = nullptr;      // requests by accepted length; null for a layer
+  double rounds = 0;                        // verify passes per layer
+  double layers = 0;                        // layers these counts cover
+  const std::uint64_t* unions = nullptr;    // union record
+  const std::uint64_t* point = nullptr;     // point record
+  const std::uint64_t* accepted = nullptr;  // requests by accepted length; null for a layer
 };
 
 MetricReader::MetricReader(const Tallies& tallies) : tallies_(tallies), sampling_(make_sampling(tallies)) {
@@ -149,7 +156,10 @@ Quantity MetricReader::quantity(const std::string& metric, const PointAddress& p
 }
 
 Estimate MetricReader::estimate(const std::string& metric, const PointAddress& point) const {
-  return sampling_.estimate(quantity(metric, point));
+  Estimate estimate = sampling_.estimate(quantity(metric, point));
+  // No acceptance model here reads the routing: another trace would give the very same lengths.
+  if (!is_per_layer(metric)) estimate.trace_half_width = 0;
+  return estimate;
 }
 
 std::vector<double> MetricReader::per_layer(const std::string& metric, const PointAddress& point) const {

@@ -17,10 +17,10 @@ struct PointAddress {
   std::uint32_t capacity = 0;  ///< index into the cell's capacities
 };
 
-/// Reads the metrics of the interfaces document out of the tallies. Every metric is a ratio of sums over groups, never a
-/// mean of ratios. Requests: tokens_per_round, accepted_length. Layers and passes: distinct_experts,
-/// distinct_experts_accepted, hits, misses, hit_rate (hits / distinct), rejected_only, draft_coverage (depth >= 1 only),
-/// cache_writes.
+/// Reads the metrics of the interfaces document out of the tallies. Every metric is a ratio of sums over groups, never
+/// a mean of ratios. Requests: tokens_per_round, accepted_length. Layers and passes: distinct_experts,
+/// distinct_experts_accepted, hits, misses, hit_rate (hits / distinct), rejected_only, draft_coverage (depth >= 1
+/// only), cache_writes.
 class MetricReader {
  public:
   explicit MetricReader(const Tallies& tallies);
@@ -49,14 +49,16 @@ class MetricReader {
   std::vector<std::vector<double>> laws_;  ///< [cells] P(accepted length = 0 .. depth)
 };
 
-/// All points of the study's own grid (not those that only hardware asked for), with every metric; bits change nothing that
-/// is counted, so each value of the grid repeats the point.
+/// All points of the study's own grid (not those that only hardware asked for), with every metric; bits change nothing
+/// that is counted, so each value of the grid repeats the point.
 std::vector<PointResult> point_results(const MetricReader& reader, const Tallies& tallies, const Study& study);
 
 /// How the policies differ at equal batch, depth and capacity: hit_rate and misses of each against the study's first.
-std::vector<DifferenceResult> policy_differences(const MetricReader& reader, const Tallies& tallies, const Study& study);
+std::vector<DifferenceResult> policy_differences(const MetricReader& reader, const Tallies& tallies,
+                                                 const Study& study);
 
-/// Whether every metric's Monte Carlo interval is within `relative_half_width` of its value at the worst point of the grid.
+/// Whether every metric's Monte Carlo interval is within `relative_half_width` of its value at the worst point of the
+/// grid.
 bool is_satisfied(const StopSpec& stop, const Tallies& tallies, const Study& study);
 
 }  // namespace moecarlo

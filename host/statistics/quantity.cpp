@@ -48,8 +48,8 @@ std::uint8_t poisson_one(std::uint32_t draw) {
   return count;
 }
 
-/// The variance between sequences that the replicates show, their own Monte Carlo noise taken out. None where that noise is
-/// more than half of it.
+/// The variance between sequences that the replicates show, their own Monte Carlo noise taken out. None where that
+/// noise is more than half of it.
 std::optional<double> trace_variance(const Quantity& quantity, double populations_per_replicate) {
   const double between = variance(quantity.replicates);
   double noise = 0;

@@ -9,12 +9,12 @@
 
 namespace moecarlo {
 
-/// A number together with what each group of trajectories thinks of it. Quotients and differences of quantities keep the
-/// groups paired, so that an interval of a speed-up or of a difference between policies knows their correlation.
+/// A number together with what each group of trajectories thinks of it. Quotients and differences of quantities keep
+/// the groups paired, so that an interval of a speed-up or of a difference between policies knows their correlation.
 struct Quantity {
   double value = 0;
-  /// [groups] influence of each batch-means group, mean 0: the variance of `value` is sum influence^2 / (G (G - 1)). For a
-  /// ratio r = sum Y / sum X this is G / (G - 1) sum (Y_g - r X_g)^2 / (sum X)^2.
+  /// [groups] influence of each batch-means group, mean 0: the variance of `value` is sum influence^2 / (G (G - 1)).
+  /// For a ratio r = sum Y / sum X this is G / (G - 1) sum (Y_g - r X_g)^2 / (sum X)^2.
   std::vector<double> influence;
   std::vector<double> replicates;  ///< [replicates] the number in each replicate, or in each bootstrap resample
   std::vector<double> halves;      ///< [replicates][2] the same in its two halves; empty in exact studies

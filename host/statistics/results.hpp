@@ -47,20 +47,20 @@ struct HardwareResult {
   std::string system, scheme, policy;
   std::uint32_t batch = 1, depth = 0, bits = 8;
   double capacity = 0;
-  Estimate tokens_per_second;     ///< all requests together
-  Estimate speedup;               ///< over autoregressive decoding on the xPU at the same batch
+  Estimate tokens_per_second;  ///< all requests together
+  Estimate speedup;            ///< over autoregressive decoding on the xPU at the same batch
   Estimate energy_mj_per_token;
-  Estimate energy_gain;           ///< xPU autoregressive energy per token / this one
-  /// Seconds per round of each part and the bound that sets them, e.g. "verify.experts", and joules per round by category,
-  /// e.g. "energy.ext"; keys are stable, values are means.
+  Estimate energy_gain;  ///< xPU autoregressive energy per token / this one
+  /// Seconds per round of each part and the bound that sets them, e.g. "verify.experts", and joules per round by
+  /// category, e.g. "energy.ext"; keys are stable, values are means.
   std::map<std::string, double> breakdown;
 };
 
 struct SensitivityResult {
-  std::string constant;  ///< e.g. "ext.bandwidth"
+  std::string constant;   ///< e.g. "ext.bandwidth"
   double elasticity = 0;  ///< d log speedup / d log constant of the row named in the report
-  std::string status;    ///< published, derived or assumed
-  std::string row;       ///< which hardware row it was taken on
+  std::string status;     ///< published, derived or assumed
+  std::string row;        ///< which hardware row it was taken on
 };
 
 struct AssumedConstant {

@@ -51,7 +51,9 @@ std::vector<double> hazards(const std::vector<std::uint64_t>& lengths, std::uint
 std::vector<Threshold> acceptance_thresholds(const AcceptanceSpec& spec, std::uint32_t depth) {
   std::vector<double> conditional;
   switch (spec.model) {
-    case AcceptanceModel::constant: conditional.assign(depth, spec.alpha.value_or(0)); break;
+    case AcceptanceModel::constant:
+      conditional.assign(depth, spec.alpha.value_or(0));
+      break;
     case AcceptanceModel::ratio:
       conditional.assign(depth, depth == 0 ? 0.0 : per_token_acceptance(spec.alpha.value_or(0), depth));
       break;
@@ -63,7 +65,9 @@ std::vector<Threshold> acceptance_thresholds(const AcceptanceSpec& spec, std::ui
       }
       conditional.assign(spec.positions.begin(), spec.positions.begin() + depth);
       break;
-    case AcceptanceModel::lengths: conditional = hazards(spec.lengths, depth); break;
+    case AcceptanceModel::lengths:
+      conditional = hazards(spec.lengths, depth);
+      break;
   }
   std::vector<Threshold> thresholds(depth);
   std::transform(conditional.begin(), conditional.end(), thresholds.begin(), to_threshold);

@@ -7,8 +7,8 @@
 
 namespace moecarlo {
 
-/// Conditional acceptance of each draft position at this depth as 32-bit thresholds: position i is accepted, given that all
-/// before it were, with probability thresholds[i] / 2^32. Built once on the host and stored with the tallies.
+/// Conditional acceptance of each draft position at this depth as 32-bit thresholds: position i is accepted, given that
+/// all before it were, with probability thresholds[i] / 2^32. Built once on the host and stored with the tallies.
 ///
 ///   constant   alpha at every position
 ///   ratio      the b with b (1 - b^d) / (1 - b) = alpha d, so that E[a] / d = alpha (how ELMoE-3D's Table 3 reads)

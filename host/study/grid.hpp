@@ -7,7 +7,8 @@
 
 namespace moecarlo {
 
-/// A capacity that a hardware system implies for one batch: at depth 0 (autoregressive) or at every draft depth above it.
+/// A capacity that a hardware system implies for one batch: at depth 0 (autoregressive) or at every draft depth above
+/// it.
 struct ImpliedCapacity {
   std::uint32_t batch = 1;
   bool autoregressive = true;
@@ -27,8 +28,8 @@ struct Grid {
   std::vector<GridCell> cells;
 };
 
-/// Crosses the study's lists and adds what the hardware implies (and depth 0, the baseline, where there is hardware). In a
-/// stateless study every cell gets the union of all capacities, since all cells run at once.
+/// Crosses the study's lists and adds what the hardware implies (and depth 0, the baseline, where there is hardware).
+/// In a stateless study every cell gets the union of all capacities, since all cells run at once.
 Grid make_grid(const Study& study, const std::vector<ImpliedCapacity>& implied);
 
 /// Whether every policy of the study forgets: then all batches and depths share their trajectories.

@@ -190,11 +190,21 @@ toml::table to_table(const Study& study) {
 
 }  // namespace
 
-const char* to_string(Mode mode) { return name_in(kModes, mode); }
-const char* to_string(Start start) { return name_in(kStarts, start); }
-const char* to_string(Policy policy) { return name_in(kPolicies, policy); }
-const char* to_string(AcceptanceModel model) { return name_in(kAcceptanceModels, model); }
-const char* to_string(RejectedRouting routing) { return name_in(kRejectedRoutings, routing); }
+const char* to_string(Mode mode) {
+  return name_in(kModes, mode);
+}
+const char* to_string(Start start) {
+  return name_in(kStarts, start);
+}
+const char* to_string(Policy policy) {
+  return name_in(kPolicies, policy);
+}
+const char* to_string(AcceptanceModel model) {
+  return name_in(kAcceptanceModels, model);
+}
+const char* to_string(RejectedRouting routing) {
+  return name_in(kRejectedRoutings, routing);
+}
 
 Study parse_study(std::string_view text, const std::string& name, const std::filesystem::path& folder) {
   const toml::table root = parse_toml(text, name);
@@ -232,9 +242,11 @@ void check_study(const Study& study, const std::string& name) {
     fail(ErrorKind::usage, "{}: study.rounds + study.warmup is too large (expected at most {}, found {})", name,
          kMostRounds, study.rounds + study.warmup);
   }
-  if (study.acceptance.model == AcceptanceModel::positions && study.acceptance.positions.size() < study.grid.depth.back()) {
-    fail(ErrorKind::usage, "{}: acceptance.positions is too short for grid.depth (expected at least {} values, found {})",
-         name, study.grid.depth.back(), study.acceptance.positions.size());
+  if (study.acceptance.model == AcceptanceModel::positions &&
+      study.acceptance.positions.size() < study.grid.depth.back()) {
+    fail(ErrorKind::usage,
+         "{}: acceptance.positions is too short for grid.depth (expected at least {} values, found {})", name,
+         study.grid.depth.back(), study.acceptance.positions.size());
   }
   if (study.mode != Mode::exhaustive) return;
   const auto refuse = [&](const char* key, const char* expected, const std::string& found) {

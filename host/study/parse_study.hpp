@@ -9,8 +9,8 @@
 namespace moecarlo {
 
 /// Reads and validates a study file. The trace's path is taken relative to the file. Every problem - a missing file,
-/// broken TOML, an unknown key, a wrong type, an empty list, a value out of range, a combination that has no meaning - is a
-/// usage error in one line with file and line number.
+/// broken TOML, an unknown key, a wrong type, an empty list, a value out of range, a combination that has no meaning -
+/// is a usage error in one line with file and line number.
 Study read_study(const std::filesystem::path& file);
 
 /// The same from text; `name` stands for the file in messages, and paths are taken relative to `folder`.

@@ -10,8 +10,8 @@
 
 namespace moecarlo {
 
-/// A study as the user wrote it, defaults filled in. One struct a table of the TOML file; the interfaces document states
-/// each key. Everything here is plain data that has passed validation.
+/// A study as the user wrote it, defaults filled in. One struct a table of the TOML file; the interfaces document
+/// states each key. Everything here is plain data that has passed validation.
 
 enum class Mode { random, exhaustive };
 enum class Start { warm, cold };
@@ -28,8 +28,8 @@ struct GridSpec {
 
 struct AcceptanceSpec {
   AcceptanceModel model = AcceptanceModel::constant;
-  std::optional<double> alpha;       ///< constant: per token; ratio: E[a] / depth
-  std::vector<double> positions;     ///< positions: conditional acceptance per draft position
+  std::optional<double> alpha;         ///< constant: per token; ratio: E[a] / depth
+  std::vector<double> positions;       ///< positions: conditional acceptance per draft position
   std::vector<std::uint64_t> lengths;  ///< lengths: count of accepted length 0, 1, 2, ...
   RejectedRouting rejected_routing = RejectedRouting::trace;
 };

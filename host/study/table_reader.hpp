@@ -19,8 +19,9 @@ using Names = std::vector<std::pair<const char*, T>>;
 /// Parses TOML; a syntax error becomes a usage error with its line.
 toml::table parse_toml(std::string_view text, const std::string& file);
 
-/// Reads a TOML table key by key. A wrong type or value is a usage error with file, line and key; so is, at the end, a key
-/// that nobody asked for. A missing key is an empty result. Lists may be written as a single value; they may not be empty.
+/// Reads a TOML table key by key. A wrong type or value is a usage error with file, line and key; so is, at the end, a
+/// key that nobody asked for. A missing key is an empty result. Lists may be written as a single value; they may not be
+/// empty.
 class TableReader {
  public:
   /// `path` is the table's name with dots, empty for the root.

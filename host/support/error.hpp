@@ -15,8 +15,8 @@ enum class ErrorKind {
   machine = 4,  ///< disk, memory or GPU failed us
 };
 
-/// The one exception of the project. Its text is one line: where, what, expected, found. `main` prints it and exits with
-/// the kind's number; nothing else catches it.
+/// The one exception of the project. Its text is one line: where, what, expected, found. `main` prints it and exits
+/// with the kind's number; nothing else catches it.
 class Error : public std::runtime_error {
  public:
   Error(ErrorKind kind, const std::string& line) : std::runtime_error(line), kind_(kind) {}

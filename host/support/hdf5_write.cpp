@@ -64,14 +64,44 @@ void Group::write_boolean(const std::string& attribute, bool value) {
   write_attribute(attribute, type.get(), &members[value ? 1 : 0]);
 }
 
+namespace {
+
+/// How datasets are stored: without the time of creation, so that equal content gives equal files, and compressed where
+/// a chunk is given.
+PropertyHandle creation_properties(const std::vector<hsize_t>& chunk, bool compress) {
+  PropertyHandle creation(H5Pcreate(H5P_DATASET_CREATE));
+  H5Pset_obj_track_times(creation.get(), false);
+  if (!chunk.empty()) H5Pset_chunk(creation.get(), static_cast<int>(chunk.size()), chunk.data());
+  if (compress) {
+    H5Pset_shuffle(creation.get());
+    H5Pset_deflate(creation.get(), 1);
+  }
+  return creation;
+}
+
+/// Large datasets are cut along their first extent; small ones are not worth a chunk.
+std::vector<hsize_t> chunk_of(const std::vector<std::uint64_t>& extents, Element element) {
+  constexpr std::uint64_t kSmall = 1 << 16;
+  std::uint64_t bytes = size_in_bytes(element);
+  for (const std::uint64_t extent : extents) bytes *= extent;
+  if (bytes < kSmall || extents.size() < 2) return {};
+  std::vector<hsize_t> chunk(extents.begin(), extents.end());
+  chunk[0] = 1;
+  return chunk;
+}
+
+}  // namespace
+
 void Group::write_dataset(const std::string& member, const std::vector<std::uint64_t>& extents, Element element,
                           const void* values) {
   detail::prepare_thread();
   const SpaceHandle space = space_of(extents);
   const TypeHandle file_type = detail::file_type(element);
   const TypeHandle memory_type = detail::memory_type(element);
-  const DatasetHandle handle(
-      H5Dcreate2(handle_.get(), member.c_str(), file_type.get(), space.get(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
+  const std::vector<hsize_t> chunk = chunk_of(extents, element);
+  const PropertyHandle creation = creation_properties(chunk, !chunk.empty());
+  const DatasetHandle handle(H5Dcreate2(handle_.get(), member.c_str(), file_type.get(), space.get(), H5P_DEFAULT,
+                                        creation.get(), H5P_DEFAULT));
   if (!handle.valid()) fail_writing(name_of(member));
   if (H5Dwrite(handle.get(), memory_type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0) {
     fail_writing(name_of(member));
@@ -103,12 +133,7 @@ Appender::Appender(Group& group, const std::string& member, Element element,
   chunk[0] = rows_per_chunk;
   const SpaceHandle space(H5Screate_simple(static_cast<int>(initial.size()), initial.data(), most.data()));
   const TypeHandle type = detail::file_type(element);
-  const PropertyHandle creation(H5Pcreate(H5P_DATASET_CREATE));
-  H5Pset_chunk(creation.get(), static_cast<int>(chunk.size()), chunk.data());
-  if (compress) {
-    H5Pset_shuffle(creation.get());
-    H5Pset_deflate(creation.get(), 1);
-  }
+  const PropertyHandle creation = creation_properties(chunk, compress);
   handle_ = DatasetHandle(H5Dcreate2(group.handle_.get(), member.c_str(), type.get(), space.get(), H5P_DEFAULT,
                                      creation.get(), H5P_DEFAULT));
   if (!handle_.valid()) fail_writing(name_);

@@ -1,0 +1,267 @@
+#include "hw/evaluate.hpp"
+
+#include <gmock/gmock.h>
+
+#include "tests/hw/samples.hpp"
+
+namespace moecarlo::hw {
+namespace {
+
+using testing::HasSubstr;
+
+// The sample model: an expert is 1632 B, its 4-bit slice 864 B; dense weights 11152 B, KV cache 256 B a token.
+constexpr std::uint32_t context = 10;
+constexpr double hb_bytes = 11152 + 10 * 256 + 3 * 864 + 100;
+
+LayerClassCounts layer(std::uint32_t capacity, std::uint32_t max_hits) {
+  LayerClassCounts counts;
+  counts.layers = 1;
+  counts.capacity = capacity;
+  counts.max_hits = max_hits;
+  counts.max_distinct = 2;
+  counts.verify.assign((max_hits + 1) * 3, 0);
+  counts.draft.assign(max_hits + 1, 0);
+  return counts;
+}
+
+/// Two rounds of depth 1, three slots: two in the first layer, one in the second. One draft step of the first layer was
+/// sampled, both of the second.
+Workload two_rounds() {
+  LayerClassCounts first = layer(2, 2), second = layer(1, 1);
+  first.verify[1 * 3 + 1] = 1;
+  first.verify[2 * 3 + 0] = 1;
+  first.draft[1] = 1;
+  first.cache_writes = 3;
+  second.verify[0 * 3 + 2] = 1;
+  second.verify[1 * 3 + 1] = 1;
+  second.draft[1] = 2;
+  Workload workload = sample_workload(1, {1, 1}, 2, 3);
+  workload.counts[0].classes = {first, second};
+  return workload;
+}
+
+Projection project_sample(const Workload& workload) {
+  return project(sample_system(hb_bytes), elastic(), sample_model(), context, workload, 4);
+}
+
+TEST(Project, TinyWorkloadByHand) {
+  const auto breakdown = project_sample(two_rounds()).breakdown;
+  const double ns = 1e-9;
+  // One layer's experts, EXT at 1 B/ns: (1,1) 768 + 1632, (2,0) 2 x 768, (0,2) 2 x 1632; halved: two rounds.
+  EXPECT_NEAR(breakdown.at("verify.experts"), (2400 + 1536 + 3264 + 2400) / 2.0 * ns, 1e-15);
+  EXPECT_NEAR(breakdown.at("verify.experts.hb"), 4 * 86.4 / 2 * ns, 1e-15);
+  // HB at 10 B/ns: 4224 dense weights of 8.5 bit and 10 cached tokens of 128 B, two layers; the head has 2048 weights.
+  EXPECT_NEAR(breakdown.at("verify.attention"), 2 * (448.8 + 128) * ns, 1e-15);
+  EXPECT_NEAR(breakdown.at("verify.lm_head"), 217.6 * ns, 1e-15);
+  EXPECT_NEAR(breakdown.at("draft.attention"), 2 * (237.6 + 128) * ns, 1e-15);
+  EXPECT_NEAR(breakdown.at("draft.lm_head"), 115.2 * ns, 1e-15);
+  EXPECT_NEAR(breakdown.at("draft.experts"), 2 * 86.4 * ns, 1e-15);
+  EXPECT_NEAR(breakdown.at("seconds"), 7190.4 * ns, 1e-15);
+  EXPECT_EQ(breakdown.at("tokens"), 1.5);
+  EXPECT_NEAR(breakdown.at("bytes.ext"), 4800, 1e-9);
+  EXPECT_NEAR(breakdown.at("bytes.hb"), 11152 + 2560 + 2 * 864 + (2 * 2376 + 1152 + 2560) + 2 * 864, 1e-9);
+  EXPECT_NEAR(breakdown.at("bytes.hb_written"), 3 * 864 / 2.0, 1e-9);
+  // 2 ops x weights x tokens x passes, and 10 positions x 64 multiply-adds x 4 passes of the 16-bit cache for each
+  // token.
+  const double verify = 2 * (2 * 4224 * 2 * 2 + 2 * 2 * 640 * 4) + 2 * 2048 * 2 * 2 + 2 * (2 * 1536 * 2 * 2);
+  const double draft = 2 * (2 * 4224 + 2 * 640 * 4) + 2 * 2048 + 2 * (2 * 1536);
+  EXPECT_NEAR(breakdown.at("energy.compute"), (verify + draft) * 1e-12, 1e-18);
+}
+
+TEST(Project, GroupTotalsGiveSpeedAndEnergyPerToken) {
+  const Workload workload = two_rounds();
+  const Projection projection = project_sample(workload);
+  ASSERT_EQ(projection.groups.size(), 1U);
+  EXPECT_EQ(projection.groups[0].rounds, 2);
+  EXPECT_EQ(projection.groups[0].tokens, 3);
+  EXPECT_NEAR(tokens_per_second(projection, workload), 1.5 / 7190.4e-9, 1e-3);
+  EXPECT_NEAR(joules_per_token(projection, workload), projection.breakdown.at("joules") / 1.5, 1e-18);
+}
+
+TEST(Project, PartsAddUpToSecondsAndCategoriesToJoules) {
+  const auto breakdown = project_sample(two_rounds()).breakdown;
+  double seconds = 0, joules = 0;
+  for (const char* part :
+       {"draft.attention", "draft.experts", "draft.lm_head", "verify.attention", "verify.experts", "verify.lm_head"})
+    seconds += breakdown.at(part);
+  for (const char* category : {"compute", "ext", "hb", "communication", "static"})
+    joules += breakdown.at(std::string("energy.") + category);
+  EXPECT_NEAR(breakdown.at("seconds"), seconds, 1e-18);
+  EXPECT_NEAR(breakdown.at("joules"), joules, 1e-18);
+}
+
+TEST(Project, BytesOfATierTimesItsEnergyIsTheEnergyOfTheTier) {
+  const auto breakdown = project_sample(two_rounds()).breakdown;
+  EXPECT_NEAR(breakdown.at("energy.ext"), 8e-12 * breakdown.at("bytes.ext"), 1e-20);
+  EXPECT_NEAR(breakdown.at("energy.hb"), 8e-12 * (breakdown.at("bytes.hb") + breakdown.at("bytes.hb_written")), 1e-20);
+  EXPECT_NEAR(breakdown.at("energy.communication"), 8e-12 * breakdown.at("bytes.link"), 1e-20);
+}
+
+TEST(Project, NoPartBeatsAnyOfItsRoofs) {
+  const auto breakdown = project_sample(two_rounds()).breakdown;
+  int parts = 0;
+  for (const auto& [name, value] : breakdown) {
+    const bool part = breakdown.count(name + ".hb") == 1;
+    if (!part) continue;
+    ++parts;
+    for (const char* resource : {".hb", ".ext", ".compute", ".link"})
+      EXPECT_GE(value * (1 + 1e-12), breakdown.at(name + resource)) << name << resource;
+  }
+  EXPECT_EQ(parts, 6);
+}
+
+TEST(Project, TimeComesFromTheJointHistogramNotFromItsMean) {
+  // A layer that misses 2 every other pass and else hits 2: HB and EXT take turns. Its mean, one hit and one miss,
+  // would overlap them and end sooner where HB is as slow as EXT.
+  System system = sample_system(11152 + 10 * 256 + 2 * 1632 + 100);
+  system = make_system(scaled(system.preset, "hb.bandwidth", 0.1));
+  LayerClassCounts counts = layer(1, 2);
+  counts.layers = 2;
+  counts.draft.clear();
+  Workload turns = sample_workload(0, {1, 0}, 2, 2);
+  counts.verify[0 * 3 + 2] = 2;
+  counts.verify[2 * 3 + 0] = 2;
+  turns.counts[0].classes = {counts};
+  Workload even = turns;
+  auto& verify = even.counts[0].classes[0].verify;
+  verify.assign(verify.size(), 0);
+  verify[1 * 3 + 1] = 4;
+  const double apart =
+      project(system, autoregressive(), sample_model(), context, turns, 8).breakdown.at("verify.experts");
+  const double overlapped =
+      project(system, autoregressive(), sample_model(), context, even, 8).breakdown.at("verify.experts");
+  EXPECT_NEAR(apart, 2 * 2 * 1632e-9, 1e-15);
+  EXPECT_NEAR(overlapped, 2 * 1632e-9, 1e-15);
+}
+
+TEST(Project, GroupWithoutASampledDraftStepTakesThatOfAllGroups) {
+  Workload workload = two_rounds();
+  workload.groups = 2;
+  workload.counts.push_back(workload.counts[0]);
+  for (LayerClassCounts& counts : workload.counts[1].classes) counts.draft.assign(counts.draft.size(), 0);
+  const Projection projection = project_sample(workload);
+  EXPECT_DOUBLE_EQ(projection.groups[1].seconds, projection.groups[0].seconds);
+}
+
+TEST(Project, LayerWithoutResidentsDraftsNoExpert) {
+  Workload workload = two_rounds();
+  workload.capacity = {0, 0};
+  for (LayerClassCounts& counts : workload.counts[0].classes) {
+    counts = layer(0, 0);
+    counts.verify[1] = 2;
+    counts.draft[0] = 2;
+  }
+  const auto breakdown =
+      project(sample_system(11152 + 10 * 256 + 100), elastic(), sample_model(), context, workload, 4).breakdown;
+  EXPECT_EQ(breakdown.at("draft.experts"), 0);
+  EXPECT_EQ(breakdown.at("draft.experts.compute"), 0);
+  EXPECT_NEAR(breakdown.at("verify.experts"), 2 * 1632e-9, 1e-15);
+}
+
+TEST(Project, ReplicatesAreProjectedButLeftOutOfTheMeans) {
+  Workload workload = two_rounds();
+  workload.replicates = 1;
+  for (int half = 0; half < 2; ++half) {
+    workload.counts.push_back(workload.counts[0]);
+    workload.counts.back().rounds = 4;  // the same distribution, twice the rounds
+    for (LayerClassCounts& counts : workload.counts.back().classes) counts.cache_writes *= 2;
+  }
+  const Projection projection = project_sample(workload);
+  ASSERT_EQ(projection.groups.size(), 3U);
+  EXPECT_DOUBLE_EQ(projection.groups[2].seconds, 2 * projection.groups[0].seconds);
+  EXPECT_DOUBLE_EQ(projection.groups[2].joules, 2 * projection.groups[0].joules);
+  EXPECT_EQ(projection.breakdown, project_sample(two_rounds()).breakdown);
+}
+
+TEST(Project, TraceWithHalfTheLayersCountsEachExpertsPartTwice) {
+  Workload workload = sample_workload(0, {1, 0}, 1, 1);
+  workload.layers = 1;
+  LayerClassCounts counts = layer(1, 1);
+  counts.draft.clear();
+  counts.verify[0 * 3 + 1] = 1;
+  counts.cache_writes = 1;
+  workload.counts[0].classes = {counts};
+  const Projection projection = project_sample(workload);
+  EXPECT_EQ(projection.layer_scale, 2);
+  EXPECT_NEAR(projection.breakdown.at("bytes.hb_written"), 2 * 864, 1e-9);
+  EXPECT_NEAR(projection.breakdown.at("verify.experts"), 2 * 1632e-9, 1e-15);
+  EXPECT_NEAR(projection.breakdown.at("verify.attention"), 2 * 576.8e-9, 1e-15);
+}
+
+TEST(Project, AllEightBitsKeptIsAutoregressiveDecodingWithTheSameHits) {
+  const System system = read_system("elmoe3d-4gb");
+  const Model model = read_model("qwen3-30b-a3b");
+  const Placement placement = place(system, elastic(), model, {1024, 4, 0, 8}, 48);
+  const Workload workload = one_step(model, placement, 4, 11, 9);
+  EXPECT_EQ(project(system, elastic(), model, 1024, workload, 8).breakdown,
+            project(system, autoregressive(), model, 1024, workload, 8).breakdown);
+}
+
+TEST(Project, DraftReadsNothingFromExternalMemory) {
+  const auto breakdown = project_sample(two_rounds()).breakdown;
+  for (const char* part : {"draft.attention", "draft.experts", "draft.lm_head"})
+    EXPECT_EQ(breakdown.at(std::string(part) + ".ext"), 0);
+}
+
+TEST(Project, ComputeGrowsWithTokensAndReadsDoNot) {
+  const System system = read_system("elmoe3d-8gb");
+  const Model model = read_model("glm-4.7-flash");
+  const auto step = [&](std::uint32_t batch) {
+    const Placement placement = place(system, autoregressive(), model, {1, batch, 0, 8}, model.moe_layers);
+    return project(system, autoregressive(), model, 1, one_step(model, placement, batch, 8, 8), 8).breakdown;
+  };
+  const auto one = step(1), four = step(4);
+  EXPECT_DOUBLE_EQ(four.at("verify.experts.compute"), 4 * one.at("verify.experts.compute"));
+  EXPECT_EQ(four.at("verify.experts.ext"), one.at("verify.experts.ext"));
+  EXPECT_DOUBLE_EQ(four.at("verify.lm_head.compute"), 4 * one.at("verify.lm_head.compute"));
+  EXPECT_EQ(four.at("verify.lm_head.hb"), one.at("verify.lm_head.hb"));
+}
+
+TEST(Project, EveryConstantOfASystemChangesWhatIsReportedOrIsRefused) {
+  const Model model = sample_model();
+  for (const char* name : {"xpu", "elmoe3d-4gb", "elmoe3d-8gb"}) {
+    const System system = read_system(name);
+    const auto report = [&](const System& changed) {
+      const Placement placement = place(changed, autoregressive(), model, {context, 1, 0, 8}, 2);
+      const std::uint32_t hits = system.hb ? 1 : 0;
+      Workload workload = one_step(model, placement, 1, hits, 1);
+      workload.counts[0].classes[0].cache_writes = 1;
+      auto values = project(changed, autoregressive(), model, context, workload, 8).breakdown;
+      values["hb bytes"] = placement.hb_bytes;
+      values["ext free bytes"] = placement.ext_free_bytes;
+      return values;
+    };
+    const auto differs = [&](const Constant& constant, double factor) {
+      std::map<std::string, double> changed;
+      const auto change = [&] { changed = report(make_system(scaled(system.preset, constant.key, factor))); };
+      return error_of(change) != "no error" || changed != report(system);
+    };
+    for (const Constant& constant : system.preset.constants)
+      EXPECT_TRUE(differs(constant, 0.25) || differs(constant, 4)) << name << " " << constant.key;
+  }
+}
+
+TEST(Project, RefusesAWorkloadThatIsNotItsOwn) {
+  Workload workload = two_rounds();
+  workload.capacity = {2, 0};
+  EXPECT_THAT(error_of([&] { project_sample(workload); }),
+              HasSubstr("counted at another capacity (expected 1.500 experts per layer, found 2.000)"));
+  workload = two_rounds();
+  workload.top_k = 2;
+  EXPECT_THAT(error_of([&] { project_sample(workload); }), HasSubstr("(expected top-k 1, found 2)"));
+  workload = two_rounds();
+  workload.counts[0].classes[0].verify.pop_back();
+  EXPECT_THAT(error_of([&] { project_sample(workload); }), HasSubstr("wrong size (expected 9, found 8)"));
+  workload = two_rounds();
+  workload.groups = 3;
+  EXPECT_THAT(error_of([&] { project_sample(workload); }), HasSubstr("wrong number of groups (expected 3, found 1)"));
+}
+
+TEST(Project, RefusesToDraftWithoutADraft) {
+  const System system = sample_system(11152 + 10 * 256 + 3 * 1632 + 100);
+  EXPECT_THAT(error_of([&] { project(system, autoregressive(), sample_model(), context, two_rounds(), 8); }),
+              HasSubstr("ar on sample: the scheme does not draft (expected depth 0, found 1)"));
+}
+
+}  // namespace
+}  // namespace moecarlo::hw

@@ -1,0 +1,77 @@
+#include "hw/plan.hpp"
+
+#include <gtest/gtest.h>
+
+#include "hw/scheme.hpp"
+
+namespace moecarlo::hw {
+namespace {
+
+TEST(Plan, FixedPartsReadTheDenseWeightsOnceAndTheCacheOfEveryRequest) {
+  const System system = read_system("elmoe3d-4gb");
+  for (const char* name : {"qwen3-30b-a3b", "glm-4.7-flash", "deepseek-v2-lite", "gpt-oss-20b"}) {
+    const Model model = read_model(name);
+    const Serving serving{2048, 3, 0, 8};
+    Work all;
+    for (const FixedPart& fixed : dense_parts(system, model, serving, 3, 8)) all += fixed.count * fixed.work;
+    EXPECT_NEAR(all.hb_bytes, dense_bytes(model) + 3 * 2048 * kv_bytes_per_token(model), 1) << name;
+    EXPECT_EQ(all.ext_bytes, 0) << name;
+  }
+}
+
+TEST(Plan, AttentionOverTheCacheCountsEveryHeadOfEitherKind) {
+  const System system = read_system("elmoe3d-4gb");
+  const auto cache_ops = [&](const char* name) {
+    const Model model = read_model(name);
+    const auto ops = [&](std::uint32_t context) {
+      return dense_parts(system, model, {context, 2, 0, 8}, 6, 8).at(0).work.ops;
+    };
+    return ops(1000) - ops(0);
+  };
+  // 2 ops, 6 tokens, 1000 positions, 4 passes of the 16-bit cache; per position 64 heads x (64 scores + 64 values), or
+  // 20 heads x (512 + 64 scores + 512 values).
+  EXPECT_DOUBLE_EQ(cache_ops("gpt-oss-20b"), 2.0 * 6 * 1000 * 4 * 64 * 128);
+  EXPECT_DOUBLE_EQ(cache_ops("glm-4.7-flash"), 2.0 * 6 * 1000 * 4 * 20 * 1088);
+}
+
+TEST(Plan, ExpertsComputeTopKOfEachToken) {
+  const Model model = read_model("qwen3-30b-a3b");
+  const Work work = expert_compute(read_system("xpu"), model, 10, 8);
+  EXPECT_DOUBLE_EQ(work.ops, 2.0 * 10 * 8 * 3 * 2048 * 768 * 2);
+}
+
+TEST(Plan, PassThatTouchesNoExpertDoesNothing) {
+  ExpertsPart experts;
+  experts.pass.ops = 7;
+  experts.hit.hb_bytes = 3;
+  experts.miss.ext_bytes = 5;
+  EXPECT_EQ(experts.at(0, 0).ops, 0);
+  const Work work = experts.at(2, 1);
+  EXPECT_EQ(work.ops, 7);
+  EXPECT_EQ(work.hb_bytes, 6);
+  EXPECT_EQ(work.ext_bytes, 5);
+}
+
+TEST(Plan, ElasticReadsTheSliceNearAndTheRestOfAHitFromExternalMemory) {
+  const System system = read_system("elmoe3d-4gb");
+  const Model model = read_model("qwen3-30b-a3b");
+  const double weights_bytes = 3.0 * 2048 * 768 / 8;
+  for (const std::uint32_t bits : {2U, 4U, 6U}) {
+    const Plan plan = elastic().plan(system, model, {1024, 1, 4, bits});
+    EXPECT_DOUBLE_EQ(plan.verify.experts.hit.hb_bytes, (bits + 0.5) * weights_bytes);
+    EXPECT_DOUBLE_EQ(plan.verify.experts.hit.ext_bytes, (8 - bits) * weights_bytes);
+    EXPECT_DOUBLE_EQ(plan.verify.experts.miss.ext_bytes, 8.5 * weights_bytes);
+    EXPECT_DOUBLE_EQ(plan.draft->experts.hit.hb_bytes, (bits + 0.5) * weights_bytes);
+    EXPECT_EQ(plan.draft->experts.hit.ext_bytes, 0);
+  }
+}
+
+TEST(Plan, ElasticReadsMxfp4ExpertsWholeFromWhereTheyAre) {
+  const Plan plan = elastic().plan(read_system("elmoe3d-4gb"), read_model("gpt-oss-20b"), {1024, 1, 4, 4});
+  EXPECT_DOUBLE_EQ(plan.verify.experts.hit.hb_bytes, 3.0 * 2880 * 2880 * 4.25 / 8);
+  EXPECT_EQ(plan.verify.experts.hit.ext_bytes, 0);
+  EXPECT_DOUBLE_EQ(plan.draft->fixed.at(1).work.hb_bytes, 2880.0 * 201088 * 4.5 / 8);
+}
+
+}  // namespace
+}  // namespace moecarlo::hw

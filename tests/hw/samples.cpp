@@ -1,0 +1,67 @@
+#include "tests/hw/samples.hpp"
+
+#include <fmt/format.h>
+
+namespace moecarlo::hw {
+
+std::string row(const std::string& name, double value, const std::string& unit) {
+  return fmt::format("{} = {{ value = {}, unit = \"{}\", status = \"assumed\", source = \"test\" }}\n", name, value,
+                     unit);
+}
+
+System sample_system(double hb_bytes) {
+  std::string text = "[logic]\n" + row("processing_elements", 2, "count") + row("macs_per_element", 1e6, "count") +
+                     row("clock", 1, "GHz") + row("bits_per_pass", 4, "bit") + row("energy", 1, "pJ/op");
+  text += "[hb]\n" + row("capacity", hb_bytes / 1073741824.0, "GiB") + row("bandwidth", 10, "GB/s") +
+          row("efficiency", 1, "share") + row("read_energy", 1, "pJ/bit") + row("write_energy", 1, "pJ/bit");
+  text += "[ext]\n" + row("capacity", 1, "GB") + row("bandwidth", 1, "GB/s") + row("efficiency", 1, "share") +
+          row("energy", 1, "pJ/bit");
+  text += "[links]\n" + row("streamline", 1e6, "GB/s") + row("aggregation", 1e6, "GB/s") + row("output_size", 4, "B") +
+          row("energy", 1, "pJ/bit");
+  text += "[static]\n" + row("logic", 0, "W") + row("hb", 0, "W") + row("ext", 0, "W");
+  const SampleFile file("sample.toml", text);
+  return read_system(file.path());
+}
+
+Model sample_model() {
+  const auto format = row("bits", 8, "bit") + row("group_size", 32, "count") + row("scale_bits", 16, "bit");
+  std::string text =
+      "[layers]\n" + row("total", 2, "count") + row("hidden", 32, "count") + row("vocabulary", 64, "count");
+  text += "[experts]\n" + row("count", 4, "count") + row("top_k", 1, "count") + row("ffn", 16, "count") + format;
+  text += "[attention]\n" + row("query_heads", 1, "count") + row("kv_heads", 1, "count") +
+          row("head_size", 32, "count") + row("kv_bits", 16, "bit");
+  text += "[dense]\n" + format;
+  const SampleFile file("sample.toml", text);
+  return read_model(file.path());
+}
+
+Workload sample_workload(std::uint32_t depth, Capacity capacity, std::uint64_t rounds, double tokens) {
+  Workload workload;
+  workload.depth = depth;
+  workload.policy = "static";
+  workload.capacity = capacity;
+  workload.layers = 2;
+  workload.top_k = 1;
+  workload.groups = 1;
+  workload.counts.push_back({rounds, tokens, {}});
+  return workload;
+}
+
+Workload one_step(const Model& model, const Placement& placement, std::uint32_t batch, std::uint32_t hits,
+                  std::uint32_t misses) {
+  LayerClassCounts layers;
+  layers.layers = model.moe_layers;
+  layers.capacity = placement.capacity.base;
+  layers.max_hits = hits;
+  layers.max_distinct = hits + misses;
+  layers.verify.assign((hits + 1) * (layers.max_distinct + 1), 0);
+  layers.verify[hits * (layers.max_distinct + 1) + misses] = model.moe_layers;
+  Workload workload = sample_workload(0, placement.capacity, 1, batch);
+  workload.batch = batch;
+  workload.layers = model.moe_layers;
+  workload.top_k = model.top_k;
+  workload.counts[0].classes.push_back(layers);
+  return workload;
+}
+
+}  // namespace moecarlo::hw

@@ -1,0 +1,69 @@
+#include "hw/work.hpp"
+
+#include <gtest/gtest.h>
+
+#include "tests/hw/samples.hpp"
+
+namespace moecarlo::hw {
+namespace {
+
+Work mixed() {
+  return {3e6, 1e5, 2e5, 7e9, 4e3, 8e4};
+}
+
+TEST(Roofs, TimeIsTheSlowestResourceAndNeverLess) {
+  const System system = read_system("elmoe3d-4gb");
+  const Roofs roof = roofs(system, mixed());
+  EXPECT_DOUBLE_EQ(roof.hb, 3e6 / (0.97 * 819.2e9));
+  EXPECT_DOUBLE_EQ(roof.ext, 2e5 / (0.99 * 102.4e9));
+  EXPECT_DOUBLE_EQ(roof.compute, 7e9 / (2 * 16 * 16384 * 1e9));
+  for (const double each : {roof.hb, roof.ext, roof.compute, roof.link}) EXPECT_GE(roof.seconds(), each);
+  EXPECT_EQ(roof.seconds(), roof.compute);
+}
+
+TEST(Roofs, LinkIsTheSlowerOfStreamlineAndAggregation) {
+  const System system = read_system("elmoe3d-4gb");
+  Work work;
+  work.broadcast_bytes = 1000;
+  work.ext_bytes = 16 * 500;
+  EXPECT_DOUBLE_EQ(roofs(system, work).link, 1500 / 128e9);
+  work.collected_bytes = 16 * 3000;
+  EXPECT_DOUBLE_EQ(roofs(system, work).link, 3000 / 32e9);
+}
+
+TEST(Roofs, DoublingABandwidthThatIsNotTheBottleneckChangesNothing) {
+  const System system = read_system("elmoe3d-8gb");
+  const double before = roofs(system, mixed()).seconds();
+  for (const char* key : {"hb.bandwidth", "ext.bandwidth", "links.streamline", "links.aggregation"})
+    EXPECT_EQ(roofs(make_system(scaled(system.preset, key, 2)), mixed()).seconds(), before) << key;
+  EXPECT_DOUBLE_EQ(roofs(make_system(scaled(system.preset, "logic.clock", 2)), mixed()).compute, before / 2);
+}
+
+TEST(System, PassesAreWholeStepsOfTheMultiplierWidth) {
+  const System system = read_system("elmoe3d-4gb");
+  for (const auto& [bits, passes] : {std::pair{1, 1}, {4, 1}, {5, 2}, {8, 2}, {16, 4}})
+    EXPECT_EQ(system.passes(bits), passes) << bits;
+}
+
+TEST(Energy, CategoriesFollowThePublishedPicojoulesPerBit) {
+  const System system = read_system("elmoe3d-4gb");
+  const Energy joules = energy(system, mixed(), 2.0);
+  EXPECT_DOUBLE_EQ(joules.hb, 8 * 3.1e6 * 0.43e-12);
+  EXPECT_DOUBLE_EQ(joules.ext, 8 * 2e5 * 3.88e-12);
+  EXPECT_DOUBLE_EQ(joules.compute, 7e9 * 0.08e-12);
+  EXPECT_DOUBLE_EQ(joules.communication, 8 * (16 * 4e3 + 2e5 + 8e4) * 0.2e-12);
+  EXPECT_DOUBLE_EQ(joules.static_, 2 * (1.6 + 0.4 + 0.5));
+  EXPECT_DOUBLE_EQ(joules.total(), joules.hb + joules.ext + joules.compute + joules.communication + joules.static_);
+}
+
+TEST(Compute, CountsTwoOpsAMultiplyAddForEachPassAndToken) {
+  const System system = read_system("elmoe3d-4gb");
+  const Work work = compute(system, {{10, 30}, {20, 5}}, 3, 8);
+  EXPECT_EQ(work.ops, 2 * 400 * 3 * 2);
+  EXPECT_EQ(work.broadcast_bytes, 30 * 3);
+  EXPECT_EQ(work.collected_bytes, 35 * 3 * 4);
+  EXPECT_EQ(work.hb_bytes + work.ext_bytes, 0);
+}
+
+}  // namespace
+}  // namespace moecarlo::hw

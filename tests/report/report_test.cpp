@@ -1,0 +1,222 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "host/report/acceptance_odds.hpp"
+#include "host/report/csv.hpp"
+#include "host/report/document.hpp"
+#include "host/report/html.hpp"
+#include "host/report/markdown.hpp"
+#include "host/report/summary.hpp"
+#include "host/report/tables.hpp"
+#include "host/report/write_report.hpp"
+#include "host/support/error.hpp"
+#include "tests/report/markup.hpp"
+#include "tests/report/sample_results.hpp"
+
+namespace moecarlo {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+Document document_of(const StudyResults& results) {
+  std::vector<Figure> figures = simulation_figures(results);
+  for (const Figure& figure : hardware_figures(results)) figures.push_back(figure);
+  return build_document(results, figures);
+}
+
+/// A folder of its own for each test, gone afterwards.
+class WriteReport : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = testing::TempDir() + "moecarlo_report_XXXXXX";
+    ASSERT_NE(mkdtemp(name.data()), nullptr);
+    folder = name;
+  }
+  void TearDown() override { std::filesystem::remove_all(folder); }
+
+  std::string content(const std::filesystem::path& name) const {
+    std::ifstream file(folder / name, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+
+  std::filesystem::path folder;
+};
+
+TEST(Html, IsWellFormedAndLoadsNothing) {
+  const std::string page = html(document_of(sample_results()));
+  std::vector<Tag> tags;
+  ASSERT_NO_THROW(tags = tags_of(page));
+  EXPECT_TRUE(tags_named(tags, "script").empty());
+  EXPECT_TRUE(tags_named(tags, "link").empty());
+  EXPECT_TRUE(tags_named(tags, "img").empty());
+  EXPECT_THAT(page, Not(HasSubstr("url(")));
+  EXPECT_EQ(tags_named(tags, "svg").size(), 11U);
+  for (const Tag& link : tags_named(tags, "a")) EXPECT_EQ(link.attributes.at("href").front(), '#');
+}
+
+TEST(Html, AnchorsLeadToHeadings) {
+  const std::vector<Tag> tags = tags_of(html(document_of(sample_results())));
+  std::vector<std::string> ids, targets;
+  for (const Tag& heading : tags_named(tags, "h2")) ids.push_back('#' + heading.attributes.at("id"));
+  for (const Tag& link : tags_named(tags, "a")) targets.push_back(link.attributes.at("href"));
+  EXPECT_EQ(targets, ids);
+  EXPECT_GE(ids.size(), 6U);
+}
+
+TEST(Document, FormatsShowTheSameNumbers) {
+  const Document document = document_of(sample_results());
+  const std::string page = html(document), text = markdown(document);
+  std::size_t cells = 0;
+  for (const Block& block : document.blocks) {
+    const auto* table = std::get_if<Table>(&block);
+    if (!table) continue;
+    for (const auto& row : table->rows) {
+      ASSERT_EQ(row.size(), table->header.size()) << table->caption;
+      for (const std::string& cell : row) {
+        if (cell.find("±") == std::string::npos) continue;
+        ++cells;
+        EXPECT_THAT(page, HasSubstr(">" + cell + "<"));
+        EXPECT_THAT(text, HasSubstr("| " + cell + " |"));
+      }
+    }
+  }
+  EXPECT_GT(cells, 200U);
+}
+
+TEST(Document, HostileTextStaysText) {
+  StudyResults results = sample_results();
+  results.name = "<img src=x onerror=alert(1)> & | `x`";
+  results.notes = {"</ul><script>alert(1)</script>", "a | b\n# not a heading"};
+  results.constants.push_back({"<b>", "1 | 2", "assumed", "\"quoted\""});
+  const Document document = document_of(results);
+  const std::string page = html(document), text = markdown(document);
+  EXPECT_NO_THROW(tags_of(page));
+  EXPECT_THAT(page, Not(HasSubstr("<script")));
+  EXPECT_THAT(page, Not(HasSubstr("<img")));
+  EXPECT_THAT(text, HasSubstr("1 \\| 2"));
+  EXPECT_THAT(text, Not(HasSubstr("\n# not")));
+}
+
+TEST(Document, HalfWidthsNotAvailableAreShownAndExplained) {
+  StudyResults results = sample_results();
+  for (PointResult& point : results.points) {
+    for (auto& [name, metric] : point.metrics) metric.estimate.trace_half_width.reset();
+  }
+  results.notes = {"No trace interval: fewer than 8 sequences."};
+  const std::string text = markdown(document_of(results));
+  EXPECT_THAT(text, HasSubstr("± n/a (trace)"));
+  EXPECT_THAT(text, HasSubstr("n/a means not available"));
+  EXPECT_THAT(text, HasSubstr("No trace interval: fewer than 8 sequences."));
+}
+
+TEST(Document, AnswerSaysWhatTheResultsSay) {
+  StudyResults results = sample_results();
+  for (PointResult& point : results.points) {
+    point.metrics["distinct_experts"].estimate.value = 17.25;
+    point.metrics["hit_rate"].estimate.value = 0.375;
+    point.metrics["misses"].estimate.value = 6.5;
+    point.metrics["rejected_only"].estimate.value = 1.5;
+  }
+  const std::string text = markdown(document_of(results));
+  EXPECT_THAT(text, HasSubstr("touches 17.2 of the 32 experts"));
+  EXPECT_THAT(text, HasSubstr("37.5 % of those touched are resident"));
+  EXPECT_THAT(text, HasSubstr("Of the 6.5 experts that must be fetched, 1.5 serve only tokens"));
+}
+
+TEST(Document, AssumedConstantsComeFirst) {
+  const Table table = constants_table(sample_results());
+  ASSERT_EQ(table.rows.size(), 4U);
+  EXPECT_EQ(table.rows[0][2], "assumed");
+  EXPECT_EQ(table.rows[1][2], "assumed");
+  EXPECT_EQ(table.rows[2][0], "ext.bandwidth");
+}
+
+TEST(Document, SensitivityShowsTheLargestOfEachRow) {
+  const Table table = sensitivity_table(sample_results());
+  ASSERT_EQ(table.rows.size(), 2 * 8U);  // two rows of nine constants
+  for (std::size_t i = 0; i < table.rows.size(); ++i) {
+    EXPECT_NE(table.rows[i][1], "static.power");
+    EXPECT_EQ(table.rows[i][0], table.rows[i < 8 ? 0 : 8][0]);
+    if (i % 8 == 0) continue;
+    EXPECT_GE(std::abs(std::stod(table.rows[i - 1][3])), std::abs(std::stod(table.rows[i][3])));
+  }
+}
+
+TEST(Document, StudyTableListsEveryKey) {
+  const Table table = study_table(sample_results());
+  EXPECT_THAT(table.rows, testing::Contains(testing::ElementsAre("grid.batch", "1, 4, 8, 16")));
+  EXPECT_THAT(table.rows, testing::Contains(testing::ElementsAre("study.start", "warm")));
+  EXPECT_THAT(table.rows, testing::Contains(testing::ElementsAre("study.warmup", "4")));
+}
+
+TEST(AcceptanceOdds, AreReadOffTheDistributionOfLengths) {
+  StudyResults results = empty_results();
+  results.distributions = {{1, 1, {0.5, 0.5}, {}}, {1, 3, {0.5, 0.25, 0.25, 0}, {}}};
+  const auto odds = acceptance_odds(results);
+  ASSERT_EQ(odds.size(), 3U);
+  EXPECT_EQ(odds[0].marginal, 0.5);
+  EXPECT_EQ(odds[0].conditional, 0.5);
+  EXPECT_EQ(odds[1].marginal, 0.25);
+  EXPECT_EQ(odds[1].conditional, 0.5);
+  EXPECT_EQ(odds[2].marginal, 0);
+  EXPECT_EQ(odds[2].conditional, 0);
+}
+
+TEST_F(WriteReport, LeavesEveryFileAndNothingElse) {
+  write_report(sample_results(), folder / "run");
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(folder / "run"))
+    names.push_back(entry.path().filename());
+  EXPECT_THAT(names, testing::UnorderedElementsAre("summary.json", "points.csv", "hardware.csv", "report.md",
+                                                   "report.html", "figures"));
+  for (const auto& entry : std::filesystem::directory_iterator(folder / "run" / "figures")) {
+    EXPECT_THAT(entry.path().extension(), testing::AnyOf(".svg", ".png"));
+    EXPECT_GT(entry.file_size(), 500U);
+  }
+}
+
+TEST_F(WriteReport, PicturesNamedInMarkdownAreThere) {
+  write_report(sample_results(), folder);
+  const std::string text = content("report.md");
+  std::size_t links = 0;
+  for (auto at = text.find("](figures/"); at != std::string::npos; at = text.find("](figures/", at + 1)) {
+    const auto end = text.find(')', at);
+    EXPECT_TRUE(std::filesystem::exists(folder / text.substr(at + 2, end - at - 2)));
+    ++links;
+  }
+  EXPECT_EQ(links, 11U);
+}
+
+TEST_F(WriteReport, IsTheSameWhenRebuiltFromItsSummary) {
+  write_report(sample_results(), folder / "first");
+  write_report(read_summary(folder / "first" / "summary.json"), folder / "second");
+  for (const char* name :
+       {"summary.json", "points.csv", "hardware.csv", "report.md", "report.html", "figures/speedup.svg"}) {
+    EXPECT_EQ(content(std::filesystem::path("first") / name), content(std::filesystem::path("second") / name)) << name;
+  }
+}
+
+TEST_F(WriteReport, StudyWithoutDataStillHasAReport) {
+  write_report(empty_results(), folder);
+  EXPECT_THAT(content("report.html"), HasSubstr("holds no design point"));
+  EXPECT_NO_THROW(tags_of(content("report.html")));
+  EXPECT_TRUE(std::filesystem::is_empty(folder / "figures"));
+}
+
+TEST_F(WriteReport, AFileInTheWayIsAMachineError) {
+  std::ofstream(folder / "file") << "x";
+  try {
+    write_report(sample_results(), folder / "file");
+    ADD_FAILURE() << "written into a file";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::machine);
+  }
+}
+
+}  // namespace
+}  // namespace moecarlo

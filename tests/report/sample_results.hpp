@@ -1,0 +1,15 @@
+#pragma once
+
+#include "host/statistics/results.hpp"
+
+namespace moecarlo {
+
+/// Results of no simulation: smooth invented numbers in the shape of a real study (24 layers, 32 experts, four batches,
+/// six depths, two policies, five capacities, three systems). For tests of layout only; nothing may be concluded from
+/// them.
+StudyResults sample_results();
+
+/// A study without points, hardware or anything else but its name.
+StudyResults empty_results();
+
+}  // namespace moecarlo

@@ -1,0 +1,147 @@
+#include "host/report/summary.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "host/support/error.hpp"
+#include "tests/report/sample_results.hpp"
+
+namespace moecarlo {
+namespace {
+
+using nlohmann::json;
+using testing::UnorderedElementsAre;
+
+std::vector<std::string> keys_of(const json& object) {
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : object.items()) keys.push_back(key);
+  return keys;
+}
+
+TEST(Summary, RootHasTheKeysOfTheInterface) {
+  const json summary = json::parse(summary_json(sample_results()));
+  EXPECT_THAT(keys_of(summary),
+              UnorderedElementsAre("schema", "schema_version", "name", "version", "trace", "study", "trajectories",
+                                   "replicate_trajectories", "seed", "backend", "seconds", "points", "distributions",
+                                   "differences", "hardware", "sensitivity", "constants", "notes"));
+  EXPECT_EQ(summary["schema"], "moecarlo-summary");
+  EXPECT_EQ(summary["schema_version"], 1);
+}
+
+TEST(Summary, RowsHaveTheKeysOfTheInterface) {
+  const json summary = json::parse(summary_json(sample_results()));
+  EXPECT_THAT(keys_of(summary["points"][0]),
+              UnorderedElementsAre("batch", "depth", "policy", "capacity", "bits", "metrics"));
+  EXPECT_THAT(keys_of(summary["points"][0]["metrics"]["hit_rate"]),
+              UnorderedElementsAre("value", "mc_half_width", "trace_half_width", "per_layer"));
+  EXPECT_THAT(keys_of(summary["hardware"][0]),
+              UnorderedElementsAre("system", "scheme", "batch", "depth", "policy", "capacity", "bits",
+                                   "tokens_per_second", "speedup", "energy_mj_per_token", "energy_gain", "breakdown"));
+  EXPECT_THAT(keys_of(summary["sensitivity"][0]), UnorderedElementsAre("constant", "elasticity", "status", "row"));
+}
+
+TEST(Summary, HalfWidthsAreANumberZeroOrNull) {
+  StudyResults results = empty_results();
+  PointResult& point = results.points.emplace_back();
+  point.metrics["tokens_per_round"] = {{1, 0, std::nullopt}, {}};
+  point.metrics["hit_rate"] = {{0.5, 0.25, 0.125}, {0.25, 0.75}};
+  const json metrics = json::parse(summary_json(results))["points"][0]["metrics"];
+  EXPECT_EQ(metrics["tokens_per_round"]["mc_half_width"], 0);
+  EXPECT_TRUE(metrics["tokens_per_round"]["trace_half_width"].is_null());
+  EXPECT_TRUE(metrics["tokens_per_round"]["per_layer"].is_null());
+  EXPECT_EQ(metrics["hit_rate"]["mc_half_width"], 0.25);
+  EXPECT_EQ(metrics["hit_rate"]["per_layer"], json({0.25, 0.75}));
+}
+
+TEST(Summary, NumbersReadBackBitForBit) {
+  StudyResults results = empty_results();
+  const std::vector<double> hard{0.1,  1.0 / 3.0,         4.9406564584124654e-324, 1.7976931348623157e308,
+                                 -0.0, 123456789.12345678};
+  results.points.emplace_back().metrics["hits"] = {{2.0 / 3.0, 1e-300, 0.7}, hard};
+  const MetricResult read = parse_summary(summary_json(results), "text").points[0].metrics.at("hits");
+  EXPECT_EQ(read.estimate.value, 2.0 / 3.0);
+  EXPECT_EQ(read.estimate.mc_half_width, 1e-300);
+  ASSERT_EQ(read.per_layer.size(), hard.size());
+  for (std::size_t i = 0; i < hard.size(); ++i) {
+    EXPECT_EQ(std::memcmp(&read.per_layer[i], &hard[i], sizeof(double)), 0) << hard[i];
+  }
+}
+
+TEST(Summary, EveryFieldSurvivesTheRoundTrip) {
+  const StudyResults results = sample_results();
+  const StudyResults read = parse_summary(summary_json(results), "text");
+  EXPECT_EQ(read.name, results.name);
+  EXPECT_EQ(read.trace_path, results.trace_path);
+  EXPECT_EQ(read.tokens, results.tokens);
+  EXPECT_EQ(read.evaluation_sequences, results.evaluation_sequences);
+  EXPECT_EQ(read.replicate_trajectories, results.replicate_trajectories);
+  EXPECT_EQ(json::parse(read.study_json), json::parse(results.study_json));
+  ASSERT_EQ(read.points.size(), 240U);
+  EXPECT_EQ(read.points[17].metrics.at("misses").per_layer, results.points[17].metrics.at("misses").per_layer);
+  EXPECT_EQ(read.distributions.back().distinct_experts, results.distributions.back().distinct_experts);
+  EXPECT_EQ(read.differences[3].second, results.differences[3].second);
+  EXPECT_EQ(read.hardware.back().breakdown, results.hardware.back().breakdown);
+  EXPECT_EQ(read.sensitivity[1].row, results.sensitivity[1].row);
+  EXPECT_EQ(read.constants[2].source, results.constants[2].source);
+  EXPECT_EQ(read.notes, results.notes);
+  EXPECT_EQ(summary_json(read), summary_json(results));
+}
+
+TEST(Summary, ValuesThatAreNotFiniteBecomeNull) {
+  StudyResults results = empty_results();
+  const double nan = std::numeric_limits<double>::quiet_NaN(), infinity = std::numeric_limits<double>::infinity();
+  results.points.emplace_back().metrics["hit_rate"] = {{nan, infinity, nan}, {1, nan}};
+  results.hardware.emplace_back().breakdown["verify.experts"] = infinity;
+  const std::string text = summary_json(results);
+  const json summary = json::parse(text);
+  EXPECT_TRUE(summary["points"][0]["metrics"]["hit_rate"]["value"].is_null());
+  EXPECT_TRUE(summary["points"][0]["metrics"]["hit_rate"]["per_layer"][1].is_null());
+  EXPECT_TRUE(summary["hardware"][0]["breakdown"]["verify.experts"].is_null());
+  const StudyResults read = parse_summary(text, "text");
+  EXPECT_TRUE(std::isnan(read.points[0].metrics.at("hit_rate").estimate.value));
+  EXPECT_FALSE(read.points[0].metrics.at("hit_rate").estimate.mc_half_width.has_value());
+  EXPECT_TRUE(std::isnan(read.hardware[0].breakdown.at("verify.experts")));
+}
+
+void expect_refused(const std::string& text, const std::string& reason) {
+  try {
+    parse_summary(text, "DIR/summary.json");
+    ADD_FAILURE() << "accepted: " << text.substr(0, 80);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::input);
+    EXPECT_THAT(error.what(), testing::StartsWith("DIR/summary.json: "));
+    EXPECT_THAT(error.what(), testing::HasSubstr(reason));
+    EXPECT_THAT(error.what(), testing::Not(testing::HasSubstr("\n")));
+  }
+}
+
+TEST(Summary, RefusesWhatIsNotASummary) {
+  const json good = json::parse(summary_json(sample_results()));
+  expect_refused("", "parse error");
+  expect_refused("[1, 2", "parse error");
+  expect_refused("[]", "not a readable summary");
+  json other = good;
+  other["schema"] = "moecarlo-trace";
+  expect_refused(other.dump(), "expected schema moecarlo-summary version 1, found \"moecarlo-trace\" version 1");
+  other = good;
+  other["schema_version"] = 2;
+  expect_refused(other.dump(), "version 2");
+  other = good;
+  other["points"][0].erase("policy");
+  expect_refused(other.dump(), "policy");
+  other = good;
+  other["differences"][0]["second"] = 240;
+  expect_refused(other.dump(), "names a point that is not there (expected below 240, found 240)");
+}
+
+TEST(Summary, MissingFileIsAnInputError) {
+  EXPECT_THROW(read_summary("/nowhere/summary.json"), Error);
+}
+
+}  // namespace
+}  // namespace moecarlo
