@@ -25,14 +25,18 @@ struct Rates {
   Quantity joules_per_token;
 };
 
+/// Speed is E[tokens] / E[time] over rounds (renewal-reward). Tokens per round do not depend on the routing, so that the
+/// replicates, which measure what another trace would change, are freed of their noise.
 Rates rates_of(const Sampling& sampling, const Projection& projection) {
-  std::vector<double> tokens, seconds, joules;
+  std::vector<double> rounds, tokens, seconds, joules;
   for (const GroupTotals& group : projection.groups) {
+    rounds.push_back(group.rounds);
     tokens.push_back(group.tokens);
     seconds.push_back(group.seconds);
     joules.push_back(group.joules);
   }
-  return {sampling.ratio(tokens, seconds), sampling.ratio(joules, tokens)};
+  const Quantity tokens_per_round = without_trace_error(sampling.ratio(tokens, rounds));
+  return {tokens_per_round / sampling.ratio(seconds, rounds), sampling.ratio(joules, rounds) / tokens_per_round};
 }
 
 Sampling sampling_of(const Tallies& tallies) {

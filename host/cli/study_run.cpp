@@ -120,6 +120,19 @@ std::vector<std::string> ignored_settings(const Study& study) {
   return notes;
 }
 
+/// Stateless studies draw the requests of all batches and depths together: a batch may never fit a depth that few sequences
+/// are long enough for.
+std::vector<std::string> uncounted_cells(const Tallies& tallies) {
+  std::vector<std::string> notes;
+  for (const Cell& cell : tallies.layout.cells) {
+    const auto first = tallies.counters.begin() + static_cast<std::ptrdiff_t>(cell.rounds);
+    if (std::any_of(first, first + tallies.shape.groups.groups, [](std::uint64_t rounds) { return rounds > 0; })) continue;
+    notes.push_back(fmt::format("No figures at batch {}, depth {}: no round had {} sequences long enough for that depth.",
+                                cell.batch, cell.depth, cell.batch));
+  }
+  return notes;
+}
+
 StudyResults assemble(const Tallies& tallies, const Study& study, const TraceFacts& facts,
                       const std::optional<hw::StudyProjection>& projection) {
   StudyResults results;
@@ -140,8 +153,9 @@ StudyResults assemble(const Tallies& tallies, const Study& study, const TraceFac
   results.seed = study.seed;
   results.version = program_version();
   results.notes = facts.notes;
-  const auto ignored = ignored_settings(study);
-  results.notes.insert(results.notes.end(), ignored.begin(), ignored.end());
+  for (const auto& notes : {ignored_settings(study), uncounted_cells(tallies)}) {
+    results.notes.insert(results.notes.end(), notes.begin(), notes.end());
+  }
   const MetricReader reader(tallies);
   results.points = point_results(reader, tallies, study);
   results.differences = policy_differences(reader, tallies, study);

@@ -35,7 +35,7 @@ void run_replicates(Backend& backend, std::uint64_t last, Tallies& tallies) {
 std::uint64_t replicate_share(std::uint64_t main, const GroupLayout& groups) {
   if (groups.replicates == 0) return 0;
   const std::uint64_t halves = std::uint64_t{2} * groups.populations;
-  return (main / 5 + halves - 1) / halves * halves;
+  return (2 * main / 5 + halves - 1) / halves * halves;
 }
 
 RunEnd run(Backend& backend, const RunOptions& options, Tallies& tallies) {

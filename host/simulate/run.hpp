@@ -24,7 +24,7 @@ struct RunOptions {
   std::function<void(std::uint64_t done)> progress;
 };
 
-/// Trajectories of the replicates that go with `main` trajectories of the main family at the study's largest batch: one
+/// Trajectories of the replicates that go with `main` trajectories of the main family at the study's largest batch: two
 /// in five, a whole number of turns over all replicate halves. A smaller batch b takes largest / b times as many: an
 /// episode meets b sequences, and the noise inside a replicate has to be small beside the differences between
 /// sequences.

@@ -13,6 +13,8 @@ using hdf5::Group;
 
 constexpr const char* kSchema = "moecarlo-tallies";
 constexpr std::int64_t kVersion = 1;
+constexpr std::uint64_t kMostCells = 1'000'000;
+constexpr std::uint64_t kMostTrajectories = std::uint64_t{1} << 62;
 
 /// One dataset of a cell: name, offset into the counters, extents.
 struct Block {
@@ -88,10 +90,23 @@ void write_cell(Group& root, const Tallies& tallies, std::size_t index) {
   }
 }
 
+/// A number that a tally has to have: from 0 to `most`.
+std::uint64_t read_count(const Group& group, const std::string& name, std::uint64_t most) {
+  const std::int64_t value = group.read_integer(name);
+  if (value < 0 || static_cast<std::uint64_t>(value) > most) {
+    fail(ErrorKind::input, "{}: impossible (expected 0 to {}, found {})", group.name_of("@" + name), most, value);
+  }
+  return static_cast<std::uint64_t>(value);
+}
+
+std::uint32_t read_small(const Group& group, const std::string& name, std::uint32_t most = ~std::uint32_t{0}) {
+  return static_cast<std::uint32_t>(read_count(group, name, most));
+}
+
 CellShape read_cell_shape(const Group& group) {
   CellShape shape;
-  shape.batch = static_cast<std::uint32_t>(group.read_integer("batch"));
-  shape.depth = static_cast<std::uint32_t>(group.read_integer("depth"));
+  shape.batch = read_small(group, "batch");
+  shape.depth = read_small(group, "depth");
   const auto base = read_vector(group, "capacity_base");
   const auto extra = group.read_integers<std::uint64_t>("capacity_extra_layers", {base.size()});
   const auto joint = group.read_integers<std::uint64_t>("capacity_joint", {base.size()});
@@ -108,9 +123,31 @@ CellShape read_cell_shape(const Group& group) {
 }
 
 GroupLayout read_group_layout(const Group& root, const std::string& prefix) {
-  return {static_cast<std::uint32_t>(root.read_integer(prefix + "groups")),
-          static_cast<std::uint32_t>(root.read_integer(prefix + "replicates")),
-          static_cast<std::uint32_t>(root.read_integer("populations"))};
+  return {read_small(root, prefix + "groups"), read_small(root, prefix + "replicates"),
+          read_small(root, "populations")};
+}
+
+std::vector<Policy> read_policies(const Group& root) {
+  std::vector<Policy> policies;
+  for (const std::uint64_t policy : read_vector(root, "policies")) {
+    if (policies.size() == kMaxPolicies || policy > static_cast<std::uint64_t>(Policy::lru)) {
+      fail(ErrorKind::input, "{}: impossible (expected at most {} of the policies 0 and 1)", root.name_of("policies"),
+           kMaxPolicies);
+    }
+    policies.push_back(static_cast<Policy>(policy));
+  }
+  return policies;
+}
+
+/// The shape decides how much memory the counters take: the data have to have it, all of them, before any is allocated.
+void check_extents(const Group& root, const TallyShape& shape) {
+  const TallyLayout layout = TallyLayout::of(shape);
+  for (std::size_t c = 0; c < shape.cells.size(); ++c) {
+    const Group group = root.open_group(cell_name(c));
+    for (const Block& block : blocks_of(shape, layout, c)) {
+      hdf5::expect_extents(group.open_dataset(block.name), block.extents, "its extents");
+    }
+  }
 }
 
 }  // namespace
@@ -155,21 +192,19 @@ Tallies read_tallies(const std::filesystem::path& file, Provenance& provenance) 
   provenance = {root.read_string("study"), root.read_string("trace"), root.read_string("program"),
                 root.read_integer("finished") != 0};
   TallyShape shape;
-  shape.walk = static_cast<Walk>(root.read_integer("walk"));
-  shape.layers = static_cast<std::uint32_t>(root.read_integer("layers"));
-  shape.experts = static_cast<std::uint32_t>(root.read_integer("experts"));
-  shape.top_k = static_cast<std::uint32_t>(root.read_integer("top_k"));
+  shape.walk = static_cast<Walk>(read_small(root, "walk", static_cast<std::uint32_t>(Walk::enumerate)));
+  shape.layers = read_small(root, "layers");
+  shape.experts = read_small(root, "experts");
+  shape.top_k = read_small(root, "top_k");
   shape.groups = read_group_layout(root, "");
   shape.joint_groups = read_group_layout(root, "joint_");
-  for (const std::uint64_t policy : read_vector(root, "policies"))
-    shape.policies.push_back(static_cast<Policy>(policy));
-  const std::int64_t cells = root.read_integer("cells");
-  for (std::int64_t c = 0; c < cells; ++c) {
-    shape.cells.push_back(read_cell_shape(root.open_group(cell_name(static_cast<std::size_t>(c)))));
-  }
+  shape.policies = read_policies(root);
+  const std::uint64_t cells = read_count(root, "cells", kMostCells);
+  for (std::uint64_t c = 0; c < cells; ++c) shape.cells.push_back(read_cell_shape(root.open_group(cell_name(c))));
+  check_extents(root, shape);
   Tallies tallies(std::move(shape));
-  tallies.trajectories = static_cast<std::uint64_t>(root.read_integer("trajectories"));
-  tallies.replicate_trajectories = static_cast<std::uint64_t>(root.read_integer("replicate_trajectories"));
+  tallies.trajectories = read_count(root, "trajectories", kMostTrajectories);
+  tallies.replicate_trajectories = read_count(root, "replicate_trajectories", kMostTrajectories);
   for (std::size_t c = 0; c < tallies.shape.cells.size(); ++c) {
     const Group group = root.open_group(cell_name(c));
     for (const Block& block : blocks_of(tallies.shape, tallies.layout, c)) {

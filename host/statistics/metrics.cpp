@@ -156,10 +156,9 @@ Quantity MetricReader::quantity(const std::string& metric, const PointAddress& p
 }
 
 Estimate MetricReader::estimate(const std::string& metric, const PointAddress& point) const {
-  Estimate estimate = sampling_.estimate(quantity(metric, point));
   // No acceptance model here reads the routing: another trace would give the very same lengths.
-  if (!is_per_layer(metric)) estimate.trace_half_width = 0;
-  return estimate;
+  const Quantity counted = quantity(metric, point);
+  return sampling_.estimate(is_per_layer(metric) ? counted : without_trace_error(counted));
 }
 
 std::vector<double> MetricReader::per_layer(const std::string& metric, const PointAddress& point) const {

@@ -25,6 +25,9 @@ Quantity operator*(const Quantity& a, const Quantity& b);
 Quantity operator-(const Quantity& a, const Quantity& b);
 Quantity operator*(double factor, Quantity a);
 
+/// The same quantity where it is known that another trace would not change it: only its Monte Carlo error stays.
+Quantity without_trace_error(Quantity a);
+
 /// How the groups of a tally were sampled: turns group sums into quantities and quantities into estimates.
 class Sampling {
  public:

@@ -120,8 +120,9 @@ std::vector<const toml::node*> TableReader::elements(const std::string& key) {
 std::optional<std::vector<std::string>> TableReader::texts(const std::string& key) {
   std::vector<std::string> values;
   for (const toml::node* node : elements(key)) {
-    if (!node->is_string()) wrong(*node, key, "texts in quotes");
-    values.push_back(node->as_string()->get());
+    if (!node->is_string() || node->as_string()->get().empty()) wrong(*node, key, "texts in quotes");
+    const std::string& value = node->as_string()->get();
+    if (std::find(values.begin(), values.end(), value) == values.end()) values.push_back(value);
   }
   return values.empty() ? std::nullopt : std::make_optional(values);
 }

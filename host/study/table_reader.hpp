@@ -44,16 +44,13 @@ class TableReader {
     return names[index_of(key, *word, words(names))].second;
   }
 
-  /// Several words, each once, in the order written.
+  /// Several words; like `texts`, each once, in the order written.
   template <class T>
   std::optional<std::vector<T>> choices(const std::string& key, const Names<T>& names) {
     const auto list = texts(key);
     if (!list) return std::nullopt;
     std::vector<T> values;
-    for (const std::string& word : *list) {
-      const T value = names[index_of(key, word, words(names))].second;
-      if (std::find(values.begin(), values.end(), value) == values.end()) values.push_back(value);
-    }
+    for (const std::string& word : *list) values.push_back(names[index_of(key, word, words(names))].second);
     return values;
   }
 
