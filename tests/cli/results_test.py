@@ -1,0 +1,176 @@
+"""summary.json and points.csv hold what the interfaces promise, and numbers that agree with each other."""
+
+import csv
+import json
+
+import numpy as np
+
+import program
+
+PER_REQUEST = ["tokens_per_round", "accepted_length"]
+PER_LAYER = ["distinct_experts", "distinct_experts_accepted", "hits", "misses", "hit_rate", "rejected_only",
+             "cache_writes"]  # and draft_coverage where there is a draft
+
+
+class Results(program.ProgramTest):
+    def setUp(self):
+        super().setUp()
+        self.trace()
+        self.output = self.folder / "out"
+
+    def results(self, *options, **tables):
+        self.simulate(self.study(**tables), self.output, *options)
+        return program.summary(self.output)
+
+    def test_the_output_folder_holds_every_promised_file(self):
+        self.results()
+        files = self.files(self.output)
+        for name in ("tallies.h5", "summary.json", "points.csv", "hardware.csv", "report.html", "report.md"):
+            self.assertIn(name, files)
+        self.assertTrue(any(name.startswith("figures/") and name.endswith(".svg") for name in files))
+        self.assertFalse([name for name in files if "tmp" in name or name.startswith(".")])
+
+    def test_the_summary_has_the_documented_keys(self):
+        results = self.results()
+        self.assertEqual((results["schema"], results["schema_version"]), ("moecarlo-summary", 1))
+        trace = {"model": "random", "tokens": 289, "layers": 3, "experts": 16, "top_k": 2, "sequences": 12}
+        self.assertEqual({key: results["trace"][key] for key in trace}, trace)
+        self.assertEqual((results["trajectories"], results["seed"], results["backend"]), (256, 1, "cpu"))
+        self.assertEqual(results["study"]["study"]["rounds"], 16)
+        self.assertEqual(results["study"]["grid"]["bits"], [8])
+        for key in ("points", "hardware", "sensitivity", "notes"):
+            self.assertIsInstance(results[key], list)
+
+    def test_the_points_are_the_grid_each_once(self):
+        points = self.results(grid={"batch": [1, 2], "bits": [4, 8]})["points"]
+        designs = [tuple(p[key] for key in ("batch", "depth", "policy", "capacity", "bits")) for p in points]
+        expected = [(batch, depth, policy, capacity, bits) for batch in (1, 2) for depth in (0, 3)
+                    for policy in ("static", "lru") for capacity in (2, 5) for bits in (4, 8)]
+        self.assertCountEqual(designs, expected)
+
+    def test_every_metric_is_there_with_its_intervals_and_layers(self):
+        for point in self.results()["points"]:
+            metrics = point["metrics"]
+            drafting = ["draft_coverage"] if point["depth"] > 0 else []
+            self.assertCountEqual(metrics, PER_REQUEST + PER_LAYER + drafting)
+            for name, figure in metrics.items():
+                self.assertCountEqual(figure, ["value", "mc_half_width", "trace_half_width", "per_layer"])
+                self.assertGreaterEqual(figure["mc_half_width"], 0)
+                self.assertEqual(figure["per_layer"] is None, name in PER_REQUEST)
+
+    def test_the_numbers_of_a_point_agree_with_each_other(self):
+        for point in self.results(grid={"batch": [1, 2]})["points"]:
+            value = {name: figure["value"] for name, figure in point["metrics"].items()}
+            layers = {name: figure["per_layer"] for name, figure in point["metrics"].items()}
+            with self.subTest(**{key: point[key] for key in ("batch", "depth", "policy", "capacity")}):
+                self.assertAlmostEqual(value["hits"] + value["misses"], value["distinct_experts"], 12)
+                self.assertAlmostEqual(value["hits"] / value["distinct_experts"], value["hit_rate"], 12)
+                self.assertAlmostEqual(value["tokens_per_round"], 1 + value["accepted_length"], 12)
+                self.assertLessEqual(value["distinct_experts_accepted"], value["distinct_experts"])
+                self.assertLessEqual(value["rejected_only"], value["misses"])
+                for name in ("distinct_experts", "hits", "misses", "rejected_only", "cache_writes"):
+                    self.assertAlmostEqual(np.mean(layers[name]), value[name], 12)
+                if point["depth"] == 0:
+                    self.assertEqual((value["tokens_per_round"], value["rejected_only"]), (1, 0))
+                if point["policy"] == "static":
+                    self.assertEqual(value["cache_writes"], 0)
+
+    def test_certain_acceptance_and_a_full_cache_waste_nothing(self):
+        points = self.results(grid={"capacity": [4, 16]}, acceptance={"alpha": 1})["points"]
+        for point in points:
+            metrics = point["metrics"]
+            self.assertEqual(metrics["tokens_per_round"]["value"], point["depth"] + 1)
+            self.assertEqual(metrics["tokens_per_round"]["trace_half_width"], 0)
+            self.assertEqual(metrics["rejected_only"]["value"], 0)
+            if point["capacity"] == 16:
+                self.assertEqual(metrics["hit_rate"]["value"], 1)
+
+    def test_more_capacity_never_lowers_the_hit_rate(self):
+        points = self.results(grid={"capacity": [1, 2, 3, 5, 8, 13, 16]})["points"]
+        for policy in ("static", "lru"):
+            for depth in (0, 3):
+                rates = [(p["capacity"], p["metrics"]["hit_rate"]["value"]) for p in points
+                         if (p["policy"], p["depth"]) == (policy, depth)]
+                self.assertEqual(sorted(rates, key=lambda rate: rate[1]), sorted(rates))
+
+    def test_policies_are_compared_in_pairs(self):
+        results = self.results()
+        self.assertEqual(len(results["differences"]), 8)  # two depths, two capacities, two metrics
+        for difference in results["differences"]:
+            first, second = (results["points"][difference[side]] for side in ("first", "second"))
+            self.assertEqual((first["policy"], second["policy"]), ("lru", "static"))
+            metrics = [point["metrics"][difference["metric"]] for point in (first, second)]
+            self.assertAlmostEqual(difference["value"], metrics[0]["value"] - metrics[1]["value"], 12)
+
+    def test_what_is_not_available_is_null_and_a_note_says_why(self):
+        self.trace(lengths=[30, 20, 25])
+        results = self.results("--trajectories", 63, study={"calibration": "all"})
+        for point in results["points"]:
+            for figure in point["metrics"].values():
+                self.assertIsNone(figure["mc_half_width"])
+                self.assertIsNone(figure["trace_half_width"])
+        notes = " ".join(results["notes"])
+        self.assertIn("No simulation interval: 63 trajectories, at least 64", notes)
+        self.assertIn("No trace interval: 3 evaluation sequences, at least 8", notes)
+
+    def test_a_batch_that_no_round_could_serve_is_null_and_noted(self):
+        self.trace(lengths=[12] + [3] * 12)
+        grid = {"batch": [1, 4], "depth": [10], "policy": "static", "capacity": 4}
+        results = self.results(study={"calibration": "all"}, grid=grid)
+        served, unserved = (point["metrics"]["hit_rate"] for point in results["points"])
+        self.assertIsNotNone(served["value"])
+        self.assertEqual({unserved[key] for key in ("value", "mc_half_width", "trace_half_width")}, {None})
+        self.assertIn("No figures at batch 4, depth 10", " ".join(results["notes"]))
+
+    def test_points_csv_has_one_row_for_each_figure(self):
+        results = self.results(grid={"batch": [1, 2], "bits": [4, 8]})
+        with open(self.output / "points.csv", newline="") as file:
+            rows = list(csv.DictReader(file))
+        design_keys = ("batch", "depth", "policy", "capacity", "bits")
+        figure_keys = ("value", "mc_half_width", "trace_half_width")
+        self.assertEqual(list(rows[0]), [*design_keys, "metric", *figure_keys])
+        # 16 points without a draft have 9 metrics, 16 with one have 10.
+        self.assertEqual(len(rows), 16 * 9 + 16 * 10)
+        written = {tuple(row[key] for key in (*design_keys, "metric")): row for row in rows}
+        for point in results["points"]:
+            design = tuple(format(point[key], "g" if key == "capacity" else "") for key in design_keys)
+            for name, figure in point["metrics"].items():
+                row = written[(*design, name)]
+                for key in figure_keys:
+                    self.assertEqual(float(row[key]) if row[key] else None, figure[key])
+
+    def test_hardware_gives_a_row_for_each_system_scheme_batch_depth_and_policy(self):
+        self.trace(layers=24, experts=32, top_k=4)
+        hardware = {"model": "gpt-oss-20b", "systems": ["xpu", "elmoe3d-4gb"], "schemes": ["ar", "elastic"]}
+        results = self.results(grid={"depth": [3], "capacity": [8]}, hardware=hardware)
+        rows = results["hardware"]
+        self.assertIn(("xpu", "ar", 0), {(row["system"], row["scheme"], row["depth"]) for row in rows})
+        self.assertIn(("elmoe3d-4gb", "elastic", 3), {(row["system"], row["scheme"], row["depth"]) for row in rows})
+        self.assertEqual({row["policy"] for row in rows}, {"static", "lru"})
+        baseline = {row["policy"]: row for row in rows if (row["system"], row["scheme"]) == ("xpu", "ar")}
+        for row in rows:
+            reference = baseline[row["policy"]]
+            speed = row["tokens_per_second"]["value"] / reference["tokens_per_second"]["value"]
+            energy = reference["energy_mj_per_token"]["value"] / row["energy_mj_per_token"]["value"]
+            self.assertAlmostEqual(row["speedup"]["value"], speed, 9)
+            self.assertAlmostEqual(row["energy_gain"]["value"], energy, 9)
+        self.assertTrue(results["sensitivity"])
+        with open(self.output / "hardware.csv", newline="") as file:
+            table = list(csv.DictReader(file))
+        self.assertEqual(len(table), sum(4 + len(row["breakdown"]) for row in rows))
+        self.assertEqual({point["depth"] for point in results["points"]}, {3})
+
+    def test_a_model_that_is_not_the_traces_is_refused(self):
+        hardware = {"model": "gpt-oss-20b", "systems": ["xpu"]}
+        self.refused(program.USAGE, "simulate", self.study(hardware=hardware), "-o", self.output, says="gpt-oss-20b")
+
+    def test_json_numbers_are_finite(self):
+        def refuse(constant):
+            raise AssertionError(f"{constant} in summary.json")
+
+        self.results(study={"rounds": 1})
+        json.loads((self.output / "summary.json").read_text(), parse_constant=refuse)
+
+
+if __name__ == "__main__":
+    program.main()

@@ -1,0 +1,155 @@
+#include "cuda/core/draft.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+
+#include "tests/shared/chi_square.hpp"
+
+namespace moecarlo {
+namespace {
+
+using testing::chi_square_deviate;
+using testing::kLargestDeviate;
+using Mask = ExpertMask<1>;
+
+Mask mask_of(std::uint64_t bits) {
+  return Mask::load(&bits);
+}
+
+TEST(DrawByWeight, follows_the_weights_of_the_candidates) {
+  const std::vector<std::uint32_t> weights = {5, 100, 1, 30, 64, 9};
+  const std::uint64_t candidates = 0b111011;  // all but expert 2
+  std::vector<std::uint64_t> counts(6, 0);
+  DrawAddress at{1, Stream::main, 0, 0, 0, Purpose::draft_replacement};
+  for (; at.trajectory < 50'000; ++at.trajectory) {
+    ++counts[draw_by_weight(mask_of(candidates), weights.data(), at.draw(0))];
+  }
+  const double total = 5 + 100 + 30 + 64 + 9;
+  const std::vector<double> law = {5 / total, 100 / total, 0, 30 / total, 64 / total, 9 / total};
+  EXPECT_LT(chi_square_deviate(counts, law), kLargestDeviate);
+}
+
+TEST(DrawByWeight, holds_at_the_extremes_of_draw_and_weight) {
+  const std::vector<std::uint32_t> weights(1024, 65535);
+  const auto all = ExpertMask<16>::first(1024);
+  EXPECT_EQ(draw_by_weight(all, weights.data(), 0), 0U);
+  EXPECT_EQ(draw_by_weight(all, weights.data(), ~0U), 1023U);
+}
+
+TEST(DraftDistinct, of_one_request_is_exact) {
+  std::mt19937 random(3);
+  const std::vector<std::uint32_t> weights(10, 7);
+  for (int i = 0; i < 500; ++i) {
+    const std::uint64_t choices[] = {random() % 1024, random() % 1024};
+    const std::uint32_t token = random() % 2;
+    const std::uint32_t top_k = count_bits(choices[token]);
+    const Mask residents = mask_of(random() % 1024);
+    const RoutingView routing{choices, 2, 1, 10, top_k};
+    ASSERT_EQ(draft_distinct(routing, 0, &token, 1, residents, weights.data(), {}), std::min(top_k, residents.count()));
+  }
+}
+
+/// Probability of each count of distinct residents when every request draws `missing` replacements without replacement,
+/// by weight, from the residents it did not choose: all outcomes, one after the other.
+void enumerate(const std::vector<std::uint64_t>& candidates, const std::vector<std::uint32_t>& missing,
+               const std::vector<std::uint32_t>& weights, std::size_t request, std::uint32_t drawn, std::uint64_t open,
+               std::uint64_t touched, double probability, std::vector<double>& law) {
+  if (request == candidates.size()) {
+    law[count_bits(touched)] += probability;
+    return;
+  }
+  if (drawn == missing[request]) {
+    const std::uint64_t next = request + 1 < candidates.size() ? candidates[request + 1] : 0;
+    return enumerate(candidates, missing, weights, request + 1, 0, next, touched, probability, law);
+  }
+  double total = 0;
+  for (std::uint32_t e = 0; e < weights.size(); ++e) total += (open >> e & 1U) != 0 ? weights[e] : 0;
+  for (std::uint32_t e = 0; e < weights.size(); ++e) {
+    if ((open >> e & 1U) == 0) continue;
+    const std::uint64_t bit = std::uint64_t{1} << e;
+    enumerate(candidates, missing, weights, request, drawn + 1, open & ~bit, touched | bit,
+              probability * weights[e] / total, law);
+  }
+}
+
+TEST(DraftDistinct, follows_the_law_of_weighted_replacements) {
+  const std::vector<std::uint32_t> weights = {40, 20, 9, 5, 3, 2, 1, 1};
+  const std::vector<std::uint64_t> choices = {0b11000001, 0b11100000, 0b10010001};  // top-3 of 8
+  const std::uint64_t residents = 0b00011111;
+  const std::uint32_t tokens[] = {0, 1, 2};
+  const RoutingView routing{choices.data(), 3, 1, 8, 3};
+
+  std::vector<std::uint64_t> candidates;
+  std::vector<std::uint32_t> missing;
+  std::uint64_t touched = 0;
+  for (const std::uint64_t chosen : choices) {
+    candidates.push_back(residents & ~chosen);
+    missing.push_back(3 - count_bits(residents & chosen));
+    touched |= residents & chosen;
+  }
+  std::vector<double> law(6, 0.0);
+  enumerate(candidates, missing, weights, 0, 0, candidates[0], touched, 1.0, law);
+
+  std::vector<std::uint64_t> counts(6, 0);
+  DrawAddress at{5, Stream::main};
+  for (; at.trajectory < 40'000; ++at.trajectory) {
+    ++counts[draft_distinct(routing, 0, tokens, 3, mask_of(residents), weights.data(), at)];
+  }
+  EXPECT_LT(chi_square_deviate(counts, law), kLargestDeviate);
+}
+
+TEST(DraftDistinct, saturates_at_the_residents) {
+  const std::uint64_t choices[] = {0b110000, 0b001111};
+  const std::uint32_t tokens[] = {0, 1, 0};
+  const std::vector<std::uint32_t> weights(6, 1);
+  const RoutingView routing{choices, 2, 1, 6, 4};
+  EXPECT_EQ(draft_distinct(routing, 0, tokens, 3, mask_of(0b000111), weights.data(), {}), 3U);  // fewer than top-k
+  EXPECT_EQ(draft_distinct(routing, 0, tokens, 3, mask_of(0b111111), weights.data(), {}), 6U);  // all chosen by someone
+  EXPECT_EQ(draft_distinct(routing, 0, tokens, 3, Mask{}, weights.data(), {}), 0U);             // a cold cache
+}
+
+TEST(DraftDistinct, is_at_most_the_residents_and_at_least_what_one_request_uses) {
+  std::mt19937 random(11);
+  const std::vector<std::uint32_t> weights = {9, 8, 7, 6, 5, 4, 3, 2, 1, 1, 1, 1};
+  for (int i = 0; i < 1000; ++i) {
+    std::vector<std::uint64_t> choices(4);
+    for (std::uint64_t& chosen : choices) {
+      while (count_bits(chosen) < 3) chosen |= std::uint64_t{1} << (random() % 12);
+    }
+    const std::uint32_t tokens[] = {0, 1, 2, 3};
+    const Mask residents = mask_of(random() % 4096);
+    const RoutingView routing{choices.data(), 4, 1, 12, 3};
+    DrawAddress at{1, Stream::main, static_cast<std::uint64_t>(i)};
+    const std::uint32_t distinct = draft_distinct(routing, 0, tokens, 4, residents, weights.data(), at);
+    ASSERT_LE(distinct, std::min(12U, residents.count()));
+    ASSERT_GE(distinct, std::min(3U, residents.count()));
+  }
+}
+
+TEST(CountedStep, takes_all_steps_equally_often) {
+  for (std::uint32_t depth = 1; depth <= 20; ++depth) {
+    std::vector<std::uint64_t> steps(depth, 0), touched(depth, 0);
+    for (std::uint64_t trajectory = 0; trajectory < 16 * depth; ++trajectory) {
+      const std::uint32_t step = counted_step(trajectory, 0, depth);
+      ASSERT_LT(step, depth);
+      ++steps[step];
+      touched[step] += counts_touched(trajectory, 0) ? 1 : 0;
+    }
+    EXPECT_EQ(steps, std::vector<std::uint64_t>(depth, 16)) << "depth " << depth;
+    EXPECT_EQ(touched, std::vector<std::uint64_t>(depth, 1)) << "depth " << depth;
+  }
+}
+
+TEST(CountedStep, moves_on_with_the_trajectory_as_with_the_round) {
+  for (std::uint64_t trajectory = 0; trajectory < 100; ++trajectory) {
+    for (std::uint32_t round = 0; round < 40; ++round) {
+      ASSERT_EQ(counted_step(trajectory, round, 7), counted_step(trajectory + round, 0, 7));
+      ASSERT_EQ(counts_touched(trajectory, round), (trajectory + round) % 16 == 0);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace moecarlo

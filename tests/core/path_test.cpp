@@ -1,0 +1,137 @@
+#include "cuda/core/path.hpp"
+
+#include <gtest/gtest.h>
+
+#include <array>
+
+#include "tests/core/start_table.hpp"
+#include "tests/shared/chi_square.hpp"
+
+namespace moecarlo {
+namespace {
+
+using testing::kLargestDeviate;
+using testing::StartTable;
+
+constexpr std::uint32_t kRounds = 12;
+
+/// A plan of one cell over a start table: what draw_episode reads of it.
+struct EpisodePlan {
+  StartTable table;
+  std::vector<Threshold> thresholds;
+  Cell cell;
+  PlanView::StartTable start_table;
+  PlanView view;
+
+  EpisodePlan(const std::vector<std::uint32_t>& lengths, std::uint32_t batch, std::vector<Threshold> accept)
+      : table(lengths, static_cast<std::uint32_t>(accept.size())), thresholds(std::move(accept)) {
+    cell.batch = batch;
+    cell.depth = static_cast<std::uint32_t>(thresholds.size());
+    start_table.eligible = table.eligible();
+    view.rounds = kRounds;
+    view.groups = {64, 0, 0};
+    view.max_batch = batch;
+    view.max_depth = cell.depth;
+    view.cell_count = view.depth_count = 1;
+    view.cells = &cell;
+    view.thresholds = thresholds.data();
+    view.start_tables = &start_table;
+    view.entries = table.entries.data();
+    view.cumulative = table.cumulative.data();
+    view.longer = table.longer.data();
+  }
+  EpisodePlan(const EpisodePlan&) = delete;
+  EpisodePlan& operator=(const EpisodePlan&) = delete;
+};
+
+struct Episode {
+  std::vector<std::uint32_t> tokens;
+  std::vector<std::uint8_t> accepted;
+  std::vector<Place> places;
+
+  Episode(const EpisodePlan& plan, std::uint64_t trajectory)
+      : tokens(std::size_t{kRounds} * plan.cell.batch * (plan.cell.depth + 1)),
+        accepted(std::size_t{kRounds} * plan.cell.batch),
+        places(plan.cell.batch) {
+    const TrajectoryId id = TrajectoryId::of(plan.view, Stream::main, trajectory);
+    draw_episode(plan.view, plan.cell, id, {tokens.data(), nullptr, accepted.data(), nullptr, places.data()});
+  }
+  std::uint32_t token(const EpisodePlan& plan, std::uint32_t round, std::uint32_t column, std::uint32_t request) const {
+    return tokens[(round * (plan.cell.depth + 1) + column) * plan.cell.batch + request];
+  }
+};
+
+constexpr Threshold kHalf = Threshold{1} << 31;
+
+TEST(Episode, advances_by_accepted_length_plus_one_and_stays_inside_its_sequence) {
+  const EpisodePlan plan({30, 12, 9, 8, 8, 7}, 2, {kHalf, kHalf, kHalf});
+  const auto entry_of = [&](std::uint32_t token) {
+    for (const Sequence& s : plan.table.entries) {
+      if (token >= s.first && token < s.first + s.length) return s;
+    }
+    return Sequence{};
+  };
+  for (std::uint64_t trajectory = 0; trajectory < 300; ++trajectory) {
+    const Episode episode(plan, trajectory);
+    for (std::uint32_t round = 0; round < kRounds; ++round) {
+      for (std::uint32_t request = 0; request < 2; ++request) {
+        const std::uint32_t first = episode.token(plan, round, 0, request);
+        const Sequence sequence = entry_of(first);
+        ASSERT_LT(first + 3, sequence.first + sequence.length);
+        for (std::uint32_t column = 1; column <= 3; ++column) {
+          ASSERT_EQ(episode.token(plan, round, column, request), first + column);
+        }
+        if (round + 1 == kRounds) continue;
+        const std::uint32_t advanced = first + episode.accepted[round * 2 + request] + 1;
+        const std::uint32_t next = episode.token(plan, round + 1, 0, request);
+        const std::uint32_t end = sequence.first + sequence.length - 3;
+        if (advanced < end) {
+          ASSERT_EQ(next, advanced);
+        } else {
+          ASSERT_EQ(next - entry_of(next).first, advanced - end);  // the overshoot is the place in the next sequence
+        }
+      }
+    }
+  }
+}
+
+// One request an episode, so that the counts of a round are independent draws.
+TEST(Episode, keeps_positions_uniform_where_acceptance_ignores_position) {
+  const EpisodePlan plan({12, 9, 9, 8, 7}, 1, {kHalf, kHalf, kHalf});
+  std::array<std::vector<std::uint64_t>, kRounds> counts;
+  for (auto& round : counts) round.assign(plan.table.starts(), 0);
+  for (std::uint64_t trajectory = 0; trajectory < 20'000; ++trajectory) {
+    const Episode episode(plan, trajectory);
+    for (std::uint32_t round = 0; round < kRounds; ++round) {
+      const std::uint32_t token = episode.token(plan, round, 0, 0);
+      std::uint32_t entry = 0;
+      while (token >= plan.table.entries[entry].first + plan.table.entries[entry].length) ++entry;
+      ++counts[round][plan.table.cumulative[entry] + token - plan.table.entries[entry].first];
+    }
+  }
+  for (std::uint32_t round = 0; round < kRounds; ++round) {
+    EXPECT_LT(testing::uniform_deviate(counts[round]), kLargestDeviate) << "round " << round;
+  }
+}
+
+TEST(Episode, resamples_rejected_columns_only_uniformly_from_the_sequence) {
+  EpisodePlan plan({10}, 1, {kHalf, kHalf});
+  plan.view.resample_rejected = true;
+  std::vector<std::uint64_t> counts(10, 0);
+  for (std::uint64_t trajectory = 0; trajectory < 3000; ++trajectory) {
+    const Episode episode(plan, trajectory);
+    for (std::uint32_t round = 0; round < kRounds; ++round) {
+      for (std::uint32_t column = 0; column <= 2; ++column) {
+        if (column > episode.accepted[round]) {
+          ++counts[episode.token(plan, round, column, 0)];
+        } else {
+          ASSERT_EQ(episode.token(plan, round, column, 0), episode.token(plan, round, 0, 0) + column);
+        }
+      }
+    }
+  }
+  EXPECT_LT(testing::uniform_deviate(counts), kLargestDeviate);
+}
+
+}  // namespace
+}  // namespace moecarlo

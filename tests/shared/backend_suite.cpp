@@ -1,0 +1,147 @@
+#include "tests/shared/backend_suite.hpp"
+
+#include <fmt/ranges.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+#include <set>
+
+#include "tests/shared/random_table.hpp"
+#include "tests/shared/slow_simulation.hpp"
+
+namespace moecarlo::testing {
+namespace {
+
+class Dice {
+ public:
+  explicit Dice(std::uint32_t seed) : random_(seed) {}
+  std::uint32_t below(std::uint32_t n) { return static_cast<std::uint32_t>(random_() % n); }
+  std::uint32_t between(std::uint32_t low, std::uint32_t high) { return low + below(high - low + 1); }
+  bool heads() { return below(2) == 0; }
+  template <class T>
+  T any(std::initializer_list<T> values) {
+    return values.begin()[below(static_cast<std::uint32_t>(values.size()))];
+  }
+  /// Up to `most` of the values, ascending.
+  std::vector<std::uint32_t> some(std::initializer_list<std::uint32_t> values, std::uint32_t most) {
+    std::set<std::uint32_t> chosen;
+    for (std::uint32_t i = between(1, most); i > 0; --i) chosen.insert(any(values));
+    return {chosen.begin(), chosen.end()};
+  }
+
+ private:
+  std::mt19937 random_;
+};
+
+constexpr std::uint32_t kExperts[] = {3, 8, 20, 64, 65, 100, 128, 129, 200, 256, 300, 600};
+
+TableSpec random_spec(std::uint32_t number, Dice& dice) {
+  TableSpec spec;
+  spec.experts = kExperts[number % std::size(kExperts)];
+  spec.layers = spec.experts > 256 ? dice.between(1, 2) : dice.any({1U, 3U, 7U, 8U, 9U, 16U, 19U});
+  spec.top_k = dice.between(1, std::min(spec.experts, 8U));
+  const bool many = dice.heads();
+  spec.lengths.assign(many ? dice.between(8, 14) : dice.between(1, 4), 0);
+  for (std::uint32_t& length : spec.lengths) length = dice.between(3, 30);
+  spec.lengths.back() = 24;  // deep enough for every draft
+  spec.calibrating = spec.lengths.size() > 1 && dice.heads() ? 1 : 0;
+  spec.skew = dice.any({0.0, 0.8, 1.5});
+  spec.repeat = dice.any({0.0, 0.5});
+  spec.seed = number + 1;
+  return spec;
+}
+
+void choose_acceptance(Study& study, Dice& dice) {
+  study.acceptance.model = dice.any({AcceptanceModel::constant, AcceptanceModel::ratio});
+  study.acceptance.alpha = dice.any({0.0, 0.4, 0.7, 0.9, 1.0});
+  if (dice.heads()) study.acceptance.rejected_routing = RejectedRouting::resample;
+}
+
+Study random_study(std::uint32_t number, std::uint32_t experts, Dice& dice) {
+  Study study;
+  study.seed = number + 100;
+  study.grid.batch = dice.some({1, 2, 3, 5}, 3);
+  study.grid.depth = dice.some({0, 1, 2, 3, 6}, 3);
+  study.grid.capacity = dice.some({1, 2, std::min(experts, 5U), experts / 2, experts - 1, experts}, 4);
+  study.rounds = dice.between(1, 12);
+  study.start = dice.any({Start::warm, Start::cold});
+  choose_acceptance(study, dice);
+  switch (number % 5) {
+    case 0:
+      break;  // static: samples
+    case 1:
+      study.grid.policy = {Policy::lru};
+      break;
+    case 2:
+      study.grid.policy = {Policy::static_residents, Policy::lru};
+      break;
+    case 3:
+      study.grid.policy = {Policy::lru, Policy::static_residents};
+      break;
+    case 4:
+      study.mode = Mode::exhaustive;
+      study.grid.batch = {1};
+      study.acceptance.rejected_routing = RejectedRouting::trace;
+      break;
+  }
+  if (!is_stateless(study)) study.warmup = dice.below(4);
+  return study;
+}
+
+std::vector<ImpliedCapacity> random_implied(const Study& study, const RoutingTable& table, Dice& dice) {
+  std::vector<ImpliedCapacity> implied;
+  for (std::uint32_t i = dice.below(4); i > 0; --i) {
+    const std::uint32_t batch = study.grid.batch[dice.below(static_cast<std::uint32_t>(study.grid.batch.size()))];
+    implied.push_back({batch, dice.below(4) == 0, {dice.below(table.experts), dice.below(table.layers + 1)}});
+  }
+  return implied;
+}
+
+/// A stretch of the family that starts at a random number, beyond 32 bits now and then.
+TrajectoryRange random_range(Stream stream, const Plan& plan, Dice& dice) {
+  if (plan.walk == Walk::enumerate) return {stream, 0, plan.enumerated()};
+  const std::uint64_t first = dice.heads() ? dice.below(300) : (std::uint64_t{1} << 32) - dice.below(5);
+  return {stream, first, first + dice.between(4, 10)};
+}
+
+}  // namespace
+
+StudyCase study_case(std::uint32_t number) {
+  Dice dice(number);
+  StudyCase one;
+  const TableSpec spec = random_spec(number, dice);
+  one.table = random_table(spec);
+  one.study = random_study(number, spec.experts, dice);
+  one.implied = random_implied(one.study, one.table, dice);
+  one.description =
+      fmt::format("case {}: {} experts, {} layers, top {}, {} sequences, batches {}, depths {}", number, spec.experts,
+                  spec.layers, spec.top_k, spec.lengths.size(), one.study.grid.batch, one.study.grid.depth);
+  return one;
+}
+
+void expect_equals_slow_simulation(const StudyCase& one, const std::vector<Simulate>& ways) {
+  SCOPED_TRACE(one.description);
+  const Plan plan = make_plan(one.study, make_grid(one.study, one.implied), one.table);
+  Dice dice(static_cast<std::uint32_t>(plan.layout.size));
+  std::vector<TrajectoryRange> ranges = {random_range(Stream::main, plan, dice)};
+  if (plan.shape.groups.replicates > 0) ranges.push_back(random_range(Stream::replicates, plan, dice));
+  if (plan.walk == Walk::episodes) {
+    ranges.push_back(random_range(Stream::main, plan, dice));
+    ranges.back().cell = dice.below(static_cast<std::uint32_t>(plan.layout.cells.size()));
+  }
+  for (const TrajectoryRange& range : ranges) {
+    const std::vector<std::uint64_t> slow = simulate_slowly(one.table, plan, range);
+    for (std::size_t way = 0; way < ways.size(); ++way) {
+      std::vector<std::uint64_t> counters(plan.layout.size, 0);
+      ways[way](one.table, plan, range, counters);
+      const auto wrong = std::mismatch(slow.begin(), slow.end(), counters.begin());
+      if (wrong.first == slow.end()) continue;
+      ADD_FAILURE() << fmt::format("way {}, stream {}, trajectories {} to {}: counter {} is {}, slowly {}", way,
+                                   static_cast<int>(range.stream), range.first, range.last, wrong.first - slow.begin(),
+                                   *wrong.second, *wrong.first);
+    }
+  }
+}
+
+}  // namespace moecarlo::testing

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "host/simulate/backend.hpp"
+#include "host/study/study.hpp"
+#include "host/trace/routing_table.hpp"
+
+namespace moecarlo::testing {
+
+/// "Simulate this range of this plan over this table, and add to the counters": what a backend does.
+using Simulate = std::function<void(const RoutingTable& table, const Plan& plan, const TrajectoryRange& range,
+                                    std::span<std::uint64_t> counters)>;
+
+/// A small random study over a small random trace.
+struct StudyCase {
+  std::string description;
+  RoutingTable table;
+  Study study;
+  std::vector<ImpliedCapacity> implied;
+};
+
+/// Cases 0 .. kStudyCases - 1 meet every mask width, walk, policy, start and routing of rejected columns, with few and
+/// many sequences, warm-up and fractional capacities.
+constexpr std::uint32_t kStudyCases = 120;
+StudyCase study_case(std::uint32_t number);
+
+/// Expects every counter of every family of trajectories to equal that of the slow simulation, for each of these ways
+/// to simulate.
+void expect_equals_slow_simulation(const StudyCase& one, const std::vector<Simulate>& ways);
+
+}  // namespace moecarlo::testing

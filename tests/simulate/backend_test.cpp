@@ -1,0 +1,52 @@
+#include <gtest/gtest.h>
+
+#include "cuda/device_backend.hpp"
+#include "host/simulate/cpu_backend.hpp"
+#include "tests/shared/backend_suite.hpp"
+
+namespace moecarlo {
+namespace {
+
+testing::Simulate on_cpu(unsigned threads, InstructionSet set) {
+  return [=](const RoutingTable& table, const Plan& plan, const TrajectoryRange& range,
+             std::span<std::uint64_t> counters) {
+    make_cpu_backend(table.view(), plan, threads, set)->run(range, counters);
+  };
+}
+
+void simulate_on_device(const RoutingTable& table, const Plan& plan, const TrajectoryRange& range,
+                        std::span<std::uint64_t> counters) {
+  make_device_backend(table.view(), plan, 0)->run(range, counters);
+}
+
+constexpr std::uint32_t kTests = 12;  // the cases are dealt to so many tests, which may run at a time
+
+class EveryBackend : public ::testing::TestWithParam<std::uint32_t> {
+ protected:
+  static void expect_equals_slow_simulation(const std::vector<testing::Simulate>& ways) {
+    for (std::uint32_t number = GetParam(); number < testing::kStudyCases; number += kTests) {
+      testing::expect_equals_slow_simulation(testing::study_case(number), ways);
+      if (HasFailure()) return;
+    }
+  }
+};
+
+TEST_P(EveryBackend, CpuEqualsSlowSimulationWithEveryInstructionSetAndThreadCount) {
+  std::vector<testing::Simulate> ways;
+  for (const InstructionSet set : {InstructionSet::baseline, InstructionSet::x86_64_v3, InstructionSet::x86_64_v4}) {
+    if (set > best_instruction_set()) continue;
+    for (const unsigned threads : {1U, 3U}) ways.push_back(on_cpu(threads, set));
+  }
+  expect_equals_slow_simulation(ways);
+}
+
+TEST_P(EveryBackend, DeviceEqualsSlowSimulation) {
+  std::string why_not;
+  if (!device_available(why_not)) GTEST_SKIP() << why_not;
+  expect_equals_slow_simulation({simulate_on_device});
+}
+
+INSTANTIATE_TEST_SUITE_P(RandomStudies, EveryBackend, ::testing::Range(0U, kTests));
+
+}  // namespace
+}  // namespace moecarlo

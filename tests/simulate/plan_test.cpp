@@ -1,0 +1,122 @@
+#include "host/simulate/plan.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "host/support/error.hpp"
+#include "tests/shared/chi_square.hpp"
+#include "tests/simulate/simulated.hpp"
+
+namespace moecarlo {
+namespace {
+
+using namespace moecarlo::testing;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+
+void expect_refused(const Study& study, const RoutingTable& table, const std::vector<ImpliedCapacity>& implied,
+                    const std::string& why) {
+  try {
+    make_plan(study, make_grid(study, implied), table);
+    ADD_FAILURE() << "accepted although: " << why;
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::usage);
+    EXPECT_THAT(error.what(), HasSubstr(why));
+    EXPECT_THAT(error.what(), ::testing::Not(HasSubstr("\n")));
+  }
+}
+
+TEST(Plan, refuses_a_capacity_above_the_number_of_experts) {
+  const RoutingTable table = small_table();  // 16 experts
+  Study study = small_study();
+  study.grid.capacity = {4, 16};
+  EXPECT_NO_THROW(make_plan(study, make_grid(study, {}), table));
+  study.grid.capacity = {4, 17};
+  expect_refused(study, table, {}, "capacity");
+  study.grid.capacity = {4};
+  expect_refused(study, table, {{1, false, {16, 1}}}, "capacity");
+}
+
+TEST(Plan, refuses_a_draft_too_deep_for_every_sequence) {
+  TableSpec spec;
+  spec.lengths = {9, 5, 13};
+  const RoutingTable table = random_table(spec);
+  Study study = small_study();
+  study.grid.batch = {1};
+  study.grid.depth = {6};  // an episode needs more than 2 x 6 tokens
+  EXPECT_NO_THROW(make_plan(study, make_grid(study, {}), table));
+  study.grid.depth = {7};
+  expect_refused(study, table, {}, "depth");
+  study.grid.policy = {Policy::static_residents};
+  study.grid.depth = {12};  // fresh starts need more than 12
+  EXPECT_NO_THROW(make_plan(study, make_grid(study, {}), table));
+  study.grid.depth = {13};
+  expect_refused(study, table, {}, "depth");
+}
+
+TEST(Plan, refuses_what_could_overflow_a_tally) {
+  const RoutingTable table = small_table();
+  Study study = small_study();
+  study.trajectories = std::uint64_t{1} << 40;
+  EXPECT_NO_THROW(make_plan(study, make_grid(study, {}), table));
+  study.trajectories = std::uint64_t{1} << 62;
+  expect_refused(study, table, {}, "overflow");
+}
+
+TEST(Plan, says_which_sequences_are_too_short_and_when_requests_share_sequences) {
+  TableSpec spec;
+  spec.lengths = {30, 2, 40, 1};
+  const RoutingTable table = random_table(spec);
+  Study study = small_study();
+  study.grid.batch = {4};
+  const Plan plan = make_plan(study, make_grid(study, {}), table);
+  EXPECT_THAT(plan.notes, Contains(HasSubstr("2 of 4 evaluation sequences have no start at depth 2")));
+  EXPECT_THAT(plan.notes, Contains(HasSubstr("same sequence")));
+  EXPECT_THAT(plan.notes, Contains(HasSubstr("No trace interval")));
+  EXPECT_EQ(plan.shape.groups.replicates, 0U);
+}
+
+TEST(Plan, takes_starts_from_the_evaluation_sequences_only) {
+  const RoutingTable table = small_table();  // the first two sequences calibrate
+  const Study study = small_study();
+  const Plan plan = make_plan(study, make_grid(study, {}), table);
+  for (const Sequence& entry : plan.entries) EXPECT_GE(entry.first, table.sequences[2].first);
+}
+
+// Each replicate holds each evaluation sequence a Poisson(1) number of times, independently of the others.
+TEST(Replicates, hold_each_sequence_as_often_as_a_Poisson_law_says) {
+  TableSpec spec;
+  spec.lengths.assign(60, 20);
+  const RoutingTable table = random_table(spec);
+  std::vector<std::uint64_t> counts(6, 0);
+  for (const std::uint32_t seed : {1U, 2U, 3U}) {
+    Study study = small_study();
+    study.seed = seed;
+    const Plan plan = make_plan(study, make_grid(study, {}), table);
+    const PlanView view = plan.view();
+    for (std::uint32_t replicate = 0; replicate < kReplicates; ++replicate) {
+      const StartView starts = view.starts(plan.layout.cells[0], 1 + replicate);
+      std::vector<std::uint32_t> weight(60, 0);
+      for (std::uint32_t e = 0; e < starts.eligible; ++e) ++weight[starts.entries[e].first / 20];
+      for (const std::uint32_t times : weight) ++counts[std::min(times, 5U)];
+    }
+  }
+  const double e = std::exp(-1.0);
+  const std::vector<double> law = {e, e, e / 2, e / 6, e / 24, 1 - e * (2 + 0.5 + 1.0 / 6 + 1.0 / 24)};
+  EXPECT_LT(chi_square_deviate(counts, law), kLargestDeviate);
+}
+
+TEST(Replicates, differ_from_each_other_and_with_the_seed) {
+  const RoutingTable table = small_table();
+  Study study = small_study();
+  const auto entries_of = [&](std::uint32_t seed) {
+    study.seed = seed;
+    std::vector<std::uint32_t> firsts;
+    for (const Sequence& entry : make_plan(study, make_grid(study, {}), table).entries) firsts.push_back(entry.first);
+    return firsts;
+  };
+  EXPECT_NE(entries_of(1), entries_of(2));
+}
+
+}  // namespace
+}  // namespace moecarlo

@@ -1,0 +1,156 @@
+#include "host/simulate/run.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "tests/simulate/simulated.hpp"
+
+namespace moecarlo {
+namespace {
+
+using namespace moecarlo::testing;
+using ::testing::ElementsAre;
+
+/// Remembers what it was asked to simulate; counts each main trajectory once.
+class RecordingBackend final : public Backend {
+ public:
+  std::string name() const override { return "recording"; }
+  void run(const TrajectoryRange& range, std::span<std::uint64_t> counters) override {
+    const std::uint32_t cell = range.cell == TrajectoryRange::kAllCells ? 0 : range.cell;
+    std::uint64_t& done = next[{range.stream, cell}];
+    EXPECT_EQ(range.first, done) << "a trajectory left out or simulated twice";
+    done = range.last;
+    counters[0] += range.last - range.first;
+  }
+  std::map<std::pair<Stream, std::uint32_t>, std::uint64_t> next;
+};
+
+TallyShape shape_of(std::vector<std::uint32_t> batches, Walk walk = Walk::episodes) {
+  TallyShape shape;
+  shape.walk = walk;
+  shape.layers = 1;
+  shape.experts = 4;
+  shape.top_k = 1;
+  shape.policies = {Policy::lru};
+  shape.groups = {64, 64, 64};
+  shape.joint_groups = {16, 16, 64};
+  for (const std::uint32_t batch : batches) shape.cells.push_back({batch, 0, {{1, 0}}, {false}, {}});
+  return shape;
+}
+
+std::vector<std::uint64_t> checks(std::uint64_t from, std::uint64_t cap) {
+  RecordingBackend backend;
+  Tallies tallies(shape_of({1}, Walk::samples));
+  tallies.trajectories = from;
+  tallies.replicate_trajectories = replicate_share(from, tallies.shape.groups);
+  backend.next[{Stream::main, 0}] = from;
+  backend.next[{Stream::replicates, 0}] = tallies.replicate_trajectories;
+  std::vector<std::uint64_t> looked;
+  RunOptions options;
+  options.trajectories = cap;
+  options.satisfied = [&](const Tallies& now) {
+    looked.push_back(now.trajectories);
+    return false;
+  };
+  EXPECT_EQ(run(backend, options, tallies), RunEnd::finished);
+  EXPECT_EQ(tallies.trajectories, cap);
+  return looked;
+}
+
+TEST(StopRule, looks_only_at_4096_times_powers_of_two) {
+  EXPECT_THAT(checks(0, 40'000), ElementsAre(4096, 8192, 16384, 32768));
+  EXPECT_THAT(checks(0, 4095), ElementsAre());
+  EXPECT_THAT(checks(0, 4096), ElementsAre(4096));
+}
+
+TEST(StopRule, looks_at_the_same_numbers_after_a_resumption) {
+  EXPECT_THAT(checks(5000, 20'000), ElementsAre(8192, 16384));
+  EXPECT_THAT(checks(777, 9000), ElementsAre(4096, 8192));
+}
+
+TEST(StopRule, ends_the_run_when_satisfied) {
+  RecordingBackend backend;
+  Tallies tallies(shape_of({1}, Walk::samples));
+  RunOptions options;
+  options.trajectories = 100'000;
+  options.satisfied = [](const Tallies& now) { return now.trajectories >= 8192; };
+  EXPECT_EQ(run(backend, options, tallies), RunEnd::finished);
+  EXPECT_EQ(tallies.trajectories, 8192U);
+}
+
+TEST(Replicates, are_one_in_five_in_whole_turns_over_all_halves) {
+  const GroupLayout groups{64, 64, 64};
+  EXPECT_EQ(replicate_share(0, groups), 0U);
+  EXPECT_EQ(replicate_share(5, groups), 128U);
+  EXPECT_EQ(replicate_share(640, groups), 128U);
+  EXPECT_EQ(replicate_share(645, groups), 256U);
+  EXPECT_EQ(replicate_share(100'000, groups), 20'096U);
+  EXPECT_EQ(replicate_share(100'000, {64, 0, 0}), 0U);
+}
+
+TEST(Replicates, of_a_smaller_batch_are_as_many_more_as_the_batch_is_smaller) {
+  RecordingBackend backend;
+  Tallies tallies(shape_of({1, 4, 16}));
+  RunOptions options;
+  options.trajectories = 3000;
+  run(backend, options, tallies);
+  const std::uint64_t share = replicate_share(3000, tallies.shape.groups);
+  EXPECT_EQ(tallies.replicate_trajectories, share);
+  const auto of_cell = [&](std::uint32_t cell) { return backend.next[{Stream::replicates, cell}]; };
+  EXPECT_EQ(of_cell(0), 16 * share);
+  EXPECT_EQ(of_cell(1), 4 * share);
+  EXPECT_EQ(of_cell(2), share);
+}
+
+TEST(Run, resumed_from_any_checkpoint_equals_one_go) {
+  const RoutingTable table = small_table();
+  const Study study = small_study();
+  const Tallies whole = simulate(study, table, 3000);
+  const Plan plan = make_plan(study, make_grid(study, {}), table);
+  Tallies resumed(plan.shape);
+  for (const std::uint64_t cap : {1U, 900U, 2048U, 3000U}) {
+    RunOptions options;
+    options.trajectories = cap;
+    const auto backend = make_cpu_backend(table.view(), plan, 2);  // each part of the run with a backend of its own
+    EXPECT_EQ(run(*backend, options, resumed), RunEnd::finished);
+  }
+  EXPECT_EQ(resumed.counters, whole.counters);
+  EXPECT_EQ(resumed.trajectories, whole.trajectories);
+  EXPECT_EQ(resumed.replicate_trajectories, whole.replicate_trajectories);
+}
+
+TEST(Run, interrupted_returns_early_with_the_tallies_of_what_was_done) {
+  const RoutingTable table = small_table();
+  const Study study = small_study();
+  const Plan plan = make_plan(study, make_grid(study, {}), table);
+  const auto backend = make_cpu_backend(table.view(), plan, 2);
+  Tallies tallies(plan.shape);
+  RunOptions options;
+  options.trajectories = 1'000'000;
+  options.interrupted = [&] { return tallies.trajectories >= 2000; };
+  EXPECT_EQ(run(*backend, options, tallies), RunEnd::interrupted);
+  EXPECT_GE(tallies.trajectories, 2000U);
+  EXPECT_LT(tallies.trajectories, 10'000U);
+  EXPECT_EQ(tallies.counters, simulate(study, table, tallies.trajectories).counters);
+}
+
+TEST(Run, tells_its_progress_and_does_nothing_when_finished) {
+  RecordingBackend backend;
+  Tallies tallies(shape_of({1}));
+  std::vector<std::uint64_t> told;
+  RunOptions options;
+  options.trajectories = 2500;
+  options.progress = [&](std::uint64_t done) { told.push_back(done); };
+  run(backend, options, tallies);
+  ASSERT_FALSE(told.empty());
+  EXPECT_EQ(told.back(), 2500U);
+  EXPECT_TRUE(std::is_sorted(told.begin(), told.end()));
+  told.clear();
+  EXPECT_EQ(run(backend, options, tallies), RunEnd::finished);
+  EXPECT_TRUE(told.empty());
+}
+
+}  // namespace
+}  // namespace moecarlo

@@ -1,0 +1,176 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <hdf5.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "host/support/error.hpp"
+#include "tests/shared/backend_suite.hpp"
+#include "tests/simulate/simulated.hpp"
+
+namespace moecarlo {
+namespace {
+
+using namespace moecarlo::testing;
+
+/// A folder of its own for each test, removed at the end.
+class TalliesFile : public ::testing::Test {
+ protected:
+  TalliesFile() {
+    const auto* info = ::testing::UnitTest::GetInstance()->current_test_info();
+    folder_ = std::filesystem::temp_directory_path() / fmt::format("moecarlo_{}_{}", info->name(), getpid());
+    std::filesystem::create_directories(folder_);
+  }
+  ~TalliesFile() override { std::filesystem::remove_all(folder_); }
+
+  std::filesystem::path path(const std::string& name) const { return folder_ / name; }
+
+ private:
+  std::filesystem::path folder_;
+};
+
+const Provenance kProvenance = {"[study]\nname = \"x\"\n", R"({"model": "toy"})", "moecarlo 0", false};
+
+Tallies tallies_of(const StudyCase& one) {
+  const Plan plan = make_plan(one.study, make_grid(one.study, one.implied), one.table);
+  Tallies tallies(plan.shape);
+  RunOptions options;
+  options.trajectories = plan.walk == Walk::enumerate ? plan.enumerated() : 20;
+  run(*make_cpu_backend(one.table.view(), plan, 1), options, tallies);
+  return tallies;
+}
+
+std::string bytes_of(const std::filesystem::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+void write_bytes(const std::filesystem::path& file, const std::string& bytes) {
+  std::ofstream(file, std::ios::binary) << bytes;
+}
+
+bool operator==(const GroupLayout& a, const GroupLayout& b) {
+  return a.groups == b.groups && a.replicates == b.replicates && a.populations == b.populations;
+}
+
+void expect_equal(const TallyShape& a, const TallyShape& b) {
+  EXPECT_EQ(a.walk, b.walk);
+  EXPECT_EQ(a.layers, b.layers);
+  EXPECT_EQ(a.experts, b.experts);
+  EXPECT_EQ(a.top_k, b.top_k);
+  EXPECT_EQ(a.policies, b.policies);
+  EXPECT_TRUE(a.groups == b.groups);
+  EXPECT_TRUE(a.joint_groups == b.joint_groups);
+  ASSERT_EQ(a.cells.size(), b.cells.size());
+  for (std::size_t c = 0; c < a.cells.size(); ++c) {
+    EXPECT_EQ(a.cells[c].batch, b.cells[c].batch);
+    EXPECT_EQ(a.cells[c].depth, b.cells[c].depth);
+    EXPECT_EQ(a.cells[c].capacities, b.cells[c].capacities);
+    EXPECT_EQ(a.cells[c].joint, b.cells[c].joint);
+    EXPECT_EQ(a.cells[c].thresholds, b.cells[c].thresholds);
+  }
+}
+
+TEST_F(TalliesFile, gives_back_what_was_written) {
+  for (const std::uint32_t number : {0U, 1U, 4U, 7U, 14U}) {  // samples, episodes and enumeration, with joint tallies
+    const StudyCase one = study_case(number);
+    SCOPED_TRACE(one.description);
+    const Tallies written = tallies_of(one);
+    write_tallies(path("tallies.h5"), written, kProvenance);
+    Provenance provenance;
+    const Tallies read = read_tallies(path("tallies.h5"), provenance);
+    expect_equal(read.shape, written.shape);
+    EXPECT_EQ(read.counters, written.counters);
+    EXPECT_EQ(read.trajectories, written.trajectories);
+    EXPECT_EQ(read.replicate_trajectories, written.replicate_trajectories);
+    EXPECT_EQ(provenance.study_toml, kProvenance.study_toml);
+    EXPECT_EQ(provenance.trace_json, kProvenance.trace_json);
+    EXPECT_EQ(provenance.program, kProvenance.program);
+    EXPECT_EQ(provenance.finished, kProvenance.finished);
+  }
+}
+
+TEST_F(TalliesFile, resumes_to_the_tallies_of_one_go) {
+  const RoutingTable table = small_table();
+  const Study study = small_study();
+  const Plan plan = make_plan(study, make_grid(study, {}), table);
+  write_tallies(path("tallies.h5"), simulate(study, table, 300), kProvenance);
+  Provenance provenance;
+  Tallies resumed = read_tallies(path("tallies.h5"), provenance);
+  RunOptions options;
+  options.trajectories = 1500;
+  run(*make_cpu_backend(table.view(), plan, 1), options, resumed);
+  EXPECT_EQ(resumed.counters, simulate(study, table, 1500).counters);
+}
+
+TEST_F(TalliesFile, of_equal_tallies_is_the_same_byte_for_byte_whenever_it_is_written) {
+  const Tallies tallies = tallies_of(study_case(2));
+  write_tallies(path("first.h5"), tallies, kProvenance);
+  std::this_thread::sleep_for(std::chrono::milliseconds(1100));  // a stored time has whole seconds
+  write_tallies(path("second.h5"), tallies, kProvenance);
+  EXPECT_TRUE(bytes_of(path("first.h5")) == bytes_of(path("second.h5")));
+}
+
+TEST_F(TalliesFile, is_refused_as_input_when_cut_short) {
+  write_tallies(path("tallies.h5"), tallies_of(study_case(2)), kProvenance);
+  const std::string whole = bytes_of(path("tallies.h5"));
+  Provenance provenance;
+  for (const std::size_t size : {std::size_t{0}, std::size_t{100}, whole.size() / 2, whole.size() - 1}) {
+    write_bytes(path("cut.h5"), whole.substr(0, size));
+    try {
+      read_tallies(path("cut.h5"), provenance);
+      ADD_FAILURE() << size << " of " << whole.size() << " bytes were accepted";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::input);
+      EXPECT_THAT(error.what(), ::testing::HasSubstr("cut.h5"));
+    }
+  }
+}
+
+void set_integer(const std::filesystem::path& file, const char* attribute, std::int64_t value) {
+  const hid_t handle = H5Fopen(file.c_str(), H5F_ACC_RDWR, H5P_DEFAULT);
+  const hid_t object = H5Aopen(handle, attribute, H5P_DEFAULT);
+  ASSERT_GE(H5Awrite(object, H5T_NATIVE_INT64, &value), 0) << attribute;
+  H5Aclose(object);
+  H5Fclose(handle);
+}
+
+TEST_F(TalliesFile, is_refused_as_input_when_a_number_is_impossible) {
+  write_tallies(path("whole.h5"), tallies_of(study_case(2)), kProvenance);
+  for (const char* attribute :
+       {"schema_version", "walk", "layers", "experts", "top_k", "groups", "replicates", "populations", "joint_groups",
+        "joint_replicates", "trajectories", "replicate_trajectories", "cells"}) {
+    for (const std::int64_t value : {std::int64_t{-1}, std::int64_t{1} << 40}) {
+      if (value > 0 && std::string(attribute).ends_with("trajectories")) continue;  // many, but possible
+      std::filesystem::copy_file(path("whole.h5"), path("odd.h5"), std::filesystem::copy_options::overwrite_existing);
+      set_integer(path("odd.h5"), attribute, value);
+      Provenance provenance;
+      try {
+        read_tallies(path("odd.h5"), provenance);
+        ADD_FAILURE() << attribute << " = " << value << " was accepted";
+      } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::input) << error.what();
+      } catch (const std::exception& error) {
+        ADD_FAILURE() << attribute << " = " << value << ": " << error.what();
+      }
+    }
+  }
+}
+
+TEST_F(TalliesFile, that_is_missing_or_cannot_be_written_is_said_so) {
+  Provenance provenance;
+  EXPECT_THROW(read_tallies(path("nowhere.h5"), provenance), Error);
+  try {
+    write_tallies(path("no/such/folder.h5"), tallies_of(study_case(0)), kProvenance);
+    ADD_FAILURE() << "written into a folder that does not exist";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::machine);
+  }
+}
+
+}  // namespace
+}  // namespace moecarlo
