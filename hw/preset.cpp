@@ -86,6 +86,12 @@ std::string place_of(const Preset& preset, const Constant& constant) {
   return constant.line == 0 ? preset.file : fmt::format("{}:{}", preset.file, constant.line);
 }
 
+/// Where presets are looked up: the folder the user names, the source tree of this build, or the installed copy.
+fs::path preset_folder() {
+  if (const char* overriding = std::getenv("MOECARLO_PRESETS")) return overriding;
+  return fs::is_directory(MOECARLO_PRESET_DIR) ? MOECARLO_PRESET_DIR : MOECARLO_INSTALLED_PRESET_DIR;
+}
+
 }  // namespace
 
 fs::path find_preset(std::string_view kind, const std::string& name) {
@@ -93,8 +99,7 @@ fs::path find_preset(std::string_view kind, const std::string& name) {
     if (!fs::is_regular_file(name)) fail(ErrorKind::usage, "{}: no such preset file", name);
     return name;
   }
-  const char* overriding = std::getenv("MOECARLO_PRESETS");
-  const fs::path folder = fs::path(overriding != nullptr ? overriding : MOECARLO_PRESET_DIR) / kind;
+  const fs::path folder = preset_folder() / kind;
   fs::path file = folder / (name + ".toml");
   if (!fs::is_regular_file(file))
     fail(ErrorKind::usage, "{}: no such preset (expected one of {} in {}, or the path of a file)", name,

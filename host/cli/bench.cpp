@@ -162,7 +162,9 @@ void bench(const Options& options) {
   const auto all = make_cpu_backend(table.view(), plan, threads);
   rates.push_back(measure(*all, plan, fmt::format("cpu, {} threads", threads), options.seconds));
   const double many_threads = rates.back().steps_per_second;
-  const auto chosen = make_backend(options.backend, table.view(), plan, 0, 0);
+  RunSpec chosen_run;
+  chosen_run.backend = options.backend;
+  const auto chosen = make_backend(chosen_run, table.view(), plan);
   if (chosen->name() != "cpu") rates.push_back(measure(*chosen, plan, chosen->name(), options.seconds));
   const Rate limit = measure_limit(table, options.seconds);
 

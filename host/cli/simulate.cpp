@@ -22,7 +22,7 @@ struct Options {
   std::optional<std::uint64_t> trajectories;
   std::optional<std::uint32_t> seed;
   std::string time_limit;
-  int device = 0;
+  std::optional<std::uint32_t> device;
   bool resume = false;
   bool json = false;
 };
@@ -32,6 +32,7 @@ Study effective_study(const Options& options) {
   Study study = read_study(options.study);
   if (!options.backend.empty()) study.run.backend = options.backend;
   if (options.threads) study.run.threads = *options.threads;
+  if (options.device) study.run.device = *options.device;
   if (options.trajectories) study.trajectories = *options.trajectories;
   if (options.seed) study.seed = *options.seed;
   if (!options.time_limit.empty()) {
@@ -44,8 +45,7 @@ Study effective_study(const Options& options) {
 }
 
 void simulate(const Options& options, const Common& common) {
-  const StudyRun run{effective_study(options), options.directory, options.resume, common.quiet || options.json,
-                     options.device};
+  const StudyRun run{effective_study(options), options.directory, options.resume, common.quiet || options.json};
   const bool ran = run_study(run);
   if (options.json) {
     std::cout << std::ifstream(run.directory / "summary.json").rdbuf();
@@ -72,7 +72,7 @@ void add_simulate(CLI::App& app, const Common& common) {
   command->add_option("--seed", options->seed, "Seed, 32 bits")
       ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{4294967295}));
   command->add_option("--time-limit", options->time_limit, "Stop with a checkpoint and exit status 75, e.g. 20m or 3h");
-  command->add_option("--device", options->device, "GPU number")->check(CLI::NonNegativeNumber);
+  command->add_option("--device", options->device, "GPU number")->check(CLI::Range(0, 1023));
   command->add_flag("--resume", options->resume, "Go on from the checkpoint in the output folder");
   command->add_flag("--json", options->json, "Print summary.json on stdout");
   command->footer("Example: moecarlo simulate study.toml -o results --trajectories 20000");

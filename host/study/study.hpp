@@ -50,6 +50,7 @@ struct HardwareSpec {
 struct RunSpec {
   std::string backend = "auto";  ///< auto | cpu | cuda
   std::uint32_t threads = 0;     ///< 0 = all cores
+  std::uint32_t device = 0;      ///< number of the GPU
   std::optional<double> time_limit_seconds;
 };
 

@@ -41,7 +41,7 @@ class Options(program.ProgramTest):
 
     def test_how_to_run_changes_no_count(self):
         base = self.counts()
-        for key, value in {"threads": 3, "backend": "cpu", "time_limit": "1h", "name": "other"}.items():
+        for key, value in {"threads": 3, "backend": "cpu", "device": 1, "time_limit": "1h", "name": "other"}.items():
             with self.subTest(key=key):
                 self.assertFalse(self.differ(self.counts(study={key: value}), base))
 

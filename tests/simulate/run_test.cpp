@@ -80,13 +80,13 @@ TEST(StopRule, ends_the_run_when_satisfied) {
   EXPECT_EQ(tallies.trajectories, 8192U);
 }
 
-TEST(Replicates, are_one_in_five_in_whole_turns_over_all_halves) {
+TEST(Replicates, are_two_in_five_in_whole_turns_over_all_halves) {
   const GroupLayout groups{64, 64, 64};
   EXPECT_EQ(replicate_share(0, groups), 0U);
   EXPECT_EQ(replicate_share(5, groups), 128U);
-  EXPECT_EQ(replicate_share(640, groups), 128U);
-  EXPECT_EQ(replicate_share(645, groups), 256U);
-  EXPECT_EQ(replicate_share(100'000, groups), 20'096U);
+  EXPECT_EQ(replicate_share(320, groups), 128U);
+  EXPECT_EQ(replicate_share(325, groups), 256U);
+  EXPECT_EQ(replicate_share(100'000, groups), 40'064U);
   EXPECT_EQ(replicate_share(100'000, {64, 0, 0}), 0U);
 }
 

@@ -106,6 +106,23 @@ TEST(Metrics, FewerThanEightSequencesGiveNoTraceInterval) {
   EXPECT_FALSE(estimate.trace_half_width);
 }
 
+TEST(Metrics, AcceptedLengthsOweNothingToTheTrace) {
+  TallyShape shape = tiny_shape(Walk::samples);
+  shape.groups = {2, 2, 2};
+  Tallies tallies(shape);
+  tallies.trajectories = 2;
+  const Cell& cell = tallies.layout.cells[0];
+  fill(tallies, cell.rounds, {3, 5, 2, 2, 2, 2});
+  fill(tallies, cell.accepted, {4, 2, 6, 4, 3, 1, 3, 1, 1, 3, 1, 3});
+  fill(tallies, cell.unions_by_group, {9, 0, 15, 0, 4, 0, 4, 0, 8, 0, 8, 0});
+  const MetricReader reader(tallies);
+  EXPECT_EQ(reader.estimate("tokens_per_round", kLruAtOne).trace_half_width, 0.0);
+  EXPECT_EQ(reader.estimate("accepted_length", kLruAtOne).trace_half_width, 0.0);
+  // Replicates of 1 and 2 distinct experts without any noise between their halves: variance 1/2.
+  EXPECT_NEAR(reader.estimate("distinct_experts", kLruAtOne).trace_half_width.value(), student_t(1) * std::sqrt(0.5),
+              1e-12);
+}
+
 TEST(Metrics, DraftCoverageNeedsADraft) {
   EXPECT_THAT(MetricReader::names(1), testing::Contains("draft_coverage"));
   EXPECT_THAT(MetricReader::names(0), testing::Not(testing::Contains("draft_coverage")));

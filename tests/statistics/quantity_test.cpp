@@ -135,6 +135,17 @@ TEST(Combinations, APairedDifferenceIsKnownBetterThanItsParts) {
   EXPECT_NEAR(monte_carlo_variance(sampling, difference), 0, 1e-28);
 }
 
+TEST(WithoutTraceError, KeepsTheValueAndItsMonteCarloErrorOnly) {
+  const GroupLayout layout{8, 4, 4};
+  const Sums sums(layout.total(), 14);
+  const Sampling sampling = Sampling::random(layout, true);
+  const Quantity quantity = sampling.ratio(sums.y, sums.x);
+  const Estimate before = sampling.estimate(quantity), after = sampling.estimate(without_trace_error(quantity));
+  EXPECT_EQ(after.value, before.value);
+  EXPECT_EQ(after.mc_half_width, before.mc_half_width);
+  EXPECT_EQ(after.trace_half_width, 0.0);
+}
+
 TEST(Sampling, WithoutFilledGroupsThereIsNoMonteCarloInterval) {
   const Sums sums(kTestGroups, 10);
   const Sampling sampling = Sampling::random(kNoReplicates, false);

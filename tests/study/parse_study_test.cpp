@@ -32,6 +32,7 @@ TEST(ParseStudy, TheLeastStudyTakesTheDocumentedDefaults) {
   EXPECT_FALSE(study.hardware);
   EXPECT_EQ(study.run.backend, "auto");
   EXPECT_EQ(study.run.threads, 0U);
+  EXPECT_EQ(study.run.device, 0U);
   EXPECT_FALSE(study.run.time_limit_seconds);
 }
 
@@ -49,6 +50,7 @@ calibration = 0.25
 split_seed = 9
 backend = "cpu"
 threads = 5
+device = 2
 time_limit = "20m"
 )";
   const Study study = parse(text);
@@ -63,6 +65,7 @@ time_limit = "20m"
   EXPECT_EQ(study.split_seed, 9U);
   EXPECT_EQ(study.run.backend, "cpu");
   EXPECT_EQ(study.run.threads, 5U);
+  EXPECT_EQ(study.run.device, 2U);
   EXPECT_EQ(study.run.time_limit_seconds, 1200.0);
 }
 

@@ -112,7 +112,10 @@ TEST(ToToml, IsReadBackAsTheSameStudy) {
 TEST(ToToml, LeavesOutHowToRun) {
   Study study = parse(StudyText{});
   const std::string before = to_toml(study);
-  study.run = {"cpu", 7, 60.0};
+  study.run.backend = "cpu";
+  study.run.threads = 7;
+  study.run.device = 1;
+  study.run.time_limit_seconds = 60;
   EXPECT_EQ(to_toml(study), before);
 }
 

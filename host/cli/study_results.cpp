@@ -1,0 +1,116 @@
+#include "host/cli/study_results.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "host/cli/version.hpp"
+#include "host/report/summary.hpp"
+#include "host/statistics/metrics.hpp"
+#include "host/study/grid.hpp"
+#include "host/study/parse_study.hpp"
+#include "host/support/error.hpp"
+
+namespace moecarlo::cli {
+namespace {
+
+std::vector<std::string> ignored_settings(const Study& study) {
+  std::vector<std::string> notes;
+  if (study.mode == Mode::exhaustive) {
+    notes.emplace_back(
+        "Exhaustive mode enumerates every start: trajectories, rounds, start and warmup have no effect.");
+  } else if (is_stateless(study)) {
+    notes.emplace_back(
+        "All policies are stateless: every round draws fresh starts, so that start and warmup have no effect.");
+  }
+  return notes;
+}
+
+/// Stateless studies draw the requests of all batches and depths together: a batch may never fit a depth that few
+/// sequences are long enough for.
+std::vector<std::string> uncounted_cells(const Tallies& tallies) {
+  std::vector<std::string> notes;
+  for (const Cell& cell : tallies.layout.cells) {
+    const auto first = tallies.counters.begin() + static_cast<std::ptrdiff_t>(cell.rounds);
+    const auto last = first + tallies.shape.groups.groups;
+    if (std::any_of(first, last, [](std::uint64_t rounds) { return rounds > 0; })) continue;
+    notes.push_back(
+        fmt::format("No figures at batch {}, depth {}: no round had {} sequences long enough for that depth.",
+                    cell.batch, cell.depth, cell.batch));
+  }
+  return notes;
+}
+
+}  // namespace
+
+std::optional<hw::StudyProjection> make_projection(const Study& study, std::uint32_t layers, std::uint32_t experts,
+                                                   std::uint32_t top_k) {
+  if (!study.hardware) return std::nullopt;
+  return hw::StudyProjection(*study.hardware, study.grid, layers, experts, top_k);
+}
+
+StudyResults assemble_results(const Tallies& tallies, const Study& study, const TraceFacts& facts,
+                              const std::optional<hw::StudyProjection>& projection) {
+  StudyResults results;
+  results.name = study.name;
+  results.trace_model = facts.model;
+  results.trace_path = facts.path;
+  results.trace_source = facts.source;
+  results.tokens = facts.tokens;
+  results.layers = facts.layers;
+  results.experts = facts.experts;
+  results.top_k = facts.top_k;
+  results.sequences = facts.sequences;
+  results.calibration_sequences = facts.calibration_sequences;
+  results.evaluation_sequences = facts.evaluation_sequences;
+  results.study_json = to_json(study);
+  results.trajectories = tallies.trajectories;
+  results.replicate_trajectories = tallies.replicate_trajectories;
+  results.seed = study.seed;
+  results.version = program_version();
+  results.notes = facts.notes;
+  for (const auto& notes : {ignored_settings(study), uncounted_cells(tallies)}) {
+    results.notes.insert(results.notes.end(), notes.begin(), notes.end());
+  }
+  const MetricReader reader(tallies);
+  results.points = point_results(reader, tallies, study);
+  results.differences = policy_differences(reader, tallies, study);
+  for (std::size_t cell = 0; cell < tallies.shape.cells.size(); ++cell) {
+    results.distributions.push_back(reader.distribution(cell));
+  }
+  if (projection) projection->project(tallies, results);
+  if (tallies.shape.walk != Walk::enumerate && tallies.trajectories < tallies.shape.groups.groups) {
+    results.notes.push_back(fmt::format("No simulation interval: {} trajectories, at least {} are needed.",
+                                        tallies.trajectories, tallies.shape.groups.groups));
+  }
+  if (study.mode != Mode::exhaustive && tallies.shape.groups.replicates > 0) {
+    results.notes.emplace_back(
+        "Where a trace interval is missing, simulation noise is more than half of the spread between replicates: more "
+        "trajectories would show it.");
+  }
+  return results;
+}
+
+StudyResults results_from_tallies(const std::filesystem::path& directory, const std::vector<std::string>& systems) {
+  Provenance provenance;
+  const std::string file = (directory / "tallies.h5").string();
+  const Tallies tallies = read_tallies(file, provenance);
+  if (!provenance.finished) {
+    fail(ErrorKind::input, "{}: the study is not finished (expected a finished one; go on with simulate --resume)",
+         file);
+  }
+  Study study = parse_study(provenance.study_toml, file, {});
+  if (!systems.empty()) {
+    if (!study.hardware) fail(ErrorKind::usage, "{}: the study names no hardware.model", file);
+    study.hardware->systems = systems;
+  }
+  const TraceFacts facts = parse_trace_facts(provenance.trace_json, file);
+  const auto projection = make_projection(study, tallies.shape.layers, tallies.shape.experts, tallies.shape.top_k);
+  StudyResults results = assemble_results(tallies, study, facts, projection);
+  const StudyResults before = read_summary(directory / "summary.json");
+  results.backend = before.backend;
+  results.seconds = before.seconds;
+  return results;
+}
+
+}  // namespace moecarlo::cli
