@@ -186,10 +186,11 @@ bool run_study(const StudyRun& run) {
   Provenance provenance{to_toml(study), to_json(facts), program_version(), false};
   Provenance stored;
   Tallies tallies = load_checkpoint(run, plan, provenance, stored);
-  if (stored.finished) return false;
+  if (stored.finished && std::filesystem::exists(run.directory / "summary.json")) return false;
 
   const Clock::time_point start = Clock::now();
-  simulate(run, plan, job_start, *backend, tallies, provenance);
+  // Finished tallies without a summary: a run was killed while it wrote the report.
+  if (!stored.finished) simulate(run, plan, job_start, *backend, tallies, provenance);
   StudyResults results = assemble_results(tallies, study, facts, projection);
   results.backend = backend->name();
   results.seconds = seconds_since(start);

@@ -30,6 +30,7 @@ struct EpisodePlan {
     start_table.eligible = table.eligible();
     view.rounds = kRounds;
     view.groups = {64, 0, 0};
+    view.joint_groups = {16, 0, 0};
     view.max_batch = batch;
     view.max_depth = cell.depth;
     view.cell_count = view.depth_count = 1;
