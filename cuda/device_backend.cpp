@@ -20,7 +20,6 @@ struct DevicePlan {
         start_tables(plan.start_tables),
         entries(plan.entries),
         cumulative(plan.cumulative),
-        longer(plan.longer),
         view(plan.view()) {
     view.cells = cells.data();
     view.capacities = capacities.data();
@@ -31,7 +30,6 @@ struct DevicePlan {
     view.start_tables = start_tables.data();
     view.entries = entries.data();
     view.cumulative = cumulative.data();
-    view.longer = longer.data();
   }
 
   DeviceArray<Cell> cells;
@@ -43,7 +41,6 @@ struct DevicePlan {
   DeviceArray<PlanView::StartTable> start_tables;
   DeviceArray<Sequence> entries;
   DeviceArray<std::uint32_t> cumulative;
-  DeviceArray<std::uint32_t> longer;
   PlanView view;
 };
 

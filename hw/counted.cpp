@@ -60,7 +60,7 @@ LayerClassCounts count_class(const Tallies& tallies, const JointTally& joint, st
 }  // namespace
 
 Workload workload_of(const Tallies& tallies, std::uint32_t batch, std::uint32_t depth, std::uint32_t policy,
-                     const Capacity& capacity) {
+                     const Capacity& capacity, const std::string& asked_by) {
   const TallyShape& shape = tallies.shape;
   for (std::size_t index = 0; index < shape.cells.size(); ++index) {
     const CellShape& from = shape.cells[index];
@@ -93,10 +93,10 @@ Workload workload_of(const Tallies& tallies, std::uint32_t batch, std::uint32_t 
     }
     return workload;
   }
-  fail(ErrorKind::input,
-       "tallies: no joint histogram at batch {}, depth {}, {:.3f} experts a layer (expected a study simulated for this "
-       "hardware)",
-       batch, depth, capacity.mean(shape.layers));
+  fail(ErrorKind::usage,
+       "{}: its {:.3f} experts a layer at batch {}, depth {} were not counted (expected a system that the study was "
+       "simulated for)",
+       asked_by, capacity.mean(shape.layers), batch, depth);
 }
 
 }  // namespace moecarlo::hw

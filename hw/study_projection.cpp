@@ -25,8 +25,8 @@ struct Rates {
   Quantity joules_per_token;
 };
 
-/// Speed is E[tokens] / E[time] over rounds (renewal-reward). Tokens per round do not depend on the routing, so that the
-/// replicates, which measure what another trace would change, are freed of their noise.
+/// Speed is E[tokens] / E[time] over rounds (renewal-reward). Tokens per round do not depend on the routing, so that
+/// the replicates, which measure what another trace would change, are freed of their noise.
 Rates rates_of(const Sampling& sampling, const Projection& projection) {
   std::vector<double> rounds, tokens, seconds, joules;
   for (const GroupTotals& group : projection.groups) {
@@ -101,7 +101,7 @@ std::vector<StudyProjection::Row> StudyProjection::rows(const Tallies& tallies) 
   std::map<std::uint32_t, Rates> references;  // by batch
   const auto reference = [&](std::uint32_t batch) -> const Rates& {
     if (const auto known = references.find(batch); known != references.end()) return known->second;
-    const Workload workload = workload_of(tallies, batch, 0, 0, Capacity{});
+    const Workload workload = workload_of(tallies, batch, 0, 0, Capacity{}, kReference);
     const Projection projection = hw::project(reference_, autoregressive_scheme, model_, spec_.context, workload, 8);
     return references.emplace(batch, rates_of(sampling, projection)).first->second;
   };
@@ -115,8 +115,8 @@ std::vector<StudyProjection::Row> StudyProjection::rows(const Tallies& tallies) 
       if (cell.batch != demand.batch || (cell.depth > 0) != scheme.drafts) continue;
       for (std::uint32_t policy = 0; policy < tallies.shape.policies.size(); ++policy) {
         Row row{&on, &scheme, demand.bits, nullptr, {}};
-        row.workload =
-            std::make_unique<Workload>(workload_of(tallies, cell.batch, cell.depth, policy, demand.capacity));
+        row.workload = std::make_unique<Workload>(workload_of(tallies, cell.batch, cell.depth, policy, demand.capacity,
+                                                              fmt::format("{} with {}", demand.system, demand.scheme)));
         const Projection projection = hw::project(on, scheme, model_, spec_.context, *row.workload, demand.bits);
         const Rates own = rates_of(sampling, projection);
         const Rates& base = reference(cell.batch);
@@ -154,7 +154,8 @@ void StudyProjection::project(const Tallies& tallies, StudyResults& results) con
   std::vector<std::unique_ptr<Workload>> references;
   for (const auto& [key, row] : best) {
     if (key.first == kReference) continue;  // its speed-up is 1 by definition
-    references.push_back(std::make_unique<Workload>(workload_of(tallies, row->result.batch, 0, 0, Capacity{})));
+    references.push_back(
+        std::make_unique<Workload>(workload_of(tallies, row->result.batch, 0, 0, Capacity{}, kReference)));
     const HardwareResult& r = row->result;
     chosen.push_back(
         {fmt::format("{} {}, batch {}, depth {}, {}, {} bits", r.system, r.scheme, r.batch, r.depth, r.policy, r.bits),

@@ -7,19 +7,26 @@ namespace moecarlo {
 
 // Draft steps are sampled: coverage is counted on one step of each round, the residents touched on one step of every
 // 16th round. The residents do not change inside a round and positions are uniform, so a mean over steps loses nothing
-// but samples, of which there are far more than the trace can support. All steps come in turn, in both samples.
+// but samples, of which there are far more than the trace can support. All steps come in turn; where a trajectory
+// begins is hashed from its number, so that no group of trajectories sees some steps or rounds more than others.
 
-constexpr std::uint32_t kTouchedEvery = 16;
+/// Replacements of one token draw from 64 blocks of four numbers.
+constexpr std::uint32_t kMostDraftedChoices = 256;
+
+/// A hash of the trajectory's number: multiplication by 2^32 / golden ratio (Knuth, vol. 3, section 6.4); the high bits
+/// mix best.
+MOECARLO_HOST_DEVICE std::uint32_t sampling_phase(std::uint64_t trajectory) {
+  return static_cast<std::uint32_t>(trajectory) * 0x9E3779B9U;
+}
 
 /// The draft step of a round that is counted. depth >= 1.
 MOECARLO_HOST_DEVICE std::uint32_t counted_step(std::uint64_t trajectory, std::uint32_t round, std::uint32_t depth) {
-  const std::uint32_t n = static_cast<std::uint32_t>(trajectory) + round;
-  return (n / kTouchedEvery + n % kTouchedEvery) % depth;
+  return ((sampling_phase(trajectory) >> 12 & 0xffffU) + round) % depth;
 }
 
-/// Whether the round also counts the residents that its step touches.
+/// Whether the round also counts the residents that its step touches: one in 16.
 MOECARLO_HOST_DEVICE bool counts_touched(std::uint64_t trajectory, std::uint32_t round) {
-  return (static_cast<std::uint32_t>(trajectory) + round) % kTouchedEvery == 0;
+  return ((sampling_phase(trajectory) >> 28) + round) % 16 == 0;
 }
 
 /// A member of the non-empty `candidates`, drawn with probability proportional to its weight. weights: [experts] by
@@ -61,7 +68,7 @@ MOECARLO_HOST_DEVICE std::uint32_t resident_choices(const RoutingView& routing, 
 /// the residents only: choices that are resident stay, each absent one is replaced by a resident that the token did not
 /// choose, drawn by popularity without replacement. (The masks do not hold the scores of experts outside the top k.)
 /// tokens: [batch], the tokens that this step routes like. `at` names round and draft column; its other fields are set
-/// here. top_k <= 256.
+/// here. top_k <= kMostDraftedChoices.
 template <int Words>
 MOECARLO_HOST_DEVICE std::uint32_t draft_distinct(const RoutingView& routing, std::uint32_t layer,
                                                   const std::uint32_t* tokens, std::uint32_t batch,

@@ -118,20 +118,17 @@ struct PlanView {
     std::uint32_t first_entry = 0;
     std::uint32_t eligible = 0;
     std::uint64_t first_cumulative = 0;
-    std::uint64_t first_longer = 0;
   };
   const StartTable* start_tables = nullptr;
   const Sequence* entries = nullptr;
   const std::uint32_t* cumulative = nullptr;
-  const std::uint32_t* longer = nullptr;
 
   MOECARLO_HOST_DEVICE std::uint32_t population_of(Stream stream, std::uint64_t trajectory) const {
     return stream == Stream::main ? 0 : 1 + groups.population_of(trajectory);
   }
   MOECARLO_HOST_DEVICE StartView starts(const Cell& cell, std::uint32_t population) const {
     const StartTable& table = start_tables[cell.first_start + population];
-    return {entries + table.first_entry, cumulative + table.first_cumulative, longer + table.first_longer,
-            table.eligible};
+    return {entries + table.first_entry, cumulative + table.first_cumulative, table.eligible};
   }
 };
 

@@ -16,7 +16,6 @@ struct Place {
 struct StartView {
   const Sequence* entries = nullptr;          ///< by descending length, so that those longer than x come first
   const std::uint32_t* cumulative = nullptr;  ///< [eligible + 1] eligible starts before each entry
-  const std::uint32_t* longer = nullptr;      ///< [d + 1] entries with more than d + o tokens, o = 0 .. d; never 0
   std::uint32_t eligible = 0;                 ///< entries with more than d tokens
 };
 
@@ -61,24 +60,29 @@ MOECARLO_HOST_DEVICE Place draw_start(const StartView& starts, DrawAddress at, c
   return place;
 }
 
-/// Where a request goes that has passed the last eligible start of its sequence by `overshoot` places: to that place of
-/// a sequence drawn uniformly among those in which it is eligible. This keeps positions uniform where acceptance
-/// ignores position. `self` is the request's own index among the `batch` places.
+/// Where a request goes that has passed the last eligible start of its sequence by `overshoot` places: on into a
+/// sequence drawn uniformly, and where that has no more eligible starts than there are places left, on through it into
+/// the next. So a request walks along an endless row of sequences drawn independently, and positions stay uniform where
+/// acceptance ignores position. (Drawing again instead would favour long sequences.) `self` is the request's own index
+/// among the `batch` places; collisions are drawn again as for starts.
 MOECARLO_HOST_DEVICE Place draw_move(const StartView& starts, DrawAddress at, const Place* places, std::uint32_t self,
                                      std::uint32_t batch, std::uint32_t overshoot) {
   at.purpose = Purpose::move;
-  const std::uint32_t candidates = starts.longer[overshoot];
-  const bool distinct = candidates >= 2 * batch;
-  std::uint32_t entry = 0;
+  const bool distinct = starts.eligible >= 2 * batch;
+  Place place;
   for (std::uint32_t q = 0; q < 64; ++q) {
     const RandomBlock block = at.block(q);
     for (std::uint32_t half = 0; half < 2; ++half) {
-      entry = uniform_below(candidates, block.word[2 * half], block.word[2 * half + 1]);
+      const std::uint32_t entry = uniform_below(starts.eligible, block.word[2 * half], block.word[2 * half + 1]);
+      const std::uint32_t entry_starts = starts.cumulative[entry + 1] - starts.cumulative[entry];
+      place = {entry, overshoot % entry_starts};
       const bool taken = is_taken(places, self, entry) || is_taken(places + self + 1, batch - self - 1, entry);
-      if (!distinct || !taken) return {entry, overshoot};
+      if (distinct && taken) continue;
+      if (overshoot < entry_starts) return place;
+      overshoot -= entry_starts;
     }
   }
-  return {entry, overshoot};
+  return place;
 }
 
 }  // namespace moecarlo

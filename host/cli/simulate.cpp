@@ -49,7 +49,7 @@ void simulate(const Options& options, const Common& common) {
   const bool ran = run_study(run);
   if (options.json) {
     std::cout << std::ifstream(run.directory / "summary.json").rdbuf();
-  } else {
+  } else if (!common.quiet) {
     fmt::print("{}{}\n",
                ran ? "report: " : "nothing to do, the study is finished: ", (run.directory / "report.html").string());
   }

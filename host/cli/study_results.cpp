@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "host/cli/version.hpp"
 #include "host/report/summary.hpp"
@@ -26,19 +27,34 @@ std::vector<std::string> ignored_settings(const Study& study) {
   return notes;
 }
 
-/// Stateless studies draw the requests of all batches and depths together: a batch may never fit a depth that few
-/// sequences are long enough for.
-std::vector<std::string> uncounted_cells(const Tallies& tallies) {
+/// Stateless studies draw the requests of all batches and depths together, and a round counts for a batch and depth
+/// only where all its requests fit: the reader has to know where that leaves few rounds, or none.
+std::vector<std::string> thin_cells(const Tallies& tallies, const Study& study) {
   std::vector<std::string> notes;
+  if (tallies.shape.walk != Walk::samples) return notes;
+  const double drawn = static_cast<double>(tallies.trajectories) * study.rounds;
   for (const Cell& cell : tallies.layout.cells) {
     const auto first = tallies.counters.begin() + static_cast<std::ptrdiff_t>(cell.rounds);
-    const auto last = first + tallies.shape.groups.groups;
-    if (std::any_of(first, last, [](std::uint64_t rounds) { return rounds > 0; })) continue;
-    notes.push_back(
-        fmt::format("No figures at batch {}, depth {}: no round had {} sequences long enough for that depth.",
-                    cell.batch, cell.depth, cell.batch));
+    const double counted =
+        static_cast<double>(std::accumulate(first, first + tallies.shape.groups.groups, std::uint64_t{0}));
+    if (counted >= drawn / 2) continue;
+    notes.push_back(fmt::format("{} at batch {}, depth {}: {:.1f} % of the rounds had {} sequences long enough.",
+                                counted > 0 ? "Fewer samples" : "No figures", cell.batch, cell.depth,
+                                100 * counted / drawn, cell.batch));
   }
   return notes;
+}
+
+bool lacks_trace_interval(const StudyResults& results) {
+  const auto lacks = [](const Estimate& estimate) { return !estimate.trace_half_width; };
+  const bool in_points = std::any_of(results.points.begin(), results.points.end(), [&](const PointResult& point) {
+    return std::any_of(point.metrics.begin(), point.metrics.end(),
+                       [&](const auto& metric) { return lacks(metric.second.estimate); });
+  });
+  return in_points || std::any_of(results.hardware.begin(), results.hardware.end(), [&](const HardwareResult& row) {
+           return lacks(row.tokens_per_second) || lacks(row.speedup) || lacks(row.energy_mj_per_token) ||
+                  lacks(row.energy_gain);
+         });
 }
 
 }  // namespace
@@ -69,7 +85,7 @@ StudyResults assemble_results(const Tallies& tallies, const Study& study, const 
   results.seed = study.seed;
   results.version = program_version();
   results.notes = facts.notes;
-  for (const auto& notes : {ignored_settings(study), uncounted_cells(tallies)}) {
+  for (const auto& notes : {ignored_settings(study), thin_cells(tallies, study)}) {
     results.notes.insert(results.notes.end(), notes.begin(), notes.end());
   }
   const MetricReader reader(tallies);
@@ -83,7 +99,7 @@ StudyResults assemble_results(const Tallies& tallies, const Study& study, const 
     results.notes.push_back(fmt::format("No simulation interval: {} trajectories, at least {} are needed.",
                                         tallies.trajectories, tallies.shape.groups.groups));
   }
-  if (study.mode != Mode::exhaustive && tallies.shape.groups.replicates > 0) {
+  if (tallies.shape.groups.replicates > 0 && lacks_trace_interval(results)) {
     results.notes.emplace_back(
         "Where a trace interval is missing, simulation noise is more than half of the spread between replicates: more "
         "trajectories would show it.");
@@ -107,9 +123,11 @@ StudyResults results_from_tallies(const std::filesystem::path& directory, const 
   const TraceFacts facts = parse_trace_facts(provenance.trace_json, file);
   const auto projection = make_projection(study, tallies.shape.layers, tallies.shape.experts, tallies.shape.top_k);
   StudyResults results = assemble_results(tallies, study, facts, projection);
-  const StudyResults before = read_summary(directory / "summary.json");
-  results.backend = before.backend;
-  results.seconds = before.seconds;
+  if (std::filesystem::exists(directory / "summary.json")) {  // what counted, and how fast, is not in the tallies
+    const StudyResults before = read_summary(directory / "summary.json");
+    results.backend = before.backend;
+    results.seconds = before.seconds;
+  }
   return results;
 }
 

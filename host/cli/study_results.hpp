@@ -23,7 +23,8 @@ StudyResults assemble_results(const Tallies& tallies, const Study& study, const 
                               const std::optional<hw::StudyProjection>& projection);
 
 /// The same from a folder, with the hardware of `systems` instead of the study's own unless that is empty; their
-/// capacities must have been counted. Backend and wall time come from the folder's summary.
+/// capacities must have been counted. Backend and wall time come from the folder's summary, if
+/// there is one.
 StudyResults results_from_tallies(const std::filesystem::path& directory, const std::vector<std::string>& systems);
 
 }  // namespace moecarlo::cli

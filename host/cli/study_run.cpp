@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
@@ -118,9 +119,11 @@ Tallies load_checkpoint(const StudyRun& run, const Plan& plan, const Provenance&
 
 void check_stop(const Study& study) {
   if (!study.stop) return;
+  const std::vector<std::string> names = MetricReader::names(study.grid.depth.back());
   for (const std::string& metric : study.stop->metrics) {
-    if (!MetricReader::is_metric(metric)) {
-      fail(ErrorKind::usage, "study: stop.metrics names no metric (expected e.g. hit_rate, found {})", metric);
+    if (std::find(names.begin(), names.end(), metric) == names.end()) {
+      fail(ErrorKind::usage, "study: stop.metrics names no metric of this grid (expected one of: {}; found {})",
+           fmt::join(names, ", "), metric);
     }
   }
 }

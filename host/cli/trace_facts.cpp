@@ -1,5 +1,7 @@
 #include "host/cli/trace_facts.hpp"
 
+#include <fmt/format.h>
+
 #include <nlohmann/json.hpp>
 
 #include "host/support/error.hpp"
@@ -7,7 +9,20 @@
 namespace moecarlo {
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(TraceFacts, model, path, source, tokens, layers, experts, top_k, sequences,
-                                   calibration_sequences, evaluation_sequences, notes)
+                                   calibration_sequences, evaluation_sequences, routing_hash, notes)
+
+namespace {
+
+/// FNV-1a over the words of the masks and the lengths of the sequences: enough to notice a changed file.
+std::string routing_hash(const RoutingTable& table) {
+  std::uint64_t hash = 0xcbf29ce484222325U;
+  const auto mix = [&](std::uint64_t word) { hash = (hash ^ word) * 0x100000001b3U; };
+  for (const std::uint64_t word : table.masks) mix(word);
+  for (const Sequence& sequence : table.sequences) mix(sequence.length);
+  return fmt::format("{:016x}", hash);
+}
+
+}  // namespace
 
 TraceFacts trace_facts(const RoutingTable& table, const std::vector<std::string>& notes) {
   return {table.info.model,
@@ -20,6 +35,7 @@ TraceFacts trace_facts(const RoutingTable& table, const std::vector<std::string>
           table.sequences.size(),
           table.split.calibration.size(),
           table.split.evaluation.size(),
+          routing_hash(table),
           notes};
 }
 

@@ -14,6 +14,7 @@ struct TraceFacts {
   std::uint64_t tokens = 0;  ///< simulated: decode tokens where the file marks any
   std::uint64_t layers = 0, experts = 0, top_k = 0, sequences = 0;
   std::uint64_t calibration_sequences = 0, evaluation_sequences = 0;
+  std::string routing_hash;        ///< of the packed routing: another trace of equal shape is another study
   std::vector<std::string> notes;  ///< of laying out the study on this trace
 };
 

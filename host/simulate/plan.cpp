@@ -6,6 +6,7 @@
 #include <map>
 #include <numeric>
 
+#include "cuda/core/draft.hpp"
 #include "host/study/acceptance.hpp"
 #include "host/support/error.hpp"
 
@@ -75,7 +76,7 @@ std::vector<Sequence> replicate_entries(const std::vector<Sequence>& evaluation,
 PlanView::StartTable add_start_table(Plan& plan, std::uint32_t first_entry, std::uint32_t entry_count,
                                      std::uint32_t depth) {
   const Sequence* entries = plan.entries.data() + first_entry;
-  PlanView::StartTable table{first_entry, 0, plan.cumulative.size(), plan.longer.size()};
+  PlanView::StartTable table{first_entry, 0, plan.cumulative.size()};
   std::uint64_t starts = 0;
   plan.cumulative.push_back(0);
   for (std::uint32_t e = 0; e < entry_count && entries[e].length > depth; ++e) {
@@ -86,24 +87,17 @@ PlanView::StartTable add_start_table(Plan& plan, std::uint32_t first_entry, std:
     plan.cumulative.push_back(static_cast<std::uint32_t>(starts));
     ++table.eligible;
   }
-  for (std::uint32_t overshoot = 0; overshoot <= depth; ++overshoot) {
-    const auto longer =
-        std::count_if(entries, entries + entry_count, [&](const Sequence& s) { return s.length > depth + overshoot; });
-    plan.longer.push_back(static_cast<std::uint32_t>(longer));
-  }
   return table;
 }
 
 void add_starts(Plan& plan, const RoutingTable& table, std::uint32_t max_depth) {
   const std::vector<Sequence> evaluation = evaluation_entries(table);
-  // A request of an episode may pass its last start by as many places as the draft is deep.
-  const std::uint32_t needed = plan.walk == Walk::episodes ? 2 * max_depth : max_depth;
-  if (evaluation.front().length <= needed) {
+  if (evaluation.front().length <= max_depth) {
     fail(
         ErrorKind::usage,
         "study: grid.depth {} is impossible on this trace (expected an evaluation sequence of more than {} tokens, the "
         "longest has {})",
-        max_depth, needed, evaluation.front().length);
+        max_depth, max_depth, evaluation.front().length);
   }
   std::vector<std::pair<std::uint32_t, std::uint32_t>> populations;  // first entry, count
   const auto add = [&](const std::vector<Sequence>& entries) {
@@ -112,7 +106,7 @@ void add_starts(Plan& plan, const RoutingTable& table, std::uint32_t max_depth) 
   };
   add(evaluation);
   for (std::uint32_t r = 0; r < plan.shape.groups.populations; ++r) {
-    add(replicate_entries(evaluation, plan.seed, r, needed));
+    add(replicate_entries(evaluation, plan.seed, r, max_depth));
   }
 
   std::map<std::uint32_t, std::uint32_t> first_table;  // by depth
@@ -156,23 +150,32 @@ TallyShape make_shape(const Study& study, const Grid& grid, const RoutingTable& 
   return shape;
 }
 
-void check_grid(const Study& study, const Grid& grid, const RoutingTable& table) {
-  for (const GridCell& cell : grid.cells) {
-    for (const Capacity& capacity : cell.capacities) {
-      if (capacity.base + (capacity.extra_layers > 0 ? 1 : 0) > table.experts) {
-        fail(ErrorKind::usage,
-             "study: grid.capacity {} is impossible (expected at most the trace's {} experts a layer)", capacity.base,
-             table.experts);
-      }
+void check_capacities(const GridCell& cell, const RoutingTable& table) {
+  for (std::size_t i = 0; i < cell.capacities.size(); ++i) {
+    const std::uint32_t largest = cell.capacities[i].base + (cell.capacities[i].extra_layers > 0 ? 1 : 0);
+    if (largest > table.experts) {
+      fail(ErrorKind::usage, "study: a capacity of {} is impossible (expected at most the trace's {} experts a layer)",
+           largest, table.experts);
     }
-    const long double most = static_cast<long double>(study.trajectories) * study.rounds * cell.batch *
-                             (cell.depth + 1) * table.top_k * table.layers * 4;
-    if (most >= 9.0e18L) {
-      fail(ErrorKind::usage,
-           "study: a 64-bit tally could overflow (expected trajectories x rounds x batch x columns x "
-           "top-k x layers below 2^61, found {:.2g})",
-           static_cast<double>(most / 4));
+    if (cell.joint[i] && cell.depth > 0 && table.top_k > kMostDraftedChoices) {
+      fail(ErrorKind::usage, "study: a draft among residents takes at most {} experts a token (the trace has top-{})",
+           kMostDraftedChoices, table.top_k);
     }
+  }
+}
+
+/// No counter can pass 2^64: the largest sums experts over rounds, layers and columns.
+void check_overflow(const Study& study, const GridCell& cell, const RoutingTable& table, Walk walk) {
+  const long double rounds = walk == Walk::enumerate
+                                 ? static_cast<long double>(table.tokens)
+                                 : static_cast<long double>(study.trajectories) * (study.rounds + study.warmup);
+  const long double most = rounds * cell.batch * (cell.depth + 1) * table.top_k * table.layers;
+  if (most >= 0x1p61L) {
+    fail(
+        ErrorKind::usage,
+        "study: a 64-bit tally could overflow (expected trajectories x rounds x batch x columns x top-k x layers below "
+        "2^61, found {:.2g})",
+        static_cast<double>(most));
   }
 }
 
@@ -208,14 +211,16 @@ PlanView Plan::view() const {
   view.start_tables = start_tables.data();
   view.entries = entries.data();
   view.cumulative = cumulative.data();
-  view.longer = longer.data();
   return view;
 }
 
 Plan make_plan(const Study& study, const Grid& grid, const RoutingTable& table) {
-  check_grid(study, grid, table);
   Plan plan;
   plan.walk = study.mode == Mode::exhaustive ? Walk::enumerate : is_stateless(study) ? Walk::samples : Walk::episodes;
+  for (const GridCell& cell : grid.cells) {
+    check_capacities(cell, table);
+    check_overflow(study, cell, table, plan.walk);
+  }
   plan.seed = study.seed;
   plan.rounds = study.rounds;
   plan.warmup = plan.walk == Walk::episodes ? study.warmup : 0;

@@ -25,7 +25,6 @@ struct Plan {
   std::vector<PlanView::StartTable> start_tables;
   std::vector<Sequence> entries;
   std::vector<std::uint32_t> cumulative;
-  std::vector<std::uint32_t> longer;
   std::vector<std::string> notes;  ///< what a reader of the results has to know: skipped sequences and the like
 
   PlanView view() const;

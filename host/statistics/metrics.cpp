@@ -71,10 +71,6 @@ std::vector<std::string> MetricReader::names(std::uint32_t depth) {
   return names;
 }
 
-bool MetricReader::is_metric(const std::string& name) {
-  return std::find(all_names().begin(), all_names().end(), name) != all_names().end();
-}
-
 bool MetricReader::is_per_layer(const std::string& name) {
   return name != "tokens_per_round" && name != "accepted_length";
 }
@@ -157,8 +153,9 @@ Quantity MetricReader::quantity(const std::string& metric, const PointAddress& p
 
 Estimate MetricReader::estimate(const std::string& metric, const PointAddress& point) const {
   // No acceptance model here reads the routing: another trace would give the very same lengths.
-  const Quantity counted = quantity(metric, point);
-  return sampling_.estimate(is_per_layer(metric) ? counted : without_trace_error(counted));
+  Estimate estimate = sampling_.estimate(quantity(metric, point));
+  if (!is_per_layer(metric)) estimate.trace_half_width = 0;
+  return estimate;
 }
 
 std::vector<double> MetricReader::per_layer(const std::string& metric, const PointAddress& point) const {

@@ -27,7 +27,6 @@ class MetricReader {
 
   /// The metrics that exist at a point of this depth.
   static std::vector<std::string> names(std::uint32_t depth);
-  static bool is_metric(const std::string& name);
   static bool is_per_layer(const std::string& name);
 
   Quantity quantity(const std::string& metric, const PointAddress& point) const;

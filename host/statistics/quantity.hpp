@@ -52,7 +52,7 @@ class Sampling {
   std::vector<std::uint8_t> resample_weights_;  // [resamples][groups]
 };
 
-/// The 97.5 % point of Student's t with `degrees` of freedom, at least 1.
+/// The 97.5 % point of Student's t with `degrees` of freedom, at least 8 (an expansion, good to 1e-4 from there on).
 double student_t(double degrees);
 
 }  // namespace moecarlo

@@ -16,7 +16,7 @@ Study read_study(const std::filesystem::path& file);
 /// The same from text; `name` stands for the file in messages, and paths are taken relative to `folder`.
 Study parse_study(std::string_view text, const std::string& name, const std::filesystem::path& folder);
 
-/// Checks what involves more than one key. Called by the functions above, and again after options have changed a study.
+/// Checks what involves more than one key. Called by the functions above.
 void check_study(const Study& study, const std::string& name);
 
 /// The study as TOML, defaults filled in and paths absolute; parse_study reads it back. How to run is not part of it.

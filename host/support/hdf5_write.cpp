@@ -85,8 +85,12 @@ std::vector<hsize_t> chunk_of(const std::vector<std::uint64_t>& extents, Element
   std::uint64_t bytes = size_in_bytes(element);
   for (const std::uint64_t extent : extents) bytes *= extent;
   if (bytes < kSmall || extents.size() < 2) return {};
+  constexpr std::uint64_t kLargestChunk = 1 << 24;
   std::vector<hsize_t> chunk(extents.begin(), extents.end());
-  chunk[0] = 1;
+  for (std::size_t i = 0; i + 1 < chunk.size() && (i == 0 || bytes > kLargestChunk); ++i) {
+    bytes /= chunk[i];
+    chunk[i] = 1;
+  }
   return chunk;
 }
 

@@ -106,7 +106,8 @@ class Resume(program.ProgramTest):
         study = self.study()
         self.simulate(study, self.output)
         before = self.state()
-        self.assertIn("nothing to do", self.simulate(study, self.output, "--resume").stdout)
+        resumed = self.done("simulate", study, "-o", self.output, "--backend", "cpu", "--resume")
+        self.assertIn("nothing to do", resumed.stdout)
         self.assertEqual(self.state(), before)
 
     def test_a_missing_or_empty_folder_starts_anew(self):

@@ -51,7 +51,7 @@ class ExitStatus(program.ProgramTest):
     def test_a_grid_that_the_trace_cannot_serve_is_a_usage_error(self):
         self.trace()
         cases = [
-            (dict(grid={"capacity": [17]}), "grid.capacity 17 is impossible"),
+            (dict(grid={"capacity": [17]}), "a capacity of 17 is impossible"),
             (dict(grid={"depth": [40]}), "grid.depth 40 is impossible"),
             (dict(study={"calibration": 0.01}), 'calibration = "all"'),
             (dict(study={"trajectories": 2**48, "rounds": 65535}), "overflow"),

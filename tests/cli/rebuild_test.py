@@ -52,7 +52,7 @@ class Rebuild(program.ProgramTest):
     def test_evaluate_refuses_hardware_that_was_not_counted_or_is_unknown(self):
         before = self.contents()
         evaluate = ["evaluate", self.output, "--hardware"]
-        self.refused(program.INPUT, *evaluate, "elmoe3d-8gb", says="simulated for this hardware")
+        self.refused(program.USAGE, *evaluate, "elmoe3d-8gb", says="elmoe3d-8gb with ar")
         self.refused(program.USAGE, *evaluate, "abacus", says="abacus")
         self.expect_equal(self.contents(), before)
 

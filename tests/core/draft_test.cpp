@@ -128,26 +128,36 @@ TEST(DraftDistinct, is_at_most_the_residents_and_at_least_what_one_request_uses)
   }
 }
 
-TEST(CountedStep, takes_all_steps_equally_often) {
-  for (std::uint32_t depth = 1; depth <= 20; ++depth) {
-    std::vector<std::uint64_t> steps(depth, 0), touched(depth, 0);
-    for (std::uint64_t trajectory = 0; trajectory < 16 * depth; ++trajectory) {
-      const std::uint32_t step = counted_step(trajectory, 0, depth);
-      ASSERT_LT(step, depth);
-      ++steps[step];
-      touched[step] += counts_touched(trajectory, 0) ? 1 : 0;
+TEST(CountedStep, moves_on_by_one_each_round_and_touches_once_in_sixteen) {
+  for (std::uint64_t trajectory = 0; trajectory < 100; ++trajectory) {
+    for (std::uint32_t depth = 1; depth <= 20; ++depth) {
+      std::uint32_t touched = 0;
+      for (std::uint32_t round = 0; round < 16; ++round) {
+        ASSERT_EQ(counted_step(trajectory, round + 1, depth), (counted_step(trajectory, round, depth) + 1) % depth);
+        touched += counts_touched(trajectory, round) ? 1 : 0;
+      }
+      ASSERT_EQ(touched, 1U);
     }
-    EXPECT_EQ(steps, std::vector<std::uint64_t>(depth, 16)) << "depth " << depth;
-    EXPECT_EQ(touched, std::vector<std::uint64_t>(depth, 1)) << "depth " << depth;
   }
 }
 
-TEST(CountedStep, moves_on_with_the_trajectory_as_with_the_round) {
-  for (std::uint64_t trajectory = 0; trajectory < 100; ++trajectory) {
-    for (std::uint32_t round = 0; round < 40; ++round) {
-      ASSERT_EQ(counted_step(trajectory, round, 7), counted_step(trajectory + round, 0, 7));
-      ASSERT_EQ(counts_touched(trajectory, round), (trajectory + round) % 16 == 0);
+TEST(CountedStep, shows_every_group_of_trajectories_all_rounds_and_steps_alike) {
+  const std::uint32_t depth = 8;
+  for (std::uint32_t group = 0; group < 64; ++group) {
+    std::vector<std::uint64_t> rounds(16, 0), steps(depth, 0), touched_steps(depth, 0);
+    for (std::uint64_t trajectory = group; trajectory < 64 * 1024; trajectory += 64) {
+      for (std::uint32_t round = 0; round < 16; ++round) {
+        const std::uint32_t step = counted_step(trajectory, round, depth);
+        ++steps[step];
+        if (!counts_touched(trajectory, round)) continue;
+        ++rounds[round];
+        ++touched_steps[step];
+      }
     }
+    for (const std::uint64_t count : steps) EXPECT_EQ(count, 1024U * 16 / depth) << group;
+    for (const std::uint64_t count : rounds) EXPECT_NEAR(static_cast<double>(count), 1024.0 / 16, 8) << group;
+    for (const std::uint64_t count : touched_steps)
+      EXPECT_NEAR(static_cast<double>(count), 1024.0 / depth, 16) << group;
   }
 }
 

@@ -12,7 +12,6 @@ namespace moecarlo::testing {
 struct StartTable {
   std::vector<Sequence> entries;
   std::vector<std::uint32_t> cumulative{0};
-  std::vector<std::uint32_t> longer;
 
   StartTable(std::vector<std::uint32_t> lengths, std::uint32_t depth) {
     std::sort(lengths.begin(), lengths.end(), std::greater<>());
@@ -22,15 +21,11 @@ struct StartTable {
       first += length;
       if (length > depth) cumulative.push_back(cumulative.back() + length - depth);
     }
-    for (std::uint32_t o = 0; o <= depth; ++o) {
-      longer.push_back(static_cast<std::uint32_t>(
-          std::count_if(lengths.begin(), lengths.end(), [&](std::uint32_t length) { return length > depth + o; })));
-    }
   }
 
   std::uint32_t eligible() const { return static_cast<std::uint32_t>(cumulative.size() - 1); }
   std::uint32_t starts() const { return cumulative.back(); }
-  StartView view() const { return {entries.data(), cumulative.data(), longer.data(), eligible()}; }
+  StartView view() const { return {entries.data(), cumulative.data(), eligible()}; }
 };
 
 }  // namespace moecarlo::testing

@@ -163,8 +163,8 @@ class SlowSimulation {
   void count_draft(const Cell& cell, const Round& round, std::uint32_t number, std::uint32_t layer, std::uint32_t point,
                    const Experts& residents) {
     const bool enumerates = plan_.walk == Walk::enumerate;
-    const auto turn = static_cast<std::uint32_t>(id_.number + number);
-    const std::uint32_t counted = (turn / 16 + turn % 16) % cell.depth;
+    const std::uint64_t phase = id_.number * 2654435769U % (std::uint64_t{1} << 32);  // 2^32 / golden ratio
+    const auto counted = static_cast<std::uint32_t>((phase / 4096 % 65536 + number) % cell.depth);
     for (std::uint32_t step = 0; step < cell.depth; ++step) {
       if (!enumerates && step != counted) continue;
       for (const std::uint32_t token : round.tokens[step]) {
@@ -172,7 +172,7 @@ class SlowSimulation {
       }
     }
     const JointTally* joint = joint_of(cell, point);
-    if (joint == nullptr || (!enumerates && turn % 16 != 0)) return;
+    if (joint == nullptr || (!enumerates && (phase / 268435456 + number) % 16 != 0)) return;
     const std::uint32_t step = enumerates ? 0 : counted;
     const std::size_t touched = touched_residents(round.tokens[step], layer, residents, number, step).size();
     add(joint->draft + joint_row(cell, point, layer) * joint->rows + touched, 1);

@@ -43,15 +43,13 @@ TEST(Plan, refuses_a_draft_too_deep_for_every_sequence) {
   const RoutingTable table = random_table(spec);
   Study study = small_study();
   study.grid.batch = {1};
-  study.grid.depth = {6};  // an episode needs more than 2 x 6 tokens
-  EXPECT_NO_THROW(make_plan(study, make_grid(study, {}), table));
-  study.grid.depth = {7};
-  expect_refused(study, table, {}, "depth");
-  study.grid.policy = {Policy::static_residents};
-  study.grid.depth = {12};  // fresh starts need more than 12
-  EXPECT_NO_THROW(make_plan(study, make_grid(study, {}), table));
-  study.grid.depth = {13};
-  expect_refused(study, table, {}, "depth");
+  for (const Policy policy : {Policy::lru, Policy::static_residents}) {
+    study.grid.policy = {policy};
+    study.grid.depth = {12};  // the longest sequence has one start
+    EXPECT_NO_THROW(make_plan(study, make_grid(study, {}), table));
+    study.grid.depth = {13};
+    expect_refused(study, table, {}, "depth");
+  }
 }
 
 TEST(Plan, refuses_what_could_overflow_a_tally) {

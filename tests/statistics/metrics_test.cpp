@@ -127,8 +127,6 @@ TEST(Metrics, DraftCoverageNeedsADraft) {
   EXPECT_THAT(MetricReader::names(1), testing::Contains("draft_coverage"));
   EXPECT_THAT(MetricReader::names(0), testing::Not(testing::Contains("draft_coverage")));
   EXPECT_EQ(MetricReader::names(0).size() + 1, MetricReader::names(1).size());
-  EXPECT_TRUE(MetricReader::is_metric("draft_coverage"));
-  EXPECT_FALSE(MetricReader::is_metric("speed"));
 }
 
 TEST(Distributions, AreTheHistogramsDividedByTheirTotals) {
