@@ -8,9 +8,9 @@
 
 namespace moecarlo::hw {
 
-/// The counted workload of a design point, out of the tallies. `asked_by` names the system and scheme that want it. Throws
-/// a usage error where the tallies hold no joint histogram of this capacity at this batch and depth: the study was
-/// simulated for other hardware.
+/// The counted workload of a design point, out of the tallies. `asked_by` names the system and scheme that want it.
+/// Throws a usage error where the tallies hold no joint histogram of this capacity at this batch and depth: the study
+/// was simulated for other hardware.
 Workload workload_of(const Tallies& tallies, std::uint32_t batch, std::uint32_t depth, std::uint32_t policy,
                      const Capacity& capacity, const std::string& asked_by);
 
