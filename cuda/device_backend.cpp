@@ -78,11 +78,13 @@ class DeviceBackend final : public Backend {
 
   std::string name() const override { return "cuda"; }
 
-  void run(const TrajectoryRange& range, std::span<std::uint64_t> counters) override {
+  bool run(const TrajectoryRange& range, std::span<std::uint64_t> counters,
+           const std::function<bool()>& stop) override {
     counters_.clear();
     const bool all = range.cell == TrajectoryRange::kAllCells;
     for (std::uint32_t cell = all ? 0 : range.cell; cell < (all ? cells_ : range.cell + 1); ++cell) {
       for (std::uint64_t first = range.first; first < range.last; first += per_launch_) {
+        if (stop && stop()) return false;
         const auto count = static_cast<std::uint32_t>(std::min<std::uint64_t>(per_launch_, range.last - first));
         check_cuda(launch_block({routing_, plan_.view, layout_, cell, range.stream, first, count, path_scratch_.data(),
                                  layer_scratch_.data(), TallyView{counters_.data()}},
@@ -94,6 +96,7 @@ class DeviceBackend final : public Backend {
     std::vector<std::uint64_t> counted(counters_.size());
     counters_.copy_to(counted.data());
     std::transform(counted.begin(), counted.end(), counters.begin(), counters.begin(), std::plus<>());
+    return true;
   }
 
  private:

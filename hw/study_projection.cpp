@@ -76,6 +76,14 @@ StudyProjection::StudyProjection(const HardwareSpec& spec, const GridSpec& grid,
       }
     }
   }
+  if (demands_.empty()) {
+    fail(ErrorKind::usage, "study: no scheme of hardware.schemes applies to a system of hardware.systems");
+  }
+  for (const Scheme& scheme : schemes_) {
+    if (scheme.drafts && grid.depth.back() == 0) {
+      fail(ErrorKind::usage, "study: scheme {} drafts (expected a depth above 0 in grid.depth)", scheme.name);
+    }
+  }
   if (model_.moe_layers != trace_layers) {
     notes_.push_back(fmt::format("The trace has {} layers, {} has {} MoE layers: expert time and energy are scaled.",
                                  trace_layers, model_.name, model_.moe_layers));
@@ -174,6 +182,13 @@ void StudyProjection::project(const Tallies& tallies, StudyResults& results) con
     if (one.name != kReference) append(one.preset);
   }
   results.notes.insert(results.notes.end(), notes_.begin(), notes_.end());
+  const bool drafts = std::any_of(schemes_.begin(), schemes_.end(), [](const Scheme& one) { return one.drafts; });
+  if (drafts) {
+    results.notes.emplace_back(
+        "While drafting, a chosen expert that is not resident is replaced by a resident drawn by the layer's "
+        "popularity: "
+        "the simulation keeps the chosen experts of a token, not the scores of the others.");
+  }
 }
 
 }  // namespace moecarlo::hw

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "host/cli/commands.hpp"
+#include "host/cli/study_results.hpp"
 #include "host/report/summary.hpp"
 #include "host/report/write_report.hpp"
 
@@ -16,7 +17,8 @@ void add_report(CLI::App& app, const Common& common) {
   command->footer("Example: moecarlo report results");
   command->callback([directory, &common] {
     const std::filesystem::path folder = *directory;
-    write_report(read_summary(folder / "summary.json"), folder);
+    const bool has_summary = std::filesystem::exists(folder / "summary.json");
+    write_report(has_summary ? read_summary(folder / "summary.json") : results_from_tallies(folder, {}), folder);
     if (!common.quiet) fmt::print("report: {}\n", (folder / "report.html").string());
   });
 }

@@ -90,7 +90,7 @@ RoutingTable load_table(const StudyRun& run) {
 
 void check_memory(const Plan& plan, const StudyRun& run, bool cpu) {
   const std::uint64_t bytes = plan.layout.size * sizeof(std::uint64_t);
-  const std::uint64_t copies = cpu ? thread_count(run.study.run.threads) : 2;
+  const std::uint64_t copies = 1 + (cpu ? thread_count(run.study.run.threads) : 2);
   if (!run.quiet) {
     fmt::print(stderr, "{} design points in {} cells, tallies of {:.1f} MiB a thread\n",
                plan.shape.policies.size() * plan.layout.capacities.size(), plan.layout.cells.size(),
@@ -133,8 +133,6 @@ void simulate(const StudyRun& run, const Plan& plan, Clock::time_point job_start
               Provenance& provenance) {
   const Study& study = run.study;
   const auto save = [&] { write_tallies(tallies_path(run.directory), tallies, provenance); };
-  std::signal(SIGINT, remember_signal);
-  std::signal(SIGTERM, remember_signal);
   Clock::time_point saved = Clock::now();
   RunOptions options;
   options.trajectories = plan.walk == Walk::enumerate ? plan.enumerated() : study.trajectories;
@@ -176,6 +174,8 @@ bool run_study(const StudyRun& run) {
   const Clock::time_point job_start = Clock::now();
   const Study& study = run.study;
   check_stop(study);
+  std::signal(SIGINT, remember_signal);
+  std::signal(SIGTERM, remember_signal);
   const OutputFolder folder(run);
   const RoutingTable table = load_table(run);
   const auto projection = make_projection(study, table.layers, table.experts, table.top_k);

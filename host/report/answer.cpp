@@ -50,9 +50,10 @@ std::string what_a_round_yields(const StudyResults& results, const PointResult& 
   const std::vector<AcceptanceOdds> odds = acceptance_odds(results);
   if (odds.size() < 2) return text;
   return text + fmt::format(
-                    " Draft token 1 is accepted in {} % of rounds and token {} in {} % (marginal); given that all "
+                    " At depth {}, draft token 1 is accepted in {} % of rounds and token {} in {} % (marginal); given "
+                    "that all "
                     "before it were accepted, token {} is accepted in {} % (conditional).",
-                    number_text(100 * odds.front().marginal, 3), odds.size(),
+                    odds.size(), number_text(100 * odds.front().marginal, 3), odds.size(),
                     number_text(100 * odds.back().marginal, 3), odds.size(),
                     number_text(100 * odds.back().conditional, 3));
 }

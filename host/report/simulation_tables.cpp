@@ -45,8 +45,9 @@ void add_fact(Table& table, const std::string& name, const std::string& value) {
 
 Table acceptance_table(const StudyResults& results) {
   Table table{
-      "Acceptance by draft position: of all rounds (marginal), and of the rounds that accepted all before it "
-      "(conditional)",
+      fmt::format("Acceptance by draft position at depth {}: of all rounds (marginal), and of the rounds that accepted "
+                  "all before it (conditional)",
+                  acceptance_odds(results).size()),
       {"draft token", "marginal", "conditional"},
       0,
       {}};
@@ -147,7 +148,8 @@ Table run_table(const StudyResults& results) {
   Table table{"Run", {"", ""}, 2, {}};
   if (results.backend.empty()) return table;
   add_fact(table, "trajectories", count_text(results.trajectories));
-  add_fact(table, "further trajectories in replicates", count_text(results.replicate_trajectories));
+  add_fact(table, "further trajectories in replicates, at the largest batch",
+           count_text(results.replicate_trajectories));
   add_fact(table, "seed", std::to_string(results.seed));
   add_fact(table, "backend", results.backend);
   add_fact(table, "wall time", number_text(results.seconds, 3) + " s");

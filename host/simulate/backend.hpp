@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -25,8 +26,10 @@ class Backend {
  public:
   virtual ~Backend() = default;
   virtual std::string name() const = 0;
-  /// Simulates the range and adds to `counters` (as laid out by plan.layout).
-  virtual void run(const TrajectoryRange& range, std::span<std::uint64_t> counters) = 0;
+  /// Simulates the range and adds to `counters` (as laid out by plan.layout). `stop` is asked now and then, from any
+  /// thread; once it says so the rest is left out and the result is false: then `counters` are of no use.
+  virtual bool run(const TrajectoryRange& range, std::span<std::uint64_t> counters,
+                   const std::function<bool()>& stop = {}) = 0;
 };
 
 }  // namespace moecarlo

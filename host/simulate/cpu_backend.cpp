@@ -1,6 +1,7 @@
 #include "host/simulate/cpu_backend.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <vector>
 
 #include "host/support/parallel.hpp"
@@ -22,14 +23,20 @@ class CpuBackend final : public Backend {
 
   std::string name() const override { return "cpu"; }
 
-  void run(const TrajectoryRange& range, std::span<std::uint64_t> counters) override {
+  bool run(const TrajectoryRange& range, std::span<std::uint64_t> counters,
+           const std::function<bool()>& stop) override {
     // Only episodes keep their cells apart. The largest cells come first, so that no thread is left with one at the
     // end.
     const bool all = range.cell == TrajectoryRange::kAllCells;
     const std::uint64_t cells = all && plan_.walk == Walk::episodes ? plan_.cell_count : 1;
     const std::uint64_t count = range.last - range.first;
     const std::uint64_t blocks = std::clamp<std::uint64_t>(count / 4, 1, 8 * workers_.size());
+    std::atomic<bool> stopped = false;
     parallel_for(cells * blocks, static_cast<unsigned>(workers_.size()), [&](std::uint64_t item, unsigned w) {
+      if (stopped || (stop && stop())) {
+        stopped = true;
+        return;
+      }
       Worker& worker = workers_[w];
       std::uint64_t* target = counters.data();
       if (w > 0) {
@@ -45,6 +52,7 @@ class CpuBackend final : public Backend {
       for (std::size_t i = 0; i < worker.counters.size(); ++i) counters[i] += worker.counters[i];
       std::fill(worker.counters.begin(), worker.counters.end(), 0);
     }
+    return !stopped;
   }
 
  private:

@@ -1,6 +1,9 @@
 #include "host/simulate/run.hpp"
 
 #include <algorithm>
+#include <functional>
+#include <span>
+#include <vector>
 
 namespace moecarlo {
 namespace {
@@ -14,20 +17,17 @@ std::uint64_t next_check(std::uint64_t done) {
   return check;
 }
 
-void run_replicates(Backend& backend, std::uint64_t last, Tallies& tallies) {
-  const std::uint64_t first = tallies.replicate_trajectories;
-  if (last <= first) return;
-  if (tallies.shape.walk != Walk::episodes) {
-    backend.run({Stream::replicates, first, last}, tallies.counters);
-  } else {
-    const std::vector<CellShape>& cells = tallies.shape.cells;
-    const std::uint64_t largest = cells.back().batch;
-    for (std::uint32_t cell = 0; cell < cells.size(); ++cell) {
-      const std::uint64_t factor = largest / cells[cell].batch;
-      backend.run({Stream::replicates, first * factor, last * factor, cell}, tallies.counters);
-    }
+/// Simulates the replicates from `first` to `last`; false where it was stopped.
+bool run_replicates(Backend& backend, std::uint64_t first, std::uint64_t last, const TallyShape& shape,
+                    std::span<std::uint64_t> counters, const std::function<bool()>& stop) {
+  if (last <= first) return true;
+  if (shape.walk != Walk::episodes) return backend.run({Stream::replicates, first, last}, counters, stop);
+  const std::uint64_t largest = shape.cells.back().batch;
+  for (std::uint32_t cell = 0; cell < shape.cells.size(); ++cell) {
+    const std::uint64_t factor = largest / shape.cells[cell].batch;
+    if (!backend.run({Stream::replicates, first * factor, last * factor, cell}, counters, stop)) return false;
   }
-  tallies.replicate_trajectories = last;
+  return true;
 }
 
 }  // namespace
@@ -39,14 +39,23 @@ std::uint64_t replicate_share(std::uint64_t main, const GroupLayout& groups) {
 }
 
 RunEnd run(Backend& backend, const RunOptions& options, Tallies& tallies) {
+  const auto stop = [&] { return options.interrupted && options.interrupted(); };
+  std::vector<std::uint64_t> pass(tallies.counters.size());
   std::uint64_t check = next_check(tallies.trajectories);
   while (tallies.trajectories < options.trajectories) {
-    if (options.interrupted && options.interrupted()) return RunEnd::interrupted;
+    if (stop()) return RunEnd::interrupted;
     std::uint64_t last = std::min(options.trajectories, tallies.trajectories + kPass);
     if (options.satisfied) last = std::min(last, check);
-    backend.run({Stream::main, tallies.trajectories, last}, tallies.counters);
+    const std::uint64_t replicates =
+        std::max(tallies.replicate_trajectories, replicate_share(last, tallies.shape.groups));
+    // A pass counts as a whole or not at all, so that the tallies are a valid checkpoint whenever it is stopped.
+    std::fill(pass.begin(), pass.end(), 0);
+    const bool whole = backend.run({Stream::main, tallies.trajectories, last}, pass, stop) &&
+                       run_replicates(backend, tallies.replicate_trajectories, replicates, tallies.shape, pass, stop);
+    if (!whole) return RunEnd::interrupted;
+    std::transform(pass.begin(), pass.end(), tallies.counters.begin(), tallies.counters.begin(), std::plus<>());
     tallies.trajectories = last;
-    run_replicates(backend, replicate_share(last, tallies.shape.groups), tallies);
+    tallies.replicate_trajectories = replicates;
     if (options.progress) options.progress(last);
     if (options.satisfied && last == check) {
       if (options.satisfied(tallies)) return RunEnd::finished;

@@ -18,7 +18,7 @@ struct RunOptions {
   std::uint64_t trajectories = 0;  ///< cap of the main family (the number of sequences when enumerating)
   /// Asked at N = 4096 x 2^j trajectories: is every listed metric known well enough? Empty: run to the cap.
   std::function<bool(const Tallies&)> satisfied;
-  /// Asked between passes: stop now?
+  /// Asked now and then, from any thread: stop now?
   std::function<bool()> interrupted;
   /// Told how many main trajectories are done.
   std::function<void(std::uint64_t done)> progress;

@@ -58,7 +58,7 @@ std::optional<double> trace_variance(const Quantity& quantity, double population
     noise += difference * difference / 4;
   }
   noise /= static_cast<double>(quantity.replicates.size());
-  if (between == 0) return 0.0;
+  if (std::sqrt(between) <= 1e-12 * std::abs(quantity.value)) return 0.0;  // rounding
   if (!std::isfinite(between) || !std::isfinite(noise) || noise > between / 2) return std::nullopt;
   return populations_per_replicate * (between - noise);
 }
@@ -142,12 +142,14 @@ Quantity Sampling::ratio(std::span<const double> numerator, std::span<const doub
 }
 
 Estimate Sampling::estimate(const Quantity& quantity) const {
+  // What differs by rounding only is exact.
+  const auto rounded = [&](double width) { return width < 1e-12 * std::abs(quantity.value) ? 0.0 : width; };
   Estimate estimate;
   estimate.value = quantity.value;
   if (exact_) {
     estimate.mc_half_width = 0;
     if (!quantity.replicates.empty()) {
-      estimate.trace_half_width = kNormal * std::sqrt(variance(quantity.replicates));
+      estimate.trace_half_width = rounded(kNormal * std::sqrt(variance(quantity.replicates)));
     }
     return estimate;
   }
@@ -155,12 +157,12 @@ Estimate Sampling::estimate(const Quantity& quantity) const {
   if (groups_filled_) {
     double squares = 0;
     for (const double u : quantity.influence) squares += u * u;
-    estimate.mc_half_width = student_t(groups - 1) * std::sqrt(squares / (groups * (groups - 1)));
+    estimate.mc_half_width = rounded(student_t(groups - 1) * std::sqrt(squares / (groups * (groups - 1))));
   }
   if (layout_.replicates > 1) {
     const double pooled = static_cast<double>(layout_.populations) / layout_.replicates;
     if (const auto trace = trace_variance(quantity, pooled)) {
-      estimate.trace_half_width = student_t(layout_.replicates - 1) * std::sqrt(*trace);
+      estimate.trace_half_width = rounded(student_t(layout_.replicates - 1) * std::sqrt(*trace));
     }
   }
   return estimate;

@@ -1,4 +1,7 @@
-# Writes the version header anew at configure time: version, git commit, whether CUDA is built in.
+# The version and git commit that the program states; configured anew after every commit.
+if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/.git/logs/HEAD)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/.git/logs/HEAD)
+endif()
 execute_process(COMMAND git describe --always --dirty --abbrev=12
   WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR} OUTPUT_VARIABLE MOECARLO_GIT_COMMIT
   OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)

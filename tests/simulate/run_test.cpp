@@ -17,12 +17,13 @@ using ::testing::ElementsAre;
 class RecordingBackend final : public Backend {
  public:
   std::string name() const override { return "recording"; }
-  void run(const TrajectoryRange& range, std::span<std::uint64_t> counters) override {
+  bool run(const TrajectoryRange& range, std::span<std::uint64_t> counters, const std::function<bool()>&) override {
     const std::uint32_t cell = range.cell == TrajectoryRange::kAllCells ? 0 : range.cell;
     std::uint64_t& done = next[{range.stream, cell}];
     EXPECT_EQ(range.first, done) << "a trajectory left out or simulated twice";
     done = range.last;
     counters[0] += range.last - range.first;
+    return true;
   }
   std::map<std::pair<Stream, std::uint32_t>, std::uint64_t> next;
 };
