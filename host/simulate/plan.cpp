@@ -1,14 +1,13 @@
 #include "host/simulate/plan.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cmath>
 #include <map>
 #include <numeric>
 
 #include "cuda/core/draft.hpp"
 #include "host/study/acceptance.hpp"
 #include "host/support/error.hpp"
+#include "host/support/poisson.hpp"
 
 namespace moecarlo {
 namespace {
@@ -26,24 +25,6 @@ std::vector<std::uint32_t> draft_weights(const RoutingTable& table) {
     }
   }
   return weights;
-}
-
-/// 2^32 times the cumulative Poisson(1) law: weight = number of entries that the draw reaches.
-std::uint32_t poisson_one(std::uint32_t draw) {
-  static const std::array<std::uint64_t, 12> cumulative = [] {
-    std::array<std::uint64_t, 12> table{};
-    double probability = std::exp(-1.0);
-    double sum = 0;
-    for (std::size_t k = 0; k < table.size(); ++k) {
-      sum += probability;
-      probability /= static_cast<double>(k + 1);
-      table[k] = static_cast<std::uint64_t>(std::llround(sum * 4294967296.0));
-    }
-    return table;
-  }();
-  std::uint32_t weight = 0;
-  while (weight < cumulative.size() && draw >= cumulative[weight]) ++weight;
-  return weight;
 }
 
 void sort_by_length(std::vector<Sequence>& entries) {

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "cuda/core/random.hpp"
+#include "host/support/poisson.hpp"
 
 namespace moecarlo {
 namespace {
@@ -34,18 +35,6 @@ double variance(const std::vector<double>& values) {
   double sum = 0;
   for (const double value : values) sum += (value - mean) * (value - mean);
   return sum / static_cast<double>(values.size() - 1);
-}
-
-/// Poisson(1) counts for the bootstrap, from the same generator as everything else.
-std::uint8_t poisson_one(std::uint32_t draw) {
-  double probability = std::exp(-1.0);
-  double left = draw / 4294967296.0;
-  std::uint8_t count = 0;
-  while (left >= probability && count < 12) {
-    left -= probability;
-    probability /= ++count;
-  }
-  return count;
 }
 
 /// The variance between sequences that the replicates show, their own Monte Carlo noise taken out. None where that
@@ -106,7 +95,7 @@ Sampling Sampling::exact(const GroupLayout& layout, bool groups_suffice) {
   sampling.resample_weights_.resize(kResamples * layout.groups);
   for (std::size_t i = 0; i < sampling.resample_weights_.size(); ++i) {
     const DrawAddress at{0, Stream::setup, i / 4, 0, 0, Purpose::replicate_weight, 1};
-    sampling.resample_weights_[i] = poisson_one(at.draw(static_cast<std::uint32_t>(i % 4)));
+    sampling.resample_weights_[i] = static_cast<std::uint8_t>(poisson_one(at.draw(static_cast<std::uint32_t>(i % 4))));
   }
   return sampling;
 }
