@@ -69,6 +69,7 @@ MOECARLO_HOST_DEVICE void draw_samples(const PlanView& plan, const TrajectoryId&
     std::uint32_t reach = plan.max_depth;
     for (std::uint32_t request = 0; request < plan.max_batch; ++request) {
       const DrawAddress at{plan.seed, id.stream, id.number, round, request};
+      // Kept apart by the rule of its own prefix, so that a small batch does not depend on the grid's largest one.
       const Place place = draw_start(starts, at, path.places, request, request + 1);
       path.places[request] = place;
       const Sequence sequence = starts.entries[place.entry];
