@@ -16,6 +16,20 @@ struct DevicePlan {
         thresholds(plan.layout.thresholds),
         joint_index(plan.layout.joint_index),
         joints(plan.layout.joints),
+        policies(plan.layout.policies),
+        token_thresholds(plan.token_thresholds),
+        coverage_thresholds(plan.coverage_thresholds),
+        proposals(plan.sources.proposals),
+        gate_mass(plan.sources.gate_mass),
+        score_order(plan.sources.score_order),
+        pool_order(plan.pool_order),
+        replay_rows(plan.replay_rows),
+        replay_accepted(plan.replay_accepted),
+        replay_drafted(plan.replay_drafted),
+        replay_group(plan.replay_group),
+        perturb_alias(plan.sources.perturbed.alias),
+        perturb_logits(plan.sources.perturbed.logits),
+        perturb_gumbel(plan.sources.perturbed.gumbel),
         draft_weights(plan.draft_weights),
         start_tables(plan.start_tables),
         entries(plan.entries),
@@ -26,6 +40,20 @@ struct DevicePlan {
     view.thresholds = thresholds.data();
     view.joint_index = joint_index.data();
     view.joints = joints.data();
+    view.policies = policies.data();
+    view.token_thresholds = token_thresholds.data();
+    view.coverage_thresholds = coverage_thresholds.data();
+    view.proposals = proposals.data();
+    view.gate_mass = gate_mass.data();
+    view.score_order = score_order.data();
+    view.pool_order = pool_order.data();
+    view.replay_rows = replay_rows.data();
+    view.replay_accepted = replay_accepted.data();
+    view.replay_drafted = replay_drafted.data();
+    view.replay_group = replay_group.data();
+    view.perturb.alias = perturb_alias.data();
+    view.perturb.logits = perturb_logits.data();
+    view.perturb.gumbel = perturb_gumbel.data();
     view.draft_weights = draft_weights.data();
     view.start_tables = start_tables.data();
     view.entries = entries.data();
@@ -37,6 +65,20 @@ struct DevicePlan {
   DeviceArray<Threshold> thresholds;
   DeviceArray<std::uint32_t> joint_index;
   DeviceArray<JointTally> joints;
+  DeviceArray<Policy> policies;
+  DeviceArray<Threshold> token_thresholds;
+  DeviceArray<Threshold> coverage_thresholds;
+  DeviceArray<ProposedDraft> proposals;
+  DeviceArray<std::uint16_t> gate_mass;
+  DeviceArray<std::uint16_t> score_order;
+  DeviceArray<std::uint32_t> pool_order;
+  DeviceArray<std::uint32_t> replay_rows;
+  DeviceArray<std::uint8_t> replay_accepted;
+  DeviceArray<std::uint8_t> replay_drafted;
+  DeviceArray<std::uint32_t> replay_group;
+  DeviceArray<std::uint32_t> perturb_alias;
+  DeviceArray<std::int32_t> perturb_logits;
+  DeviceArray<std::int32_t> perturb_gumbel;
   DeviceArray<std::uint32_t> draft_weights;
   DeviceArray<PlanView::StartTable> start_tables;
   DeviceArray<Sequence> entries;
@@ -65,10 +107,10 @@ class DeviceBackend final : public Backend {
   DeviceBackend(const RoutingView& routing, const Plan& plan)
       : routing_(routing),
         masks_(routing.masks,
-               std::size_t{routing.tokens} * routing.layers * static_cast<std::size_t>(mask_words(routing.experts))),
+               std::size_t{routing.rows} * routing.layers * static_cast<std::size_t>(mask_words(routing.experts))),
         plan_(plan),
-        layout_(WorkspaceLayout::of(plan.view(), plan.layout.max_capacities, mask_words(routing.experts), 1)),
-        cells_(plan.walk == Walk::episodes ? plan.view().cell_count : 1),
+        layout_(WorkspaceLayout::of(plan.view(), routing.layers, mask_words(routing.experts), 1)),
+        cells_(plan.walk == Walk::episodes || plan.walk == Walk::replay ? plan.view().cell_count : 1),
         counters_(plan.layout.size) {
     routing_.masks = masks_.data();
     per_launch_ = trajectories_per_launch(layout_, routing.layers);

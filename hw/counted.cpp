@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "host/study/acceptance.hpp"
-#include "host/study/study.hpp"
+#include "host/study/names.hpp"
 #include "host/support/error.hpp"
 
 namespace moecarlo::hw {
@@ -59,24 +59,29 @@ LayerClassCounts count_class(const Tallies& tallies, const JointTally& joint, st
 
 }  // namespace
 
-Workload workload_of(const Tallies& tallies, std::uint32_t batch, std::uint32_t depth, std::uint32_t policy,
-                     const Capacity& capacity, const std::string& asked_by) {
+Workload workload_of(const Tallies& tallies, std::uint32_t batch, std::uint32_t depth, Policy policy,
+                     std::uint32_t bits, const Capacity& capacity, const std::string& asked_by) {
   const TallyShape& shape = tallies.shape;
   for (std::size_t index = 0; index < shape.cells.size(); ++index) {
     const CellShape& from = shape.cells[index];
-    if (from.batch != batch || from.depth != depth) continue;
+    if (from.batch != batch || from.depth != depth || from.acceptance.independent) continue;
+    if (from.bits != 0 && from.bits != bits) continue;
     const auto found = std::find(from.capacities.begin(), from.capacities.end(), capacity);
-    if (found == from.capacities.end()) break;
+    const auto of_policy = std::find(from.policies.begin(), from.policies.end(), policy);
+    if (found == from.capacities.end() || of_policy == from.policies.end()) continue;
     const auto c = static_cast<std::uint32_t>(found - from.capacities.begin());
+    const auto p = static_cast<std::uint32_t>(of_policy - from.policies.begin());
     const Cell& cell = tallies.layout.cells[index];
-    const std::uint32_t joint_index = tallies.layout.joint_index[cell.first_joint + policy * cell.capacity_count + c];
-    if (joint_index == kNoJoint) break;
+    const std::uint32_t joint_index = tallies.layout.joint_index[cell.first_joint + p * cell.capacity_count + c];
+    if (joint_index == kNoJoint) continue;
     const JointTally& joint = tallies.layout.joints[joint_index];
 
     Workload workload;
     workload.batch = batch;
     workload.depth = depth;
-    workload.policy = to_string(shape.policies[policy]);
+    workload.draft_width = from.tree.width;
+    workload.verify_columns = from.tree.verified(depth);
+    workload.policy = to_string(policy);
     workload.capacity = capacity;
     workload.layers = shape.layers;
     workload.top_k = shape.top_k;

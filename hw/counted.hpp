@@ -8,10 +8,10 @@
 
 namespace moecarlo::hw {
 
-/// The counted workload of a design point, out of the tallies. `asked_by` names the system and scheme that want it.
-/// Throws a usage error where the tallies hold no joint histogram of this capacity at this batch and depth: the study
-/// was simulated for other hardware.
-Workload workload_of(const Tallies& tallies, std::uint32_t batch, std::uint32_t depth, std::uint32_t policy,
-                     const Capacity& capacity, const std::string& asked_by);
+/// The counted workload of a design point, out of the tallies; `bits` chooses among cells where they have cells of
+/// their own. `asked_by` names the system and scheme that want it. Throws a usage error where the tallies hold no joint
+/// histogram of this capacity at this batch and depth: the study was simulated for other hardware.
+Workload workload_of(const Tallies& tallies, std::uint32_t batch, std::uint32_t depth, Policy policy,
+                     std::uint32_t bits, const Capacity& capacity, const std::string& asked_by);
 
 }  // namespace moecarlo::hw

@@ -74,7 +74,7 @@ GroupTotals batch_means_sum(const Projection& projection, const Workload& worklo
 
 Projection project(const System& system, const Scheme& scheme, const Model& model, std::uint32_t context,
                    const Workload& workload, std::uint32_t bits) {
-  const Serving serving{context, workload.batch, workload.depth, bits};
+  const Serving serving{context, workload.batch, workload.depth, bits, workload.draft_width, workload.verify_columns};
   Projection projection;
   projection.placement = place(system, scheme, model, serving, workload.layers);
   check_workload(system, scheme, model, workload, projection.placement);

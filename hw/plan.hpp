@@ -9,9 +9,11 @@
 
 namespace moecarlo::hw {
 
-/// What is asked of the machine: requests at a time, cached tokens of each, draft steps a round, upper bits kept.
+/// What is asked of the machine: requests at a time, cached tokens of each, draft steps a round, upper bits kept; the
+/// tokens of a request that a draft step works on and that a verification checks.
 struct Serving {
   std::uint32_t context = 1024, batch = 1, depth = 0, bits = 8;
+  std::uint32_t draft_width = 1, verify_columns = 1;
 };
 
 /// A piece of a pass that does not depend on the routing, done `count` times one after the other.

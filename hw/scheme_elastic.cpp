@@ -25,7 +25,7 @@ Storage storage(const Model& model, std::uint32_t bits) {
 /// Nothing comes from EXT. Each token computes top_k experts even where fewer are resident: an upper bound, and small
 /// beside the reads.
 Phase draft(const System& system, const Model& model, const Serving& serving) {
-  const double tokens = serving.batch;
+  const double tokens = static_cast<double>(serving.batch) * serving.draft_width;
   Phase phase;
   phase.fixed = dense_parts(system, model, serving, tokens, std::min<double>(serving.bits, model.dense_format.bits));
   phase.experts.pass = expert_compute(system, model, tokens, kept_bits(model, serving.bits));
@@ -35,7 +35,7 @@ Phase draft(const System& system, const Model& model, const Serving& serving) {
 
 /// Exact: a hit joins its slice from HB with the remaining bits from EXT, a miss comes whole from EXT.
 Phase verify(const System& system, const Model& model, const Serving& serving) {
-  const double tokens = serving.batch * (serving.depth + 1.0);
+  const double tokens = static_cast<double>(serving.batch) * serving.verify_columns;
   const double slice = slice_bytes(model, serving.bits);
   Phase phase;
   phase.fixed = dense_parts(system, model, serving, tokens, model.dense_format.bits);

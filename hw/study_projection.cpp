@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <set>
 
 #include "host/simulate/plan.hpp"
 #include "host/statistics/quantity.hpp"
@@ -25,9 +26,9 @@ struct Rates {
   Quantity joules_per_token;
 };
 
-/// Speed is E[tokens] / E[time] over rounds (renewal-reward). Tokens per round do not depend on the routing, so that
-/// the replicates, which measure what another trace would change, are freed of their noise.
-Rates rates_of(const Sampling& sampling, const Projection& projection) {
+/// Speed is E[tokens] / E[time] over rounds (renewal-reward). Where tokens per round do not depend on the trace, the
+/// replicates, which measure what another trace would change, are freed of their noise.
+Rates rates_of(const Sampling& sampling, const Projection& projection, bool lengths_read_trace) {
   std::vector<double> rounds, tokens, seconds, joules;
   for (const GroupTotals& group : projection.groups) {
     rounds.push_back(group.rounds);
@@ -35,13 +36,15 @@ Rates rates_of(const Sampling& sampling, const Projection& projection) {
     seconds.push_back(group.seconds);
     joules.push_back(group.joules);
   }
-  const Quantity tokens_per_round = without_trace_error(sampling.ratio(tokens, rounds));
+  Quantity tokens_per_round = sampling.ratio(tokens, rounds);
+  if (!lengths_read_trace) tokens_per_round = without_trace_error(std::move(tokens_per_round));
   return {tokens_per_round / sampling.ratio(seconds, rounds), sampling.ratio(joules, rounds) / tokens_per_round};
 }
 
 Sampling sampling_of(const Tallies& tallies) {
   const GroupLayout& layout = tallies.shape.joint_groups;
-  if (tallies.shape.walk == Walk::enumerate) return Sampling::exact(layout, layout.groups >= kFewestSequences);
+  if (tallies.shape.walk == Walk::enumerate || tallies.shape.walk == Walk::replay)
+    return Sampling::exact(layout, layout.groups >= kFewestSequences);
   return Sampling::random(layout, tallies.trajectories >= tallies.shape.groups.groups);
 }
 
@@ -58,7 +61,11 @@ struct StudyProjection::Row {
 
 StudyProjection::StudyProjection(const HardwareSpec& spec, const GridSpec& grid, std::uint32_t trace_layers,
                                  std::uint32_t trace_experts, std::uint32_t trace_top_k)
-    : spec_(spec), trace_layers_(trace_layers), model_(read_model(spec.model)), reference_(read_system(kReference)) {
+    : spec_(spec),
+      policies_(grid.policy),
+      trace_layers_(trace_layers),
+      model_(read_model(spec.model)),
+      reference_(read_system(kReference)) {
   if (model_.experts != trace_experts || model_.top_k != trace_top_k) {
     fail(ErrorKind::usage,
          "study: hardware.model {} does not fit the trace (expected the trace's {} experts with top-{}, found {} with "
@@ -105,13 +112,14 @@ const System& StudyProjection::system(const std::string& name) const {
 
 std::vector<StudyProjection::Row> StudyProjection::rows(const Tallies& tallies) const {
   const Sampling sampling = sampling_of(tallies);
+  const bool lengths_read_trace = tallies.shape.acceptance_reads_trace();
   const Scheme autoregressive_scheme = autoregressive();
   std::map<std::uint32_t, Rates> references;  // by batch
   const auto reference = [&](std::uint32_t batch) -> const Rates& {
     if (const auto known = references.find(batch); known != references.end()) return known->second;
-    const Workload workload = workload_of(tallies, batch, 0, 0, Capacity{}, kReference);
+    const Workload workload = workload_of(tallies, batch, 0, policies_.front(), 0, Capacity{}, kReference);
     const Projection projection = hw::project(reference_, autoregressive_scheme, model_, spec_.context, workload, 8);
-    return references.emplace(batch, rates_of(sampling, projection)).first->second;
+    return references.emplace(batch, rates_of(sampling, projection, lengths_read_trace)).first->second;
   };
 
   std::vector<Row> rows;
@@ -119,21 +127,25 @@ std::vector<StudyProjection::Row> StudyProjection::rows(const Tallies& tallies) 
     const System& on = system(demand.system);
     const Scheme& scheme =
         *std::find_if(schemes_.begin(), schemes_.end(), [&](const Scheme& one) { return one.name == demand.scheme; });
+    std::set<std::uint32_t> depths;
     for (const CellShape& cell : tallies.shape.cells) {
-      if (cell.batch != demand.batch || (cell.depth > 0) != scheme.drafts) continue;
-      for (std::uint32_t policy = 0; policy < tallies.shape.policies.size(); ++policy) {
+      if (cell.batch == demand.batch && (cell.depth > 0) == scheme.drafts) depths.insert(cell.depth);
+    }
+    for (const std::uint32_t depth : depths) {
+      for (const Policy policy : policies_) {
         Row row{&on, &scheme, demand.bits, nullptr, {}};
-        row.workload = std::make_unique<Workload>(workload_of(tallies, cell.batch, cell.depth, policy, demand.capacity,
-                                                              fmt::format("{} with {}", demand.system, demand.scheme)));
+        row.workload =
+            std::make_unique<Workload>(workload_of(tallies, demand.batch, depth, policy, demand.bits, demand.capacity,
+                                                   fmt::format("{} with {}", demand.system, demand.scheme)));
         const Projection projection = hw::project(on, scheme, model_, spec_.context, *row.workload, demand.bits);
-        const Rates own = rates_of(sampling, projection);
-        const Rates& base = reference(cell.batch);
+        const Rates own = rates_of(sampling, projection, lengths_read_trace);
+        const Rates& base = reference(demand.batch);
         HardwareResult& result = row.result;
         result.system = demand.system;
         result.scheme = demand.scheme;
         result.policy = row.workload->policy;
-        result.batch = cell.batch;
-        result.depth = cell.depth;
+        result.batch = demand.batch;
+        result.depth = depth;
         result.bits = demand.bits;
         result.capacity = demand.capacity.mean(trace_layers_);
         result.tokens_per_second = sampling.estimate(own.tokens_per_second);
@@ -145,10 +157,28 @@ std::vector<StudyProjection::Row> StudyProjection::rows(const Tallies& tallies) 
       }
     }
   }
+  add_break_even(rows);
   return rows;
 }
 
-void StudyProjection::project(const Tallies& tallies, StudyResults& results) const {
+/// Speculation pays where a round yields more tokens than autoregressive decoding on the same system in that time.
+void StudyProjection::add_break_even(std::vector<Row>& rows) const {
+  for (Row& row : rows) {
+    HardwareResult& drafted = row.result;
+    if (drafted.depth == 0) continue;
+    for (const Row& other : rows) {
+      const HardwareResult& plain = other.result;
+      if (plain.scheme != autoregressive().name || plain.system != drafted.system || plain.batch != drafted.batch ||
+          plain.policy != drafted.policy) {
+        continue;
+      }
+      const double tokens = drafted.breakdown.at("seconds") * plain.tokens_per_second.value / drafted.batch;
+      drafted.break_even_acceptance = (tokens - 1) / drafted.depth;
+    }
+  }
+}
+
+void StudyProjection::project(const Tallies& tallies, bool knows_scores, StudyResults& results) const {
   const std::vector<Row> all = rows(tallies);
   results.hardware.clear();
   std::map<std::pair<std::string, std::string>, const Row*> best;  // by system and scheme
@@ -162,8 +192,8 @@ void StudyProjection::project(const Tallies& tallies, StudyResults& results) con
   std::vector<std::unique_ptr<Workload>> references;
   for (const auto& [key, row] : best) {
     if (key.first == kReference) continue;  // its speed-up is 1 by definition
-    references.push_back(
-        std::make_unique<Workload>(workload_of(tallies, row->result.batch, 0, 0, Capacity{}, kReference)));
+    references.push_back(std::make_unique<Workload>(
+        workload_of(tallies, row->result.batch, 0, policies_.front(), 0, Capacity{}, kReference)));
     const HardwareResult& r = row->result;
     chosen.push_back(
         {fmt::format("{} {}, batch {}, depth {}, {}, {} bits", r.system, r.scheme, r.batch, r.depth, r.policy, r.bits),
@@ -183,7 +213,7 @@ void StudyProjection::project(const Tallies& tallies, StudyResults& results) con
   }
   results.notes.insert(results.notes.end(), notes_.begin(), notes_.end());
   const bool drafts = std::any_of(schemes_.begin(), schemes_.end(), [](const Scheme& one) { return one.drafts; });
-  if (drafts) {
+  if (drafts && !knows_scores) {
     results.notes.emplace_back(
         "While drafting, a chosen expert that is not resident is replaced by a resident drawn by the layer's "
         "popularity: "

@@ -26,15 +26,18 @@ class StudyProjection {
   std::vector<ImpliedCapacity> implied_capacities() const;
 
   /// Every (system, scheme, batch, depth, policy, bits) projected onto the hardware, with intervals; then the
-  /// sensitivity of the best row of each system and scheme, and all constants.
-  void project(const Tallies& tallies, StudyResults& results) const;
+  /// sensitivity of the best row of each system and scheme, and all constants. `knows_scores`: absent experts were
+  /// replaced by score while drafting, not by popularity.
+  void project(const Tallies& tallies, bool knows_scores, StudyResults& results) const;
 
  private:
   struct Row;
   std::vector<Row> rows(const Tallies& tallies) const;
+  void add_break_even(std::vector<Row>& rows) const;
   const System& system(const std::string& name) const;
 
   HardwareSpec spec_;
+  std::vector<Policy> policies_;
   std::uint32_t trace_layers_;
   Model model_;
   System reference_;  ///< the xPU that speed-ups are relative to

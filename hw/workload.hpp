@@ -41,6 +41,7 @@ struct GroupCounts {
 /// groups + 2r + 1; the spread between replicates is trace-sampling error).
 struct Workload {
   std::uint32_t batch = 1, depth = 0;
+  std::uint32_t draft_width = 1, verify_columns = 1;  ///< tokens of a request in a draft step, in a verification
   std::string policy;
   Capacity capacity;
   std::uint32_t layers = 0, top_k = 0;

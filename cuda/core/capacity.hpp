@@ -13,6 +13,10 @@ struct Capacity {
   MOECARLO_HOST_DEVICE constexpr std::uint32_t at(std::uint32_t layer) const {
     return base + (layer < extra_layers ? 1U : 0U);
   }
+  /// Experts of all layers together: the slots of a pool.
+  MOECARLO_HOST_DEVICE constexpr std::uint32_t total(std::uint32_t layers) const {
+    return base * layers + (extra_layers < layers ? extra_layers : layers);
+  }
   constexpr double mean(std::uint32_t layers) const { return base + static_cast<double>(extra_layers) / layers; }
 
   friend constexpr bool operator==(const Capacity& a, const Capacity& b) {

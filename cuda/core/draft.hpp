@@ -51,54 +51,87 @@ MOECARLO_HOST_DEVICE std::uint32_t draw_by_weight(const ExpertMask<Words>& candi
   return 0;  // not reached: the ticket is smaller than the total
 }
 
-/// Choices of the tokens' original routing that are resident, summed over the tokens: the numerator of draft coverage.
-/// tokens: [batch].
+/// A token of a draft step in one layer.
 template <int Words>
-MOECARLO_HOST_DEVICE std::uint32_t resident_choices(const RoutingView& routing, std::uint32_t layer,
-                                                    const std::uint32_t* tokens, std::uint32_t batch,
-                                                    const ExpertMask<Words>& residents) {
-  std::uint32_t total = 0;
-  for (std::uint32_t request = 0; request < batch; ++request) {
-    total += (routing.mask<Words>(tokens[request], layer) & residents).count();
+struct StepToken {
+  ExpertMask<Words> chosen;                    ///< its original routing; empty where this step never drafted it
+  const std::uint16_t* score_order = nullptr;  ///< [experts] all experts, best first; null where scores are not known
+  std::uint32_t request = 0, column = 0;       ///< which token of the round it is
+};
+
+/// What a draft among residents needs to know of a layer.
+struct DraftLayer {
+  std::uint32_t experts = 0, top_k = 0;
+  const std::uint32_t* weights = nullptr;  ///< [experts] popularity by rank, 1 .. 65535
+};
+
+/// The residents that a token of the elastic self-draft uses: its routing restricted to the residents, in score order.
+/// Choices that are resident stay. An absent one is replaced by the best-scoring resident where the scores are known;
+/// else by a resident that the token did not choose, drawn by popularity without replacement. `at` names the round; its
+/// other fields are set here. top_k <= kMostDraftedChoices.
+template <int Words>
+MOECARLO_HOST_DEVICE ExpertMask<Words> restricted_routing(const DraftLayer& layer, const StepToken<Words>& token,
+                                                          const ExpertMask<Words>& residents, DrawAddress at) {
+  ExpertMask<Words> used = token.chosen & residents;
+  const std::uint32_t resident_count = residents.count();
+  const std::uint32_t wanted = layer.top_k < resident_count ? layer.top_k : resident_count;
+  std::uint32_t missing = wanted - used.count();
+  if (token.score_order != nullptr) {
+    for (std::uint32_t i = 0; i < layer.experts && missing > 0; ++i) {
+      const std::uint32_t expert = token.score_order[i];
+      if (!residents.contains(expert) || used.contains(expert)) continue;
+      used.insert(expert);
+      --missing;
+    }
+    return used;
   }
-  return total;
+  at.purpose = Purpose::draft_replacement;
+  at.request = token.request;
+  at.column = token.column;
+  ExpertMask<Words> candidates = without(residents, token.chosen);
+  RandomBlock block{};
+  for (std::uint32_t i = 0; i < missing; ++i) {
+    if (i % 4 == 0) block = at.block(i / 4);
+    ExpertMask<Words> replacement;
+    replacement.insert(draw_by_weight(candidates, layer.weights, block.word[i % 4]));
+    candidates = without(candidates, replacement);
+    used |= replacement;
+  }
+  return used;
 }
 
-/// Different residents that one draft step of the elastic self-draft touches in one layer. Every request routes among
-/// the residents only: choices that are resident stay, each absent one is replaced by a resident that the token did not
-/// choose, drawn by popularity without replacement. (The masks do not hold the scores of experts outside the top k.)
-/// tokens: [batch], the tokens that this step routes like. `at` names round and draft column; its other fields are set
-/// here. top_k <= kMostDraftedChoices.
-template <int Words>
-MOECARLO_HOST_DEVICE std::uint32_t draft_distinct(const RoutingView& routing, std::uint32_t layer,
-                                                  const std::uint32_t* tokens, std::uint32_t batch,
-                                                  const ExpertMask<Words>& residents, const std::uint32_t* weights,
-                                                  DrawAddress at) {
-  at.purpose = Purpose::draft_replacement;
-  at.layer = layer;
+/// Different residents that one draft step touches in one layer. `step(i)`: its tokens, i < count.
+template <int Words, class Step>
+MOECARLO_HOST_DEVICE std::uint32_t draft_distinct(const DraftLayer& layer, const Step& step, std::uint32_t count,
+                                                  const ExpertMask<Words>& residents, const DrawAddress& at) {
   const std::uint32_t resident_count = residents.count();
-  const std::uint32_t used = routing.top_k < resident_count ? routing.top_k : resident_count;
-  if (batch == 1) return used;  // choices and replacements of one token are distinct by construction
   ExpertMask<Words> touched;
-  for (std::uint32_t request = 0; request < batch; ++request) {
-    touched |= routing.mask<Words>(tokens[request], layer) & residents;
-  }
+  for (std::uint32_t i = 0; i < count; ++i) touched |= step(i).chosen & residents;
   // Once every resident is touched no further draw can change the count; large batches get there at once.
-  for (std::uint32_t request = 0; request < batch && touched.count() < resident_count; ++request) {
-    const ExpertMask<Words> chosen = routing.mask<Words>(tokens[request], layer);
-    const std::uint32_t missing = used - (chosen & residents).count();
-    at.request = request;
-    ExpertMask<Words> candidates = without(residents, chosen);
-    RandomBlock block{};
-    for (std::uint32_t i = 0; i < missing; ++i) {
-      if (i % 4 == 0) block = at.block(i / 4);
-      ExpertMask<Words> replacement;
-      replacement.insert(draw_by_weight(candidates, weights, block.word[i % 4]));
-      candidates = without(candidates, replacement);
-      touched |= replacement;
-    }
+  for (std::uint32_t i = 0; i < count && touched.count() < resident_count; ++i) {
+    const StepToken<Words> token = step(i);
+    if (token.chosen.count() > 0) touched |= restricted_routing(layer, token, residents, at);
   }
   return touched.count();
+}
+
+/// Gate mass of a token's choices: all of it, and what is resident. mass: [top_k] by ascending bit.
+struct GateMass {
+  std::uint32_t all = 0, resident = 0;
+};
+
+template <int Words>
+MOECARLO_HOST_DEVICE GateMass gate_mass_of(const ExpertMask<Words>& chosen, const ExpertMask<Words>& residents,
+                                           const std::uint16_t* mass) {
+  GateMass sum;
+  for (int w = 0; w < Words; ++w) {
+    for (std::uint64_t rest = chosen.word[w]; rest != 0; rest &= rest - 1) {
+      const std::uint32_t share = *mass++;
+      sum.all += share;
+      if ((residents.word[w] & rest & (0 - rest)) != 0) sum.resident += share;
+    }
+  }
+  return sum;
 }
 
 }  // namespace moecarlo

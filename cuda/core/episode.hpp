@@ -1,121 +1,183 @@
 #pragma once
 
-#include "cuda/core/residency.hpp"
+#include "cuda/core/draft.hpp"
+#include "cuda/core/layer_caches.hpp"
 #include "cuda/core/verify.hpp"
 
 namespace moecarlo {
 
-/// An episode of one cell in a bundle of layers: rounds of verification, draft and cache update, replayed over the path
-/// that all layers share. The rule of each step stands in its own header.
+/// One cell of an episode in a bundle of layers: what each pass touches, drafts and keeps, replayed over the path that
+/// all layers share. The rule of each step stands in its own header.
 template <int Words, int Lanes>
 struct EpisodeReplay {
   using Bundle = LayerBundle<Words, Lanes>;
 
   const LayerContext<Lanes>& at;
   const Cell& cell;
-  const Path& path;
-  Bundle* unions;                       ///< scratch, [warmup + rounds]
-  Bundle* residents;                    ///< scratch, [policies][capacities], at the start of the current pass
-  FoundResidents<Words, Lanes>* found;  ///< scratch, [capacities]
+  const LayerCaches<Words, Lanes>& caches;
 
-  MOECARLO_HOST_DEVICE void operator()() const {
-    at.clear(cell);
-    start();
-    for (std::uint32_t pass = 0; pass < at.plan.warmup + at.plan.rounds; ++pass) {
-      const bool counted = pass >= at.plan.warmup;
-      verify(pass, counted);
-      if (counted && cell.depth > 0) draft(pass);
-      update(pass, counted);
+  /// All passes of layers that do not depend on others. `id` is what `at` refers to.
+  MOECARLO_HOST_DEVICE void operator()(TrajectoryId& id) const {
+    begin();
+    for (std::uint32_t pass = 0; pass < caches.path.passes; ++pass) {
+      enter_group(pass, id);
+      judge(pass);
+      caches.update(pass, [&](std::uint32_t point, const Bundle& written) { count_written(pass, point, written); });
     }
     flush(at, cell);
   }
 
-  MOECARLO_HOST_DEVICE std::uint32_t points() const { return at.plan.policies * cell.capacity_count; }
-  MOECARLO_HOST_DEVICE const Capacity& capacity(std::uint32_t point) const {
-    return at.plan.capacities[cell.first_capacity + point % cell.capacity_count];
-  }
-
-  MOECARLO_HOST_DEVICE void start() const {
-    for (std::uint32_t point = 0; point < points(); ++point) {
-      const bool filled = at.plan.warm || at.plan.policy[point / cell.capacity_count] == Policy::static_residents;
-      residents[point] = filled ? static_residents<Words, Lanes>(capacity(point), at.first_layer) : Bundle{};
+  /// A replay counts every sequence in a group of its own.
+  MOECARLO_HOST_DEVICE void enter_group(std::uint32_t pass, TrajectoryId& id) const {
+    if (caches.path.group == nullptr || (pass > 0 && caches.path.group[pass] == caches.path.group[pass - 1])) return;
+    if (pass > 0) {
+      flush(at, cell);
+      at.clear(cell);
     }
-    for (std::uint32_t index = 0; index < cell.capacity_count; ++index) found[index] = {};
+    id.group = caches.path.group[pass];
+    id.joint_group = id.group % at.plan.joint_groups.groups;
   }
 
-  /// Union of all columns and of the accepted ones, judged against the residents at the start of the pass.
+  MOECARLO_HOST_DEVICE void count_written(std::uint32_t pass, std::uint32_t point, const Bundle& written) const {
+    if (pass >= caches.path.warmup) add_lanes(at.point_total(cell, point, Cell::kCacheWrites), written.count());
+  }
+
+  MOECARLO_HOST_DEVICE void begin() const {
+    at.clear(cell);
+    caches.start();
+    if (needs_future()) {
+      for (std::uint32_t pass = 0; pass < caches.path.passes; ++pass) caches.unions[pass] = union_of(pass);
+    }
+  }
+
+  MOECARLO_HOST_DEVICE bool needs_future() const {
+    for (std::uint32_t p = 0; p < cell.policy_count; ++p) {
+      const Policy policy = at.plan.policies[cell.first_policy + p];
+      if (policy == Policy::belady || policy == Policy::belady_bypass) return true;
+    }
+    return false;
+  }
+
+  MOECARLO_HOST_DEVICE Bundle union_of(std::uint32_t pass) const {
+    const std::size_t first = EpisodePath::slot(cell, pass, 0);
+    Bundle all;
+    for (std::uint32_t i = 0; i < cell.verified() * cell.batch; ++i) all |= caches.columns[first + i];
+    return all;
+  }
+
+  /// Counts a pass against the residents at its start, draft included.
+  MOECARLO_HOST_DEVICE void judge(std::uint32_t pass) const {
+    const bool counted = pass >= caches.path.warmup;
+    verify(pass, counted);
+    if (cell.depth == 0) return;
+    if (at.plan.hotness_planes > 0) hear_draft(pass);
+    if (counted) draft(pass);
+  }
+
+  /// Union of all verified columns and of the accepted ones, judged against the residents at the start of the pass.
   MOECARLO_HOST_DEVICE void verify(std::uint32_t pass, bool counted) const {
-    const std::uint32_t* tokens = path.tokens + std::size_t{pass} * (cell.depth + 1) * cell.batch;
-    const std::uint8_t* accepted = path.accepted + std::size_t{pass} * cell.batch;
+    const std::size_t first = EpisodePath::slot(cell, pass, 0);
+    const std::uint8_t* accepted = caches.path.accepted + std::size_t{pass} * cell.batch;
     Bundle all;
     Bundle kept;
-    for (std::uint32_t column = 0; column <= cell.depth; ++column) {
+    for (std::uint32_t column = 0; column < cell.verified(); ++column) {
       for (std::uint32_t request = 0; request < cell.batch; ++request) {
-        const Bundle chosen = Bundle::load(at.routing, tokens[column * cell.batch + request], at.first_layer);
+        const Bundle chosen = caches.columns[first + column * cell.batch + request];
         all |= chosen;
         if (column <= accepted[request]) kept |= chosen;
       }
     }
-    unions[pass] = all;
+    caches.unions[pass] = all;
     if (!counted) return;
     const LaneWord<Lanes> distinct = all.count();
     count_union(at, cell, distinct);
-    add_lanes(at.union_total(cell, 1), kept.count());
+    add_lanes(at.union_total(cell, Cell::kDistinctAccepted), kept.count());
     const Bundle rejected = without(all, kept);
-    for (std::uint32_t point = 0; point < points(); ++point) {
-      const LaneWord<Lanes> hits = (all & residents[point]).count();
-      add_lanes(at.point_total(cell, point, kHits), hits);
-      add_lanes(at.point_total(cell, point, kRejectedOnly), without(rejected, residents[point]).count());
-      if (const JointTally* joint = joint_of(at.plan, cell, point)) {
-        count_joint(at, *joint, capacity(point), hits, distinct);
+    for (std::uint32_t point = 0; point < cell.points(); ++point) {
+      const Bundle& residents = caches.residents[point];
+      const LaneWord<Lanes> hits = (all & residents).count();
+      add_lanes(at.point_total(cell, point, Cell::kHits), hits);
+      if (has_slices()) {
+        add_lanes(at.point_total(cell, point, Cell::kUpperHits), (all & residents & upper()).count());
       }
+      add_lanes(at.point_total(cell, point, Cell::kRejectedOnly), without(rejected, residents).count());
+      if (const JointTally* joint = joint_of(at.plan, cell, point)) {
+        count_joint(at, *joint, caches.capacity(point), hits, distinct);
+      }
+    }
+  }
+
+  /// Experts are two objects each, of which a draft uses the upper one.
+  MOECARLO_HOST_DEVICE bool has_slices() const { return at.plan.drafting_experts < at.routing.experts; }
+  MOECARLO_HOST_DEVICE Bundle upper() const {
+    return static_residents<Words, Lanes>(Capacity{at.plan.drafting_experts, 0}, at.first_layer);
+  }
+
+  /// What the path's draft steps chose originally.
+  MOECARLO_HOST_DEVICE void hear_draft(std::uint32_t pass) const {
+    const std::size_t first = EpisodePath::slot(cell, pass, 0);
+    for (std::uint32_t i = 0; i < cell.depth * cell.batch; ++i) {
+      const Bundle chosen = caches.columns[first + i];
+      caches.hear(has_slices() ? chosen & upper() : chosen);
     }
   }
 
   MOECARLO_HOST_DEVICE void draft(std::uint32_t pass) const {
     const std::uint32_t step = counted_step(at.id.number, pass, cell.depth);
-    const std::uint32_t* tokens = path.tokens + (std::size_t{pass} * (cell.depth + 1) + step) * cell.batch;
+    const std::size_t first = EpisodePath::slot(cell, pass, step);
     for (std::uint32_t request = 0; request < cell.batch; ++request) {
-      const Bundle chosen = Bundle::load(at.routing, tokens[request], at.first_layer);
-      for (std::uint32_t point = 0; point < points(); ++point) {
-        add_lanes(at.point_total(cell, point, kDraftHits), (chosen & residents[point]).count());
+      Bundle chosen = caches.columns[first + request];
+      if (has_slices()) chosen = chosen & upper();
+      add_lanes(at.union_total(cell, Cell::kDraftChoices), chosen.count());
+      for (std::uint32_t point = 0; point < cell.points(); ++point) {
+        add_lanes(at.point_total(cell, point, Cell::kDraftHits), (chosen & caches.residents[point]).count());
       }
     }
     if (!counts_touched(at.id.number, pass)) return;
-    for (std::uint32_t point = 0; point < points(); ++point) {
-      if (const JointTally* joint = joint_of(at.plan, cell, point)) {
-        for (int lane = at.first_lane; lane < Lanes; ++lane) {
-          count_touched(at, lane, *joint, capacity(point), tokens, cell.batch, residents[point].lane(lane), pass, step);
+    for (int lane = at.first_lane; lane < Lanes; ++lane) {
+      if (at.plan.gate_mass != nullptr) count_mass(pass, step, lane);
+      for (std::uint32_t point = 0; point < cell.points(); ++point) {
+        if (const JointTally* joint = joint_of(at.plan, cell, point)) {
+          const std::uint32_t nodes = step == 0 ? 1 : cell.tree.width;
+          count_touched<Words>(
+              at, lane, *joint, caches.capacity(point),
+              [&](std::uint32_t i) { return step_token(pass, step, lane, i); }, nodes * cell.batch,
+              draftable(caches.residents[point].lane(lane)), pass);
         }
       }
     }
   }
 
-  MOECARLO_HOST_DEVICE void update(std::uint32_t pass, bool counted) const {
-    for (std::uint32_t p = 0; p < at.plan.policies; ++p) {
-      if (at.plan.policy[p] != Policy::lru) continue;
-      const PassHistory<Words, Lanes> history{path.tokens, unions, pass + 1, (cell.depth + 1) * cell.batch,
-                                              at.plan.warm};
-      walk_lru(at.routing, at.first_layer, history, at.plan.capacities + cell.first_capacity, cell.capacity_count,
-               found);
-      for (std::uint32_t index = 0; index < cell.capacity_count; ++index) {
-        const std::uint32_t point = p * cell.capacity_count + index;
-        const Bundle now = found[index].residents();
-        if (counted) add_lanes(at.point_total(cell, point, kCacheWrites), without(now, residents[point]).count());
-        residents[point] = now;
+  MOECARLO_HOST_DEVICE ExpertMask<Words> draftable(const ExpertMask<Words>& mask) const {
+    return has_slices() ? mask & ExpertMask<Words>::first(at.plan.drafting_experts) : mask;
+  }
+
+  /// Token i of a draft step: the path's, then the siblings at its level, each for all requests.
+  MOECARLO_HOST_DEVICE StepToken<Words> step_token(std::uint32_t pass, std::uint32_t step, int lane,
+                                                   std::uint32_t i) const {
+    const std::uint32_t node = i / cell.batch;
+    const std::uint32_t column = node == 0 ? step : cell.depth + step + (node - 1) * cell.depth;
+    const std::uint32_t request = i % cell.batch;
+    const std::size_t slot = EpisodePath::slot(cell, pass, column) + request;
+    const std::uint16_t* order =
+        node == 0 ? score_order_at(at.routing, at.plan, caches.path.rows[slot], at.layer(lane)) : nullptr;
+    return {draftable(caches.columns.mask(slot, lane)), order, request, column};
+  }
+
+  MOECARLO_HOST_DEVICE void count_mass(std::uint32_t pass, std::uint32_t step, int lane) const {
+    const std::size_t first = EpisodePath::slot(cell, pass, step);
+    for (std::uint32_t request = 0; request < cell.batch; ++request) {
+      const std::uint32_t token = caches.path.rows[first + request];
+      const std::uint16_t* mass = gate_mass_at(at.routing, at.plan, token, at.layer(lane));
+      if (mass == nullptr) continue;
+      const ExpertMask<Words> chosen = draftable(caches.columns.mask(first + request, lane));
+      for (std::uint32_t point = 0; point < cell.points(); ++point) {
+        const GateMass sum = gate_mass_of(chosen, caches.residents[point].lane(lane), mass);
+        if (point == 0) at.union_total(cell, Cell::kDraftMass)[lane] += sum.all;
+        at.point_total(cell, point, Cell::kResidentMass)[lane] += sum.resident;
       }
     }
   }
 };
-
-/// What a trajectory counts once, whatever the layers: rounds and accepted lengths of an episode.
-MOECARLO_HOST_DEVICE void count_episode(const PlanView& plan, const Cell& cell, const TrajectoryId& id,
-                                        const Path& path, const TallyView& tally) {
-  tally.add(cell.rounds + id.group, plan.rounds);
-  const std::uint8_t* accepted = path.accepted + std::size_t{plan.warmup} * cell.batch;
-  for (std::uint32_t i = 0; i < plan.rounds * cell.batch; ++i) {
-    tally.add(cell.accepted + std::uint64_t{id.group} * (cell.depth + 1) + accepted[i], 1);
-  }
-}
 
 }  // namespace moecarlo

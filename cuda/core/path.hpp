@@ -8,55 +8,136 @@ namespace moecarlo {
 /// The part of a trajectory that all layers share: which token each column of each round routes like, and how many
 /// draft tokens were accepted. Drawn once; every layer then replays it.
 struct Path {
-  std::uint32_t* tokens = nullptr;   ///< episodes: [rounds][depth + 1][batch], the order in which a cache touches them;
+  std::uint32_t* tokens = nullptr;   ///< episodes: [passes][columns][batch], the order in which a cache touches them;
                                      ///< samples: [rounds][batch][max_depth + 1], the true tokens
+  std::uint32_t* others = nullptr;   ///< trees: [passes][columns][batch] tokens that siblings borrow experts from
+  std::uint32_t* slots = nullptr;    ///< drawn routing: 0, 1, 2, ... for all [passes][columns][batch]
   std::uint32_t* drawn = nullptr;    ///< samples under resample: [rounds][batch][max_depth + 1], for rejected columns
-  std::uint8_t* accepted = nullptr;  ///< episodes: [rounds][batch]; samples: [rounds][depths][batch]
+  std::uint8_t* accepted = nullptr;  ///< episodes: [passes][batch]; samples: [rounds][depths][batch]
+  std::uint8_t* drafted = nullptr;   ///< episodes: [passes][batch] draft tokens proposed
   std::uint32_t* reach =
       nullptr;              ///< samples: [rounds][batch] largest depth, up to max_depth, that requests 0 .. r all fit
   Place* places = nullptr;  ///< scratch, [batch]
 };
 
 /// The token whose routing a rejected column takes under resample: any token of the sequence.
-MOECARLO_HOST_DEVICE std::uint32_t resampled_token(const Sequence& sequence, DrawAddress at, std::uint32_t column) {
-  at.purpose = Purpose::resample;
+MOECARLO_HOST_DEVICE std::uint32_t resampled_token(const Sequence& sequence, DrawAddress at, Purpose purpose,
+                                                   std::uint32_t column) {
+  at.purpose = purpose;
   at.column = column;
   const RandomBlock block = at.block(0);
   return sequence.first + uniform_below(sequence.length, block.word[0], block.word[1]);
 }
 
-/// Draws an episode: B requests that begin at uniform starts and advance by accepted length + 1 each round.
-MOECARLO_HOST_DEVICE void draw_episode(const PlanView& plan, const Cell& cell, const TrajectoryId& id,
-                                       const Path& path) {
-  const StartView starts = plan.starts(cell, plan.population_of(id.stream, id.number));
-  const Threshold* thresholds = plan.thresholds + cell.first_threshold;
-  const std::uint32_t columns = cell.depth + 1;
-  for (std::uint32_t request = 0; request < cell.batch; ++request) {
-    const DrawAddress at{plan.seed, id.stream, id.number, 0, request};
-    path.places[request] = draw_start(starts, at, path.places, request, cell.batch);
+/// The token that stands for `token` where drafts are taken independently of the routing: a uniform eligible start.
+MOECARLO_HOST_DEVICE std::uint32_t other_start(const StartView& starts, DrawAddress at) {
+  at.purpose = Purpose::other_start;
+  const RandomBlock block = at.block(0);
+  const std::uint32_t total = starts.cumulative[starts.eligible];
+  const Place place = locate(starts, uniform_below(total, block.word[0], block.word[1]));
+  return starts.entries[place.entry].first + place.position;
+}
+
+/// The draft of a request that stands at `token`. `covered(i)`: threshold of draft position i under by_coverage.
+template <class CoveredThreshold>
+MOECARLO_HOST_DEVICE Draft draft_at(const PlanView& plan, const Cell& cell, const StartView& starts,
+                                    const DrawAddress& at, std::uint32_t token, const CoveredThreshold& covered) {
+  if (cell.depth == 0) return {};
+  const AcceptanceRule& rule = cell.acceptance;
+  if (rule.independent) token = other_start(starts, at);
+  switch (rule.kind) {
+    case Acceptance::by_position:
+      break;
+    case Acceptance::by_token: {
+      // Draft position i proposes the token after column i: its own probability stands one further.
+      const Threshold* next = plan.token_thresholds + std::size_t{rule.table} * plan.tokens + token + 1;
+      return {cell.depth, accepted_length(at, next, cell.depth)};
+    }
+    case Acceptance::proposals: {
+      const ProposedDraft draft = plan.proposals[token];
+      return {draft.proposed < cell.depth ? draft.proposed : cell.depth,
+              draft.agreed < cell.depth ? draft.agreed : cell.depth};
+    }
+    case Acceptance::by_coverage:
+      return {cell.depth, accepted_length(at, cell.depth, covered)};
   }
-  std::uint32_t* tokens = path.tokens;
-  std::uint8_t* accepted = path.accepted;
-  for (std::uint32_t round = 0; round < plan.warmup + plan.rounds; ++round) {
+  return {cell.depth, accepted_length(at, plan.thresholds + cell.first_threshold, cell.depth)};
+}
+
+/// The walk of an episode's requests through the trace: they begin at uniform starts, and advance by accepted length +
+/// 1 each round.
+struct EpisodeWalk {
+  const PlanView& plan;
+  const Cell& cell;
+  const TrajectoryId& id;
+  const Path& path;
+  StartView starts;
+
+  MOECARLO_HOST_DEVICE static EpisodeWalk of(const PlanView& plan, const Cell& cell, const TrajectoryId& id,
+                                             const Path& path) {
+    return {plan, cell, id, path, plan.starts(cell, plan.population_of(id.stream, id.number))};
+  }
+
+  MOECARLO_HOST_DEVICE DrawAddress at(std::uint32_t round, std::uint32_t request) const {
+    return {plan.seed, id.stream, id.number, round, request};
+  }
+
+  MOECARLO_HOST_DEVICE void begin() const {
     for (std::uint32_t request = 0; request < cell.batch; ++request) {
-      const DrawAddress at{plan.seed, id.stream, id.number, round, request};
-      Place& place = path.places[request];
-      const Sequence sequence = starts.entries[place.entry];
-      const std::uint32_t length = accepted_length(at, thresholds, cell.depth);
-      accepted[request] = static_cast<std::uint8_t>(length);
-      for (std::uint32_t column = 0; column < columns; ++column) {
-        const bool drawn = plan.resample_rejected && column > length;
-        tokens[column * cell.batch + request] =
-            drawn ? resampled_token(sequence, at, column) : sequence.first + place.position + column;
-      }
-      place.position += length + 1;
-      const std::uint32_t eligible = sequence.length - cell.depth;
-      if (place.position >= eligible) {
-        place = draw_move(starts, at, path.places, request, cell.batch, place.position - eligible);
+      path.places[request] = draw_start(starts, at(0, request), path.places, request, cell.batch);
+    }
+  }
+
+  MOECARLO_HOST_DEVICE std::uint32_t token(std::uint32_t request) const {
+    const Place& place = path.places[request];
+    return starts.entries[place.entry].first + place.position;
+  }
+
+  /// One round of one request: its columns, and where it goes.
+  MOECARLO_HOST_DEVICE void advance(std::uint32_t round, std::uint32_t request, const Draft& draft) const {
+    Place& place = path.places[request];
+    const Sequence sequence = starts.entries[place.entry];
+    const DrawAddress address = at(round, request);
+    const std::size_t slot = std::size_t{round} * cell.batch + request;
+    path.accepted[slot] = static_cast<std::uint8_t>(draft.accepted);
+    path.drafted[slot] = static_cast<std::uint8_t>(draft.drafted);
+    const std::size_t first = std::size_t{round} * cell.columns() * cell.batch + request;
+    for (std::uint32_t column = 0; column < cell.columns(); ++column) {
+      const std::uint32_t level = Tree::level(column, cell.depth);
+      std::uint32_t& token = path.tokens[first + std::size_t{column} * cell.batch];
+      token = sequence.first + place.position + level;
+      if (level > draft.drafted) {
+        token = plan.tokens;  // never drafted: the empty row
+      } else if (column > cell.depth) {
+        path.others[first + std::size_t{column} * cell.batch] =
+            resampled_token(sequence, address, Purpose::sibling_token, column);
+      } else if (plan.resample_rejected && column > draft.accepted) {
+        token = resampled_token(sequence, address, Purpose::resample, column);
       }
     }
-    tokens += std::size_t{columns} * cell.batch;
-    accepted += cell.batch;
+    place.position += draft.accepted + 1;
+    const std::uint32_t eligible = sequence.length - cell.depth;
+    if (place.position >= eligible) {
+      place = draw_move(starts, address, path.places, request, cell.batch, place.position - eligible);
+    }
+  }
+};
+
+/// Stands in where no acceptance looks at the residents.
+struct NoCoverage {
+  MOECARLO_HOST_DEVICE Threshold operator()(std::uint32_t) const { return 0; }
+};
+
+/// Draws a whole episode. Its acceptance must not look at residents.
+MOECARLO_HOST_DEVICE void draw_episode(const PlanView& plan, const Cell& cell, const TrajectoryId& id,
+                                       const Path& path) {
+  const EpisodeWalk walk = EpisodeWalk::of(plan, cell, id, path);
+  walk.begin();
+  for (std::uint32_t round = 0; round < plan.warmup + plan.rounds; ++round) {
+    for (std::uint32_t request = 0; request < cell.batch; ++request) {
+      const Draft draft = draft_at(plan, cell, walk.starts, walk.at(round, request), walk.token(request), NoCoverage{});
+      walk.advance(round, request, draft);
+    }
   }
 }
 
@@ -80,7 +161,8 @@ MOECARLO_HOST_DEVICE void draw_samples(const PlanView& plan, const TrajectoryId&
       for (std::uint32_t column = 0; column < columns; ++column) {
         const std::uint32_t offset = column < remaining ? column : remaining;  // never read beyond the reach
         path.tokens[slot * columns + column] = sequence.first + place.position + offset;
-        if (plan.resample_rejected) path.drawn[slot * columns + column] = resampled_token(sequence, at, column);
+        if (plan.resample_rejected)
+          path.drawn[slot * columns + column] = resampled_token(sequence, at, Purpose::resample, column);
       }
       for (std::uint32_t depth = 0; depth < plan.depth_count; ++depth) {
         const Cell& cell = plan.cells[depth];

@@ -1,7 +1,9 @@
 #pragma once
 
+#include "cuda/core/acceptance.hpp"
 #include "cuda/core/capacity.hpp"
-#include "cuda/core/random.hpp"
+#include "cuda/core/perturb.hpp"
+#include "cuda/core/policy/hotness.hpp"
 #include "cuda/core/starts.hpp"
 
 namespace moecarlo {
@@ -11,12 +13,30 @@ enum class Walk : std::uint32_t {
   episodes,   ///< consecutive rounds with a cache that remembers; every (batch, depth) is its own episode
   samples,    ///< fresh starts each round, shared by all batches and depths; stateless policies only
   enumerate,  ///< every start of one sequence once (exhaustive mode); counts are kept for every accepted length
+  replay,     ///< one episode a cell, over a path that was laid out beforehand: the trace front to back
 };
 
-enum class Policy : std::uint32_t { static_residents, lru };
+/// Which experts a cache keeps; each rule stands in its own header of cuda/core/policy/.
+enum class Policy : std::uint32_t {
+  static_residents,  ///< the most popular, for ever
+  lru,               ///< the last used
+  fifo,              ///< the last admitted
+  lfu,               ///< the most often used since admission, ties to the last used
+  slru,              ///< segmented: used again since admission before used once
+  random,            ///< a random one makes place
+  belady,            ///< the next used (offline optimum), where whatever is fetched has to be admitted
+  belady_bypass,     ///< the next used (offline optimum), where a fetch may pass by the cache
+  hotness,           ///< the most often chosen while drafting (Elastic-SD)
+};
 
-constexpr std::uint32_t kMaxPolicies = 2;
+constexpr std::uint32_t kMaxPolicies = 9;
 constexpr std::uint32_t kNoJoint = ~std::uint32_t{0};
+
+/// Whose slots the policies share out.
+enum class Scope : std::uint32_t {
+  layer,  ///< every layer has a cache of its own
+  pool,   ///< one cache for all layers
+};
 
 /// Where the groups of trajectories lie in a tally: batch-means groups first, then two halves of each replicate. A
 /// layout may pool the populations that replicates draw from, `populations` / `replicates` of them in each of its
@@ -51,10 +71,15 @@ struct JointTally {
   std::uint32_t columns = 0;
 };
 
-/// One (batch, depth) of the grid: its design points are policies x capacities. Offsets point into the tally array.
+/// One (batch, depth) of the grid: its design points are policies x capacities. Where the accepted length depends on
+/// the design point, each has a cell of its own. Offsets point into the tally array.
 struct Cell {
   std::uint32_t batch = 1;
   std::uint32_t depth = 0;
+  Tree tree;                       ///< shape of the draft; a chain is a tree of width 1
+  AcceptanceRule acceptance;       ///< what decides the accepted length
+  std::uint32_t first_policy = 0;  ///< [policy_count]
+  std::uint32_t policy_count = 0;
   std::uint32_t first_threshold = 0;  ///< [depth] conditional acceptance thresholds
   std::uint32_t first_capacity = 0;   ///< [capacity_count] ascending
   std::uint32_t capacity_count = 0;
@@ -62,30 +87,44 @@ struct Cell {
   std::uint32_t first_start = 0;  ///< [populations] start tables of this depth
   std::uint32_t slices = 1;       ///< accepted lengths kept apart: 1, or depth + 1 when enumerating
   std::uint32_t first_total = 0;  ///< where this cell's records start in a layer's scratch totals
+  std::uint64_t first_slot = 0;   ///< replay: its path in the plan's, [passes][tree.columns(depth)]
+  std::uint64_t first_pass = 0;   ///< replay: its passes in the plan's
+  std::uint32_t passes = 0;       ///< replay: number of passes
   std::uint64_t rounds = 0;       ///< offset; [groups]
   std::uint64_t accepted = 0;     ///< offset; [groups][depth + 1] requests by accepted length (not when enumerating)
+  std::uint64_t drafted = 0;      ///< offset; [groups] draft tokens that were proposed
   std::uint64_t distinct = 0;     ///< offset; [layers][experts + 1] passes by number of distinct experts
   std::uint64_t unions_by_layer = 0;  ///< offset; [layers][union_width]
   std::uint64_t unions_by_group = 0;  ///< offset; [groups][union_width]
   std::uint64_t points_by_layer = 0;  ///< offset; [policies][capacities][layers][point_width]
   std::uint64_t points_by_group = 0;  ///< offset; [policies][capacities][groups][point_width]
 
-  /// A union record: distinct experts, then distinct experts of the accepted columns for each slice.
-  MOECARLO_HOST_DEVICE std::uint32_t union_width() const { return 1 + slices; }
-  /// Scratch totals of one layer: a union record, then the point records.
-  MOECARLO_HOST_DEVICE std::uint32_t totals_width(std::uint32_t policies) const {
-    return union_width() + policies * capacity_count * point_width();
-  }
+  MOECARLO_HOST_DEVICE std::uint32_t points() const { return policy_count * capacity_count; }
+  MOECARLO_HOST_DEVICE std::uint32_t columns() const { return tree.columns(depth); }
+  MOECARLO_HOST_DEVICE std::uint32_t verified() const { return tree.verified(depth); }
+  /// A union record: the `UnionCount`s, then distinct experts of the accepted columns for each slice.
+  MOECARLO_HOST_DEVICE std::uint32_t union_width() const { return kDistinctAccepted + slices; }
   /// A point record: the `PointCount`s, then experts fetched only for rejected columns for each slice.
-  MOECARLO_HOST_DEVICE std::uint32_t point_width() const { return 3 + slices; }
-};
+  MOECARLO_HOST_DEVICE std::uint32_t point_width() const { return kRejectedOnly + slices; }
+  /// Scratch totals of one layer: a union record, then the point records.
+  MOECARLO_HOST_DEVICE std::uint32_t totals_width() const { return union_width() + points() * point_width(); }
 
-/// The first numbers of a point record.
-enum PointCount : std::uint32_t {
-  kHits = 0,          ///< distinct experts of a pass that were resident
-  kDraftHits = 1,     ///< top-k choices of the sampled draft step that were resident
-  kCacheWrites = 2,   ///< experts resident after a pass that were not before
-  kRejectedOnly = 3,  ///< [slices] misses that no accepted column needed
+  /// The first numbers of a union record.
+  enum UnionCount : std::uint32_t {
+    kDistinct = 0,          ///< distinct experts of a pass
+    kDraftChoices = 1,      ///< top-k choices of the sampled draft step
+    kDraftMass = 2,         ///< gate mass of all choices of a draft step, where masses are known (sampled as well)
+    kDistinctAccepted = 3,  ///< [slices] distinct experts of the accepted columns
+  };
+  /// The first numbers of a point record.
+  enum PointCount : std::uint32_t {
+    kHits = 0,          ///< distinct experts of a pass that were resident
+    kUpperHits = 1,     ///< those of them that are upper slices (all of them where experts are cached whole)
+    kDraftHits = 2,     ///< top-k choices of the sampled draft step that were resident
+    kResidentMass = 3,  ///< gate mass of the choices of a draft step that were resident
+    kCacheWrites = 4,   ///< experts resident after a pass that were not before
+    kRejectedOnly = 5,  ///< [slices] misses that no accepted column needed
+  };
 };
 
 /// Everything a trajectory may read besides the routing: pooled arrays, addressed by index so that a device copy is a
@@ -97,10 +136,17 @@ struct PlanView {
   std::uint32_t warmup = 0;
   bool warm = true;
   bool resample_rejected = false;
-  std::uint32_t policies = 0;
-  Policy policy[kMaxPolicies] = {};
-  GroupLayout groups;        ///< of all tallies but the joint histograms
-  GroupLayout joint_groups;  ///< of the joint histograms
+  Scope scope = Scope::layer;
+  bool lockstep = false;  ///< all layers of an episode move together: one pool, or acceptance that looks at residents
+  std::uint32_t drafting_experts = 0;  ///< experts (or upper slices) a draft can use: the lowest bits of a layer
+  std::uint32_t drafting_top_k = 0;    ///< of a token's choices those that a draft can use
+  std::uint32_t protected_share = 0;   ///< slru: protected slots of 2^16
+  HotnessDecay decay;
+  std::uint32_t hotness_planes = 0;  ///< bits of a hotness count
+  std::uint32_t list_words = 0;      ///< 64-bit words of the largest list cache
+  std::uint32_t sibling_keeps = 0;   ///< trees: a sibling keeps an expert of its path token with this / 2^16
+  GroupLayout groups;                ///< of all tallies but the joint histograms
+  GroupLayout joint_groups;          ///< of the joint histograms
   std::uint32_t max_batch = 1, max_depth = 0;
   std::uint32_t cell_count = 0;
   std::uint32_t depth_count = 0;   ///< samples and enumerate: cells are [batches][depths], depths ascending
@@ -108,10 +154,23 @@ struct PlanView {
 
   const Cell* cells = nullptr;
   const Capacity* capacities = nullptr;
+  const Policy* policies = nullptr;
   const Threshold* thresholds = nullptr;
+  const Threshold* token_thresholds = nullptr;     ///< [tables][tokens] captured acceptance
+  const ProposedDraft* proposals = nullptr;        ///< [tokens] what a replayed drafter proposed there
+  const Threshold* coverage_thresholds = nullptr;  ///< [kCoverageSteps + 1] acceptance by covered gate mass
+  const std::uint16_t* gate_mass = nullptr;        ///< [tokens][layers][drafting_top_k] by ascending bit
+  const std::uint16_t* score_order = nullptr;      ///< [tokens][layers][drafting_experts] by descending score
+  const std::uint32_t* pool_order = nullptr;       ///< [layers * experts] layer * 64 * words + bit, most popular first
+  const std::uint32_t* replay_rows = nullptr;      ///< replay: paths of the cells
+  const std::uint8_t* replay_accepted = nullptr;   ///< replay: [passes]
+  const std::uint8_t* replay_drafted = nullptr;    ///< replay: [passes]
+  const std::uint32_t* replay_group = nullptr;     ///< replay: [passes] the sequence's group
+  PerturbView perturb;                             ///< perturbed routing; without tables there is none
   const std::uint32_t* joint_index = nullptr;
   const JointTally* joints = nullptr;
-  const std::uint32_t* draft_weights = nullptr;  ///< [layers][experts] by rank, 1 .. 65535
+  const std::uint32_t* draft_weights = nullptr;  ///< [layers][drafting_experts] by rank, 1 .. 65535
+  std::uint32_t tokens = 0;                      ///< of the trace; row `tokens` of the masks is empty
 
   // Start tables: for each depth one table a population (the evaluation sequences, then each replicate's draw of them).
   struct StartTable {

@@ -38,6 +38,13 @@ enum class Purpose : std::uint32_t {
   split = 5,              ///< which sequences calibrate
   replicate_weight = 6,   ///< how often a replicate takes a sequence
   synth = 7,              ///< synthetic traces
+  eviction = 8,           ///< the resident that makes place under the random policy
+  perturb = 9,            ///< routing redrawn from the logits
+  sibling = 10,           ///< where the routing of a tree's sibling differs from its path token's
+  perturb_key = 11,       ///< Gumbel noise of the experts 0 .. 511 where routing is redrawn
+  perturb_key_high = 12,  ///< the same of the experts from 512 on
+  sibling_token = 13,     ///< the token that a tree's sibling borrows experts from
+  other_start = 14,       ///< the start whose draft is taken where drafts are independent of the routing
 };
 
 /// The second word of the key: which family of trajectories draws.

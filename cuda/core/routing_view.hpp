@@ -12,11 +12,12 @@ struct Sequence {
 
 /// Read-only view of a routing table: which experts each layer chose for each token.
 struct RoutingView {
-  const std::uint64_t* masks = nullptr;  ///< [tokens][layers][words]; bit r = expert of popularity rank r in that layer
+  const std::uint64_t* masks = nullptr;  ///< [rows][layers][words]; bit r = expert of popularity rank r in that layer
   std::uint32_t tokens = 0;
   std::uint32_t layers = 0;
   std::uint32_t experts = 0;
   std::uint32_t top_k = 0;
+  std::uint32_t rows = 0;  ///< the tokens, the empty row, recorded verify columns; see RoutingTable
 
   template <int Words>
   MOECARLO_HOST_DEVICE ExpertMask<Words> mask(std::uint32_t token, std::uint32_t layer) const {

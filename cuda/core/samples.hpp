@@ -1,6 +1,8 @@
 #pragma once
 
-#include "cuda/core/residency.hpp"
+#include "cuda/core/draft.hpp"
+#include "cuda/core/path.hpp"
+#include "cuda/core/policy/static.hpp"
 #include "cuda/core/verify.hpp"
 
 namespace moecarlo {
@@ -73,26 +75,42 @@ struct SampleReplay {
     const PlanView& plan = at.plan;
     const LaneWord<1> distinct{all[d].count()};
     count_union(at, cell, distinct);
-    *at.union_total(cell, 1) += kept[d].count();
+    *at.union_total(cell, Cell::kDistinctAccepted) += kept[d].count();
     const ExpertMask<Words> rejected = without(all[d], kept[d]);
     const std::uint32_t* tokens = step_tokens + std::size_t{d} * plan.max_batch;
     for (std::uint32_t c = 0; c < cell.capacity_count; ++c) {
       const Capacity& capacity = plan.capacities[cell.first_capacity + c];
       const ExpertMask<Words> residents = static_residents<Words>(capacity, at.first_layer);
       const LaneWord<1> hits{(all[d] & residents).count()};
-      add_lanes(at.point_total(cell, c, kHits), hits);
-      *at.point_total(cell, c, kRejectedOnly) += without(rejected, residents).count();
-      if (cell.depth > 0) {
-        *at.point_total(cell, c, kDraftHits) +=
-            resident_choices(at.routing, at.first_layer, tokens, cell.batch, residents);
-      }
-      if (const JointTally* joint = joint_of(plan, cell, c)) {
-        count_joint(at, *joint, capacity, hits, distinct);
-        if (cell.depth > 0 && counts_touched(at.id.number, round)) {
-          count_touched(at, 0, *joint, capacity, tokens, cell.batch, residents, round,
-                        counted_step(at.id.number, round, cell.depth));
-        }
-      }
+      add_lanes(at.point_total(cell, c, Cell::kHits), hits);
+      *at.point_total(cell, c, Cell::kRejectedOnly) += without(rejected, residents).count();
+      if (const JointTally* joint = joint_of(plan, cell, c)) count_joint(at, *joint, capacity, hits, distinct);
+      if (cell.depth > 0) count_draft(cell, c, residents, tokens, round);
+    }
+    if (cell.depth > 0) *at.union_total(cell, Cell::kDraftChoices) += std::uint64_t{cell.batch} * plan.drafting_top_k;
+  }
+
+  MOECARLO_HOST_DEVICE void count_draft(const Cell& cell, std::uint32_t c, const ExpertMask<Words>& residents,
+                                        const std::uint32_t* tokens, std::uint32_t round) const {
+    const PlanView& plan = at.plan;
+    for (std::uint32_t request = 0; request < cell.batch; ++request) {
+      *at.point_total(cell, c, Cell::kDraftHits) += (chosen(tokens, request) & residents).count();
+    }
+    if (!counts_touched(at.id.number, round)) return;
+    for (std::uint32_t request = 0; request < cell.batch && plan.gate_mass != nullptr; ++request) {
+      const GateMass sum = gate_mass_of(chosen(tokens, request), residents,
+                                        gate_mass_at(at.routing, plan, tokens[request], at.first_layer));
+      if (c == 0) *at.union_total(cell, Cell::kDraftMass) += sum.all;
+      *at.point_total(cell, c, Cell::kResidentMass) += sum.resident;
+    }
+    if (const JointTally* joint = joint_of(plan, cell, c)) {
+      const std::uint32_t step = counted_step(at.id.number, round, cell.depth);
+      const auto token = [&](std::uint32_t i) {
+        return StepToken<Words>{chosen(tokens, i), score_order_at(at.routing, plan, tokens[i], at.first_layer), i,
+                                step};
+      };
+      count_touched<Words>(at, 0, *joint, plan.capacities[cell.first_capacity + c], token, cell.batch, residents,
+                           round);
     }
   }
 };
@@ -109,6 +127,7 @@ MOECARLO_HOST_DEVICE void count_samples(const PlanView& plan, const TrajectoryId
       for (std::uint32_t request = 0; request < cell.batch; ++request) {
         const std::uint32_t length = path.accepted[row * plan.max_batch + request];
         tally.add(cell.accepted + std::uint64_t{id.group} * (cell.depth + 1) + length, 1);
+        tally.add(cell.drafted + id.group, cell.depth);
       }
     }
   }

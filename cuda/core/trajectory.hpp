@@ -1,7 +1,8 @@
 #pragma once
 
 #include "cuda/core/enumerate.hpp"
-#include "cuda/core/episode.hpp"
+#include "cuda/core/episode_scratch.hpp"
+#include "cuda/core/lockstep.hpp"
 #include "cuda/core/samples.hpp"
 #include "cuda/core/workspace.hpp"
 
@@ -11,16 +12,31 @@ namespace moecarlo {
 // each layer over it. Nothing else may influence it, so any subset can be computed anywhere, in any order, and added
 // up.
 
+/// Whether a cell's episodes draw their path before the layers are replayed. (A coverage acceptance draws it pass by
+/// pass, as the residents are known; a replay follows the plan's.)
+MOECARLO_HOST_DEVICE bool draws_path_first(const PlanView& plan, const Cell& cell) {
+  return plan.walk == Walk::episodes && (cell.depth == 0 || cell.acceptance.kind != Acceptance::by_coverage);
+}
+
 /// Draws the path of a trajectory (of cell `cell`, where the walk has separate episodes) and counts what no layer
 /// changes.
 MOECARLO_HOST_DEVICE void begin_trajectory(const PlanView& plan, std::uint32_t cell, const TrajectoryId& id,
                                            const WorkspaceLayout& layout, std::uint64_t* path_block,
                                            const TallyView& tally) {
-  const Path path = layout.path(path_block);
+  const Path path = path_in(layout, path_block);
+  const Cell& own = plan.cells[cell];
   switch (plan.walk) {
     case Walk::episodes:
-      draw_episode(plan, plan.cells[cell], id, path);
-      count_episode(plan, plan.cells[cell], id, path, tally);
+      if (draws_routing(plan, own)) {
+        const std::uint32_t slots = (plan.warmup + plan.rounds) * own.columns() * own.batch;
+        for (std::uint32_t i = 0; i < slots; ++i) path.slots[i] = i;
+      }
+      if (!draws_path_first(plan, own)) break;
+      draw_episode(plan, own, id, path);
+      count_rounds(own, id, EpisodePath::of(plan, own, path), path.drafted, tally);
+      break;
+    case Walk::replay:
+      count_rounds(own, id, EpisodePath::of(plan, own, path), plan.replay_drafted + own.first_pass, tally);
       break;
     case Walk::samples:
       draw_samples(plan, id, path);
@@ -34,22 +50,28 @@ MOECARLO_HOST_DEVICE void begin_trajectory(const PlanView& plan, std::uint32_t c
 
 /// Replays `Lanes` layers, from `first_layer` on, of a trajectory that has begun. Lanes below `first_lane` are computed
 /// but not counted: where the layers are no multiple of Lanes, the last bundle overlaps the one before. Only episodes
-/// are replayed by more than one layer at a time.
+/// are replayed by more than one layer at a time. Not for a plan in lockstep.
 template <int Words, int Lanes>
 MOECARLO_HOST_DEVICE void replay_layers(const RoutingView& routing, const PlanView& plan, std::uint32_t cell,
-                                        const TrajectoryId& id, std::uint32_t first_layer, int first_lane,
+                                        TrajectoryId id, std::uint32_t first_layer, int first_lane,
                                         const WorkspaceLayout& layout, std::uint64_t* path_block,
                                         std::uint64_t* layer_block, const TallyView& tally) {
-  using Bundle = LayerBundle<Words, Lanes>;
   using Mask = ExpertMask<Words>;
-  const Path path = layout.path(path_block);
-  const LayerContext<Lanes> at{routing, plan, id, tally, first_layer, first_lane, layer_block + layout.totals};
-  if (plan.walk == Walk::episodes) {
-    Bundle* unions = reinterpret_cast<Bundle*>(layer_block + layout.masks_a);
-    Bundle* residents = reinterpret_cast<Bundle*>(layer_block + layout.masks_b);
-    auto* found = reinterpret_cast<FoundResidents<Words, Lanes>*>(layer_block + layout.found);
-    EpisodeReplay<Words, Lanes>{at, plan.cells[cell], path, unions, residents, found}();
+  const Path path = path_in(layout, path_block);
+  if (plan.walk == Walk::episodes || plan.walk == Walk::replay) {
+    const Cell& own = plan.cells[cell];
+    const EpisodeScratch<Words, Lanes> scratch{routing, plan,       own,         id,        tally,
+                                               layout,  path_block, layer_block, first_lane};
+    const LayerContext<Lanes> at = scratch.context(first_layer, 0);
+    const LayerCaches<Words, Lanes> caches = scratch.caches(first_layer, 0);
+    if (draws_routing(plan, own)) {
+      for (std::uint32_t pass = 0; pass < caches.path.passes; ++pass) {
+        draw_columns<Words, Lanes>(routing, plan, own, id, path, pass, first_layer, layer_block + layout.drawn_masks);
+      }
+    }
+    EpisodeReplay<Words, Lanes>{at, own, caches}(id);
   } else if constexpr (Lanes == 1) {
+    const LayerContext<1> at{routing, plan, id, tally, first_layer, first_lane, layer_block + layout.totals};
     Mask* prefix = reinterpret_cast<Mask*>(layer_block + layout.masks_a);
     Mask* all = reinterpret_cast<Mask*>(layer_block + layout.masks_b);
     Mask* kept = reinterpret_cast<Mask*>(layer_block + layout.masks_c);
@@ -59,6 +81,54 @@ MOECARLO_HOST_DEVICE void replay_layers(const RoutingView& routing, const PlanVi
     } else {
       EnumerateReplay<Words>{at, plan.entries[id.number], prefix}();
     }
+  }
+}
+
+/// One layer each of an episode in lockstep, by its number.
+template <int Words>
+struct LockstepLayers {
+  const EpisodeScratch<Words, 1>& scratch;
+
+  MOECARLO_HOST_DEVICE LayerContext<1> context(std::uint32_t layer) const { return scratch.context(layer, layer); }
+  MOECARLO_HOST_DEVICE LayerCaches<Words, 1> caches(std::uint32_t layer) const { return scratch.caches(layer, layer); }
+  MOECARLO_HOST_DEVICE std::uint64_t* drawn_masks(std::uint32_t layer) const {
+    return scratch.block(layer) + scratch.layout.drawn_masks;
+  }
+  MOECARLO_HOST_DEVICE PoolCache<Words> pool(std::uint32_t point) const {
+    const Cell& cell = scratch.cell;
+    const PlanView& plan = scratch.plan;
+    const Capacity& capacity = plan.capacities[cell.first_capacity + point % cell.capacity_count];
+    return {plan,
+            scratch.id,
+            plan.policies[cell.first_policy + point / cell.capacity_count],
+            scratch.routing.layers,
+            capacity.total(scratch.routing.layers),
+            scratch.path_block + scratch.layout.pools + std::size_t{point} * plan.list_words,
+            reinterpret_cast<ExpertMask<Words>*>(scratch.path_block + scratch.layout.open),
+            reinterpret_cast<ExpertMask<Words>*>(scratch.block(0) + scratch.layout.last)};
+  }
+};
+
+/// Replays all layers of a trajectory that has begun, of a plan in lockstep. layer_blocks: one for each layer.
+template <int Words>
+MOECARLO_HOST_DEVICE void replay_lockstep(const RoutingView& routing, const PlanView& plan, std::uint32_t cell,
+                                          TrajectoryId id, const WorkspaceLayout& layout, std::uint64_t* path_block,
+                                          std::uint64_t* layer_blocks, const TallyView& tally) {
+  const Cell& own = plan.cells[cell];
+  const Path path = path_in(layout, path_block);
+  const EpisodeScratch<Words, 1> scratch{routing, plan, own, id, tally, layout, path_block, layer_blocks, 0};
+  const LockstepLayers<Words> layers{scratch};
+  if (draws_path_first(plan, own) && draws_routing(plan, own)) {
+    const std::uint32_t passes = EpisodePath::of(plan, own, path).passes;
+    for (std::uint32_t layer = 0; layer < routing.layers; ++layer) {
+      for (std::uint32_t pass = 0; pass < passes; ++pass) {
+        draw_columns<Words, 1>(routing, plan, own, id, path, pass, layer, layers.drawn_masks(layer));
+      }
+    }
+  }
+  LockstepReplay<Words, LockstepLayers<Words>>{routing, plan, own, id, path, layers}();
+  if (plan.walk == Walk::episodes && !draws_path_first(plan, own)) {
+    count_rounds(own, id, EpisodePath::of(plan, own, path), path.drafted, tally);
   }
 }
 

@@ -2,7 +2,7 @@
 
 #include "cuda/core/draft.hpp"
 #include "cuda/core/layer_bundle.hpp"
-#include "cuda/core/path.hpp"
+#include "cuda/core/plan.hpp"
 #include "cuda/core/tally.hpp"
 
 namespace moecarlo {
@@ -29,7 +29,7 @@ struct LayerContext {
   }
   MOECARLO_HOST_DEVICE void clear(const Cell& cell) const {
     std::uint64_t* record = union_total(cell, 0);
-    for (std::uint32_t i = 0; i < cell.totals_width(plan.policies) * Lanes; ++i) record[i] = 0;
+    for (std::uint32_t i = 0; i < cell.totals_width() * Lanes; ++i) record[i] = 0;
   }
 };
 
@@ -37,7 +37,7 @@ struct LayerContext {
 template <int Lanes>
 MOECARLO_HOST_DEVICE void count_union(const LayerContext<Lanes>& at, const Cell& cell,
                                       const LaneWord<Lanes>& distinct) {
-  add_lanes(at.union_total(cell, 0), distinct);
+  add_lanes(at.union_total(cell, Cell::kDistinct), distinct);
   if (!at.id.is_main()) return;
   for (int lane = at.first_lane; lane < Lanes; ++lane) {
     at.tally.add(cell.distinct + std::uint64_t{at.layer(lane)} * (at.routing.experts + 1) + distinct[lane], 1);
@@ -67,16 +67,32 @@ MOECARLO_HOST_DEVICE void count_joint(const LayerContext<Lanes>& at, const Joint
   }
 }
 
-/// Draws the replacements of a draft step in one lane's layer and counts the residents it touches. tokens: [batch].
-template <int Words, int Lanes>
+/// Counts the residents that a draft step touches in one lane's layer. `step(i)`: its tokens, i < count.
+template <int Words, int Lanes, class Step>
 MOECARLO_HOST_DEVICE void count_touched(const LayerContext<Lanes>& at, int lane, const JointTally& joint,
-                                        const Capacity& capacity, const std::uint32_t* tokens, std::uint32_t batch,
-                                        const ExpertMask<Words>& residents, std::uint32_t round, std::uint32_t step) {
+                                        const Capacity& capacity, const Step& step, std::uint32_t count,
+                                        const ExpertMask<Words>& residents, std::uint32_t round) {
   const std::uint32_t layer = at.layer(lane);
-  const DrawAddress address{at.plan.seed, at.id.stream, at.id.number, round, 0, Purpose::draft_replacement, step};
-  const std::uint32_t* weights = at.plan.draft_weights + std::size_t{layer} * at.routing.experts;
-  const std::uint32_t distinct = draft_distinct(at.routing, layer, tokens, batch, residents, weights, address);
+  const DrawAddress address{at.plan.seed, at.id.stream, at.id.number, round, 0, Purpose::draft_replacement, 0, layer};
+  const DraftLayer draft{at.plan.drafting_experts, at.plan.drafting_top_k,
+                         at.plan.draft_weights + std::size_t{layer} * at.plan.drafting_experts};
+  const std::uint32_t distinct = draft_distinct<Words>(draft, step, count, residents, address);
   at.tally.add(joint.draft + joint_row(at.plan, at.id, layer, capacity) * joint.rows + distinct, 1);
+}
+
+/// Where a token's gate masses in a layer lie, [drafting_top_k]; null where they are not known (no token of the trace,
+/// or its routing is drawn).
+MOECARLO_HOST_DEVICE const std::uint16_t* gate_mass_at(const RoutingView& routing, const PlanView& plan,
+                                                       std::uint32_t token, std::uint32_t layer) {
+  if (plan.gate_mass == nullptr || token >= plan.tokens || plan.perturb.logits != nullptr) return nullptr;
+  return plan.gate_mass + (std::size_t{token} * routing.layers + layer) * plan.drafting_top_k;
+}
+
+/// The same for the order of its scores, [drafting_experts].
+MOECARLO_HOST_DEVICE const std::uint16_t* score_order_at(const RoutingView& routing, const PlanView& plan,
+                                                         std::uint32_t token, std::uint32_t layer) {
+  if (plan.score_order == nullptr || token >= plan.tokens || plan.perturb.logits != nullptr) return nullptr;
+  return plan.score_order + (std::size_t{token} * routing.layers + layer) * plan.drafting_experts;
 }
 
 /// Adds one record of the totals to the tallies of its layer (main family only) and of the group.
@@ -99,7 +115,7 @@ template <int Lanes>
 MOECARLO_HOST_DEVICE void flush(const LayerContext<Lanes>& at, const Cell& cell) {
   flush_record(at, at.union_total(cell, 0), cell.union_width(), cell.unions_by_layer, cell.unions_by_group);
   const std::uint32_t width = cell.point_width();
-  for (std::uint32_t point = 0; point < at.plan.policies * cell.capacity_count; ++point) {
+  for (std::uint32_t point = 0; point < cell.points(); ++point) {
     flush_record(at, at.point_total(cell, point, 0), width,
                  cell.points_by_layer + std::uint64_t{point} * at.routing.layers * width,
                  cell.points_by_group + std::uint64_t{point} * at.plan.groups.total() * width);
@@ -107,7 +123,7 @@ MOECARLO_HOST_DEVICE void flush(const LayerContext<Lanes>& at, const Cell& cell)
       const Capacity& capacity = at.plan.capacities[cell.first_capacity + point % cell.capacity_count];
       for (int lane = at.first_lane; lane < Lanes; ++lane) {
         at.tally.add(joint->writes + joint_row(at.plan, at.id, at.layer(lane), capacity),
-                     at.point_total(cell, point, kCacheWrites)[lane]);
+                     at.point_total(cell, point, Cell::kCacheWrites)[lane]);
       }
     }
   }

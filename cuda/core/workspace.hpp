@@ -1,63 +1,102 @@
 #pragma once
 
-#include "cuda/core/path.hpp"
+#include "cuda/core/drawn_routing.hpp"
 
 namespace moecarlo {
 
 /// Scratch of one trajectory: how much of it a plan needs, and where each part lies in one block of 64-bit words. The
 /// path part is shared by all layers of the trajectory, the layer part by those of one bundle.
 struct WorkspaceLayout {
-  std::size_t tokens = 0, drawn = 0, reach = 0, accepted = 0, places = 0;
+  std::size_t tokens = 0, others = 0, slots = 0, drawn = 0, reach = 0, accepted = 0, drafted = 0, places = 0;
+  std::size_t pools = 0, open = 0;
   std::size_t path_words = 0;
   std::size_t totals = 0, masks_a = 0, masks_b = 0, masks_c = 0, found = 0, step_tokens = 0;
+  std::size_t hotness = 0, lists = 0, last = 0, drawn_masks = 0;
   std::size_t layer_words = 0;
 
   /// Parts are aligned to 64 bytes, for vector registers.
-  MOECARLO_HOST_DEVICE static std::size_t take(std::size_t& used, std::size_t bytes) {
+  static std::size_t take(std::size_t& used, std::size_t bytes) {
     const std::size_t at = used;
     used += (bytes + 63) / 64 * 8;
     return at;
   }
 
-  /// `words` per mask, `lanes` layers at a time.
-  MOECARLO_HOST_DEVICE static WorkspaceLayout of(const PlanView& plan, std::uint32_t max_capacities, int words,
-                                                 int lanes) {
+  /// Of a plan in host memory: `words` per mask, `lanes` layers at a time, of `layers` in all.
+  static WorkspaceLayout of(const PlanView& plan, std::uint32_t layers, int words, int lanes) {
     WorkspaceLayout layout;
-    const std::size_t rounds = plan.warmup + plan.rounds;
-    const std::size_t slots = rounds * plan.max_batch;
-    const std::size_t columns = plan.max_depth + 1;
-    const bool samples = plan.walk == Walk::samples;
-    const bool enumerate = plan.walk == Walk::enumerate;
-    std::size_t used = 0;
-    if (!enumerate) {
-      layout.tokens = take(used, slots * columns * sizeof(std::uint32_t));
-      layout.drawn = take(used, samples && plan.resample_rejected ? slots * columns * sizeof(std::uint32_t) : 0);
-      layout.reach = take(used, samples ? slots * sizeof(std::uint32_t) : 0);
-      layout.accepted = take(used, slots * (samples ? plan.depth_count : 1));
-      layout.places = take(used, plan.max_batch * sizeof(Place));
-    }
-    layout.path_words = used;
-    used = 0;
     const std::size_t mask = static_cast<std::size_t>(words) * static_cast<std::size_t>(lanes) * 8;
-    layout.totals = take(used, std::size_t{plan.totals_width} * static_cast<std::size_t>(lanes) * 8);
-    layout.masks_a = take(used, (plan.walk == Walk::episodes ? rounds : columns) * mask);
-    layout.masks_b = take(used, (samples ? plan.depth_count : std::size_t{plan.policies} * max_capacities) * mask);
-    layout.masks_c = take(used, (samples ? plan.depth_count : 0) * mask);
-    // A FoundResidents is two bundles and a number for each lane.
-    layout.found = take(used, samples || enumerate
-                                  ? 0
-                                  : std::size_t{max_capacities} * (2 * mask + mask / static_cast<std::size_t>(words)));
-    layout.step_tokens =
-        take(used, samples ? std::size_t{plan.depth_count} * plan.max_batch * sizeof(std::uint32_t) : 0);
-    layout.layer_words = used;
+    std::size_t path = 0, layer = 0;
+    layout.totals = take(layer, std::size_t{plan.totals_width} * static_cast<std::size_t>(lanes) * 8);
+    if (plan.walk == Walk::samples) {
+      const std::size_t slots = std::size_t{plan.rounds} * plan.max_batch;
+      const std::size_t columns = plan.max_depth + 1;
+      layout.tokens = take(path, slots * columns * sizeof(std::uint32_t));
+      layout.drawn = take(path, plan.resample_rejected ? slots * columns * sizeof(std::uint32_t) : 0);
+      layout.reach = take(path, slots * sizeof(std::uint32_t));
+      layout.accepted = take(path, slots * plan.depth_count);
+      layout.places = take(path, plan.max_batch * sizeof(Place));
+      layout.masks_a = take(layer, columns * mask);
+      layout.masks_b = take(layer, plan.depth_count * mask);
+      layout.masks_c = take(layer, plan.depth_count * mask);
+      layout.step_tokens = take(layer, std::size_t{plan.depth_count} * plan.max_batch * sizeof(std::uint32_t));
+    } else if (plan.walk == Walk::enumerate) {
+      layout.masks_a = take(layer, (plan.max_depth + std::size_t{1}) * mask);
+    } else {
+      layout.lay_out_episode(plan, layers, words, lanes, path, layer);
+    }
+    layout.path_words = path;
+    layout.layer_words = layer;
     return layout;
   }
 
-  MOECARLO_HOST_DEVICE Path path(std::uint64_t* block) const {
-    return {reinterpret_cast<std::uint32_t*>(block + tokens), reinterpret_cast<std::uint32_t*>(block + drawn),
-            reinterpret_cast<std::uint8_t*>(block + accepted), reinterpret_cast<std::uint32_t*>(block + reach),
-            reinterpret_cast<Place*>(block + places)};
+ private:
+  void lay_out_episode(const PlanView& plan, std::uint32_t layers, int words, int lanes, std::size_t& path,
+                       std::size_t& layer) {
+    const std::size_t mask = static_cast<std::size_t>(words) * static_cast<std::size_t>(lanes) * 8;
+    std::size_t passes = 0, all_slots = 0, requests = 0, capacities = 0, points = 0, touches = 0;
+    bool draws = false, trees = false;
+    for (std::uint32_t c = 0; c < plan.cell_count; ++c) {
+      const Cell& cell = plan.cells[c];
+      const std::size_t own = plan.walk == Walk::replay ? cell.passes : plan.warmup + plan.rounds;
+      const std::size_t own_slots = own * cell.columns() * cell.batch;
+      passes = own > passes ? own : passes;
+      all_slots = own_slots > all_slots ? own_slots : all_slots;
+      requests = own * cell.batch > requests ? own * cell.batch : requests;
+      capacities = cell.capacity_count > capacities ? cell.capacity_count : capacities;
+      touches = cell.verified() * cell.batch > touches ? cell.verified() * cell.batch : touches;
+      points = cell.points() > points ? cell.points() : points;
+      draws = draws || draws_routing(plan, cell);
+      trees = trees || !cell.tree.is_chain();
+    }
+    const bool pool = plan.scope == Scope::pool;
+    const bool drawn_path = plan.walk != Walk::replay;
+    tokens = take(path, drawn_path ? all_slots * sizeof(std::uint32_t) : 0);
+    others = take(path, trees ? all_slots * sizeof(std::uint32_t) : 0);
+    slots = take(path, draws ? all_slots * sizeof(std::uint32_t) : 0);
+    accepted = take(path, drawn_path ? requests : 0);
+    drafted = take(path, drawn_path ? requests : 0);
+    places = take(path, plan.max_batch * sizeof(Place));
+    pools = take(path, pool ? points * plan.list_words * 8 : 0);
+    open = take(path, pool ? std::size_t{2} * layers * mask : 0);
+    masks_a = take(layer, passes * mask);
+    masks_b = take(layer, points * mask);
+    // A FoundResidents is two bundles and a number for each lane.
+    found = take(layer, capacities * (2 * mask + static_cast<std::size_t>(lanes) * 8));
+    hotness = take(layer, plan.hotness_planes * mask);
+    lists = take(layer, pool ? 0 : points * static_cast<std::size_t>(lanes) * plan.list_words * 8);
+    last = take(layer, plan.list_words > 0 ? touches * static_cast<std::size_t>(words) * 8 : 0);
+    drawn_masks = take(layer, draws ? all_slots * mask : 0);
   }
 };
+
+/// The parts of a trajectory's path in its block.
+MOECARLO_HOST_DEVICE Path path_in(const WorkspaceLayout& layout, std::uint64_t* block) {
+  const auto numbers = [&](std::size_t at) { return reinterpret_cast<std::uint32_t*>(block + at); };
+  const auto bytes = [&](std::size_t at) { return reinterpret_cast<std::uint8_t*>(block + at); };
+  return {numbers(layout.tokens), numbers(layout.others),
+          numbers(layout.slots),  numbers(layout.drawn),
+          bytes(layout.accepted), bytes(layout.drafted),
+          numbers(layout.reach),  reinterpret_cast<Place*>(block + layout.places)};
+}
 
 }  // namespace moecarlo

@@ -31,26 +31,46 @@ __global__ void replay(DeviceBlock block) {
                           block.layer_scratch + thread * block.layout.layer_words, block.tally);
 }
 
+/// A thread takes a whole trajectory where its layers depend on each other.
+template <int Words>
+__global__ void replay_together(DeviceBlock block) {
+  const std::uint32_t i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i >= block.count) return;
+  const TrajectoryId id = TrajectoryId::of(block.plan, block.stream, block.first + i);
+  replay_lockstep<Words>(block.routing, block.plan, block.cell, id, block.layout,
+                         block.path_scratch + i * block.layout.path_words,
+                         block.layer_scratch + std::size_t{i} * block.routing.layers * block.layout.layer_words,
+                         block.tally);
+}
+
+template <int Words>
+void launch_replay(const DeviceBlock& block, cudaStream_t stream) {
+  if (block.plan.lockstep) {
+    replay_together<Words><<<blocks_for(block.count), kThreads, 0, stream>>>(block);
+  } else {
+    replay<Words><<<blocks_for(std::uint64_t{block.count} * block.routing.layers), kThreads, 0, stream>>>(block);
+  }
+}
+
 }  // namespace
 
 cudaError_t launch_block(const DeviceBlock& block, cudaStream_t stream) {
   draw_paths<<<blocks_for(block.count), kThreads, 0, stream>>>(block);
-  const unsigned blocks = blocks_for(std::uint64_t{block.count} * block.routing.layers);
   switch (mask_words(block.routing.experts)) {
     case 1:
-      replay<1><<<blocks, kThreads, 0, stream>>>(block);
+      launch_replay<1>(block, stream);
       break;
     case 2:
-      replay<2><<<blocks, kThreads, 0, stream>>>(block);
+      launch_replay<2>(block, stream);
       break;
     case 4:
-      replay<4><<<blocks, kThreads, 0, stream>>>(block);
+      launch_replay<4>(block, stream);
       break;
     case 8:
-      replay<8><<<blocks, kThreads, 0, stream>>>(block);
+      launch_replay<8>(block, stream);
       break;
     default:
-      replay<16><<<blocks, kThreads, 0, stream>>>(block);
+      launch_replay<16>(block, stream);
       break;
   }
   return cudaGetLastError();

@@ -15,6 +15,7 @@
 #include "host/cli/study_run.hpp"
 #include "host/simulate/cpu_backend.hpp"
 #include "host/study/grid.hpp"
+#include "host/study/names.hpp"
 #include "host/support/error.hpp"
 #include "host/support/parallel.hpp"
 #include "host/trace/routing_table_builder.hpp"
@@ -60,7 +61,9 @@ Study reference_study() {
 /// The synthetic trace of the reference workload, in a file of its own that goes away with this.
 class ReferenceTrace {
  public:
-  ReferenceTrace() : path_(std::filesystem::temp_directory_path() / fmt::format("moecarlo-bench-{}.h5", ::getpid())) {
+  explicit ReferenceTrace(TraceForm form)
+      : path_(std::filesystem::temp_directory_path() /
+              fmt::format("moecarlo-bench-{}-{}.h5", ::getpid(), static_cast<int>(form))) {
     SynthOptions options;
     options.layers = kLayers;
     options.experts = kExperts;
@@ -69,6 +72,7 @@ class ReferenceTrace {
     options.tokens_per_sequence = kTokens;
     options.zipf = 0.8;
     options.stickiness = 0.35;
+    options.form = form;
     write_synthetic_trace(path_, SynthLaw(options), 0, {});
   }
   ~ReferenceTrace() {
@@ -82,6 +86,12 @@ class ReferenceTrace {
  private:
   std::filesystem::path path_;
 };
+
+RoutingTable read_reference(const ReferenceTrace& trace) {
+  TableOptions options;
+  options.calibration_share.reset();
+  return build_routing_table(trace.path(), options);
+}
 
 /// Calls body(n) with growing n until a call takes `seconds`; items per second of the last call.
 template <class Body>
@@ -143,11 +153,39 @@ double baseline_rate(const std::string& script, const std::string& design, const
   return result["steps_per_second"].get<double>();
 }
 
+/// The reference workload under another policy or with redrawn routing, on one thread of the best instruction set.
+Rate measure_variant(const Study& study, const RoutingTable& table, const TraceSources& sources,
+                     const std::string& what, double seconds) {
+  const Plan plan = make_plan(study, make_grid(study, {}), table, sources);
+  const auto backend = make_cpu_backend(table.view(), plan, 1);
+  return measure(*backend, plan, "cpu, 1 thread, " + what, seconds);
+}
+
+/// Every policy but the reference workload's, and its LRU over redrawn routing.
+std::vector<Rate> measure_variants(const RoutingTable& table, double seconds) {
+  std::vector<Rate> rates;
+  for (const auto& [word, policy] : policy_names()) {
+    if (policy == Policy::lru) continue;  // the reference workload itself
+    Study study = reference_study();
+    study.grid.policy = {policy};
+    rates.push_back(measure_variant(study, table, {}, word, seconds));
+  }
+  const ReferenceTrace logits(TraceForm::logits_float16);
+  const RoutingTable logits_table = read_reference(logits);
+  for (const auto& [word, method] : {std::pair{"alias", PerturbMethod::alias}, {"gumbel", PerturbMethod::gumbel}}) {
+    Study study = reference_study();
+    study.mode = Mode::perturbed;
+    TraceSources sources;
+    sources.perturbed = read_perturbed(logits.path(), logits_table, study.temperature, method, 0);
+    rates.push_back(
+        measure_variant(study, logits_table, sources, fmt::format("lru, routing drawn by {}", word), seconds));
+  }
+  return rates;
+}
+
 void bench(const Options& options) {
-  const ReferenceTrace trace;
-  TableOptions table_options;
-  table_options.calibration_share.reset();
-  const RoutingTable table = build_routing_table(trace.path(), table_options);
+  const ReferenceTrace trace(TraceForm::expert_ids);
+  const RoutingTable table = read_reference(trace);
   const Study study = reference_study();
   const Plan plan = make_plan(study, make_grid(study, {}), table);
 
@@ -166,6 +204,7 @@ void bench(const Options& options) {
   chosen_run.backend = options.backend;
   const auto chosen = make_backend(chosen_run, table.view(), plan);
   if (chosen->name() != "cpu") rates.push_back(measure(*chosen, plan, chosen->name(), options.seconds));
+  for (Rate& rate : measure_variants(table, options.seconds)) rates.push_back(std::move(rate));
   const Rate limit = measure_limit(table, options.seconds);
 
   nlohmann::ordered_json json{{"workload",

@@ -21,6 +21,7 @@ struct Interrupted : std::runtime_error {
 // Figures go to stdout (JSON alone with --json), progress and notes to stderr. Failures leave as moecarlo::Error.
 void add_inspect(CLI::App& app, const Common& common);
 void add_locality(CLI::App& app, const Common& common);
+void add_cache(CLI::App& app, const Common& common);
 void add_synth(CLI::App& app, const Common& common);
 void add_simulate(CLI::App& app, const Common& common);
 void add_evaluate(CLI::App& app, const Common& common);

@@ -42,6 +42,7 @@ int run(int argc, char** argv) {
   app.add_flag("--verbose", common.verbose, "More notes");
   add_inspect(app, common);
   add_locality(app, common);
+  add_cache(app, common);
   add_synth(app, common);
   add_simulate(app, common);
   add_evaluate(app, common);

@@ -20,7 +20,11 @@ std::vector<std::string> ignored_settings(const Study& study) {
   if (study.mode == Mode::exhaustive) {
     notes.emplace_back(
         "Exhaustive mode enumerates every start: trajectories, rounds, start and warmup have no effect.");
-  } else if (is_stateless(study)) {
+  } else if (study.mode == Mode::replay) {
+    notes.emplace_back(
+        "The trace is replayed front to back, its caches never emptied: exact, so that trajectories and rounds have no "
+        "effect. The trace interval resamples sequences as if each had met the same cache.");
+  } else if (shares_starts(study)) {
     notes.emplace_back(
         "All policies are stateless: every round draws fresh starts, so that start and warmup have no effect.");
   }
@@ -45,11 +49,21 @@ std::vector<std::string> thin_cells(const Tallies& tallies, const Study& study) 
   return notes;
 }
 
+/// One distribution for each batch and depth: of cells that split its points, the first.
+bool shows_distribution(const Tallies& tallies, std::size_t index) {
+  const auto& cells = tallies.shape.cells;
+  return !cells[index].acceptance.independent &&
+         std::none_of(cells.begin(), cells.begin() + static_cast<std::ptrdiff_t>(index), [&](const CellShape& other) {
+           return other.batch == cells[index].batch && other.depth == cells[index].depth;
+         });
+}
+
 bool lacks_trace_interval(const StudyResults& results) {
   const auto lacks = [](const Estimate& estimate) { return !estimate.trace_half_width; };
   const bool in_points = std::any_of(results.points.begin(), results.points.end(), [&](const PointResult& point) {
-    return std::any_of(point.metrics.begin(), point.metrics.end(),
-                       [&](const auto& metric) { return lacks(metric.second.estimate); });
+    return std::any_of(point.metrics.begin(), point.metrics.end(), [&](const auto& metric) {
+      return metric.first != "oracle_hit_rate" && lacks(metric.second.estimate);
+    });
   });
   return in_points || std::any_of(results.hardware.begin(), results.hardware.end(), [&](const HardwareResult& row) {
            return lacks(row.tokens_per_second) || lacks(row.speedup) || lacks(row.energy_mj_per_token) ||
@@ -91,11 +105,14 @@ StudyResults assemble_results(const Tallies& tallies, const Study& study, const 
   const MetricReader reader(tallies);
   results.points = point_results(reader, tallies, study);
   results.differences = policy_differences(reader, tallies, study);
+  results.controls = independence_controls(reader, tallies, study);
+  results.break_even = break_even(reader, tallies, study);
   for (std::size_t cell = 0; cell < tallies.shape.cells.size(); ++cell) {
-    results.distributions.push_back(reader.distribution(cell));
+    if (shows_distribution(tallies, cell)) results.distributions.push_back(reader.distribution(cell));
   }
-  if (projection) projection->project(tallies, results);
-  if (tallies.shape.walk != Walk::enumerate && tallies.trajectories < tallies.shape.groups.groups) {
+  if (projection) projection->project(tallies, facts.scores_known, results);
+  if (tallies.shape.walk != Walk::enumerate && tallies.shape.walk != Walk::replay &&
+      tallies.trajectories < tallies.shape.groups.groups) {
     results.notes.push_back(fmt::format("No simulation interval: {} trajectories, at least {} are needed.",
                                         tallies.trajectories, tallies.shape.groups.groups));
   }

@@ -88,13 +88,18 @@ RoutingTable load_table(const StudyRun& run) {
   return build_routing_table(run.study.trace, options);
 }
 
+std::uint64_t count_points(const Plan& plan) {
+  std::uint64_t points = 0;
+  for (const Cell& cell : plan.layout.cells) points += cell.points();
+  return points;
+}
+
 void check_memory(const Plan& plan, const StudyRun& run, bool cpu) {
   const std::uint64_t bytes = plan.layout.size * sizeof(std::uint64_t);
   const std::uint64_t copies = 1 + (cpu ? thread_count(run.study.run.threads) : 2);
   if (!run.quiet) {
-    fmt::print(stderr, "{} design points in {} cells, tallies of {:.1f} MiB a thread\n",
-               plan.shape.policies.size() * plan.layout.capacities.size(), plan.layout.cells.size(),
-               static_cast<double>(bytes) / 1048576.0);
+    fmt::print(stderr, "{} design points in {} cells, tallies of {:.1f} MiB a thread\n", count_points(plan),
+               plan.layout.cells.size(), static_cast<double>(bytes) / 1048576.0);
   }
   if (bytes * copies > available_memory_bytes()) {
     fail(ErrorKind::machine,
@@ -135,7 +140,7 @@ void simulate(const StudyRun& run, const Plan& plan, Clock::time_point job_start
   const auto save = [&] { write_tallies(tallies_path(run.directory), tallies, provenance); };
   Clock::time_point saved = Clock::now();
   RunOptions options;
-  options.trajectories = plan.walk == Walk::enumerate ? plan.enumerated() : study.trajectories;
+  options.trajectories = plan.trajectories(study.trajectories);
   Progress progress("simulating", options.trajectories, progress_style(run.quiet));
   options.progress = [&](std::uint64_t done) {
     progress.update(done);
@@ -177,14 +182,17 @@ bool run_study(const StudyRun& run) {
   std::signal(SIGINT, remember_signal);
   std::signal(SIGTERM, remember_signal);
   const OutputFolder folder(run);
-  const RoutingTable table = load_table(run);
+  RoutingTable table = load_table(run);
   const auto projection = make_projection(study, table.layers, table.experts, table.top_k);
-  const Grid grid = make_grid(study, projection ? projection->implied_capacities() : std::vector<ImpliedCapacity>{});
-  const Plan plan = make_plan(study, grid, table);
+  const Grid grid = make_grid(study, projection ? projection->implied_capacities() : std::vector<ImpliedCapacity>{},
+                              {table.layers, true, true});
+  TraceSources sources = load_sources(study, table);
+  if (study.cache.objects == Objects::slices) table = with_slices(std::move(table));
+  const Plan plan = make_plan(study, grid, table, std::move(sources));
   const auto backend = make_backend(study.run, table.view(), plan);
   check_memory(plan, run, backend->name() == "cpu");
 
-  const TraceFacts facts = trace_facts(table, plan.notes);
+  const TraceFacts facts = trace_facts(table, !plan.sources.score_order.empty(), plan.notes);
   Provenance provenance{to_toml(study), to_json(facts), program_version(), false};
   Provenance stored;
   Tallies tallies = load_checkpoint(run, plan, provenance, stored);

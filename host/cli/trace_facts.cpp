@@ -3,28 +3,30 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "host/support/error.hpp"
 
 namespace moecarlo {
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(TraceFacts, model, path, source, tokens, layers, experts, top_k, sequences,
-                                   calibration_sequences, evaluation_sequences, routing_hash, notes)
+                                   calibration_sequences, evaluation_sequences, routing_hash, scores_known, notes)
 
 namespace {
 
-/// FNV-1a over the words of the masks and the lengths of the sequences: enough to notice a changed file.
+/// FNV-1a over the words of the tokens' masks and the lengths of the sequences: enough to notice a changed file.
 std::string routing_hash(const RoutingTable& table) {
   std::uint64_t hash = 0xcbf29ce484222325U;
   const auto mix = [&](std::uint64_t word) { hash = (hash ^ word) * 0x100000001b3U; };
-  for (const std::uint64_t word : table.masks) mix(word);
+  const auto words = std::size_t{table.tokens} * table.layers * static_cast<std::size_t>(table.words);
+  for (const std::uint64_t word : std::span(table.masks).first(words)) mix(word);
   for (const Sequence& sequence : table.sequences) mix(sequence.length);
   return fmt::format("{:016x}", hash);
 }
 
 }  // namespace
 
-TraceFacts trace_facts(const RoutingTable& table, const std::vector<std::string>& notes) {
+TraceFacts trace_facts(const RoutingTable& table, bool scores_known, const std::vector<std::string>& notes) {
   return {table.info.model,
           table.info.path,
           table.info.source,
@@ -36,6 +38,7 @@ TraceFacts trace_facts(const RoutingTable& table, const std::vector<std::string>
           table.split.calibration.size(),
           table.split.evaluation.size(),
           routing_hash(table),
+          scores_known,
           notes};
 }
 

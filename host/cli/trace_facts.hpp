@@ -15,10 +15,11 @@ struct TraceFacts {
   std::uint64_t layers = 0, experts = 0, top_k = 0, sequences = 0;
   std::uint64_t calibration_sequences = 0, evaluation_sequences = 0;
   std::string routing_hash;        ///< of the packed routing: another trace of equal shape is another study
+  bool scores_known = false;       ///< experts that stand in while drafting are the best-scoring ones
   std::vector<std::string> notes;  ///< of laying out the study on this trace
 };
 
-TraceFacts trace_facts(const RoutingTable& table, const std::vector<std::string>& notes);
+TraceFacts trace_facts(const RoutingTable& table, bool scores_known, const std::vector<std::string>& notes);
 std::string to_json(const TraceFacts& facts);
 /// Throws an input error where the text is not such facts; `where` names it.
 TraceFacts parse_trace_facts(const std::string& text, const std::string& where);

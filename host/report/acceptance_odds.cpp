@@ -3,18 +3,14 @@
 #include <limits>
 #include <numeric>
 
-#include "host/report/selection.hpp"
-
 namespace moecarlo {
 
-std::vector<AcceptanceOdds> acceptance_odds(const StudyResults& results) {
-  const auto distributions = deepest_distributions(results);
-  if (distributions.empty()) return {};
-  const std::vector<double>& lengths = distributions.front()->accepted_length;
+std::vector<AcceptanceOdds> acceptance_odds(const std::vector<double>& accepted_length) {
   std::vector<AcceptanceOdds> odds;
   double before = 1;
-  for (std::size_t i = 1; i < lengths.size(); ++i) {
-    const double marginal = std::accumulate(lengths.begin() + static_cast<std::ptrdiff_t>(i), lengths.end(), 0.0);
+  for (std::size_t i = 1; i < accepted_length.size(); ++i) {
+    const double marginal =
+        std::accumulate(accepted_length.begin() + static_cast<std::ptrdiff_t>(i), accepted_length.end(), 0.0);
     odds.push_back({marginal, before > 0 ? marginal / before : std::numeric_limits<double>::quiet_NaN()});
     before = marginal;
   }

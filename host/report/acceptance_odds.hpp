@@ -2,8 +2,6 @@
 
 #include <vector>
 
-#include "host/statistics/results.hpp"
-
 namespace moecarlo {
 
 /// How often draft token i of a round is accepted.
@@ -12,7 +10,7 @@ struct AcceptanceOdds {
   double conditional = 0;  ///< P(a >= i | a >= i - 1), of the rounds that accepted all before it; NaN if there are none
 };
 
-/// Of draft token 1, 2, ... at the greatest depth and smallest batch, read off the distribution of accepted lengths.
-std::vector<AcceptanceOdds> acceptance_odds(const StudyResults& results);
+/// Of draft token 1, 2, ..., given the probability of accepting 0, 1, 2, ... tokens.
+std::vector<AcceptanceOdds> acceptance_odds(const std::vector<double>& accepted_length);
 
 }  // namespace moecarlo

@@ -8,6 +8,7 @@
 #include "host/report/acceptance_odds.hpp"
 #include "host/report/number_text.hpp"
 #include "host/report/selection.hpp"
+#include "host/report/speculation.hpp"
 
 namespace moecarlo {
 namespace {
@@ -47,7 +48,9 @@ std::string what_a_round_yields(const StudyResults& results, const PointResult& 
   const MetricResult* tokens = find_metric(&point, "tokens_per_round");
   if (!tokens) return {};
   std::string text = fmt::format("A round emits {} tokens per request.", number_text(tokens->estimate.value, 3));
-  const std::vector<AcceptanceOdds> odds = acceptance_odds(results);
+  const auto distributions = deepest_distributions(results);
+  if (distributions.empty()) return text;
+  const std::vector<AcceptanceOdds> odds = acceptance_odds(distributions.front()->accepted_length);
   if (odds.size() < 2) return text;
   return text + fmt::format(
                     " At depth {}, draft token 1 is accepted in {} % of rounds and token {} in {} % (marginal); given "
@@ -73,36 +76,6 @@ std::string with_depth(const HardwareResult& row) {
              : fmt::format("{} with scheme {} (depth {}, policy {})", row.system, row.scheme, row.depth, row.policy);
 }
 
-double fastest_speculation(const std::vector<const HardwareResult*>& rows, const HardwareResult& plain) {
-  double speedup = -INFINITY;
-  for (const HardwareResult* row : rows) {
-    const bool rival = row->system == plain.system && row->batch == plain.batch && row->depth > 0;
-    if (rival) speedup = std::max(speedup, row->speedup.value);
-  }
-  return speedup;
-}
-
-/// At which batches the best speculative scheme of a system is faster than the system's own autoregressive decoding.
-std::string where_speculation_pays(const StudyResults& results) {
-  const auto rows = best_hardware(results);
-  std::vector<std::pair<std::string, std::vector<std::uint32_t>>> systems;
-  for (const HardwareResult* row : rows) {
-    const double speculative = fastest_speculation(rows, *row);
-    if (row->scheme != "ar" || !std::isfinite(speculative)) continue;
-    auto known =
-        std::find_if(systems.begin(), systems.end(), [&](const auto& system) { return system.first == row->system; });
-    if (known == systems.end()) known = systems.insert(known, {row->system, {}});
-    if (speculative > row->speedup.value) known->second.push_back(row->batch);
-  }
-  std::vector<std::string> parts;
-  for (const auto& [system, batches] : systems) {
-    parts.push_back(batches.empty() ? fmt::format("at no batch on {}", system)
-                                    : fmt::format("at batch {} on {}", fmt::join(batches, ", "), system));
-  }
-  if (parts.empty()) return {};
-  return fmt::format(" Speculation is faster than the same machine without it {}.", fmt::join(parts, "; "));
-}
-
 std::string what_it_is_worth(const StudyResults& results) {
   std::string text;
   const auto batches = batches_of(results);
@@ -114,7 +87,7 @@ std::string what_it_is_worth(const StudyResults& results) {
         text.empty() ? "" : " ", batch, with_depth(*best), number_text(best->speedup.value, 3),
         number_text(best->energy_mj_per_token.value, 3));
   }
-  return text + where_speculation_pays(results);
+  return text;
 }
 
 std::string how_sure(const PointResult& point) {
@@ -151,6 +124,7 @@ std::vector<std::string> answer(const StudyResults& results) {
   if (!point) return {"The study holds no design point."};
   std::vector<std::string> paragraphs{what_was_simulated(results) + ' ' + what_a_pass_asks(results, *point),
                                       what_a_round_yields(results, *point)};
+  paragraphs.push_back(whether_speculation_pays(results));
   if (!results.hardware.empty()) paragraphs.push_back(what_it_is_worth(results));
   paragraphs.push_back(how_sure(*point));
   std::erase(paragraphs, std::string());

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "host/statistics/estimate.hpp"
+
 namespace moecarlo {
 
 /// The four kinds of chart of a report, as plain values, and their drawing as SVG. Values in the data's own units; the
@@ -36,6 +38,11 @@ struct LineChart {
   std::vector<LineSeries> series;
   double smallest_x_step = 0;  ///< 1 where x counts something
 };
+
+/// What error bars and bands of line charts are.
+inline constexpr const char* intervals_note = "Error bars: 95 % simulation interval; bands: 95 % trace interval.";
+
+LinePoint line_point(double x, const Estimate& estimate);
 
 struct LegendEntry {
   std::string label, colour;

@@ -44,6 +44,9 @@ std::string hardware_csv(const StudyResults& results) {
     csv += design + figure_fields("speedup", row.speedup);
     csv += design + figure_fields("energy_mj_per_token", row.energy_mj_per_token);
     csv += design + figure_fields("energy_gain", row.energy_gain);
+    if (row.break_even_acceptance) {
+      csv += design + figure_fields("break_even_acceptance", {*row.break_even_acceptance, std::nullopt, std::nullopt});
+    }
     for (const auto& [name, value] : row.breakdown) {
       csv += design + figure_fields("breakdown." + name, {value, std::nullopt, std::nullopt});
     }

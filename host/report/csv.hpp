@@ -13,8 +13,8 @@ namespace moecarlo {
 std::string points_csv(const StudyResults& results);
 
 /// system, scheme, batch, depth, policy, capacity, bits, metric, value, mc_half_width, trace_half_width.
-/// The metrics of a row are its four estimates and each of its breakdown keys, prefixed "breakdown."; the latter are
-/// means without half-widths.
+/// The metrics of a row are its four estimates, break_even_acceptance where it has one, and each of its breakdown keys,
+/// prefixed "breakdown."; all but the estimates are means without half-widths.
 std::string hardware_csv(const StudyResults& results);
 
 }  // namespace moecarlo

@@ -5,7 +5,10 @@
 #include <algorithm>
 
 #include "host/report/answer.hpp"
+#include "host/report/controls.hpp"
+#include "host/report/explanations.hpp"
 #include "host/report/number_text.hpp"
+#include "host/report/selection.hpp"
 #include "host/report/tables.hpp"
 
 namespace moecarlo {
@@ -13,6 +16,10 @@ namespace {
 
 void add(Document& document, Table table) {
   if (!table.rows.empty()) document.blocks.emplace_back(std::move(table));
+}
+
+void add(Document& document, const std::string& paragraph) {
+  if (!paragraph.empty()) document.blocks.emplace_back(Paragraph{paragraph});
 }
 
 void add_figures(Document& document, const std::vector<Figure>& figures, const std::vector<std::string>& ids) {
@@ -42,6 +49,16 @@ void add_answer(Document& document, const StudyResults& results) {
       "means not available; the notes say why."});
 }
 
+/// The point of the largest error first, then the typical one.
+void add_controls(Document& document, const StudyResults& results) {
+  const ControlResult* worst = largest_error(results);
+  if (!worst) return;
+  add(document, independence_explanation(results));
+  add(document, control_table(results, worst->point));
+  const auto typical = static_cast<std::size_t>(typical_point(results) - results.points.data());
+  if (typical != worst->point) add(document, control_table(results, typical));
+}
+
 }  // namespace
 
 Document build_document(const StudyResults& results, const std::vector<Figure>& figures) {
@@ -60,9 +77,19 @@ Document build_document(const StudyResults& results, const std::vector<Figure>& 
   });
   add_section(document, "What fast memory holds", [&] {
     add_figures(document, figures, {"hit_rate", "hit_rate_layers"});
+    add(document, oracle_explanation(results));
     add(document, hit_rate_table(results));
     add(document, difference_table(results));
   });
+  add_section(document, "Does speculation pay?", [&] {
+    add(document, break_even_explanation(results));
+    add_figures(document, figures, {"break_even"});
+    add(document, hardware_break_even_table(results));
+    add(document, depth_table(results));
+    add(document, fetching_break_even_table(results));
+    add(document, touching_break_even_table(results));
+  });
+  add_section(document, "What independence would get wrong", [&] { add_controls(document, results); });
   add_section(document, "What it is worth in time and energy", [&] {
     add_figures(document, figures, {"speedup", "round_time", "energy"});
     add(document, hardware_table(results));

@@ -19,6 +19,9 @@ struct Figure {
 /// not in the results is left out.
 std::vector<Figure> simulation_figures(const StudyResults& results);
 
+/// What acceptance speculation needs to pay: by system where there is hardware, else by policy.
+std::vector<Figure> speculation_figures(const StudyResults& results);
+
 /// What it is worth: speed-up, energy, time by part, sensitivity. Empty without hardware rows.
 std::vector<Figure> hardware_figures(const StudyResults& results);
 

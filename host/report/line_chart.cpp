@@ -114,6 +114,10 @@ void draw_line(Svg& svg, const PlotArea& area, const LineSeries& series, const s
 
 }  // namespace
 
+LinePoint line_point(double x, const Estimate& estimate) {
+  return {x, estimate.value, estimate.mc_half_width.value_or(0), estimate.trace_half_width, std::nullopt};
+}
+
 std::string draw(const LineChart& chart) {
   const std::vector<LegendEntry> legend = legend_of(chart);
   const PlotArea area = plot_area(chart, header_height(chart.text, legend));

@@ -2,7 +2,9 @@
 #include <fstream>
 #include <iterator>
 #include <limits>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include "host/report/summary.hpp"
 #include "host/support/error.hpp"
@@ -41,12 +43,16 @@ void read(const Json& json, Estimate& estimate) {
   from_json(json, estimate.trace_half_width, "trace_half_width");
 }
 
-void read(const Json& json, PointResult& point) {
+void read_design(const Json& json, PointResult& point) {
   from_json(json, point.batch, "batch");
   from_json(json, point.depth, "depth");
   from_json(json, point.policy, "policy");
   from_json(json, point.capacity, "capacity");
   from_json(json, point.bits, "bits");
+}
+
+void read(const Json& json, PointResult& point) {
+  read_design(json, point);
   for (const auto& [name, metric] : json.at("metrics").items()) {
     read(metric, point.metrics[name].estimate);
     from_json(metric, point.metrics[name].per_layer, "per_layer");
@@ -67,6 +73,47 @@ void read(const Json& json, DifferenceResult& difference) {
   read(json, difference.estimate);
 }
 
+/// Finds points by the keys that name them.
+class PointIndex {
+ public:
+  explicit PointIndex(const std::vector<PointResult>& points) {
+    for (std::size_t i = 0; i < points.size(); ++i) index_.emplace(design_of(points[i]), i);
+  }
+
+  std::size_t find(const Json& json, const std::string& where) const {
+    PointResult named;
+    read_design(json, named);
+    const auto found = index_.find(design_of(named));
+    if (found == index_.end()) {
+      fail(ErrorKind::input,
+           "{}: a result names a point that is not there (batch {}, depth {}, {}, capacity {}, {} bits)", where,
+           named.batch, named.depth, named.policy, named.capacity, named.bits);
+    }
+    return found->second;
+  }
+
+ private:
+  using Design = std::tuple<std::uint32_t, std::uint32_t, std::string, double, std::uint32_t>;
+  static Design design_of(const PointResult& point) {
+    return {point.batch, point.depth, point.policy, point.capacity, point.bits};
+  }
+
+  std::map<Design, std::size_t> index_;
+};
+
+void read(const Json& json, ControlResult& control) {
+  from_json(json, control.metric, "metric");
+  read(json.at("independent"), control.independent);
+  read(json.at("error"), control.error);
+}
+
+void read(const Json& json, BreakEvenResult& row) {
+  from_json(json, row.cost, "cost");
+  read(json.at("utility"), row.utility);
+  read(json.at("needed_tokens"), row.needed_tokens);
+  from_json(json, row.needed_acceptance, "needed_acceptance");
+}
+
 void read(const Json& json, HardwareResult& row) {
   from_json(json, row.system, "system");
   from_json(json, row.scheme, "scheme");
@@ -79,6 +126,8 @@ void read(const Json& json, HardwareResult& row) {
   read(json.at("speedup"), row.speedup);
   read(json.at("energy_mj_per_token"), row.energy_mj_per_token);
   read(json.at("energy_gain"), row.energy_gain);
+  if (json.contains("break_even_acceptance"))
+    from_json(json, row.break_even_acceptance, "break_even_acceptance");  // older summaries have none
   for (const auto& [name, value] : json.at("breakdown").items()) {
     from_json(json.at("breakdown"), row.breakdown[name], name.c_str());
   }
@@ -101,6 +150,18 @@ void read(const Json& json, AssumedConstant& constant) {
 template <class T>
 void read_list(const Json& array, std::vector<T>& items) {
   for (const Json& item : array) read(item, items.emplace_back());
+}
+
+/// Results of one point each; older summaries have no such array.
+template <class T>
+void read_point_list(const Json& json, const char* key, const std::string& where, const StudyResults& results,
+                     std::vector<T>& items) {
+  if (!json.contains(key)) return;
+  const PointIndex index(results.points);
+  for (const Json& item : json.at(key)) {
+    read(item, items.emplace_back());
+    items.back().point = index.find(item, where);
+  }
 }
 
 void read_trace(const Json& trace, StudyResults& results) {
@@ -144,6 +205,8 @@ StudyResults read(const Json& json, const std::string& where) {
   read_list(json.at("points"), results.points);
   read_list(json.at("distributions"), results.distributions);
   read_list(json.at("differences"), results.differences);
+  read_point_list(json, "controls", where, results, results.controls);
+  read_point_list(json, "break_even", where, results, results.break_even);
   read_list(json.at("hardware"), results.hardware);
   read_list(json.at("sensitivity"), results.sensitivity);
   read_list(json.at("constants"), results.constants);

@@ -11,12 +11,6 @@
 namespace moecarlo {
 namespace {
 
-constexpr const char* intervals_note = "Error bars: 95 % simulation interval; bands: 95 % trace interval.";
-
-LinePoint line_point(double x, const Estimate& estimate) {
-  return {x, estimate.value, estimate.mc_half_width.value_or(0), estimate.trace_half_width, std::nullopt};
-}
-
 /// One line a batch: a metric that only batch and depth change, against depth.
 LineChart against_depth(const StudyResults& results, const std::string& metric) {
   LineChart chart;
@@ -85,6 +79,18 @@ void add_distinct_experts(std::vector<Figure>& figures, const StudyResults& resu
       "speculation adds and nobody uses.");
 }
 
+/// A hit rate in per cent against capacity, at the typical batch and depth.
+std::vector<LinePoint> against_capacity(const StudyResults& results, const PointResult& typical,
+                                        const std::string& policy, const std::string& metric) {
+  std::vector<LinePoint> points;
+  for (const double capacity : capacities_of(results, typical.batch, typical.depth, policy)) {
+    const PointResult* point = find_point(results, typical.batch, typical.depth, policy, capacity);
+    const MetricResult* found = find_metric(point, metric);
+    if (found) points.push_back(line_point(capacity, scaled(found->estimate, 100)));
+  }
+  return points;
+}
+
 void add_hit_rate(std::vector<Figure>& figures, const StudyResults& results) {
   const PointResult* typical = typical_point(results);
   if (!typical) return;
@@ -92,13 +98,12 @@ void add_hit_rate(std::vector<Figure>& figures, const StudyResults& results) {
   const auto policies = policies_of(results);
   for (std::size_t i = 0; i < policies.size(); ++i) {
     LineSeries series{policies[i], category_colour(i), static_cast<int>(i), false, {}};
-    for (const double capacity : capacities_of(results, typical->batch, typical->depth, policies[i])) {
-      const PointResult* point = find_point(results, typical->batch, typical->depth, policies[i], capacity);
-      const MetricResult* found = find_metric(point, "hit_rate");
-      if (found) series.points.push_back(line_point(capacity, scaled(found->estimate, 100)));
-    }
+    series.points = against_capacity(results, *typical, policies[i], "hit_rate");
     if (!series.points.empty()) chart.series.push_back(series);
   }
+  LineSeries oracle{"oracle", colours::ink, -1, true, {}};
+  oracle.points = against_capacity(results, *typical, typical->policy, "oracle_hit_rate");
+  if (!chart.series.empty() && !oracle.points.empty()) chart.series.push_back(oracle);
   chart.text = {"Hit rate of the expert cache by capacity and policy",
                 fmt::format("Batch {}, draft depth {}. {}", typical->batch, typical->depth, intervals_note),
                 fmt::format("experts in fast memory per layer (of {})", results.experts),
@@ -106,7 +111,7 @@ void add_hit_rate(std::vector<Figure>& figures, const StudyResults& results) {
   add(figures, "hit_rate", chart,
       fmt::format(
           "Distinct experts of a verification pass that are already in fast memory, at batch {} and depth {}, the "
-          "middle of the grid.",
+          "middle of the grid. Dashed: the best that any cache of that size could do.",
           typical->batch, typical->depth));
 }
 

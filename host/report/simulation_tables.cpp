@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "host/report/acceptance_odds.hpp"
@@ -16,6 +17,34 @@ using Json = nlohmann::ordered_json;
 std::string metric_cell(const PointResult* point, const std::string& metric) {
   const MetricResult* found = find_metric(point, metric);
   return found ? estimate_cell(found->estimate) : "n/a";
+}
+
+/// A bound that is stated as one number has no intervals to show.
+std::string oracle_cell(const PointResult* point) {
+  const MetricResult* oracle = find_metric(point, "oracle_hit_rate");
+  if (!oracle) return "n/a";
+  const bool estimated = oracle->estimate.mc_half_width || oracle->estimate.trace_half_width;
+  return estimated ? estimate_cell(oracle->estimate) : three_digits(oracle->estimate.value);
+}
+
+std::string avoidable_cell(const PointResult& point) {
+  const MetricResult* oracle = find_metric(&point, "oracle_hit_rate");
+  const double rate = point.metrics.at("hit_rate").estimate.value;
+  if (!oracle || !(rate < 1)) return "n/a";
+  return three_digits(100 * (oracle->estimate.value - rate) / (1 - rate));
+}
+
+/// The distributions with a draft, of the smallest batch at each depth.
+std::vector<const Distribution*> shallow_to_deep(const StudyResults& results) {
+  std::map<std::uint32_t, const Distribution*> by_depth;
+  for (const Distribution& distribution : results.distributions) {
+    if (distribution.accepted_length.size() < 2) continue;
+    const Distribution*& kept = by_depth[distribution.depth];
+    if (!kept || distribution.batch < kept->batch) kept = &distribution;
+  }
+  std::vector<const Distribution*> distributions;
+  for (const auto& [depth, distribution] : by_depth) distributions.push_back(distribution);
+  return distributions;
 }
 
 std::string json_text(const Json& value) {
@@ -45,16 +74,25 @@ void add_fact(Table& table, const std::string& name, const std::string& value) {
 
 Table acceptance_table(const StudyResults& results) {
   Table table{
-      fmt::format("Acceptance by draft position at depth {}: of all rounds (marginal), and of the rounds that accepted "
-                  "all before it (conditional)",
-                  acceptance_odds(results).size()),
-      {"draft token", "marginal", "conditional"},
-      0,
+      "Acceptance by draft position. Marginal, P(a >= i): of all rounds, how many accept draft token i. "
+      "Conditional, P(a >= i | a >= i - 1): of the rounds that accepted all before it",
+      {"acceptance", "depth"},
+      1,
       {}};
-  const auto odds = acceptance_odds(results);
-  for (std::size_t i = 0; i < odds.size(); ++i) {
-    table.rows.push_back({std::to_string(i + 1), three_digits(odds[i].marginal), three_digits(odds[i].conditional)});
+  for (const Distribution* distribution : shallow_to_deep(results)) {
+    std::vector<std::string> marginal{"marginal", std::to_string(distribution->depth)};
+    std::vector<std::string> conditional{"conditional", std::to_string(distribution->depth)};
+    for (const AcceptanceOdds& odds : acceptance_odds(distribution->accepted_length)) {
+      marginal.push_back(three_digits(odds.marginal));
+      conditional.push_back(three_digits(odds.conditional));
+    }
+    table.rows.push_back(marginal);
+    table.rows.push_back(conditional);
   }
+  std::size_t columns = 2;
+  for (const auto& row : table.rows) columns = std::max(columns, row.size());
+  for (auto& row : table.rows) row.resize(columns);
+  while (table.header.size() < columns) table.header.push_back(fmt::format("token {}", table.header.size() - 1));
   return table;
 }
 
@@ -66,8 +104,8 @@ Table workload_table(const StudyResults& results) {
           "Workload by batch and depth: policy {}, {} experts per layer in fast memory; experts are means per layer "
           "and pass. Value ± simulation ± trace",
           typical->policy, number_text(typical->capacity)),
-      {"batch", "depth", "tokens per round", "distinct experts", "of accepted tokens", "hit rate", "misses",
-       "only for rejected"},
+      {"batch", "depth", "tokens per round", "distinct experts", "of accepted tokens", "hit rate", "oracle hit rate",
+       "misses", "only for rejected"},
       0,
       {}};
   for (const std::uint32_t batch : batches_of(results)) {
@@ -76,7 +114,7 @@ Table workload_table(const StudyResults& results) {
       if (!point) continue;
       table.rows.push_back({std::to_string(batch), std::to_string(depth), metric_cell(point, "tokens_per_round"),
                             metric_cell(point, "distinct_experts"), metric_cell(point, "distinct_experts_accepted"),
-                            metric_cell(point, "hit_rate"), metric_cell(point, "misses"),
+                            metric_cell(point, "hit_rate"), oracle_cell(point), metric_cell(point, "misses"),
                             metric_cell(point, "rejected_only")});
     }
   }
@@ -86,20 +124,22 @@ Table workload_table(const StudyResults& results) {
 Table hit_rate_table(const StudyResults& results) {
   const PointResult* typical = typical_point(results);
   if (!typical || !find_metric(typical, "hit_rate")) return {};
-  const auto batches = batches_of(results);
-  Table table{fmt::format("Hit rate by policy, capacity and batch at draft depth {}. Value ± simulation ± trace",
-                          typical->depth),
-              {"policy", "experts per layer"},
-              1,
-              {}};
-  for (const std::uint32_t batch : batches) table.header.push_back(fmt::format("batch {}", batch));
+  Table table{
+      fmt::format(
+          "Hit rate by policy, capacity and batch at draft depth {}, beside the oracle's; the last column is the "
+          "share of a policy's misses that the oracle would avoid. Value ± simulation ± trace",
+          typical->depth),
+      {"policy", "experts per layer", "batch", "hit rate", "oracle hit rate", "avoidable misses, %"},
+      1,
+      {}};
   for (const std::string& policy : policies_of(results)) {
     for (const double capacity : capacities_of(results, typical->batch, typical->depth, policy)) {
-      std::vector<std::string> row{policy, number_text(capacity)};
-      for (const std::uint32_t batch : batches) {
-        row.push_back(metric_cell(find_point(results, batch, typical->depth, policy, capacity), "hit_rate"));
+      for (const std::uint32_t batch : batches_of(results)) {
+        const PointResult* point = find_point(results, batch, typical->depth, policy, capacity);
+        if (!find_metric(point, "hit_rate")) continue;
+        table.rows.push_back({policy, number_text(capacity), std::to_string(batch), metric_cell(point, "hit_rate"),
+                              oracle_cell(point), avoidable_cell(*point)});
       }
-      table.rows.push_back(row);
     }
   }
   return table;

@@ -27,15 +27,24 @@ Json to_json(const Estimate& estimate) {
           {"trace_half_width", number(estimate.trace_half_width)}};
 }
 
+/// The keys that name a design point.
+Json design(const PointResult& point) {
+  return {{"batch", point.batch},
+          {"depth", point.depth},
+          {"policy", point.policy},
+          {"capacity", number(point.capacity)},
+          {"bits", point.bits}};
+}
+
 Json to_json(const PointResult& point) {
   Json metrics = Json::object();
   for (const auto& [name, metric] : point.metrics) {
     metrics[name] = to_json(metric.estimate);
     metrics[name]["per_layer"] = metric.per_layer.empty() ? Json(nullptr) : numbers(metric.per_layer);
   }
-  return {{"batch", point.batch},   {"depth", point.depth},
-          {"policy", point.policy}, {"capacity", number(point.capacity)},
-          {"bits", point.bits},     {"metrics", metrics}};
+  Json json = design(point);
+  json["metrics"] = metrics;
+  return json;
 }
 
 Json to_json(const Distribution& distribution) {
@@ -48,6 +57,23 @@ Json to_json(const Distribution& distribution) {
 Json to_json(const DifferenceResult& difference) {
   Json json = {{"metric", difference.metric}, {"first", difference.first}, {"second", difference.second}};
   json.update(to_json(difference.estimate));
+  return json;
+}
+
+Json to_json(const ControlResult& control, const StudyResults& results) {
+  Json json = {{"metric", control.metric}};
+  json.update(design(results.points.at(control.point)));
+  json["independent"] = to_json(control.independent);
+  json["error"] = to_json(control.error);
+  return json;
+}
+
+Json to_json(const BreakEvenResult& row, const StudyResults& results) {
+  Json json = {{"cost", row.cost}};
+  json.update(design(results.points.at(row.point)));
+  json["utility"] = to_json(row.utility);
+  json["needed_tokens"] = to_json(row.needed_tokens);
+  json["needed_acceptance"] = number(row.needed_acceptance);
   return json;
 }
 
@@ -65,6 +91,7 @@ Json to_json(const HardwareResult& row) {
           {"speedup", to_json(row.speedup)},
           {"energy_mj_per_token", to_json(row.energy_mj_per_token)},
           {"energy_gain", to_json(row.energy_gain)},
+          {"break_even_acceptance", number(row.break_even_acceptance)},
           {"breakdown", breakdown}};
 }
 
@@ -76,10 +103,11 @@ Json to_json(const AssumedConstant& constant) {
   return {{"name", constant.name}, {"value", constant.value}, {"status", constant.status}, {"source", constant.source}};
 }
 
-template <class T>
-Json list(const std::vector<T>& items) {
+/// `context`: what `to_json` needs besides the item.
+template <class T, class... Context>
+Json list(const std::vector<T>& items, const Context&... context) {
   Json array = Json::array();
-  for (const auto& item : items) array.push_back(to_json(item));
+  for (const auto& item : items) array.push_back(to_json(item, context...));
   return array;
 }
 
@@ -110,6 +138,8 @@ std::string summary_json(const StudyResults& results) {
                      {"points", list(results.points)},
                      {"distributions", list(results.distributions)},
                      {"differences", list(results.differences)},
+                     {"controls", list(results.controls, results)},
+                     {"break_even", list(results.break_even, results)},
                      {"hardware", list(results.hardware)},
                      {"sensitivity", list(results.sensitivity)},
                      {"constants", list(results.constants)},

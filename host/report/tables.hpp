@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstddef>
+
 #include "host/report/document.hpp"
 #include "host/statistics/results.hpp"
 
@@ -7,13 +9,19 @@ namespace moecarlo {
 
 /// The tables of a report; one without rows has nothing to show.
 
-Table acceptance_table(const StudyResults& results);  ///< by draft position: marginal and conditional
+Table acceptance_table(const StudyResults& results);  ///< by depth and draft position: marginal and conditional
 Table workload_table(const StudyResults& results);    ///< by batch and depth, at the typical policy and capacity
-Table hit_rate_table(const StudyResults& results);    ///< by policy and capacity against batch, at the typical depth
+Table hit_rate_table(const StudyResults& results);    ///< by policy, capacity and batch, at the typical depth
 Table difference_table(const StudyResults& results);  ///< paired differences, at most 40 of the typical batch and depth
-Table hardware_table(const StudyResults& results);    ///< the best row of each system, scheme and batch
-Table time_table(const StudyResults& results);        ///< where the time of those rows goes
-Table energy_table(const StudyResults& results);      ///< where their energy goes
+Table fetching_break_even_table(const StudyResults& results);  ///< what a design needs to pay, in experts fetched
+Table touching_break_even_table(const StudyResults& results);  ///< the same in experts touched
+Table depth_table(const StudyResults& results);                ///< the best depth of a design and the first that pays
+Table hardware_break_even_table(const StudyResults& results);  ///< what a system needs to pay, in time
+Table control_table(const StudyResults& results,
+                    std::size_t point);                ///< by metric: with independent drafts, and paired
+Table hardware_table(const StudyResults& results);     ///< the best row of each system, scheme and batch
+Table time_table(const StudyResults& results);         ///< where the time of those rows goes
+Table energy_table(const StudyResults& results);       ///< where their energy goes
 Table sensitivity_table(const StudyResults& results);  ///< the largest elasticities of each row
 Table constants_table(const StudyResults& results);    ///< assumed ones first
 Table trace_table(const StudyResults& results);

@@ -23,6 +23,7 @@ void make_folder(const std::filesystem::path& folder) {
 
 std::vector<Figure> all_figures(const StudyResults& results) {
   std::vector<Figure> figures = simulation_figures(results);
+  for (Figure& figure : speculation_figures(results)) figures.push_back(std::move(figure));
   for (Figure& figure : hardware_figures(results)) figures.push_back(std::move(figure));
   return figures;
 }

@@ -14,11 +14,12 @@ class CpuBackend final : public Backend {
   CpuBackend(const RoutingView& routing, const Plan& plan, unsigned threads, InstructionSet set)
       : routing_(routing),
         plan_(plan.view()),
-        layout_(WorkspaceLayout::of(plan_, plan.layout.max_capacities, mask_words(routing.experts),
-                                    cpu_lanes(set, routing, plan_))),
+        layout_(
+            WorkspaceLayout::of(plan_, routing.layers, mask_words(routing.experts), cpu_lanes(set, routing, plan_))),
         set_(set),
         workers_(thread_count(threads)) {
-    for (Worker& worker : workers_) worker.scratch.resize(1 + (layout_.path_words + layout_.layer_words) / 8);
+    const std::size_t blocks = plan_.lockstep ? routing.layers : 1;
+    for (Worker& worker : workers_) worker.scratch.resize(1 + (layout_.path_words + blocks * layout_.layer_words) / 8);
   }
 
   std::string name() const override { return "cpu"; }
@@ -28,7 +29,8 @@ class CpuBackend final : public Backend {
     // Only episodes keep their cells apart. The largest cells come first, so that no thread is left with one at the
     // end.
     const bool all = range.cell == TrajectoryRange::kAllCells;
-    const std::uint64_t cells = all && plan_.walk == Walk::episodes ? plan_.cell_count : 1;
+    const std::uint64_t cells =
+        all && (plan_.walk == Walk::episodes || plan_.walk == Walk::replay) ? plan_.cell_count : 1;
     const std::uint64_t count = range.last - range.first;
     const std::uint64_t blocks = std::clamp<std::uint64_t>(count / 4, 1, 8 * workers_.size());
     std::atomic<bool> stopped = false;

@@ -8,6 +8,10 @@
 namespace moecarlo {
 namespace {
 
+MOECARLO_HOST_DEVICE bool replays_episodes(const PlanView& plan) {
+  return plan.walk == Walk::episodes || plan.walk == Walk::replay;
+}
+
 template <int Words, int Lanes>
 MOECARLO_HOST_DEVICE void simulate_bundles(const CpuBlock& block) {
   const std::uint32_t layers = block.routing.layers;
@@ -23,9 +27,20 @@ MOECARLO_HOST_DEVICE void simulate_bundles(const CpuBlock& block) {
 }
 
 template <int Words>
+MOECARLO_HOST_DEVICE void simulate_lockstep(const CpuBlock& block) {
+  for (std::uint64_t number = block.first; number < block.last; ++number) {
+    const TrajectoryId id = TrajectoryId::of(block.plan, block.stream, number);
+    begin_trajectory(block.plan, block.cell, id, block.layout, block.scratch, block.tally);
+    replay_lockstep<Words>(block.routing, block.plan, block.cell, id, block.layout, block.scratch,
+                           block.scratch + block.layout.path_words, block.tally);
+  }
+}
+
+template <int Words>
 MOECARLO_HOST_DEVICE void simulate(const CpuBlock& block) {
+  if (block.plan.lockstep) return simulate_lockstep<Words>(block);
   constexpr int kLanes = lanes_for(InstructionSet::MOECARLO_SET, Words);
-  if (kLanes > 1 && block.plan.walk == Walk::episodes && block.routing.layers >= kLanes) {
+  if (kLanes > 1 && replays_episodes(block.plan) && block.routing.layers >= kLanes) {
     return simulate_bundles<Words, kLanes>(block);
   }
   simulate_bundles<Words, 1>(block);

@@ -34,7 +34,8 @@ struct CpuBlock {
   std::uint32_t cell;
   Stream stream;
   std::uint64_t first, last;
-  std::uint64_t* scratch;  ///< [layout.path_words + layout.layer_words], aligned to 64 bytes
+  std::uint64_t*
+      scratch;  ///< [layout.path_words + layout.layer_words (of every layer in lockstep)], aligned to 64 bytes
   TallyView tally;
 };
 

@@ -1,122 +1,116 @@
 #include "host/simulate/plan.hpp"
 
 #include <algorithm>
-#include <map>
+#include <cmath>
 #include <numeric>
 
 #include "cuda/core/draft.hpp"
+#include "cuda/core/drawn_routing.hpp"
+#include "cuda/core/policy/list_caches.hpp"
+#include "host/simulate/replay_path.hpp"
+#include "host/simulate/start_tables.hpp"
 #include "host/study/acceptance.hpp"
+#include "host/study/names.hpp"
 #include "host/support/error.hpp"
-#include "host/support/poisson.hpp"
 
 namespace moecarlo {
 namespace {
 
+constexpr double kShare = 65536.0;  // a share as an integer
+
+/// Experts that a draft can use: each expert's upper slice, where slices are cached.
+std::uint32_t drafting_experts(const RoutingTable& table) {
+  return table.experts / table.slices;
+}
+
 /// Integer weights for drawing replacements while drafting: calibration popularity scaled to 1 .. 65535 in each layer,
 /// so that the sum over 1,024 experts stays within 32 bits.
 std::vector<std::uint32_t> draft_weights(const RoutingTable& table) {
+  const std::uint32_t experts = drafting_experts(table);
   std::vector<std::uint32_t> weights(table.popularity.size());
   for (std::uint32_t layer = 0; layer < table.layers; ++layer) {
-    const auto* counts = &table.popularity[std::size_t{layer} * table.experts];
-    const std::uint64_t most = std::max<std::uint64_t>(1, *std::max_element(counts, counts + table.experts));
-    for (std::uint32_t e = 0; e < table.experts; ++e) {
+    const auto* counts = &table.popularity[std::size_t{layer} * experts];
+    const std::uint64_t most = std::max<std::uint64_t>(1, *std::max_element(counts, counts + experts));
+    for (std::uint32_t e = 0; e < experts; ++e) {
       const std::uint64_t scaled = std::uint64_t{counts[e]} * 65535 / most;
-      weights[std::size_t{layer} * table.experts + e] = static_cast<std::uint32_t>(std::max<std::uint64_t>(1, scaled));
+      weights[std::size_t{layer} * experts + e] = static_cast<std::uint32_t>(std::max<std::uint64_t>(1, scaled));
     }
   }
   return weights;
 }
 
-void sort_by_length(std::vector<Sequence>& entries) {
-  std::stable_sort(entries.begin(), entries.end(),
-                   [](const Sequence& a, const Sequence& b) { return a.length > b.length; });
-}
-
-std::vector<Sequence> evaluation_entries(const RoutingTable& table) {
-  std::vector<Sequence> entries;
-  for (const std::uint32_t s : table.split.evaluation) entries.push_back(table.sequences[s]);
-  sort_by_length(entries);
-  return entries;
-}
-
-/// The sequences of one replicate: each evaluation sequence as often as its Poisson(1) weight says. A draw in which no
-/// sequence has more than `needed` tokens cannot be simulated and is drawn again.
-std::vector<Sequence> replicate_entries(const std::vector<Sequence>& evaluation, std::uint32_t seed,
-                                        std::uint32_t replicate, std::uint32_t needed) {
-  for (std::uint32_t attempt = 0;; ++attempt) {
-    std::vector<Sequence> entries;
-    for (std::size_t s = 0; s < evaluation.size(); ++s) {
-      const DrawAddress at{seed, Stream::setup, s, attempt, replicate, Purpose::replicate_weight};
-      entries.insert(entries.end(), poisson_one(at.draw(0)), evaluation[s]);
-    }
-    if (!entries.empty() && entries.front().length > needed) return entries;  // `evaluation` is sorted by length
+/// All objects of all layers by popularity: upper slices before lower ones, ties to the lower layer, then the lower
+/// bit.
+std::vector<std::uint32_t> pool_order(const RoutingTable& table) {
+  const std::uint32_t experts = drafting_experts(table);
+  const std::uint32_t stride = 64U * static_cast<std::uint32_t>(table.words);
+  std::vector<std::uint32_t> order;
+  for (std::uint32_t layer = 0; layer < table.layers; ++layer) {
+    for (std::uint32_t bit = 0; bit < table.experts; ++bit) order.push_back(layer * stride + bit);
   }
-}
-
-/// The start table of one population at one depth, appended to the plan's pools.
-PlanView::StartTable add_start_table(Plan& plan, std::uint32_t first_entry, std::uint32_t entry_count,
-                                     std::uint32_t depth) {
-  const Sequence* entries = plan.entries.data() + first_entry;
-  PlanView::StartTable table{first_entry, 0, plan.cumulative.size()};
-  std::uint64_t starts = 0;
-  plan.cumulative.push_back(0);
-  for (std::uint32_t e = 0; e < entry_count && entries[e].length > depth; ++e) {
-    starts += entries[e].length - depth;
-    if (starts >= (std::uint64_t{1} << 32)) {
-      fail(ErrorKind::usage, "study: the trace has too many tokens (expected fewer than 2^32 starts)");
-    }
-    plan.cumulative.push_back(static_cast<std::uint32_t>(starts));
-    ++table.eligible;
-  }
-  return table;
-}
-
-void add_starts(Plan& plan, const RoutingTable& table, std::uint32_t max_depth) {
-  const std::vector<Sequence> evaluation = evaluation_entries(table);
-  if (evaluation.front().length <= max_depth) {
-    fail(
-        ErrorKind::usage,
-        "study: grid.depth {} is impossible on this trace (expected an evaluation sequence of more than {} tokens, the "
-        "longest has {})",
-        max_depth, max_depth, evaluation.front().length);
-  }
-  std::vector<std::pair<std::uint32_t, std::uint32_t>> populations;  // first entry, count
-  const auto add = [&](const std::vector<Sequence>& entries) {
-    populations.emplace_back(plan.entries.size(), entries.size());
-    plan.entries.insert(plan.entries.end(), entries.begin(), entries.end());
+  const auto popularity = [&](std::uint32_t object) {
+    return table.popularity[std::size_t{object / stride} * experts + object % stride % experts];
   };
-  add(evaluation);
-  for (std::uint32_t r = 0; r < plan.shape.groups.populations; ++r) {
-    add(replicate_entries(evaluation, plan.seed, r, max_depth));
-  }
+  std::stable_sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
+    const bool lower_a = a % stride >= experts, lower_b = b % stride >= experts;
+    return lower_a != lower_b ? lower_b : popularity(a) > popularity(b);
+  });
+  return order;
+}
 
-  std::map<std::uint32_t, std::uint32_t> first_table;  // by depth
-  for (Cell& cell : plan.layout.cells) {
-    const std::uint32_t depth = plan.walk == Walk::episodes ? cell.depth : 0;
-    const auto [found, fresh] = first_table.try_emplace(depth, plan.start_tables.size());
-    cell.first_start = found->second;
-    if (!fresh) continue;
-    for (const auto& [first, count] : populations) {
-      plan.start_tables.push_back(add_start_table(plan, first, count, depth));
-    }
+Walk walk_of(const Study& study) {
+  if (study.mode == Mode::exhaustive) return Walk::enumerate;
+  if (study.mode == Mode::replay) return Walk::replay;
+  return shares_starts(study) ? Walk::samples : Walk::episodes;
+}
+
+Threshold threshold_of(double probability) {
+  return static_cast<Threshold>(std::llround(std::clamp(probability, 0.0, 1.0) * 4294967296.0));
+}
+
+/// A table of captured acceptance for a capacity and number of bits; its number.
+std::uint32_t add_token_thresholds(Plan& plan, const GridCell& cell, const RoutingTable& table) {
+  const double fraction = cell.capacities.front().mean(table.layers) / table.experts;
+  for (const float probability : acceptance_at(*plan.sources.captured, fraction, cell.bits)) {
+    plan.token_thresholds.push_back(threshold_of(probability));
   }
-  const auto skipped =
-      std::count_if(evaluation.begin(), evaluation.end(), [&](const Sequence& s) { return s.length <= max_depth; });
-  if (skipped > 0) {
-    plan.notes.push_back(fmt::format("{} of {} evaluation sequences have no start at depth {} (too short).", skipped,
-                                     evaluation.size(), max_depth));
+  return static_cast<std::uint32_t>(plan.token_thresholds.size() / table.tokens - 1);
+}
+
+AcceptanceRule rule_of(Plan& plan, const Study& study, const GridCell& cell, const RoutingTable& table) {
+  if (cell.depth == 0) return {};
+  switch (study.acceptance.model) {
+    case AcceptanceModel::captured:
+      return {Acceptance::by_token, add_token_thresholds(plan, cell, table), cell.independent};
+    case AcceptanceModel::ngram:
+    case AcceptanceModel::rounds:
+      return {Acceptance::proposals, 0, cell.independent};
+    case AcceptanceModel::coverage:
+      return {Acceptance::by_coverage, 0, false};
+    default:
+      return {};
   }
 }
 
-TallyShape make_shape(const Study& study, const Grid& grid, const RoutingTable& table, Walk walk) {
+std::vector<Threshold> coverage_thresholds(const CoverageLaw& law) {
+  std::vector<Threshold> thresholds;
+  for (std::uint32_t step = 0; step <= kCoverageSteps; ++step) {
+    const double coverage = (std::min(step, kCoverageSteps - 1) + 0.5) / kCoverageSteps;  // the middle of the step
+    thresholds.push_back(threshold_of(1 / (1 + std::exp(-(law.b0 + law.b1 * coverage)))));
+  }
+  return thresholds;
+}
+
+TallyShape make_shape(Plan& plan, const Study& study, const Grid& grid, const RoutingTable& table) {
   TallyShape shape;
-  shape.walk = walk;
+  shape.walk = plan.walk;
   shape.layers = table.layers;
   shape.experts = table.experts;
   shape.top_k = table.top_k;
-  shape.policies = study.grid.policy;
+  shape.slices = table.slices;
+  shape.scope = study.cache.scope;
   const auto sequences = static_cast<std::uint32_t>(table.split.evaluation.size());
-  if (walk == Walk::enumerate) {
+  if (plan.walk == Walk::enumerate || plan.walk == Walk::replay) {
     shape.groups = {std::min(sequences, kSequenceGroups), 0, 0};
     shape.joint_groups = {std::min(sequences, kGroups), 0, 0};
   } else {
@@ -125,8 +119,10 @@ TallyShape make_shape(const Study& study, const Grid& grid, const RoutingTable& 
     shape.joint_groups = {kJointGroups, populations > 0 ? kJointGroups : 0, populations};
   }
   for (const GridCell& cell : grid.cells) {
-    shape.cells.push_back(
-        {cell.batch, cell.depth, cell.capacities, cell.joint, acceptance_thresholds(study.acceptance, cell.depth)});
+    const AcceptanceRule rule = rule_of(plan, study, cell, table);
+    shape.cells.push_back({cell.batch, cell.depth, cell.policies, cell.capacities, cell.joint,
+                           acceptance_thresholds(study.acceptance, cell.depth), cell.bits,
+                           Tree{study.draft.width, study.draft.verify_tokens}, rule});
   }
   return shape;
 }
@@ -147,10 +143,11 @@ void check_capacities(const GridCell& cell, const RoutingTable& table) {
 
 /// No counter can pass 2^64: the largest sums experts over rounds, layers and columns.
 void check_overflow(const Study& study, const GridCell& cell, const RoutingTable& table, Walk walk) {
-  const long double rounds = walk == Walk::enumerate
+  const long double rounds = walk == Walk::enumerate || walk == Walk::replay
                                  ? static_cast<long double>(table.tokens)
                                  : static_cast<long double>(study.trajectories) * (study.rounds + study.warmup);
-  const long double most = rounds * cell.batch * (cell.depth + 1) * table.top_k * table.layers;
+  const long double most =
+      rounds * cell.batch * Tree{study.draft.width, 0}.columns(cell.depth) * table.top_k * table.layers;
   if (most >= 0x1p61L) {
     fail(
         ErrorKind::usage,
@@ -158,6 +155,54 @@ void check_overflow(const Study& study, const GridCell& cell, const RoutingTable
         "2^61, found {:.2g})",
         static_cast<double>(most));
   }
+}
+
+/// Bits of a hotness count: the fading sum of batch x depth choices a round.
+std::uint32_t hotness_planes(const Plan& plan) {
+  std::uint64_t most = 0;
+  for (const Cell& cell : plan.layout.cells) {
+    for (std::uint32_t p = 0; p < cell.policy_count; ++p) {
+      if (plan.layout.policies[cell.first_policy + p] != Policy::hotness) continue;
+      most = std::max(most, std::uint64_t{cell.batch} * cell.depth << (plan.decay.fraction_bits() + plan.decay.shift));
+    }
+  }
+  std::uint32_t planes = 0;
+  for (; most > 0; most >>= 1) ++planes;
+  return planes;
+}
+
+/// 64-bit words of the largest list cache, or of a pool's residents.
+std::uint32_t list_words(const Plan& plan, const RoutingTable& table) {
+  const bool pool = plan.shape.scope == Scope::pool;
+  const std::uint32_t stride = 64U * static_cast<std::uint32_t>(table.words);
+  std::size_t bytes = pool ? std::size_t{table.layers} * stride / 8 : 0;
+  for (const Cell& cell : plan.layout.cells) {
+    for (std::uint32_t point = 0; point < cell.points(); ++point) {
+      const Policy policy = plan.layout.policies[cell.first_policy + point / cell.capacity_count];
+      const Capacity& capacity = plan.layout.capacities[cell.first_capacity + point % cell.capacity_count];
+      if (pool && is_list_policy(policy)) {
+        bytes = std::max(bytes, ListCache::bytes(policy, table.layers * stride, capacity.total(table.layers)));
+      } else if (!pool && keeps_lists(policy)) {
+        bytes = std::max(bytes, ListCache::bytes(policy, table.experts, capacity.at(0)));
+      }
+    }
+  }
+  return static_cast<std::uint32_t>((bytes + 7) / 8);
+}
+
+void note_shortcomings(Plan& plan, const Study& study, const RoutingTable& table) {
+  const std::uint32_t widest = study.grid.batch.back();
+  const bool draws = plan.walk == Walk::samples || plan.walk == Walk::episodes;
+  if (draws && widest > 1 && table.split.evaluation.size() < 2 * std::size_t{widest}) {
+    plan.notes.push_back(fmt::format(
+        "Batch {} draws from only {} evaluation sequences: requests of one batch may stand on the same sequence.",
+        widest, table.split.evaluation.size()));
+  }
+  if (plan.shape.groups.replicates == 0 && table.split.evaluation.size() < kFewestSequences) {
+    plan.notes.push_back(fmt::format("No trace interval: {} evaluation sequences, at least {} are needed.",
+                                     table.split.evaluation.size(), kFewestSequences));
+  }
+  plan.notes.insert(plan.notes.end(), plan.sources.notes.begin(), plan.sources.notes.end());
 }
 
 }  // namespace
@@ -170,8 +215,15 @@ PlanView Plan::view() const {
   view.warmup = warmup;
   view.warm = warm;
   view.resample_rejected = resample_rejected;
-  view.policies = static_cast<std::uint32_t>(shape.policies.size());
-  std::copy(shape.policies.begin(), shape.policies.end(), view.policy);
+  view.scope = shape.scope;
+  view.lockstep = lockstep;
+  view.drafting_experts = shape.experts / shape.slices;
+  view.drafting_top_k = shape.top_k / shape.slices;
+  view.protected_share = protected_share;
+  view.decay = decay;
+  view.hotness_planes = hotness_planes;
+  view.list_words = list_words;
+  view.sibling_keeps = sibling_keeps;
   view.groups = shape.groups;
   view.joint_groups = shape.joint_groups;
   std::uint32_t batches = 0;
@@ -183,9 +235,22 @@ PlanView Plan::view() const {
   view.cell_count = static_cast<std::uint32_t>(layout.cells.size());
   view.depth_count = view.cell_count / batches;
   view.totals_width = layout.totals_width;
+  view.tokens = tokens;
   view.cells = layout.cells.data();
   view.capacities = layout.capacities.data();
+  view.policies = layout.policies.data();
   view.thresholds = layout.thresholds.data();
+  view.token_thresholds = token_thresholds.data();
+  view.proposals = sources.proposals.data();
+  view.coverage_thresholds = coverage_thresholds.data();
+  view.gate_mass = sources.gate_mass.empty() ? nullptr : sources.gate_mass.data();
+  view.score_order = sources.score_order.empty() ? nullptr : sources.score_order.data();
+  view.pool_order = pool_order.data();
+  view.replay_rows = replay_rows.data();
+  view.replay_accepted = replay_accepted.data();
+  view.replay_drafted = replay_drafted.data();
+  view.replay_group = replay_group.data();
+  if (!sources.perturbed.logits.empty()) view.perturb = sources.perturbed.view();
   view.joint_index = layout.joint_index.data();
   view.joints = layout.joints.data();
   view.draft_weights = draft_weights.data();
@@ -195,9 +260,9 @@ PlanView Plan::view() const {
   return view;
 }
 
-Plan make_plan(const Study& study, const Grid& grid, const RoutingTable& table) {
+Plan make_plan(const Study& study, const Grid& grid, const RoutingTable& table, TraceSources sources) {
   Plan plan;
-  plan.walk = study.mode == Mode::exhaustive ? Walk::enumerate : is_stateless(study) ? Walk::samples : Walk::episodes;
+  plan.walk = walk_of(study);
   for (const GridCell& cell : grid.cells) {
     check_capacities(cell, table);
     check_overflow(study, cell, table, plan.walk);
@@ -207,22 +272,28 @@ Plan make_plan(const Study& study, const Grid& grid, const RoutingTable& table) 
   plan.warmup = plan.walk == Walk::episodes ? study.warmup : 0;
   plan.warm = study.start == Start::warm;
   plan.resample_rejected = study.acceptance.rejected_routing == RejectedRouting::resample;
-  plan.shape = make_shape(study, grid, table, plan.walk);
+  plan.lockstep = study.cache.scope == Scope::pool || study.acceptance.model == AcceptanceModel::coverage;
+  plan.tokens = table.tokens;
+  plan.protected_share = static_cast<std::uint32_t>(std::llround(study.cache.protected_share * kShare));
+  plan.sibling_keeps = static_cast<std::uint32_t>(std::llround(study.draft.sibling_routing.value_or(1) * kShare));
+  plan.decay.shift =
+      study.cache.decay == 0 ? 0 : static_cast<std::uint32_t>(std::lround(-std::log2(1 - study.cache.decay)));
+  plan.sources = std::move(sources);
+  if (plan.sources.coverage) plan.coverage_thresholds = coverage_thresholds(*plan.sources.coverage);
+  plan.shape = make_shape(plan, study, grid, table);
   plan.layout = TallyLayout::of(plan.shape);
+  plan.hotness_planes = hotness_planes(plan);
+  plan.list_words = list_words(plan, table);
   plan.draft_weights = draft_weights(table);
-  std::uint32_t max_depth = 0;
-  for (const GridCell& cell : grid.cells) max_depth = std::max(max_depth, cell.depth);
-  add_starts(plan, table, max_depth);
-  const std::uint32_t widest = study.grid.batch.back();
-  if (plan.walk != Walk::enumerate && widest > 1 && table.split.evaluation.size() < 2 * std::size_t{widest}) {
-    plan.notes.push_back(fmt::format(
-        "Batch {} draws from only {} evaluation sequences: requests of one batch may stand on the same sequence.",
-        widest, table.split.evaluation.size()));
+  if (study.cache.scope == Scope::pool) plan.pool_order = pool_order(table);
+  if (plan.walk == Walk::replay) {
+    lay_out_replay(plan, study, table);
+  } else {
+    std::uint32_t max_depth = 0;
+    for (const GridCell& cell : grid.cells) max_depth = std::max(max_depth, cell.depth);
+    lay_out_starts(plan, table, max_depth);
   }
-  if (plan.shape.groups.replicates == 0 && table.split.evaluation.size() < kFewestSequences) {
-    plan.notes.push_back(fmt::format("No trace interval: {} evaluation sequences, at least {} are needed.",
-                                     table.split.evaluation.size(), kFewestSequences));
-  }
+  note_shortcomings(plan, study, table);
   return plan;
 }
 

@@ -19,11 +19,13 @@ class Allocator {
 /// Box of the joint histogram: at most U = min(E, B (d + 1) k) experts are touched, at most min(C, U) of them hit.
 JointTally lay_out_joint(const TallyShape& shape, const CellShape& cell, const Capacity& capacity,
                          Allocator& allocator) {
-  const std::uint64_t touched = std::uint64_t{cell.batch} * (cell.depth + 1) * shape.top_k;
+  const std::uint64_t touched = std::uint64_t{cell.batch} * cell.tree.verified(cell.depth) * shape.top_k;
   const auto most = static_cast<std::uint32_t>(std::min<std::uint64_t>(shape.experts, touched));
   JointTally joint;
   const std::uint32_t largest = capacity.base + (capacity.extra_layers > 0 ? 1 : 0);
-  joint.rows = std::min(largest, shape.experts) + 1;  // hits never exceed `most`; draft steps may touch every resident
+  // Hits never exceed `most`, but draft steps may touch every resident; a pool may give one layer all its slots.
+  const std::uint32_t residents = shape.scope == Scope::pool ? capacity.total(shape.layers) : largest;
+  joint.rows = std::min(residents, shape.experts) + 1;
   joint.columns = most + 1;
   const std::uint64_t classes_and_groups = std::uint64_t{2} * shape.joint_groups.total();
   joint.verify = allocator.take(classes_and_groups * joint.rows * joint.columns);
@@ -37,13 +39,17 @@ JointTally lay_out_joint(const TallyShape& shape, const CellShape& cell, const C
 TallyLayout TallyLayout::of(const TallyShape& shape) {
   TallyLayout layout;
   Allocator allocator;
-  const auto policies = static_cast<std::uint32_t>(shape.policies.size());
   const std::uint64_t groups = shape.groups.total();
   std::uint32_t totals = 0;
   for (const CellShape& from : shape.cells) {
     Cell cell;
     cell.batch = from.batch;
     cell.depth = from.depth;
+    cell.tree = from.tree;
+    cell.acceptance = from.acceptance;
+    cell.first_policy = static_cast<std::uint32_t>(layout.policies.size());
+    cell.policy_count = static_cast<std::uint32_t>(from.policies.size());
+    layout.policies.insert(layout.policies.end(), from.policies.begin(), from.policies.end());
     cell.slices = shape.walk == Walk::enumerate ? from.depth + 1 : 1;
     cell.first_threshold = static_cast<std::uint32_t>(layout.thresholds.size());
     cell.first_capacity = static_cast<std::uint32_t>(layout.capacities.size());
@@ -52,9 +58,10 @@ TallyLayout TallyLayout::of(const TallyShape& shape) {
     layout.thresholds.insert(layout.thresholds.end(), from.thresholds.begin(), from.thresholds.end());
     layout.capacities.insert(layout.capacities.end(), from.capacities.begin(), from.capacities.end());
 
-    const std::uint64_t points = std::uint64_t{policies} * cell.capacity_count;
+    const std::uint64_t points = cell.points();
     cell.rounds = allocator.take(groups);
     cell.accepted = allocator.take(groups * (cell.depth + 1));
+    cell.drafted = allocator.take(groups);
     cell.distinct = allocator.take(std::uint64_t{shape.layers} * (shape.experts + 1));
     cell.unions_by_layer = allocator.take(std::uint64_t{shape.layers} * cell.union_width());
     cell.unions_by_group = allocator.take(groups * cell.union_width());
@@ -70,15 +77,21 @@ TallyLayout TallyLayout::of(const TallyShape& shape) {
       layout.joints.push_back(lay_out_joint(shape, from, from.capacities[capacity], allocator));
     }
     // Episodes replay one cell at a time and share the scratch; the other walks fill all cells at once.
-    const std::uint32_t width = cell.totals_width(policies);
-    cell.first_total = shape.walk == Walk::episodes ? 0 : totals;
+    const std::uint32_t width = cell.totals_width();
+    const bool alone = shape.walk == Walk::episodes || shape.walk == Walk::replay;
+    cell.first_total = alone ? 0 : totals;
     totals += width;
-    layout.totals_width = shape.walk == Walk::episodes ? std::max(layout.totals_width, width) : totals;
-    layout.max_capacities = std::max(layout.max_capacities, cell.capacity_count);
+    layout.totals_width = alone ? std::max(layout.totals_width, width) : totals;
     layout.cells.push_back(cell);
   }
   layout.size = allocator.used();
   return layout;
+}
+
+bool TallyShape::acceptance_reads_trace() const {
+  return std::any_of(cells.begin(), cells.end(), [](const CellShape& cell) {
+    return cell.depth > 0 && (cell.acceptance.kind != Acceptance::by_position);
+  });
 }
 
 Tallies::Tallies(TallyShape shape_of_study)

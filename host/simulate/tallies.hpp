@@ -8,34 +8,42 @@
 
 namespace moecarlo {
 
-/// One (batch, depth) of the grid and its capacities, ascending.
+/// One cell of the grid: a (batch, depth), or a part of its points that has a path of its own.
 struct CellShape {
   std::uint32_t batch = 1;
   std::uint32_t depth = 0;
-  std::vector<Capacity> capacities;
+  std::vector<Policy> policies;
+  std::vector<Capacity> capacities;   ///< ascending
   std::vector<bool> joint;            ///< [capacities] whether a hardware system needs the joint histogram
-  std::vector<Threshold> thresholds;  ///< [depth] conditional acceptance
+  std::vector<Threshold> thresholds;  ///< [depth] conditional acceptance, where it depends on the position alone
+  std::uint32_t bits = 0;             ///< 0: every number of bits of the study
+  Tree tree;
+  AcceptanceRule acceptance;
 };
 
 /// What is counted: enough to lay out the counters and to read them back.
 struct TallyShape {
   Walk walk = Walk::episodes;
   std::uint32_t layers = 0, experts = 0, top_k = 0;
-  std::vector<Policy> policies;
+  std::uint32_t slices = 1;  ///< cached objects that an expert consists of; `experts` and `top_k` count objects
+  Scope scope = Scope::layer;
   GroupLayout groups;
   GroupLayout joint_groups;
   std::vector<CellShape> cells;  ///< by batch, then by depth
+
+  /// Whether another trace could change the accepted lengths.
+  bool acceptance_reads_trace() const;
 };
 
 /// Where each count lies in the array of counters. `cells`, `joint_index` and `joints` are what a PlanView points to.
 struct TallyLayout {
   std::vector<Cell> cells;
+  std::vector<Policy> policies;
   std::vector<Capacity> capacities;
   std::vector<Threshold> thresholds;
   std::vector<std::uint32_t> joint_index;
   std::vector<JointTally> joints;
   std::uint32_t totals_width = 0;
-  std::uint32_t max_capacities = 0;
   std::uint64_t size = 0;  ///< counters in all
 
   static TallyLayout of(const TallyShape& shape);

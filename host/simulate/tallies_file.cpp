@@ -12,7 +12,7 @@ using Extents = std::vector<std::uint64_t>;
 using hdf5::Group;
 
 constexpr const char* kSchema = "moecarlo-tallies";
-constexpr std::int64_t kVersion = 1;
+constexpr std::int64_t kVersion = 2;
 constexpr std::uint64_t kMostCells = 1'000'000;
 constexpr std::uint64_t kMostTrajectories = std::uint64_t{1} << 62;
 
@@ -32,13 +32,14 @@ struct Block {
 /// Every dataset of cell `index`, in one place for the writer and the reader.
 std::vector<Block> blocks_of(const TallyShape& shape, const TallyLayout& layout, std::size_t index) {
   const Cell& cell = layout.cells[index];
-  const std::uint64_t policies = shape.policies.size();
+  const std::uint64_t policies = cell.policy_count;
   const std::uint64_t groups = shape.groups.total();
   const std::uint64_t joint_groups = shape.joint_groups.total();
   const std::uint64_t capacities = cell.capacity_count;
   std::vector<Block> blocks = {
       {"rounds", cell.rounds, {groups}},
       {"accepted_length", cell.accepted, {groups, cell.depth + std::uint64_t{1}}},
+      {"drafted", cell.drafted, {groups}},
       {"distinct_histogram", cell.distinct, {shape.layers, shape.experts + std::uint64_t{1}}},
       {"unions_by_layer", cell.unions_by_layer, {shape.layers, cell.union_width()}},
       {"unions_by_group", cell.unions_by_group, {groups, cell.union_width()}},
@@ -74,6 +75,15 @@ void write_cell(Group& root, const Tallies& tallies, std::size_t index) {
   Group group = root.create_group(cell_name(index));
   group.write_integer("batch", shape.batch);
   group.write_integer("depth", shape.depth);
+  group.write_integer("bits", shape.bits);
+  group.write_integer("tree_width", shape.tree.width);
+  group.write_integer("tree_verify_tokens", shape.tree.verify_tokens);
+  group.write_integer("acceptance_kind", static_cast<std::int64_t>(shape.acceptance.kind));
+  group.write_integer("acceptance_table", shape.acceptance.table);
+  group.write_boolean("acceptance_independent", shape.acceptance.independent);
+  std::vector<std::uint32_t> policies;
+  for (const Policy policy : shape.policies) policies.push_back(static_cast<std::uint32_t>(policy));
+  write_vector(group, "policies", policies);
   std::vector<std::uint32_t> base, extra, joint;
   for (const Capacity& capacity : shape.capacities) {
     base.push_back(capacity.base);
@@ -103,10 +113,27 @@ std::uint32_t read_small(const Group& group, const std::string& name, std::uint3
   return static_cast<std::uint32_t>(read_count(group, name, most));
 }
 
+std::vector<Policy> read_policies(const Group& group) {
+  std::vector<Policy> policies;
+  for (const std::uint64_t policy : read_vector(group, "policies")) {
+    if (policies.size() == kMaxPolicies || policy >= kMaxPolicies) {
+      fail(ErrorKind::input, "{}: impossible (expected at most {} policies, each below {})", group.name_of("policies"),
+           kMaxPolicies, kMaxPolicies);
+    }
+    policies.push_back(static_cast<Policy>(policy));
+  }
+  return policies;
+}
+
 CellShape read_cell_shape(const Group& group) {
   CellShape shape;
   shape.batch = read_small(group, "batch");
   shape.depth = read_small(group, "depth");
+  shape.bits = read_small(group, "bits");
+  shape.tree = {read_small(group, "tree_width", 255), read_small(group, "tree_verify_tokens", 255)};
+  shape.acceptance = {static_cast<Acceptance>(read_small(group, "acceptance_kind", 3)),
+                      read_small(group, "acceptance_table"), group.read_integer("acceptance_independent") != 0};
+  shape.policies = read_policies(group);
   const auto base = read_vector(group, "capacity_base");
   const auto extra = group.read_integers<std::uint64_t>("capacity_extra_layers", {base.size()});
   const auto joint = group.read_integers<std::uint64_t>("capacity_joint", {base.size()});
@@ -115,7 +142,7 @@ CellShape read_cell_shape(const Group& group) {
     shape.joint.push_back(joint[c] != 0);
   }
   shape.thresholds = read_vector(group, "acceptance_thresholds");
-  if (shape.thresholds.size() != shape.depth) {
+  if (shape.acceptance.kind == Acceptance::by_position && shape.thresholds.size() != shape.depth) {
     fail(ErrorKind::input, "{}: wrong number of thresholds (expected the depth, {}, found {})",
          group.name_of("acceptance_thresholds"), shape.depth, shape.thresholds.size());
   }
@@ -125,18 +152,6 @@ CellShape read_cell_shape(const Group& group) {
 GroupLayout read_group_layout(const Group& root, const std::string& prefix) {
   return {read_small(root, prefix + "groups"), read_small(root, prefix + "replicates"),
           read_small(root, "populations")};
-}
-
-std::vector<Policy> read_policies(const Group& root) {
-  std::vector<Policy> policies;
-  for (const std::uint64_t policy : read_vector(root, "policies")) {
-    if (policies.size() == kMaxPolicies || policy > static_cast<std::uint64_t>(Policy::lru)) {
-      fail(ErrorKind::input, "{}: impossible (expected at most {} of the policies 0 and 1)", root.name_of("policies"),
-           kMaxPolicies);
-    }
-    policies.push_back(static_cast<Policy>(policy));
-  }
-  return policies;
 }
 
 /// The shape decides how much memory the counters take: the data have to have it, all of them, before any is allocated.
@@ -166,6 +181,8 @@ void write_tallies(const std::filesystem::path& file, const Tallies& tallies, co
   root.write_integer("layers", shape.layers);
   root.write_integer("experts", shape.experts);
   root.write_integer("top_k", shape.top_k);
+  root.write_integer("slices", shape.slices);
+  root.write_integer("scope", static_cast<std::int64_t>(shape.scope));
   root.write_integer("groups", shape.groups.groups);
   root.write_integer("replicates", shape.groups.replicates);
   root.write_integer("populations", shape.groups.populations);
@@ -174,9 +191,6 @@ void write_tallies(const std::filesystem::path& file, const Tallies& tallies, co
   root.write_integer("trajectories", static_cast<std::int64_t>(tallies.trajectories));
   root.write_integer("replicate_trajectories", static_cast<std::int64_t>(tallies.replicate_trajectories));
   root.write_integer("cells", static_cast<std::int64_t>(shape.cells.size()));
-  std::vector<std::uint32_t> policies;
-  for (const Policy policy : shape.policies) policies.push_back(static_cast<std::uint32_t>(policy));
-  write_vector(root, "policies", policies);
   for (std::size_t c = 0; c < shape.cells.size(); ++c) write_cell(root, tallies, c);
   output.commit();
 }
@@ -192,13 +206,14 @@ Tallies read_tallies(const std::filesystem::path& file, Provenance& provenance) 
   provenance = {root.read_string("study"), root.read_string("trace"), root.read_string("program"),
                 root.read_integer("finished") != 0};
   TallyShape shape;
-  shape.walk = static_cast<Walk>(read_small(root, "walk", static_cast<std::uint32_t>(Walk::enumerate)));
+  shape.walk = static_cast<Walk>(read_small(root, "walk", static_cast<std::uint32_t>(Walk::replay)));
   shape.layers = read_small(root, "layers");
   shape.experts = read_small(root, "experts");
   shape.top_k = read_small(root, "top_k");
+  shape.slices = read_small(root, "slices", 2);
+  shape.scope = static_cast<Scope>(read_small(root, "scope", 1));
   shape.groups = read_group_layout(root, "");
   shape.joint_groups = read_group_layout(root, "joint_");
-  shape.policies = read_policies(root);
   const std::uint64_t cells = read_count(root, "cells", kMostCells);
   for (std::uint64_t c = 0; c < cells; ++c) shape.cells.push_back(read_cell_shape(root.open_group(cell_name(c))));
   check_extents(root, shape);

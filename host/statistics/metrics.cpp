@@ -5,13 +5,19 @@
 
 #include "host/simulate/plan.hpp"
 #include "host/study/acceptance.hpp"
+#include "host/study/names.hpp"
 
 namespace moecarlo {
 namespace {
 
+/// Every round of these is counted once; only the trace is a sample.
+bool is_exact(Walk walk) {
+  return walk == Walk::enumerate || walk == Walk::replay;
+}
+
 Sampling make_sampling(const Tallies& tallies) {
   const GroupLayout& layout = tallies.shape.groups;
-  if (tallies.shape.walk == Walk::enumerate) return Sampling::exact(layout, layout.groups >= kFewestSequences);
+  if (is_exact(tallies.shape.walk)) return Sampling::exact(layout, layout.groups >= kFewestSequences);
   return Sampling::random(layout, tallies.trajectories >= layout.groups);
 }
 
@@ -25,29 +31,88 @@ const std::vector<std::string>& all_names() {
                                                  "hit_rate",
                                                  "rejected_only",
                                                  "draft_coverage",
+                                                 "draft_coverage_mass",
+                                                 "upper_hit_rate",
+                                                 "lower_hit_rate",
                                                  "cache_writes"};
   return names;
 }
 
-bool lists(const GridSpec& grid, const Capacity& capacity) {
-  return capacity.extra_layers == 0 &&
-         std::find(grid.capacity.begin(), grid.capacity.end(), capacity.base) != grid.capacity.end();
+bool lists(const GridSpec& grid, const Capacity& capacity, std::uint32_t layers) {
+  const auto holds = [](const std::vector<std::uint32_t>& list, std::uint32_t value) {
+    return std::find(list.begin(), list.end(), value) != list.end();
+  };
+  if (!grid.pool.empty()) return holds(grid.pool, capacity.total(layers));
+  return capacity.extra_layers == 0 && holds(grid.capacity, capacity.base);
 }
 
-/// The points of the study's own grid: its depths and capacities crossed with all batches and policies.
-std::vector<PointAddress> grid_points(const Tallies& tallies, const Study& study) {
-  std::vector<PointAddress> points;
+/// A design point of the study: where it was counted, and for how many bits it stands.
+struct GridPoint {
+  PointAddress at;
+  std::uint32_t bits;
+};
+
+/// The points of the study's own grid: its depths, policies and capacities crossed with all batches and bits.
+std::vector<GridPoint> grid_points(const Tallies& tallies, const Study& study) {
+  std::vector<GridPoint> points;
   for (std::size_t c = 0; c < tallies.shape.cells.size(); ++c) {
     const CellShape& cell = tallies.shape.cells[c];
     const auto& depths = study.grid.depth;
-    if (std::find(depths.begin(), depths.end(), cell.depth) == depths.end()) continue;
-    for (std::uint32_t p = 0; p < tallies.shape.policies.size(); ++p) {
+    const auto& wanted = study.grid.policy;
+    if (cell.acceptance.independent || std::find(depths.begin(), depths.end(), cell.depth) == depths.end()) continue;
+    const std::vector<std::uint32_t> bits = cell.bits == 0 ? study.grid.bits : std::vector<std::uint32_t>{cell.bits};
+    for (std::uint32_t p = 0; p < cell.policies.size(); ++p) {
+      if (std::find(wanted.begin(), wanted.end(), cell.policies[p]) == wanted.end()) continue;
       for (std::uint32_t i = 0; i < cell.capacities.size(); ++i) {
-        if (lists(study.grid, cell.capacities[i])) points.push_back({c, p, i});
+        if (!lists(study.grid, cell.capacities[i], tallies.shape.layers)) continue;
+        for (const std::uint32_t one : bits) points.push_back({{c, p, i}, one});
       }
     }
   }
   return points;
+}
+
+/// The same batch, depth, capacity and bits elsewhere: under another policy, or in the control. None where it was not
+/// counted.
+std::optional<PointAddress> counterpart(const Tallies& tallies, const GridPoint& point, Policy policy,
+                                        bool independent) {
+  const CellShape& own = tallies.shape.cells[point.at.cell];
+  const Capacity& capacity = own.capacities[point.at.capacity];
+  for (std::size_t c = 0; c < tallies.shape.cells.size(); ++c) {
+    const CellShape& cell = tallies.shape.cells[c];
+    if (cell.batch != own.batch || cell.depth != own.depth || cell.bits != own.bits) continue;
+    if (cell.acceptance.independent != independent) continue;
+    const auto p = std::find(cell.policies.begin(), cell.policies.end(), policy);
+    const auto i = std::find(cell.capacities.begin(), cell.capacities.end(), capacity);
+    if (p == cell.policies.end() || i == cell.capacities.end()) continue;
+    return PointAddress{c, static_cast<std::uint32_t>(p - cell.policies.begin()),
+                        static_cast<std::uint32_t>(i - cell.capacities.begin())};
+  }
+  return std::nullopt;
+}
+
+/// Whether a point is the one before it at another number of bits, which counts nothing differently.
+bool repeats(const std::vector<GridPoint>& points, std::size_t i) {
+  return i > 0 && points[i].at == points[i - 1].at;
+}
+
+/// The same batch, policy and capacity without speculation.
+std::optional<PointAddress> autoregressive_point(const Tallies& tallies, const GridPoint& point) {
+  const CellShape& own = tallies.shape.cells[point.at.cell];
+  for (std::size_t c = 0; c < tallies.shape.cells.size(); ++c) {
+    const CellShape& cell = tallies.shape.cells[c];
+    if (cell.batch != own.batch || cell.depth != 0) continue;
+    const auto p = std::find(cell.policies.begin(), cell.policies.end(), own.policies[point.at.policy]);
+    const auto i = std::find(cell.capacities.begin(), cell.capacities.end(), own.capacities[point.at.capacity]);
+    if (p == cell.policies.end() || i == cell.capacities.end()) continue;
+    return PointAddress{c, static_cast<std::uint32_t>(p - cell.policies.begin()),
+                        static_cast<std::uint32_t>(i - cell.capacities.begin())};
+  }
+  return std::nullopt;
+}
+
+Policy policy_of(const Tallies& tallies, const PointAddress& point) {
+  return tallies.shape.cells[point.cell].policies[point.policy];
 }
 
 }  // namespace
@@ -67,7 +132,17 @@ MetricReader::MetricReader(const Tallies& tallies) : tallies_(tallies), sampling
 
 std::vector<std::string> MetricReader::names(std::uint32_t depth) {
   std::vector<std::string> names = all_names();
-  if (depth == 0) names.erase(std::find(names.begin(), names.end(), "draft_coverage"));
+  if (depth == 0) std::erase_if(names, [](const std::string& name) { return name.starts_with("draft_"); });
+  return names;
+}
+
+std::vector<std::string> MetricReader::names_at(const PointAddress& point) const {
+  std::vector<std::string> names = MetricReader::names(tallies_.shape.cells[point.cell].depth);
+  const Record record = group_record(point, 0);
+  std::erase_if(names, [&](const std::string& name) {
+    return (name == "draft_coverage_mass" && record.unions[Cell::kDraftMass] == 0) ||
+           (name.ends_with("er_hit_rate") && tallies_.shape.slices == 1);
+  });
   return names;
 }
 
@@ -113,31 +188,35 @@ double MetricReader::numerator(const std::string& metric, const CellShape& shape
   if (metric == "tokens_per_round" || metric == "accepted_length") {
     const double bonus = metric == "tokens_per_round" ? 1 : 0;
     double tokens = 0;
-    for (std::size_t a = 0; a < law.size(); ++a) {
+    for (std::size_t a = 0; a <= shape.depth; ++a) {
       const double requests = conditional ? law[a] * record.rounds : static_cast<double>(record.accepted[a]);
       tokens += (static_cast<double>(a) + bonus) * requests;
     }
     return tokens;
   }
-  const auto distinct = static_cast<double>(record.unions[0]);
-  const auto hits = static_cast<double>(record.point[kHits]);
+  const auto distinct = static_cast<double>(record.unions[Cell::kDistinct]);
+  const auto hits = static_cast<double>(record.point[Cell::kHits]);
+  const auto upper_hits = static_cast<double>(record.point[Cell::kUpperHits]);
   if (metric == "distinct_experts") return distinct;
-  if (metric == "distinct_experts_accepted") return expect(record.unions + 1);
+  if (metric == "distinct_experts_accepted") return expect(record.unions + Cell::kDistinctAccepted);
   if (metric == "hits" || metric == "hit_rate") return hits;
   if (metric == "misses") return distinct - hits;
-  if (metric == "rejected_only") return expect(record.point + kRejectedOnly);
-  if (metric == "draft_coverage") return static_cast<double>(record.point[kDraftHits]);
-  return static_cast<double>(record.point[kCacheWrites]);
+  if (metric == "rejected_only") return expect(record.point + Cell::kRejectedOnly);
+  if (metric == "draft_coverage") return static_cast<double>(record.point[Cell::kDraftHits]);
+  if (metric == "draft_coverage_mass") return static_cast<double>(record.point[Cell::kResidentMass]);
+  if (metric == "upper_hit_rate") return upper_hits;
+  if (metric == "lower_hit_rate") return hits - upper_hits;
+  return static_cast<double>(record.point[Cell::kCacheWrites]);
 }
 
 double MetricReader::denominator(const std::string& metric, const CellShape& shape, const Record& record) const {
   if (metric == "tokens_per_round" || metric == "accepted_length") return record.rounds * shape.batch;
-  if (metric == "hit_rate") return static_cast<double>(record.unions[0]);
-  const double passes = record.rounds * record.layers;
-  if (metric != "draft_coverage") return passes;
-  // One draft step a round is counted, all of them when enumerating.
-  const double steps = tallies_.shape.walk == Walk::enumerate ? shape.depth : 1;
-  return passes * steps * shape.batch * tallies_.shape.top_k;
+  const auto distinct = static_cast<double>(record.unions[Cell::kDistinct]);
+  if (metric == "hit_rate") return distinct;
+  if (metric == "upper_hit_rate" || metric == "lower_hit_rate") return distinct / 2;  // a pass needs both slices
+  if (metric == "draft_coverage") return static_cast<double>(record.unions[Cell::kDraftChoices]);
+  if (metric == "draft_coverage_mass") return static_cast<double>(record.unions[Cell::kDraftMass]);
+  return record.rounds * record.layers;
 }
 
 Quantity MetricReader::quantity(const std::string& metric, const PointAddress& point) const {
@@ -152,9 +231,9 @@ Quantity MetricReader::quantity(const std::string& metric, const PointAddress& p
 }
 
 Estimate MetricReader::estimate(const std::string& metric, const PointAddress& point) const {
-  // No acceptance model here reads the routing: another trace would give the very same lengths.
   Estimate estimate = sampling_.estimate(quantity(metric, point));
-  if (!is_per_layer(metric)) estimate.trace_half_width = 0;
+  // Lengths that only the position decides would be the very same on another trace.
+  if (!is_per_layer(metric) && !tallies_.shape.acceptance_reads_trace()) estimate.trace_half_width = 0;
   return estimate;
 }
 
@@ -169,13 +248,31 @@ std::vector<double> MetricReader::per_layer(const std::string& metric, const Poi
   return values;
 }
 
+double MetricReader::foresight_hit_rate(const PointAddress& at) const {
+  const Cell& cell = tallies_.layout.cells[at.cell];
+  const TallyShape& shape = tallies_.shape;
+  const Capacity& capacity = shape.cells[at.cell].capacities[at.capacity];
+  double hits = 0;
+  double distinct = 0;
+  for (std::uint32_t layer = 0; layer < shape.layers; ++layer) {
+    const std::uint64_t* passes = tallies_.counters.data() + cell.distinct + std::uint64_t{layer} * (shape.experts + 1);
+    for (std::uint32_t e = 0; e <= shape.experts; ++e) {
+      hits += static_cast<double>(passes[e]) * std::min(e, capacity.at(layer));
+      distinct += static_cast<double>(passes[e]) * e;
+    }
+  }
+  return hits / distinct;
+}
+
 Distribution MetricReader::distribution(std::size_t index) const {
   const Cell& cell = tallies_.layout.cells[index];
   const TallyShape& shape = tallies_.shape;
-  Distribution result{cell.batch, cell.depth, laws_[index], std::vector<double>(shape.experts + 1, 0.0)};
-  if (shape.walk != Walk::enumerate) {
+  Distribution result{cell.batch, cell.depth, std::vector<double>(cell.depth + 1, 0.0),
+                      std::vector<double>(shape.experts + 1, 0.0)};
+  if (shape.walk == Walk::enumerate) {
+    result.accepted_length = laws_[index];
+  } else {
     double requests = 0;
-    std::fill(result.accepted_length.begin(), result.accepted_length.end(), 0.0);
     for (std::uint32_t g = 0; g < shape.groups.groups; ++g) {
       for (std::uint32_t a = 0; a <= cell.depth; ++a) {
         const auto count =
@@ -199,22 +296,28 @@ Distribution MetricReader::distribution(std::size_t index) const {
   return result;
 }
 
+MetricResult oracle_hit_rate(const MetricReader& reader, const Tallies& tallies, const GridPoint& point) {
+  if (const auto oracle = counterpart(tallies, point, Policy::belady_bypass, false)) {
+    return {reader.estimate("hit_rate", *oracle), reader.per_layer("hit_rate", *oracle)};
+  }
+  return {{reader.foresight_hit_rate(point.at), std::nullopt, std::nullopt}, {}};
+}
+
 std::vector<PointResult> point_results(const MetricReader& reader, const Tallies& tallies, const Study& study) {
   std::vector<PointResult> results;
-  for (const PointAddress& point : grid_points(tallies, study)) {
-    const CellShape& cell = tallies.shape.cells[point.cell];
+  for (const GridPoint& point : grid_points(tallies, study)) {
+    const CellShape& cell = tallies.shape.cells[point.at.cell];
     PointResult result;
     result.batch = cell.batch;
     result.depth = cell.depth;
-    result.policy = to_string(tallies.shape.policies[point.policy]);
-    result.capacity = cell.capacities[point.capacity].mean(tallies.shape.layers);
-    for (const std::string& metric : MetricReader::names(cell.depth)) {
-      result.metrics[metric] = {reader.estimate(metric, point), reader.per_layer(metric, point)};
+    result.policy = to_string(policy_of(tallies, point.at));
+    result.capacity = cell.capacities[point.at.capacity].mean(tallies.shape.layers);
+    result.bits = point.bits;
+    for (const std::string& metric : reader.names_at(point.at)) {
+      result.metrics[metric] = {reader.estimate(metric, point.at), reader.per_layer(metric, point.at)};
     }
-    for (const std::uint32_t bits : study.grid.bits) {
-      result.bits = bits;
-      results.push_back(result);
-    }
+    result.metrics["oracle_hit_rate"] = oracle_hit_rate(reader, tallies, point);
+    results.push_back(std::move(result));
   }
   return results;
 }
@@ -222,18 +325,56 @@ std::vector<PointResult> point_results(const MetricReader& reader, const Tallies
 std::vector<DifferenceResult> policy_differences(const MetricReader& reader, const Tallies& tallies,
                                                  const Study& study) {
   std::vector<DifferenceResult> results;
-  const std::vector<PointAddress> points = grid_points(tallies, study);
+  const std::vector<GridPoint> points = grid_points(tallies, study);
   for (std::size_t i = 0; i < points.size(); ++i) {
-    if (points[i].policy == 0) continue;
-    const PointAddress first{points[i].cell, 0, points[i].capacity};
-    const auto base = std::find_if(points.begin(), points.end(), [&](const PointAddress& other) {
-      return other.cell == first.cell && other.policy == 0 && other.capacity == first.capacity;
+    if (policy_of(tallies, points[i].at) == study.grid.policy.front() || repeats(points, i)) continue;
+    const auto first = counterpart(tallies, points[i], study.grid.policy.front(), false);
+    const auto base = std::find_if(points.begin(), points.end(), [&](const GridPoint& other) {
+      return first && other.at == *first && other.bits == points[i].bits;
     });
+    if (base == points.end()) continue;
     for (const char* metric : {"hit_rate", "misses"}) {
-      const Quantity difference = reader.quantity(metric, points[i]) - reader.quantity(metric, first);
-      const std::size_t bits = study.grid.bits.size();  // results repeat each point for every number of bits
-      results.push_back({metric, i * bits, static_cast<std::size_t>(base - points.begin()) * bits,
-                         reader.sampling().estimate(difference)});
+      const Quantity difference = reader.quantity(metric, points[i].at) - reader.quantity(metric, *first);
+      results.push_back(
+          {metric, i, static_cast<std::size_t>(base - points.begin()), reader.sampling().estimate(difference)});
+    }
+  }
+  return results;
+}
+
+std::vector<ControlResult> independence_controls(const MetricReader& reader, const Tallies& tallies,
+                                                 const Study& study) {
+  std::vector<ControlResult> results;
+  const std::vector<GridPoint> points = grid_points(tallies, study);
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    const auto control = counterpart(tallies, points[i], policy_of(tallies, points[i].at), true);
+    if (!control || repeats(points, i)) continue;
+    for (const char* metric :
+         {"tokens_per_round", "distinct_experts", "distinct_experts_accepted", "hit_rate", "misses", "rejected_only"}) {
+      const Quantity paired = reader.quantity(metric, points[i].at);
+      const Quantity independent = reader.quantity(metric, *control);
+      results.push_back(
+          {metric, i, reader.sampling().estimate(independent), reader.sampling().estimate(independent - paired)});
+    }
+  }
+  return results;
+}
+
+std::vector<BreakEvenResult> break_even(const MetricReader& reader, const Tallies& tallies, const Study& study) {
+  std::vector<BreakEvenResult> results;
+  const std::vector<GridPoint> points = grid_points(tallies, study);
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    const CellShape& cell = tallies.shape.cells[points[i].at.cell];
+    if (cell.depth == 0 || repeats(points, i)) continue;
+    const auto baseline = autoregressive_point(tallies, points[i]);
+    if (!baseline) continue;
+    const Quantity tokens = reader.quantity("tokens_per_round", points[i].at);
+    for (const char* cost : {"misses", "distinct_experts"}) {
+      const Quantity base = reader.quantity(cost, *baseline);
+      if (base.value == 0) continue;
+      const Quantity ratio = reader.quantity(cost, points[i].at) / base;
+      const Estimate needed = reader.sampling().estimate(ratio);
+      results.push_back({cost, i, reader.sampling().estimate(tokens / ratio), needed, (needed.value - 1) / cell.depth});
     }
   }
   return results;
@@ -241,8 +382,8 @@ std::vector<DifferenceResult> policy_differences(const MetricReader& reader, con
 
 bool is_satisfied(const StopSpec& stop, const Tallies& tallies, const Study& study) {
   const MetricReader reader(tallies);
-  for (const PointAddress& point : grid_points(tallies, study)) {
-    const std::vector<std::string> names = MetricReader::names(tallies.shape.cells[point.cell].depth);
+  for (const auto& [point, bits] : grid_points(tallies, study)) {
+    const std::vector<std::string> names = reader.names_at(point);
     for (const std::string& metric : stop.metrics) {
       if (std::find(names.begin(), names.end(), metric) == names.end()) continue;
       const Estimate estimate = reader.estimate(metric, point);

@@ -13,26 +13,32 @@ namespace moecarlo {
 /// One design point in the tallies.
 struct PointAddress {
   std::size_t cell = 0;
-  std::uint32_t policy = 0;
+  std::uint32_t policy = 0;    ///< index into the cell's policies
   std::uint32_t capacity = 0;  ///< index into the cell's capacities
+
+  friend bool operator==(const PointAddress&, const PointAddress&) = default;
 };
 
 /// Reads the metrics of the interfaces document out of the tallies. Every metric is a ratio of sums over groups, never
 /// a mean of ratios. Requests: tokens_per_round, accepted_length. Layers and passes: distinct_experts,
-/// distinct_experts_accepted, hits, misses, hit_rate (hits / distinct), rejected_only, draft_coverage (depth >= 1
-/// only), cache_writes.
+/// distinct_experts_accepted, hits, misses, hit_rate (hits / distinct), rejected_only, cache_writes, and at depths of 1
+/// or more draft_coverage and draft_coverage_mass. Where slices are cached all of these count slices, and
+/// upper_hit_rate and lower_hit_rate tell the two kinds apart.
 class MetricReader {
  public:
   explicit MetricReader(const Tallies& tallies);
 
-  /// The metrics that exist at a point of this depth.
+  /// The metrics that may exist at this depth, and those that do at a point.
   static std::vector<std::string> names(std::uint32_t depth);
+  std::vector<std::string> names_at(const PointAddress& point) const;
   static bool is_per_layer(const std::string& name);
 
   Quantity quantity(const std::string& metric, const PointAddress& point) const;
   Estimate estimate(const std::string& metric, const PointAddress& point) const;
   std::vector<double> per_layer(const std::string& metric, const PointAddress& point) const;
   Distribution distribution(std::size_t cell) const;
+  /// The hit rate of a cache that always holds what the next pass needs, as far as it has room: E[min(C, |U|)] / E|U|.
+  double foresight_hit_rate(const PointAddress& point) const;
 
   const Sampling& sampling() const { return sampling_; }
 
@@ -48,13 +54,21 @@ class MetricReader {
   std::vector<std::vector<double>> laws_;  ///< [cells] P(accepted length = 0 .. depth)
 };
 
-/// All points of the study's own grid (not those that only hardware asked for), with every metric; bits change nothing
-/// that is counted, so each value of the grid repeats the point.
+/// All points of the study's own grid (not those that only hardware asked for), with every metric and, as
+/// oracle_hit_rate, the best that any cache of that size could do: Belady's with bypass where rounds follow each other,
+/// else the cache that foresees the next pass. Where bits change nothing that is counted, each value repeats the point.
 std::vector<PointResult> point_results(const MetricReader& reader, const Tallies& tallies, const Study& study);
 
 /// How the policies differ at equal batch, depth and capacity: hit_rate and misses of each against the study's first.
 std::vector<DifferenceResult> policy_differences(const MetricReader& reader, const Tallies& tallies,
                                                  const Study& study);
+
+/// What each point would look like if drafts were independent of the routing.
+std::vector<ControlResult> independence_controls(const MetricReader& reader, const Tallies& tallies,
+                                                 const Study& study);
+
+/// Where speculation starts to pay at each point with a draft, against depth 0 of the same batch, policy and capacity.
+std::vector<BreakEvenResult> break_even(const MetricReader& reader, const Tallies& tallies, const Study& study);
 
 /// Whether every metric's Monte Carlo interval is within `relative_half_width` of its value at the worst point of the
 /// grid.

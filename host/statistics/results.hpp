@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,25 @@ struct DifferenceResult {
   Estimate estimate;
 };
 
+/// `metric` of a design point if drafts were those of random other starts, independent of the routing they are verified
+/// on, and how far that is from the truth.
+struct ControlResult {
+  std::string metric;
+  std::size_t point = 0;  ///< index into `points`
+  Estimate independent;
+  Estimate error;  ///< independent - paired
+};
+
+/// Where speculation starts to pay. A verification costs `cost` (what it fetches or touches) as a multiple of a pass
+/// without speculation; it pays where it yields more tokens than that: utility = tokens per round / cost above 1.
+struct BreakEvenResult {
+  std::string cost;       ///< misses: experts fetched; distinct_experts: experts touched
+  std::size_t point = 0;  ///< index into `points`
+  Estimate utility;
+  Estimate needed_tokens;        ///< tokens per round at which it breaks even
+  double needed_acceptance = 0;  ///< the same as accepted length / depth; above 1: it never pays
+};
+
 /// One projection of a (batch, depth, policy) onto a (system, scheme).
 struct HardwareResult {
   std::string system, scheme, policy;
@@ -51,6 +71,9 @@ struct HardwareResult {
   Estimate speedup;            ///< over autoregressive decoding on the xPU at the same batch
   Estimate energy_mj_per_token;
   Estimate energy_gain;  ///< xPU autoregressive energy per token / this one
+  /// Accepted length / depth at which this row is as fast as autoregressive decoding on the same system with the same
+  /// policy; none at depth 0, and where the study has no such row. Above 1: speculation never pays.
+  std::optional<double> break_even_acceptance;
   /// Seconds per round of each part and the bound that sets them, e.g. "verify.experts", and joules per round by
   /// category, e.g. "energy.ext"; keys are stable, values are means.
   std::map<std::string, double> breakdown;
@@ -80,6 +103,8 @@ struct StudyResults {
   std::vector<PointResult> points;
   std::vector<Distribution> distributions;
   std::vector<DifferenceResult> differences;
+  std::vector<ControlResult> controls;
+  std::vector<BreakEvenResult> break_even;
   std::vector<HardwareResult> hardware;
   std::vector<SensitivityResult> sensitivity;
   std::vector<AssumedConstant> constants;

@@ -68,6 +68,11 @@ std::vector<Threshold> acceptance_thresholds(const AcceptanceSpec& spec, std::ui
     case AcceptanceModel::lengths:
       conditional = hazards(spec.lengths, depth);
       break;
+    case AcceptanceModel::captured:
+    case AcceptanceModel::coverage:
+    case AcceptanceModel::ngram:
+    case AcceptanceModel::rounds:
+      return {};  // more than the position decides
   }
   std::vector<Threshold> thresholds(depth);
   std::transform(conditional.begin(), conditional.end(), thresholds.begin(), to_threshold);

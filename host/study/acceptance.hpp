@@ -14,6 +14,7 @@ namespace moecarlo {
 ///   ratio      the b with b (1 - b^d) / (1 - b) = alpha d, so that E[a] / d = alpha (how ELMoE-3D's Table 3 reads)
 ///   positions  the given conditional probabilities; at least `depth` of them
 ///   lengths    the hazards of the given histogram of accepted lengths, min(a, d)
+/// Empty under the models that look at the trace (reads_trace).
 /// Throws a usage error where `positions` is shorter than the depth.
 std::vector<Threshold> acceptance_thresholds(const AcceptanceSpec& spec, std::uint32_t depth);
 

@@ -15,24 +15,32 @@ struct ImpliedCapacity {
   Capacity capacity;
 };
 
-/// One (batch, depth) and the capacities simulated there.
+/// One (batch, depth) and what is simulated there. Where the accepted length depends on the design point, each such
+/// point has a cell of its own.
 struct GridCell {
   std::uint32_t batch = 1;
   std::uint32_t depth = 0;
+  std::vector<Policy> policies;      ///< the study's, in its order, then the oracle where it was asked for
   std::vector<Capacity> capacities;  ///< ascending, each once
   std::vector<bool> joint;           ///< [capacities] implied by hardware: its joint histogram is kept
+  std::uint32_t bits = 0;            ///< 0: every number of bits of the study
+  bool independent = false;          ///< a control whose drafts are those of other starts, independent of the routing
 };
 
-/// The design points of a study: cells by batch, then depth, each with all policies.
+/// The design points of a study: cells by batch, then depth.
 struct Grid {
   std::vector<GridCell> cells;
 };
 
-/// Crosses the study's lists and adds what the hardware implies (and depth 0, the baseline, where there is hardware).
-/// In a stateless study every cell gets the union of all capacities, since all cells run at once.
-Grid make_grid(const Study& study, const std::vector<ImpliedCapacity>& implied);
+/// What a grid holds beside the study's own points.
+struct GridExtras {
+  std::uint32_t layers = 1;  ///< of the trace: turns the slots of a pool into experts a layer
+  bool baseline = false;     ///< depth 0, which speculation is measured against
+  bool oracle = false;       ///< belady-bypass beside policies that remember
+};
 
-/// Whether every policy of the study forgets: then all batches and depths share their trajectories.
-bool is_stateless(const Study& study);
+/// Crosses the study's lists and adds what the hardware implies (and depth 0, the baseline, where there is hardware).
+/// Where all cells run at once (shares_starts), every cell gets the union of all capacities.
+Grid make_grid(const Study& study, const std::vector<ImpliedCapacity>& implied, const GridExtras& extras = {});
 
 }  // namespace moecarlo

@@ -1,12 +1,11 @@
 #include "host/study/parse_study.hpp"
 
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <fstream>
 #include <sstream>
 
 #include "host/study/duration.hpp"
+#include "host/study/speculation_profile.hpp"
 #include "host/study/table_reader.hpp"
 #include "host/support/error.hpp"
 
@@ -18,33 +17,19 @@ constexpr std::int64_t kMostRounds = 65535;
 constexpr std::int64_t kMostDepth = 255;
 constexpr std::int64_t kMostBatch = 4096;
 constexpr std::int64_t kMostExperts = 1024;
-
-const Names<Mode> kModes = {{"random", Mode::random}, {"exhaustive", Mode::exhaustive}};
-const Names<Start> kStarts = {{"warm", Start::warm}, {"cold", Start::cold}};
-const Names<Policy> kPolicies = {{"static", Policy::static_residents}, {"lru", Policy::lru}};
-const Names<AcceptanceModel> kAcceptanceModels = {{"constant", AcceptanceModel::constant},
-                                                  {"ratio", AcceptanceModel::ratio},
-                                                  {"positions", AcceptanceModel::positions},
-                                                  {"lengths", AcceptanceModel::lengths}};
-const Names<RejectedRouting> kRejectedRoutings = {{"trace", RejectedRouting::trace},
-                                                  {"resample", RejectedRouting::resample}};
-
-template <class T>
-const char* name_in(const Names<T>& names, T value) {
-  return std::find_if(names.begin(), names.end(), [&](const auto& entry) { return entry.second == value; })->first;
-}
+constexpr std::int64_t kMostLayers = 1024;
 
 void read_main(TableReader table, Study& study, const std::filesystem::path& folder) {
   study.name = table.text("name").value_or("study");
   const auto trace = table.text("trace");
   if (!trace) table.missing("trace", "the path of a router trace");
   study.trace = std::filesystem::weakly_canonical(folder / *trace);
-  study.mode = table.choice("mode", kModes).value_or(study.mode);
+  study.mode = table.choice("mode", mode_names()).value_or(study.mode);
   study.seed = static_cast<std::uint32_t>(table.integer("seed", 0, 4294967295).value_or(study.seed));
   study.trajectories = static_cast<std::uint64_t>(
       table.integer("trajectories", 1, std::int64_t{1} << 48).value_or(static_cast<std::int64_t>(study.trajectories)));
   study.rounds = static_cast<std::uint32_t>(table.integer("rounds", 1, kMostRounds).value_or(study.rounds));
-  study.start = table.choice("start", kStarts).value_or(study.start);
+  study.start = table.choice("start", start_names()).value_or(study.start);
   study.warmup = static_cast<std::uint32_t>(table.integer("warmup", 0, kMostRounds - 1).value_or(study.warmup));
   study.split_seed = static_cast<std::uint32_t>(table.integer("split_seed", 0, 4294967295).value_or(study.split_seed));
   if (table.is_text("calibration")) {
@@ -55,6 +40,9 @@ void read_main(TableReader table, Study& study, const std::filesystem::path& fol
     if (*share <= 0 || *share >= 1) table.wrong("calibration", "a share between 0 and 1, or \"all\"");
     study.calibration = share;
   }
+  study.temperature = table.number("temperature", 0, 1000).value_or(study.temperature);
+  if (study.temperature <= 0) table.wrong("temperature", "a number above 0");
+  study.redraw = table.choice("redraw", redraw_names()).value_or(study.redraw);
   const Names<std::string> backends = {{"auto", "auto"}, {"cpu", "cpu"}, {"cuda", "cuda"}};
   study.run.backend = table.choice("backend", backends).value_or(study.run.backend);
   study.run.threads = static_cast<std::uint32_t>(table.integer("threads", 0, 4096).value_or(0));
@@ -75,16 +63,53 @@ void read_grid(TableReader table, GridSpec& grid) {
   take("batch", 1, kMostBatch, grid.batch);
   take("depth", 0, kMostDepth, grid.depth);
   take("capacity", 1, kMostExperts, grid.capacity);
+  take("pool", 1, kMostExperts * kMostLayers, grid.pool);
   take("bits", 2, 8, grid.bits);
-  if (grid.capacity.empty()) table.missing("capacity", "experts per layer, e.g. [4, 8]");
-  if (auto policies = table.choices("policy", kPolicies)) grid.policy = *policies;
+  if (grid.capacity.empty() && grid.pool.empty()) table.missing("capacity", "experts per layer, e.g. [4, 8]");
+  if (auto policies = table.choices("policy", policy_names())) grid.policy = *policies;
   table.refuse_unknown();
 }
 
-void read_acceptance(TableReader table, AcceptanceSpec& acceptance) {
-  acceptance.model = table.choice("model", kAcceptanceModels).value_or(acceptance.model);
+void read_cache(TableReader table, CacheSpec& cache) {
+  cache.scope = table.choice("scope", scope_names()).value_or(cache.scope);
+  cache.objects = table.choice("objects", objects_names()).value_or(cache.objects);
+  cache.protected_share = table.number("protected", 0, 1).value_or(cache.protected_share);
+  cache.decay = table.number("decay", 0, 1).value_or(cache.decay);
+  const std::vector<double> decays = {0, 0.5, 0.75, 0.875, 0.9375};
+  if (std::find(decays.begin(), decays.end(), cache.decay) == decays.end()) {
+    table.wrong("decay", "0 (counts begin anew each round), 0.5, 0.75, 0.875 or 0.9375");
+  }
+  table.refuse_unknown();
+}
+
+void read_draft(TableReader table, DraftSpec& draft) {
+  draft.width = static_cast<std::uint32_t>(table.integer("width", 1, 255).value_or(draft.width));
+  draft.verify_tokens = static_cast<std::uint32_t>(table.integer("verify_tokens", 1, 255).value_or(0));
+  draft.sibling_routing = table.number("sibling_routing", 0, 1);
+  draft.gate_mass = table.boolean("gate_mass");
+  draft.replacements = table.choice("replacements", replacements_names()).value_or(draft.replacements);
+  if (draft.width > 1 && !draft.sibling_routing) {
+    table.missing("sibling_routing", "how often a sibling keeps an expert of its path token, 0 to 1");
+  }
+  if (draft.width == 1 && (draft.sibling_routing || draft.verify_tokens != 0)) {
+    table.wrong(draft.sibling_routing ? "sibling_routing" : "verify_tokens", "a tree: draft.width above 1");
+  }
+  table.refuse_unknown();
+}
+
+std::vector<double> read_positions(TableReader& table, const std::filesystem::path& folder) {
+  const auto profile = table.text("profile");
+  auto positions = table.numbers("positions", 0, 1);
+  if (profile && positions) table.wrong("profile", "either positions or profile");
+  if (profile) return read_speculation_profile(std::filesystem::weakly_canonical(folder / *profile));
+  if (!positions) table.missing("positions", "conditional acceptance of each draft position");
+  return *positions;
+}
+
+void read_acceptance(TableReader table, AcceptanceSpec& acceptance, const std::filesystem::path& folder) {
+  acceptance.model = table.choice("model", acceptance_names()).value_or(acceptance.model);
   acceptance.rejected_routing =
-      table.choice("rejected_routing", kRejectedRoutings).value_or(acceptance.rejected_routing);
+      table.choice("rejected_routing", rejected_routing_names()).value_or(acceptance.rejected_routing);
   switch (acceptance.model) {
     case AcceptanceModel::constant:
     case AcceptanceModel::ratio:
@@ -92,8 +117,7 @@ void read_acceptance(TableReader table, AcceptanceSpec& acceptance) {
       if (!acceptance.alpha) table.missing("alpha", "a number from 0 to 1");
       break;
     case AcceptanceModel::positions:
-      acceptance.positions = table.numbers("positions", 0, 1).value_or(std::vector<double>{});
-      if (acceptance.positions.empty()) table.missing("positions", "conditional acceptance of each draft position");
+      acceptance.positions = read_positions(table, folder);
       break;
     case AcceptanceModel::lengths: {
       const auto lengths = table.integers("lengths", 0, std::int64_t{1} << 48);
@@ -104,6 +128,21 @@ void read_acceptance(TableReader table, AcceptanceSpec& acceptance) {
       }
       break;
     }
+    case AcceptanceModel::coverage:
+      acceptance.b0 = table.number("b0", -1e6, 1e6);
+      acceptance.b1 = table.number("b1", -1e6, 1e6);
+      if (acceptance.b0.has_value() != acceptance.b1.has_value()) {
+        table.missing(acceptance.b0 ? "b1" : "b0", "both coefficients, or none to fit them to captured acceptance");
+      }
+      break;
+    case AcceptanceModel::ngram:
+      acceptance.longest = static_cast<std::uint32_t>(table.integer("longest", 1, 64).value_or(acceptance.longest));
+      break;
+    case AcceptanceModel::rounds:
+      if (!table.is_text("rejected_routing")) acceptance.rejected_routing = RejectedRouting::captured;
+      break;
+    case AcceptanceModel::captured:
+      break;
   }
   table.refuse_unknown();
 }
@@ -134,78 +173,7 @@ HardwareSpec read_hardware(TableReader table, const std::filesystem::path& folde
   return hardware;
 }
 
-toml::table to_table(const Study& study) {
-  const auto list = [](const auto& values) {
-    toml::array array;
-    for (const auto& value : values) {
-      if constexpr (std::is_convertible_v<decltype(value), std::string>) {
-        array.push_back(std::string(value));
-      } else if constexpr (std::is_floating_point_v<std::decay_t<decltype(value)>>) {
-        array.push_back(value);
-      } else {
-        array.push_back(static_cast<std::int64_t>(value));
-      }
-    }
-    return array;
-  };
-  std::vector<std::string> policies;
-  for (const Policy policy : study.grid.policy) policies.emplace_back(to_string(policy));
-  toml::table main{{"name", study.name},
-                   {"trace", study.trace.string()},
-                   {"mode", to_string(study.mode)},
-                   {"seed", std::int64_t{study.seed}},
-                   {"trajectories", static_cast<std::int64_t>(study.trajectories)},
-                   {"rounds", std::int64_t{study.rounds}},
-                   {"start", to_string(study.start)},
-                   {"warmup", std::int64_t{study.warmup}},
-                   {"split_seed", std::int64_t{study.split_seed}}};
-  if (study.calibration) {
-    main.insert("calibration", *study.calibration);
-  } else {
-    main.insert("calibration", "all");
-  }
-  toml::table acceptance{{"model", to_string(study.acceptance.model)},
-                         {"rejected_routing", to_string(study.acceptance.rejected_routing)}};
-  if (study.acceptance.alpha) acceptance.insert("alpha", *study.acceptance.alpha);
-  if (!study.acceptance.positions.empty()) acceptance.insert("positions", list(study.acceptance.positions));
-  if (!study.acceptance.lengths.empty()) acceptance.insert("lengths", list(study.acceptance.lengths));
-  toml::table root{{"study", std::move(main)},
-                   {"grid", toml::table{{"batch", list(study.grid.batch)},
-                                        {"depth", list(study.grid.depth)},
-                                        {"policy", list(policies)},
-                                        {"capacity", list(study.grid.capacity)},
-                                        {"bits", list(study.grid.bits)}}},
-                   {"acceptance", std::move(acceptance)}};
-  if (study.stop) {
-    root.insert("stop", toml::table{{"metrics", list(study.stop->metrics)},
-                                    {"relative_half_width", study.stop->relative_half_width}});
-  }
-  if (study.hardware) {
-    root.insert("hardware", toml::table{{"model", study.hardware->model},
-                                        {"context", std::int64_t{study.hardware->context}},
-                                        {"systems", list(study.hardware->systems)},
-                                        {"schemes", list(study.hardware->schemes)}});
-  }
-  return root;
-}
-
 }  // namespace
-
-const char* to_string(Mode mode) {
-  return name_in(kModes, mode);
-}
-const char* to_string(Start start) {
-  return name_in(kStarts, start);
-}
-const char* to_string(Policy policy) {
-  return name_in(kPolicies, policy);
-}
-const char* to_string(AcceptanceModel model) {
-  return name_in(kAcceptanceModels, model);
-}
-const char* to_string(RejectedRouting routing) {
-  return name_in(kRejectedRoutings, routing);
-}
 
 Study parse_study(std::string_view text, const std::string& name, const std::filesystem::path& folder) {
   const toml::table root = parse_toml(text, name);
@@ -213,6 +181,8 @@ Study parse_study(std::string_view text, const std::string& name, const std::fil
   Study study;
   const auto main = top.table("study");
   const auto grid = top.table("grid");
+  const auto cache = top.table("cache");
+  const auto draft = top.table("draft");
   const auto acceptance = top.table("acceptance");
   const auto stop = top.table("stop");
   const auto hardware = top.table("hardware");
@@ -222,7 +192,9 @@ Study parse_study(std::string_view text, const std::string& name, const std::fil
   if (!acceptance) top.missing("acceptance", "a table [acceptance] with the keys of its model");
   read_main(*main, study, folder);
   read_grid(*grid, study.grid);
-  read_acceptance(*acceptance, study.acceptance);
+  if (cache) read_cache(*cache, study.cache);
+  if (draft) read_draft(*draft, study.draft);
+  read_acceptance(*acceptance, study.acceptance, folder);
   if (stop) study.stop = read_stop(*stop);
   if (hardware) study.hardware = read_hardware(*hardware, folder);
   check_study(study, name);
@@ -236,46 +208,6 @@ Study read_study(const std::filesystem::path& file) {
     fail(ErrorKind::usage, "{}: the study cannot be read (expected a TOML file)", file.string());
   }
   return parse_study(text.str(), file.string(), std::filesystem::absolute(file).parent_path());
-}
-
-void check_study(const Study& study, const std::string& name) {
-  if (study.rounds + study.warmup > kMostRounds) {
-    fail(ErrorKind::usage, "{}: study.rounds + study.warmup is too large (expected at most {}, found {})", name,
-         kMostRounds, study.rounds + study.warmup);
-  }
-  if (study.acceptance.model == AcceptanceModel::positions &&
-      study.acceptance.positions.size() < study.grid.depth.back()) {
-    fail(ErrorKind::usage,
-         "{}: acceptance.positions is too short for grid.depth (expected at least {} values, found {})", name,
-         study.grid.depth.back(), study.acceptance.positions.size());
-  }
-  if (study.mode != Mode::exhaustive) return;
-  const auto refuse = [&](const char* key, const char* expected, const std::string& found) {
-    fail(ErrorKind::usage, "{}: {} is not possible in exhaustive mode (expected {}, found {})", name, key, expected,
-         found);
-  };
-  if (study.grid.batch != std::vector<std::uint32_t>{1}) {
-    refuse("grid.batch", "[1]", fmt::format("[{}]", fmt::join(study.grid.batch, ", ")));
-  }
-  for (const Policy policy : study.grid.policy) {
-    if (policy != Policy::static_residents) refuse("grid.policy", "stateless policies: static", to_string(policy));
-  }
-  if (study.acceptance.rejected_routing != RejectedRouting::trace) {
-    refuse("acceptance.rejected_routing", "trace", to_string(study.acceptance.rejected_routing));
-  }
-  if (study.stop) refuse("[stop]", "no adaptive stop", "one");
-}
-
-std::string to_toml(const Study& study) {
-  std::ostringstream text;
-  text << toml::toml_formatter(to_table(study));
-  return text.str();
-}
-
-std::string to_json(const Study& study) {
-  std::ostringstream text;
-  text << toml::json_formatter(to_table(study));
-  return text.str();
 }
 
 }  // namespace moecarlo

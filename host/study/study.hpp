@@ -13,17 +13,38 @@ namespace moecarlo {
 /// A study as the user wrote it, defaults filled in. One struct a table of the TOML file; the interfaces document
 /// states each key. Everything here is plain data that has passed validation.
 
-enum class Mode { random, exhaustive };
+enum class Mode { random, exhaustive, replay, perturbed };
 enum class Start { warm, cold };
-enum class AcceptanceModel { constant, ratio, positions, lengths };
-enum class RejectedRouting { trace, resample };
+enum class AcceptanceModel { constant, ratio, positions, lengths, captured, coverage, ngram, rounds };
+enum class RejectedRouting { trace, resample, captured };
+enum class Objects { experts, slices };          ///< what a cache slot holds
+enum class Replacements { scores, popularity };  ///< what stands in for an absent expert while drafting
+enum class Redraw { alias, gumbel };             ///< how perturbed routing is drawn
 
 struct GridSpec {
   std::vector<std::uint32_t> batch{1};
   std::vector<std::uint32_t> depth{4};  ///< 0 = autoregressive; always ascending, no value twice (all lists)
   std::vector<Policy> policy{Policy::static_residents};
-  std::vector<std::uint32_t> capacity;  ///< experts per layer
+  std::vector<std::uint32_t> capacity;  ///< slots per layer; empty where there is one pool
+  std::vector<std::uint32_t> pool;      ///< slots of all layers together; only where cache.scope is pool
   std::vector<std::uint32_t> bits{8};   ///< upper bits of each weight kept in fast memory by the elastic scheme
+};
+
+/// How the policies work that have a choice.
+struct CacheSpec {
+  Scope scope = Scope::layer;
+  Objects objects = Objects::experts;
+  double protected_share = 0.8;  ///< slru: protected slots / all slots
+  double decay = 0;              ///< hotness: what a count keeps after a round; 0, or 1 - 2^-s for s = 1 .. 4
+};
+
+/// The shape of the draft: a chain, or a tree.
+struct DraftSpec {
+  std::uint32_t width = 1;                ///< nodes a level
+  std::uint32_t verify_tokens = 0;        ///< draft tokens that are verified, at most; 0 = all
+  std::optional<double> sibling_routing;  ///< a sibling keeps an expert of its path token with this probability
+  Replacements replacements = Replacements::scores;
+  std::optional<bool> gate_mass;  ///< count the gate mass that residents cover; unset: where hotness is studied
 };
 
 struct AcceptanceSpec {
@@ -31,8 +52,13 @@ struct AcceptanceSpec {
   std::optional<double> alpha;         ///< constant: per token; ratio: E[a] / depth
   std::vector<double> positions;       ///< positions: conditional acceptance per draft position
   std::vector<std::uint64_t> lengths;  ///< lengths: count of accepted length 0, 1, 2, ...
+  std::optional<double> b0, b1;        ///< coverage: given; else fitted to the trace's captured acceptance
+  std::uint32_t longest = 3;           ///< ngram: longest suffix that is looked up, in tokens
   RejectedRouting rejected_routing = RejectedRouting::trace;
 };
+
+/// Whether the accepted length of a round depends on the token that it starts at.
+bool reads_trace(AcceptanceModel model);
 
 struct StopSpec {
   std::vector<std::string> metrics{"tokens_per_round", "hit_rate"};
@@ -65,17 +91,19 @@ struct Study {
   std::uint32_t warmup = 0;
   std::optional<double> calibration = 0.2;  ///< share of sequences; empty = "all"
   std::uint32_t split_seed = 0;
+  double temperature = 1;         ///< perturbed: of the redrawn routing
+  Redraw redraw = Redraw::alias;  ///< perturbed
   GridSpec grid;
+  CacheSpec cache;
+  DraftSpec draft;
   AcceptanceSpec acceptance;
   std::optional<StopSpec> stop;
   std::optional<HardwareSpec> hardware;
   RunSpec run;
 };
 
-const char* to_string(Mode mode);
-const char* to_string(Start start);
-const char* to_string(Policy policy);
-const char* to_string(AcceptanceModel model);
-const char* to_string(RejectedRouting routing);
+/// Whether every round may draw fresh starts that all batches and depths share: static residents, and nothing that
+/// reaches from one round to the next or makes routing or acceptance depend on more than the draft position.
+bool shares_starts(const Study& study);
 
 }  // namespace moecarlo

@@ -117,6 +117,13 @@ std::vector<const toml::node*> TableReader::elements(const std::string& key) {
   return nodes;
 }
 
+std::optional<bool> TableReader::boolean(const std::string& key) {
+  const toml::node* node = find(key);
+  if (node == nullptr) return std::nullopt;
+  if (!node->is_boolean()) wrong(*node, key, "true or false");
+  return node->as_boolean()->get();
+}
+
 std::optional<std::vector<std::string>> TableReader::texts(const std::string& key) {
   std::vector<std::string> values;
   for (const toml::node* node : elements(key)) {

@@ -10,11 +10,9 @@
 #include <utility>
 #include <vector>
 
-namespace moecarlo {
+#include "host/study/names.hpp"
 
-/// The words a key may take and what they mean.
-template <class T>
-using Names = std::vector<std::pair<const char*, T>>;
+namespace moecarlo {
 
 /// Parses TOML; a syntax error becomes a usage error with its line.
 toml::table parse_toml(std::string_view text, const std::string& file);
@@ -35,6 +33,7 @@ class TableReader {
   std::optional<std::vector<std::string>> texts(const std::string& key);
   std::optional<std::vector<std::int64_t>> integers(const std::string& key, std::int64_t low, std::int64_t high);
   std::optional<std::vector<double>> numbers(const std::string& key, double low, double high);
+  std::optional<bool> boolean(const std::string& key);
   bool is_text(const std::string& key) const;
 
   template <class T>

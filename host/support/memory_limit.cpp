@@ -6,6 +6,8 @@
 #include <optional>
 #include <string>
 
+#include "host/support/error.hpp"
+
 namespace moecarlo {
 namespace {
 
@@ -70,6 +72,13 @@ std::uint64_t control_group_available_bytes() {
 
 std::uint64_t available_memory_bytes() {
   return std::min(system_available_bytes(), control_group_available_bytes());
+}
+
+void expect_memory(std::uint64_t bytes, const std::string& what) {
+  const std::uint64_t available = available_memory_bytes();
+  if (bytes <= available) return;
+  fail(ErrorKind::machine, "{} does not fit the memory (needs {} MiB, available {} MiB)", what, bytes >> 20,
+       available >> 20);
 }
 
 }  // namespace moecarlo

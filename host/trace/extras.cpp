@@ -1,6 +1,7 @@
 #include "host/trace/extras.hpp"
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <span>
 
@@ -107,6 +108,47 @@ void check_round(const hdf5::Dataset& verify, std::uint64_t round, std::int64_t 
   }
 }
 
+struct LookupRange {
+  const char* member;
+  std::int64_t highest;
+};
+
+std::array<LookupRange, 4> lookup_ranges(const TraceInfo& info) {
+  // `layers` itself stands for the drafter's own layer
+  return {{{"layer", info.layers}, {"expert", std::int64_t{info.experts} - 1}, {"part", 255}, {"hit", 1}}};
+}
+
+void check_lookups(const hdf5::Group& root, const TraceInfo& info, const TraceExtras& extras) {
+  const hdf5::Group group = root.open_group("lookups");
+  for (const LookupRange& range : lookup_ranges(info)) check_integers(group, range.member, 0, range.highest);
+  if (group.has("sweep_offsets")) {
+    check_offsets(group.name_of("sweep_offsets"), group.read_integers<std::int64_t>("sweep_offsets"), extras.lookups);
+  }
+}
+
+}  // namespace
+
+TraceExtras open_extras(const hdf5::Group& root, const TraceInfo& info) {
+  TraceExtras extras;
+  if (root.has("acceptance")) open_acceptance(root, info, extras);
+  if (root.has("rounds")) open_rounds(root, info, extras);
+  if (root.has("lookups")) open_lookups(root, extras);
+  extras.contexts = root.has("context_token_ids") || root.has("context_offsets");
+  if (extras.contexts) {
+    expect_integers(root, "context_token_ids", {length_of(root, "context_token_ids")}, "[context tokens]");
+    expect_integers(root, "context_offsets", {info.sequences + 1}, "[sequences + 1]");
+  }
+  if (root.has("position")) expect_integers(root, "position", {info.tokens}, "[tokens]");
+  return extras;
+}
+
+void check_acceptance(const hdf5::Group& root) {
+  const hdf5::Group group = root.open_group("acceptance");
+  check_shares(group, "cache_fraction");
+  check_integers(group, "weight_bits", 1, 32);
+  check_shares(group, "accept_probability");
+}
+
 void check_rounds(const hdf5::Group& root, const TraceInfo& info, const TraceExtras& extras, const ScoringRule& rule) {
   const hdf5::Group group = root.open_group("rounds");
   check_integers(group, "position", 0, static_cast<std::int64_t>(info.tokens) - 1);
@@ -130,17 +172,6 @@ void check_rounds(const hdf5::Group& root, const TraceInfo& info, const TraceExt
   });
 }
 
-void check_lookups(const hdf5::Group& root, const TraceInfo& info, const TraceExtras& extras) {
-  const hdf5::Group group = root.open_group("lookups");
-  check_integers(group, "layer", 0, info.layers);  // `layers` itself stands for the drafter's own layer
-  check_integers(group, "expert", 0, info.experts - 1);
-  check_integers(group, "part", 0, 255);
-  check_integers(group, "hit", 0, 1);
-  if (group.has("sweep_offsets")) {
-    check_offsets(group.name_of("sweep_offsets"), group.read_integers<std::int64_t>("sweep_offsets"), extras.lookups);
-  }
-}
-
 // A token stands inside its sequence's context.
 void check_contexts(const hdf5::Group& root, const TraceInfo& info, std::span<const std::uint64_t> sequence_offsets) {
   check_integers(root, "context_token_ids", INT32_MIN, INT32_MAX);
@@ -155,33 +186,19 @@ void check_contexts(const hdf5::Group& root, const TraceInfo& info, std::span<co
   }
 }
 
-}  // namespace
-
-TraceExtras open_extras(const hdf5::Group& root, const TraceInfo& info) {
-  TraceExtras extras;
-  if (root.has("acceptance")) open_acceptance(root, info, extras);
-  if (root.has("rounds")) open_rounds(root, info, extras);
-  if (root.has("lookups")) open_lookups(root, extras);
-  extras.contexts = root.has("context_token_ids") || root.has("context_offsets");
-  if (extras.contexts) {
-    expect_integers(root, "context_token_ids", {length_of(root, "context_token_ids")}, "[context tokens]");
-    expect_integers(root, "context_offsets", {info.sequences + 1}, "[sequences + 1]");
-  }
-  if (root.has("position")) expect_integers(root, "position", {info.tokens}, "[tokens]");
-  return extras;
-}
-
 void check_extras(const hdf5::Group& root, const TraceInfo& info, const TraceExtras& extras, const ScoringRule& rule,
                   std::span<const std::uint64_t> sequence_offsets) {
-  if (extras.acceptance_configurations != 0) {
-    const hdf5::Group group = root.open_group("acceptance");
-    check_shares(group, "cache_fraction");
-    check_integers(group, "weight_bits", 1, 32);
-    check_shares(group, "accept_probability");
-  }
+  if (extras.acceptance_configurations != 0) check_acceptance(root);
   if (extras.rounds != 0) check_rounds(root, info, extras, rule);
   if (extras.lookups != 0) check_lookups(root, info, extras);
   if (extras.contexts) check_contexts(root, info, sequence_offsets);
+}
+
+Lookups read_lookups(const hdf5::Group& root, const TraceInfo& info) {
+  const hdf5::Group group = root.open_group("lookups");
+  for (const LookupRange& range : lookup_ranges(info)) check_integers(group, range.member, 0, range.highest);
+  return {group.read_integers<std::uint32_t>("layer"), group.read_integers<std::uint32_t>("expert"),
+          group.read_integers<std::uint32_t>("part"), group.read_integers<std::uint8_t>("hit")};
 }
 
 }  // namespace moecarlo

@@ -13,8 +13,16 @@ namespace moecarlo {
 /// Checks their presence, types and extents; no values are read but `drafter`.
 TraceExtras open_extras(const hdf5::Group& root, const TraceInfo& info);
 
-/// Checks their values, in bounded pieces.
+/// Each checks the values of one part, which must be there, in bounded pieces.
+void check_acceptance(const hdf5::Group& root);
+void check_rounds(const hdf5::Group& root, const TraceInfo& info, const TraceExtras& extras, const ScoringRule& rule);
+void check_contexts(const hdf5::Group& root, const TraceInfo& info, std::span<const std::uint64_t> sequence_offsets);
+
+/// Checks the values of all that are there.
 void check_extras(const hdf5::Group& root, const TraceInfo& info, const TraceExtras& extras, const ScoringRule& rule,
                   std::span<const std::uint64_t> sequence_offsets);
+
+/// Reads the group `lookups` and checks its values.
+Lookups read_lookups(const hdf5::Group& root, const TraceInfo& info);
 
 }  // namespace moecarlo

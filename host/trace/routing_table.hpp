@@ -31,15 +31,20 @@ struct RoutingTable {
   TraceInfo info;
   std::uint32_t tokens = 0;  ///< tokens kept: decode tokens where the file marks any, else all
   std::uint32_t layers = 0, experts = 0, top_k = 0;
-  int words = 0;                     ///< mask_words(experts)
-  std::vector<std::uint64_t> masks;  ///< [tokens][layers][words], rank order
+  std::uint32_t slices =
+      1;                   ///< cached objects that an expert consists of; above 1, `experts` and `top_k` count objects
+  int words = 0;           ///< mask_words(experts)
+  std::uint32_t rows = 0;  ///< of `masks`: the tokens; row `tokens`, empty in every layer, which is what an unused
+                           ///< verify column routes like; then the recorded verify columns where they were asked for
+  std::vector<std::uint64_t> masks;  ///< [rows][layers][words], rank order
   std::vector<std::uint16_t>
-      expert_of_rank;                     ///< [layers][experts]; rank 0 is the most popular, ties to the lower index
-  std::vector<std::uint32_t> popularity;  ///< [layers][experts] by rank: choices in the calibration sequences
-  std::vector<Sequence> sequences;        ///< in file order; sequences without a kept token are left out
+      expert_of_rank;  ///< [layers][experts]; rank 0 is the most popular, ties to the lower index
+  std::vector<std::uint16_t> rank_of_expert;  ///< [layers][experts]; the inverse of expert_of_rank
+  std::vector<std::uint32_t> popularity;      ///< [layers][experts] by rank: choices in the calibration sequences
+  std::vector<Sequence> sequences;            ///< in file order; sequences without a kept token are left out
   CalibrationSplit split;
 
-  RoutingView view() const { return {masks.data(), tokens, layers, experts, top_k}; }
+  RoutingView view() const { return {masks.data(), tokens, layers, experts, top_k, rows}; }
 };
 
 }  // namespace moecarlo

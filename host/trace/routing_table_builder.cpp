@@ -9,31 +9,13 @@
 #include "host/support/error.hpp"
 #include "host/support/memory_limit.hpp"
 #include "host/support/parallel.hpp"
+#include "host/trace/kept_tokens.hpp"
 #include "host/trace/trace_reader.hpp"
 
 namespace moecarlo {
 namespace {
 
 constexpr std::uint64_t tokens_per_task = 256;
-
-// Which tokens of the file are columns of the simulation, and how a token finds its place in the table.
-class KeptTokens {
- public:
-  explicit KeptTokens(const std::vector<std::uint8_t>& phase)
-      : phase_(phase), all_(std::find(phase.begin(), phase.end(), std::uint8_t{1}) == phase.end()) {}
-
-  bool contains(std::uint64_t token) const { return all_ || phase_[token] == 1; }
-  std::uint64_t count(std::uint64_t first, std::uint64_t end) const {
-    if (all_) return end - first;
-    const auto begin = phase_.begin();
-    return static_cast<std::uint64_t>(std::count(begin + static_cast<std::ptrdiff_t>(first),
-                                                 begin + static_cast<std::ptrdiff_t>(end), std::uint8_t{1}));
-  }
-
- private:
-  const std::vector<std::uint8_t>& phase_;
-  bool all_;
-};
 
 // The sequences that have a kept token; `file_index` is their number in the file, parallel to table.sequences.
 std::vector<std::uint64_t> lay_out_sequences(const TraceReader& reader, const KeptTokens& kept, RoutingTable& table) {
@@ -76,34 +58,27 @@ CalibrationSplit split_sequences(const std::vector<std::uint64_t>& file_index, c
 }
 
 void allocate_masks(RoutingTable& table) {
-  const std::uint64_t bytes =
-      std::uint64_t{table.tokens} * table.layers * static_cast<unsigned>(table.words) * sizeof(std::uint64_t);
-  const std::uint64_t available = available_memory_bytes();
-  if (bytes > available) {
-    fail(ErrorKind::machine, "{}: the routing table does not fit the memory (needs {} MiB, available {} MiB)",
-         table.info.path, bytes >> 20, available >> 20);
-  }
-  table.masks.resize(bytes / sizeof(std::uint64_t));
+  table.rows = table.tokens + 1;  // the last is the empty one
+  const std::uint64_t words = std::uint64_t{table.rows} * table.layers * static_cast<unsigned>(table.words);
+  expect_memory(words * sizeof(std::uint64_t), table.info.path + ": the routing table");
+  table.masks.resize(words);
 }
 
 // First pass: masks with bit e = expert e. They get their rank order once the popularity is known.
-void read_masks(const TraceReader& reader, const KeptTokens& kept, const TableOptions& options, RoutingTable& table) {
-  const std::uint64_t total = reader.info().tokens;
+void read_masks(const TraceReader& reader, const TableOptions& options, RoutingTable& table) {
   const auto words = static_cast<std::size_t>(table.words);
   std::uint64_t* next = table.masks.data();
-  for (std::uint64_t first = 0; first < total; first += reader.tokens_per_read()) {
-    const std::uint64_t count = std::min(reader.tokens_per_read(), total - first);
-    const Choices choices = reader.read_choices(first, count, options.threads);
-    for (std::uint64_t token = 0; token < count; ++token) {
-      if (!kept.contains(first + token)) continue;
+  for_each_kept(reader, [&](const KeptChunk& chunk) {
+    const Choices choices = reader.read_choices(chunk.first, chunk.count, options.threads);
+    for (const std::uint32_t token : chunk.kept) {
       for (std::uint32_t layer = 0; layer < table.layers; ++layer, next += words) {
         for (const std::uint16_t expert : choices.at(token, layer)) {
           next[expert / 64] |= std::uint64_t{1} << (expert % 64);
         }
       }
     }
-    if (options.progress) options.progress(first + count, total);
-  }
+    if (options.progress) options.progress(chunk.first + chunk.count, reader.info().tokens);
+  });
 }
 
 template <class Use>
@@ -139,11 +114,11 @@ std::vector<std::uint32_t> count_choices(const RoutingTable& table, unsigned thr
   return sum;
 }
 
-// Fills the table's permutation and popularity; returns its inverse, rank_of_expert [layers][experts].
-std::vector<std::uint16_t> rank_experts(const std::vector<std::uint32_t>& choices, RoutingTable& table) {
+// Fills the table's permutation, its inverse and the popularity.
+void rank_experts(const std::vector<std::uint32_t>& choices, RoutingTable& table) {
   table.expert_of_rank.resize(choices.size());
   table.popularity.resize(choices.size());
-  std::vector<std::uint16_t> rank_of_expert(choices.size());
+  table.rank_of_expert.resize(choices.size());
   for (std::uint32_t layer = 0; layer < table.layers; ++layer) {
     const std::size_t base = std::size_t{layer} * table.experts;
     const auto expert_of_rank = std::span(table.expert_of_rank).subspan(base, table.experts);
@@ -151,21 +126,20 @@ std::vector<std::uint16_t> rank_experts(const std::vector<std::uint32_t>& choice
     std::stable_sort(expert_of_rank.begin(), expert_of_rank.end(),
                      [&](std::uint16_t a, std::uint16_t b) { return choices[base + a] > choices[base + b]; });
     for (std::uint32_t rank = 0; rank < table.experts; ++rank) {
-      rank_of_expert[base + expert_of_rank[rank]] = static_cast<std::uint16_t>(rank);
+      table.rank_of_expert[base + expert_of_rank[rank]] = static_cast<std::uint16_t>(rank);
       table.popularity[base + rank] = choices[base + expert_of_rank[rank]];
     }
   }
-  return rank_of_expert;
 }
 
-void permute_masks(const std::vector<std::uint16_t>& rank_of_expert, unsigned threads, RoutingTable& table) {
+void permute_masks(unsigned threads, RoutingTable& table) {
   const auto words = static_cast<std::size_t>(table.words);
   parallel_for((table.tokens + tokens_per_task - 1) / tokens_per_task, threads, [&](std::uint64_t task, unsigned) {
     const std::uint64_t end = std::min<std::uint64_t>(table.tokens, (task + 1) * tokens_per_task);
     std::uint64_t* mask = table.masks.data() + task * tokens_per_task * table.layers * words;
     for (std::uint64_t token = task * tokens_per_task; token < end; ++token) {
       for (std::uint32_t layer = 0; layer < table.layers; ++layer, mask += words) {
-        const std::uint16_t* rank = rank_of_expert.data() + std::size_t{layer} * table.experts;
+        const std::uint16_t* rank = table.rank_of_expert.data() + std::size_t{layer} * table.experts;
         std::uint64_t permuted[16] = {};
         for_each_member(mask, table.words, [&](std::uint32_t expert) {
           permuted[rank[expert] / 64] |= std::uint64_t{1} << (rank[expert] % 64);
@@ -188,16 +162,16 @@ RoutingTable build_routing_table(const std::filesystem::path& path, const TableO
   table.words = mask_words(table.experts);
 
   const KeptTokens kept(reader.phase());
-  if (kept.count(0, table.info.tokens) > UINT32_MAX) {
-    fail(ErrorKind::input, "{}: too many tokens (expected at most {}, found {})", table.info.path, UINT32_MAX,
+  if (kept.count(0, table.info.tokens) >= UINT32_MAX) {
+    fail(ErrorKind::input, "{}: too many tokens (expected at most {}, found {})", table.info.path, UINT32_MAX - 1,
          kept.count(0, table.info.tokens));
   }
   const std::vector<std::uint64_t> file_index = lay_out_sequences(reader, kept, table);
   table.split = split_sequences(file_index, options);
   allocate_masks(table);
-  read_masks(reader, kept, options, table);
-  const auto rank_of_expert = rank_experts(count_choices(table, options.threads), table);
-  permute_masks(rank_of_expert, options.threads, table);
+  read_masks(reader, options, table);
+  rank_experts(count_choices(table, options.threads), table);
+  permute_masks(options.threads, table);
   return table;
 }
 

@@ -23,7 +23,7 @@ struct TableOptions {
 /// side. Sequences without one are left out. Of the S that remain, the round(share x S) with the smallest Philox draw
 /// of their index in the file calibrate. Memory: one copy of the masks and one bounded chunk of the file.
 ///
-/// Throws an `Error`: input for a refused file or more than 2^32 - 1 tokens, usage for a split that leaves a side
+/// Throws an `Error`: input for a refused file or more than 2^32 - 2 tokens, usage for a split that leaves a side
 /// empty, machine when the masks do not fit the memory.
 RoutingTable build_routing_table(const std::filesystem::path& path, const TableOptions& options = {});
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 namespace moecarlo {
 namespace {
@@ -116,6 +117,21 @@ void select_experts(const ScoringRule& rule, std::span<const float> logits, std:
   selection_scores(rule, logits, bias, scores);
   if (rule.top_k_groups < rule.num_groups) drop_losing_groups(rule, !bias.empty(), scores);
   take_largest(scores, ids);
+}
+
+void order_experts(const ScoringRule& rule, std::span<const float> logits, std::span<const float> bias,
+                   std::span<std::uint16_t> order) {
+  std::array<float, largest_layer> scores;
+  selection_scores(rule, logits, bias, {scores.data(), logits.size()});
+  std::array<float, largest_layer> open = scores;
+  if (rule.top_k_groups < rule.num_groups) drop_losing_groups(rule, !bias.empty(), {open.data(), logits.size()});
+  std::iota(order.begin(), order.end(), std::uint16_t{0});
+  std::sort(order.begin(), order.end(), [&](std::uint16_t a, std::uint16_t b) {
+    const bool lost_a = open[a] == taken;
+    const bool lost_b = open[b] == taken;
+    if (lost_a != lost_b) return lost_b;
+    return scores[a] != scores[b] ? scores[a] > scores[b] : a < b;
+  });
 }
 
 void gate_weights(const ScoringRule& rule, std::span<const float> logits, std::span<const std::uint16_t> ids,

@@ -35,6 +35,12 @@ struct ScoringRule {
 void select_experts(const ScoringRule& rule, std::span<const float> logits, std::span<const float> bias,
                     std::span<std::uint16_t> ids);
 
+/// Orders all experts of one (token, layer) by descending selection score, so that the first `top_k` are those of
+/// select_experts in its order. Experts of groups that lost follow all others, in the order of their scores too.
+/// `order` [experts] receives the result.
+void order_experts(const ScoringRule& rule, std::span<const float> logits, std::span<const float> bias,
+                   std::span<std::uint16_t> order);
+
 /// Gate weights of the chosen experts, in the order of `ids`: the scores without any selection bias.
 /// `logits` [experts], `ids` and `weights` [top_k].
 void gate_weights(const ScoringRule& rule, std::span<const float> logits, std::span<const std::uint16_t> ids,

@@ -173,6 +173,11 @@ std::vector<std::int32_t> TraceReader::read_token_ids(std::uint64_t first, std::
   return contents_->token_ids->read_integers<std::int32_t>(first, count);
 }
 
+Lookups TraceReader::read_lookups() const {
+  if (extras().lookups == 0) return {};
+  return moecarlo::read_lookups(contents_->root, info());
+}
+
 void TraceReader::check_extras() const {
   moecarlo::check_extras(contents_->root, info(), extras(), scoring(), sequence_offsets());
 }

@@ -22,6 +22,14 @@ struct TraceExtras {
   std::uint64_t lookups = 0;                    ///< `lookups`: recorded cache look-ups
 };
 
+/// The recorded look-ups of a cache, in recorded order.
+struct Lookups {
+  std::vector<std::uint32_t> layer;   ///< [lookups] 0 .. layers; `layers` itself stands for the drafter's own layer
+  std::vector<std::uint32_t> expert;  ///< [lookups] 0 .. experts - 1
+  std::vector<std::uint32_t> part;    ///< [lookups] projection or slice of the expert, 0 .. 255
+  std::vector<std::uint8_t> hit;      ///< [lookups] 0 or 1, as the recorded cache found it
+};
+
 struct TraceContents;
 
 /// A trace file (schema `moecarlo-trace`, version 1) opened for reading.
@@ -62,6 +70,9 @@ class TraceReader {
 
   /// [count]; empty where absent.
   std::vector<std::int32_t> read_token_ids(std::uint64_t first, std::uint64_t count) const;
+
+  /// The group `lookups`; empty where absent.
+  Lookups read_lookups() const;
 
   /// Checks the values in the optional groups and datasets, which no reader above touches.
   void check_extras() const;

@@ -51,7 +51,9 @@ class Options(program.ProgramTest):
 
     def test_bits_repeat_every_point(self):
         output = self.folder / "bits"
-        self.simulate(self.study(grid={"bits": [4, 8]}), output)
+        self.trace(layers=24, experts=32, top_k=4)
+        hardware = {"model": "gpt-oss-20b", "systems": ["xpu", "elmoe3d-4gb"], "schemes": ["ar", "elastic"]}
+        self.simulate(self.study(grid={"bits": [4, 8]}, hardware=hardware), output)
         points = program.summary(output)["points"]
         self.assertEqual([point["bits"] for point in points], [4, 8] * (len(points) // 2))
         self.assertEqual([p["metrics"] for p in points[::2]], [p["metrics"] for p in points[1::2]])

@@ -9,7 +9,8 @@ import program
 
 PER_REQUEST = ["tokens_per_round", "accepted_length"]
 PER_LAYER = ["distinct_experts", "distinct_experts_accepted", "hits", "misses", "hit_rate", "rejected_only",
-             "cache_writes"]  # and draft_coverage where there is a draft
+             "cache_writes", "oracle_hit_rate"]  # and draft_coverage where there is a draft
+HARDWARE = {"model": "gpt-oss-20b", "systems": ["xpu", "elmoe3d-4gb"], "schemes": ["ar", "elastic"]}
 
 
 class Results(program.ProgramTest):
@@ -42,7 +43,8 @@ class Results(program.ProgramTest):
             self.assertIsInstance(results[key], list)
 
     def test_the_points_are_the_grid_each_once(self):
-        points = self.results(grid={"batch": [1, 2], "bits": [4, 8]})["points"]
+        self.trace(layers=24, experts=32, top_k=4)  # bits act through the elastic scheme
+        points = self.results(grid={"batch": [1, 2], "bits": [4, 8]}, hardware=HARDWARE)["points"]
         designs = [tuple(p[key] for key in ("batch", "depth", "policy", "capacity", "bits")) for p in points]
         expected = [(batch, depth, policy, capacity, bits) for batch in (1, 2) for depth in (0, 3)
                     for policy in ("static", "lru") for capacity in (2, 5) for bits in (4, 8)]
@@ -125,14 +127,15 @@ class Results(program.ProgramTest):
         self.assertIn("No figures at batch 4, depth 10", " ".join(results["notes"]))
 
     def test_points_csv_has_one_row_for_each_figure(self):
-        results = self.results(grid={"batch": [1, 2], "bits": [4, 8]})
+        self.trace(layers=24, experts=32, top_k=4)
+        results = self.results(grid={"batch": [1, 2], "bits": [4, 8]}, hardware=HARDWARE)
         with open(self.output / "points.csv", newline="") as file:
             rows = list(csv.DictReader(file))
         design_keys = ("batch", "depth", "policy", "capacity", "bits")
         figure_keys = ("value", "mc_half_width", "trace_half_width")
         self.assertEqual(list(rows[0]), [*design_keys, "metric", *figure_keys])
-        # 16 points without a draft have 9 metrics, 16 with one have 10.
-        self.assertEqual(len(rows), 16 * 9 + 16 * 10)
+        # 16 points without a draft have 10 metrics, 16 with one have 11.
+        self.assertEqual(len(rows), 16 * 10 + 16 * 11)
         written = {tuple(row[key] for key in (*design_keys, "metric")): row for row in rows}
         for point in results["points"]:
             design = tuple(format(point[key], "g" if key == "capacity" else "") for key in design_keys)
@@ -143,8 +146,7 @@ class Results(program.ProgramTest):
 
     def test_hardware_gives_a_row_for_each_system_scheme_batch_depth_and_policy(self):
         self.trace(layers=24, experts=32, top_k=4)
-        hardware = {"model": "gpt-oss-20b", "systems": ["xpu", "elmoe3d-4gb"], "schemes": ["ar", "elastic"]}
-        results = self.results(grid={"depth": [3], "capacity": [8]}, hardware=hardware)
+        results = self.results(grid={"depth": [3], "capacity": [8]}, hardware=HARDWARE)
         rows = results["hardware"]
         self.assertIn(("xpu", "ar", 0), {(row["system"], row["scheme"], row["depth"]) for row in rows})
         self.assertIn(("elmoe3d-4gb", "elastic", 3), {(row["system"], row["scheme"], row["depth"]) for row in rows})
@@ -159,7 +161,8 @@ class Results(program.ProgramTest):
         self.assertTrue(results["sensitivity"])
         with open(self.output / "hardware.csv", newline="") as file:
             table = list(csv.DictReader(file))
-        self.assertEqual(len(table), sum(4 + len(row["breakdown"]) for row in rows))
+        broken_even = sum(row["break_even_acceptance"] is not None for row in rows)
+        self.assertEqual(len(table), sum(4 + len(row["breakdown"]) for row in rows) + broken_even)
         self.assertEqual({point["depth"] for point in results["points"]}, {3})
 
     def test_a_model_that_is_not_the_traces_is_refused(self):

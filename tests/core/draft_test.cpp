@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <numeric>
 #include <random>
 
 #include "tests/shared/chi_square.hpp"
@@ -38,16 +39,22 @@ TEST(DrawByWeight, holds_at_the_extremes_of_draw_and_weight) {
   EXPECT_EQ(draw_by_weight(all, weights.data(), ~0U), 1023U);
 }
 
+/// Residents that tokens with these choices touch in one layer, replacements by popularity.
+std::uint32_t touched_by(const std::vector<std::uint64_t>& choices, std::uint32_t top_k, const Mask& residents,
+                         const std::vector<std::uint32_t>& weights, const DrawAddress& at) {
+  const DraftLayer layer{static_cast<std::uint32_t>(weights.size()), top_k, weights.data()};
+  const auto step = [&](std::uint32_t i) { return StepToken<1>{mask_of(choices[i]), nullptr, i, at.column}; };
+  return draft_distinct<1>(layer, step, static_cast<std::uint32_t>(choices.size()), residents, at);
+}
+
 TEST(DraftDistinct, of_one_request_is_exact) {
   std::mt19937 random(3);
   const std::vector<std::uint32_t> weights(10, 7);
   for (int i = 0; i < 500; ++i) {
-    const std::uint64_t choices[] = {random() % 1024, random() % 1024};
-    const std::uint32_t token = random() % 2;
-    const std::uint32_t top_k = count_bits(choices[token]);
+    const std::uint64_t chosen = 1 + random() % 1023;
+    const std::uint32_t top_k = count_bits(chosen);
     const Mask residents = mask_of(random() % 1024);
-    const RoutingView routing{choices, 2, 1, 10, top_k};
-    ASSERT_EQ(draft_distinct(routing, 0, &token, 1, residents, weights.data(), {}), std::min(top_k, residents.count()));
+    ASSERT_EQ(touched_by({chosen}, top_k, residents, weights, {}), std::min(top_k, residents.count()));
   }
 }
 
@@ -78,8 +85,6 @@ TEST(DraftDistinct, follows_the_law_of_weighted_replacements) {
   const std::vector<std::uint32_t> weights = {40, 20, 9, 5, 3, 2, 1, 1};
   const std::vector<std::uint64_t> choices = {0b11000001, 0b11100000, 0b10010001};  // top-3 of 8
   const std::uint64_t residents = 0b00011111;
-  const std::uint32_t tokens[] = {0, 1, 2};
-  const RoutingView routing{choices.data(), 3, 1, 8, 3};
 
   std::vector<std::uint64_t> candidates;
   std::vector<std::uint32_t> missing;
@@ -95,19 +100,17 @@ TEST(DraftDistinct, follows_the_law_of_weighted_replacements) {
   std::vector<std::uint64_t> counts(6, 0);
   DrawAddress at{5, Stream::main};
   for (; at.trajectory < 40'000; ++at.trajectory) {
-    ++counts[draft_distinct(routing, 0, tokens, 3, mask_of(residents), weights.data(), at)];
+    ++counts[touched_by(choices, 3, mask_of(residents), weights, at)];
   }
   EXPECT_LT(chi_square_deviate(counts, law), kLargestDeviate);
 }
 
 TEST(DraftDistinct, saturates_at_the_residents) {
-  const std::uint64_t choices[] = {0b110000, 0b001111};
-  const std::uint32_t tokens[] = {0, 1, 0};
+  const std::vector<std::uint64_t> choices = {0b110000, 0b001111, 0b110000};
   const std::vector<std::uint32_t> weights(6, 1);
-  const RoutingView routing{choices, 2, 1, 6, 4};
-  EXPECT_EQ(draft_distinct(routing, 0, tokens, 3, mask_of(0b000111), weights.data(), {}), 3U);  // fewer than top-k
-  EXPECT_EQ(draft_distinct(routing, 0, tokens, 3, mask_of(0b111111), weights.data(), {}), 6U);  // all chosen by someone
-  EXPECT_EQ(draft_distinct(routing, 0, tokens, 3, Mask{}, weights.data(), {}), 0U);             // a cold cache
+  EXPECT_EQ(touched_by(choices, 4, mask_of(0b000111), weights, {}), 3U);  // fewer than top-k
+  EXPECT_EQ(touched_by(choices, 4, mask_of(0b111111), weights, {}), 6U);  // all chosen by someone
+  EXPECT_EQ(touched_by(choices, 4, Mask{}, weights, {}), 0U);             // a cold cache
 }
 
 TEST(DraftDistinct, is_at_most_the_residents_and_at_least_what_one_request_uses) {
@@ -118,14 +121,39 @@ TEST(DraftDistinct, is_at_most_the_residents_and_at_least_what_one_request_uses)
     for (std::uint64_t& chosen : choices) {
       while (count_bits(chosen) < 3) chosen |= std::uint64_t{1} << (random() % 12);
     }
-    const std::uint32_t tokens[] = {0, 1, 2, 3};
     const Mask residents = mask_of(random() % 4096);
-    const RoutingView routing{choices.data(), 4, 1, 12, 3};
     DrawAddress at{1, Stream::main, static_cast<std::uint64_t>(i)};
-    const std::uint32_t distinct = draft_distinct(routing, 0, tokens, 4, residents, weights.data(), at);
+    const std::uint32_t distinct = touched_by(choices, 3, residents, weights, at);
     ASSERT_LE(distinct, std::min(12U, residents.count()));
     ASSERT_GE(distinct, std::min(3U, residents.count()));
   }
+}
+
+TEST(RestrictedRouting, takes_the_best_scoring_residents_in_score_order) {
+  std::mt19937 random(17);
+  const std::vector<std::uint32_t> weights(20, 1);
+  for (int i = 0; i < 2000; ++i) {
+    std::vector<std::uint16_t> order(20);
+    std::iota(order.begin(), order.end(), std::uint16_t{0});
+    std::shuffle(order.begin(), order.end(), random);
+    const std::uint32_t top_k = 1 + random() % 6;
+    Mask chosen, expected;
+    for (std::uint32_t k = 0; k < top_k; ++k) chosen.insert(order[k]);
+    const Mask residents = mask_of(random() % (1U << 20));
+    for (const std::uint16_t expert : order) {  // what a router would choose if the others did not exist
+      if (residents.contains(expert) && expected.count() < top_k) expected.insert(expert);
+    }
+    const DraftLayer layer{20, top_k, weights.data()};
+    const Mask used = restricted_routing<1>(layer, {chosen, order.data(), 0, 0}, residents, {});
+    ASSERT_EQ(used.word[0], expected.word[0]);
+  }
+}
+
+TEST(GateMassOf, sums_the_shares_of_all_choices_and_of_resident_ones) {
+  const std::uint16_t mass[] = {100, 20, 3};  // of experts 1, 4, 5
+  const GateMass sum = gate_mass_of(mask_of(0b110010), mask_of(0b100011), mass);
+  EXPECT_EQ(sum.all, 123U);
+  EXPECT_EQ(sum.resident, 103U);
 }
 
 TEST(CountedStep, moves_on_by_one_each_round_and_touches_once_in_sixteen) {

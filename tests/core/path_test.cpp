@@ -35,6 +35,7 @@ struct EpisodePlan {
     view.max_depth = cell.depth;
     view.cell_count = view.depth_count = 1;
     view.cells = &cell;
+    view.tokens = ~0U;  // no token is the empty row
     view.thresholds = thresholds.data();
     view.start_tables = &start_table;
     view.entries = table.entries.data();
@@ -46,15 +47,21 @@ struct EpisodePlan {
 
 struct Episode {
   std::vector<std::uint32_t> tokens;
-  std::vector<std::uint8_t> accepted;
+  std::vector<std::uint8_t> accepted, drafted;
   std::vector<Place> places;
 
   Episode(const EpisodePlan& plan, std::uint64_t trajectory)
       : tokens(std::size_t{kRounds} * plan.cell.batch * (plan.cell.depth + 1)),
         accepted(std::size_t{kRounds} * plan.cell.batch),
+        drafted(accepted.size()),
         places(plan.cell.batch) {
     const TrajectoryId id = TrajectoryId::of(plan.view, Stream::main, trajectory);
-    draw_episode(plan.view, plan.cell, id, {tokens.data(), nullptr, accepted.data(), nullptr, places.data()});
+    Path path;
+    path.tokens = tokens.data();
+    path.accepted = accepted.data();
+    path.drafted = drafted.data();
+    path.places = places.data();
+    draw_episode(plan.view, plan.cell, id, path);
   }
   std::uint32_t token(const EpisodePlan& plan, std::uint32_t round, std::uint32_t column, std::uint32_t request) const {
     return tokens[(round * (plan.cell.depth + 1) + column) * plan.cell.batch + request];

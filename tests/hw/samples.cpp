@@ -38,6 +38,7 @@ Model sample_model() {
 Workload sample_workload(std::uint32_t depth, Capacity capacity, std::uint64_t rounds, double tokens) {
   Workload workload;
   workload.depth = depth;
+  workload.verify_columns = depth + 1;
   workload.policy = "static";
   workload.capacity = capacity;
   workload.layers = 2;

@@ -19,6 +19,7 @@ using testing::ElementsAre;
 
 std::vector<Figure> all_figures(const StudyResults& results) {
   std::vector<Figure> figures = simulation_figures(results);
+  for (const Figure& figure : speculation_figures(results)) figures.push_back(figure);
   for (const Figure& figure : hardware_figures(results)) figures.push_back(figure);
   return figures;
 }
@@ -55,10 +56,10 @@ std::vector<std::pair<double, double>> points_of(const Tag& tag) {
 }
 
 TEST(Figures, EveryKindOfDataHasItsFigure) {
-  EXPECT_THAT(
-      ids_of(all_figures(sample_results())),
-      ElementsAre("tokens_per_round", "accepted_length", "distinct_experts", "distinct_experts_distribution",
-                  "hit_rate", "hit_rate_layers", "experts_layers", "speedup", "round_time", "energy", "sensitivity"));
+  EXPECT_THAT(ids_of(all_figures(sample_results())),
+              ElementsAre("tokens_per_round", "accepted_length", "distinct_experts", "distinct_experts_distribution",
+                          "hit_rate", "hit_rate_layers", "experts_layers", "break_even", "speedup", "round_time",
+                          "energy", "sensitivity"));
 }
 
 TEST(Figures, AreWellFormedXml) {
@@ -168,6 +169,7 @@ TEST(Figures, AreLeftOutWithoutTheirData) {
   results.hardware.clear();
   results.sensitivity.clear();
   results.distributions.clear();
+  results.break_even.clear();
   for (PointResult& point : results.points) point.metrics.erase("hit_rate");
   EXPECT_THAT(ids_of(all_figures(results)), ElementsAre("tokens_per_round", "distinct_experts", "experts_layers"));
 }

@@ -25,6 +25,7 @@ using testing::Not;
 
 Document document_of(const StudyResults& results) {
   std::vector<Figure> figures = simulation_figures(results);
+  for (const Figure& figure : speculation_figures(results)) figures.push_back(figure);
   for (const Figure& figure : hardware_figures(results)) figures.push_back(figure);
   return build_document(results, figures);
 }
@@ -55,7 +56,7 @@ TEST(Html, IsWellFormedAndLoadsNothing) {
   EXPECT_TRUE(tags_named(tags, "link").empty());
   EXPECT_TRUE(tags_named(tags, "img").empty());
   EXPECT_THAT(page, Not(HasSubstr("url(")));
-  EXPECT_EQ(tags_named(tags, "svg").size(), 11U);
+  EXPECT_EQ(tags_named(tags, "svg").size(), 12U);
   for (const Tag& link : tags_named(tags, "a")) EXPECT_EQ(link.attributes.at("href").front(), '#');
 }
 
@@ -155,9 +156,7 @@ TEST(Document, StudyTableListsEveryKey) {
 }
 
 TEST(AcceptanceOdds, AreReadOffTheDistributionOfLengths) {
-  StudyResults results = empty_results();
-  results.distributions = {{1, 1, {0.5, 0.5}, {}}, {1, 3, {0.5, 0.25, 0.25, 0}, {}}};
-  const auto odds = acceptance_odds(results);
+  const auto odds = acceptance_odds({0.5, 0.25, 0.25, 0});
   ASSERT_EQ(odds.size(), 3U);
   EXPECT_EQ(odds[0].marginal, 0.5);
   EXPECT_EQ(odds[0].conditional, 0.5);
@@ -165,6 +164,21 @@ TEST(AcceptanceOdds, AreReadOffTheDistributionOfLengths) {
   EXPECT_EQ(odds[1].conditional, 0.5);
   EXPECT_EQ(odds[2].marginal, 0);
   EXPECT_EQ(odds[2].conditional, 0);
+}
+
+TEST(AcceptanceOdds, AreShownForEveryDepthAndTellTheTwoApart) {
+  StudyResults results = empty_results();
+  results.distributions = {
+      {4, 1, {0.75, 0.25}, {}}, {1, 3, {0.5, 0.25, 0.25, 0}, {}}, {1, 1, {0.5, 0.5}, {}}, {1, 0, {1}, {}}};
+  const Table table = acceptance_table(results);
+  EXPECT_THAT(table.header, testing::ElementsAre("acceptance", "depth", "token 1", "token 2", "token 3"));
+  ASSERT_EQ(table.rows.size(), 4U);
+  EXPECT_THAT(table.rows[0], testing::ElementsAre("marginal", "1", "0.500", "", ""));
+  EXPECT_THAT(table.rows[1], testing::ElementsAre("conditional", "1", "0.500", "", ""));
+  EXPECT_THAT(table.rows[2], testing::ElementsAre("marginal", "3", "0.500", "0.250", "0.000"));
+  EXPECT_THAT(table.rows[3], testing::ElementsAre("conditional", "3", "0.500", "0.500", "0.000"));
+  EXPECT_THAT(table.caption, HasSubstr("Marginal, P(a >= i)"));
+  EXPECT_THAT(table.caption, HasSubstr("Conditional, P(a >= i | a >= i - 1)"));
 }
 
 TEST_F(WriteReport, LeavesEveryFileAndNothingElse) {
@@ -189,7 +203,7 @@ TEST_F(WriteReport, PicturesNamedInMarkdownAreThere) {
     EXPECT_TRUE(std::filesystem::exists(folder / text.substr(at + 2, end - at - 2)));
     ++links;
   }
-  EXPECT_EQ(links, 11U);
+  EXPECT_EQ(links, 12U);
 }
 
 TEST_F(WriteReport, IsTheSameWhenRebuiltFromItsSummary) {

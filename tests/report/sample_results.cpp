@@ -54,6 +54,7 @@ PointResult point(std::uint32_t batch, std::uint32_t depth, const std::string& p
   result.metrics["hits"] = {estimate(touched * rate, 0.003, 0.03), over_layers(touched * rate, 0.1)};
   result.metrics["misses"] = {estimate(misses, 0.003, 0.03), over_layers(misses, 0.1)};
   result.metrics["hit_rate"] = {estimate(rate, 0.003, 0.03), over_layers(rate, 0.1)};
+  result.metrics["oracle_hit_rate"] = {estimate(rate + 0.4 * (1 - rate), 0.002, 0.02), over_layers(rate, 0.1)};
   result.metrics["rejected_only"] = {estimate(wasted, 0.006, 0.04), over_layers(wasted, 0.1)};
   result.metrics["draft_coverage"] = {{rate * 0.9, 0.002, std::nullopt}, {}};
   return result;
@@ -84,7 +85,13 @@ HardwareResult hardware(const std::string& system, const std::string& scheme, st
   const double verify = 0.0016 * invented_union(requests * (depth + 1.0)) * (1 - 0.6 * rate);
   const double dense = capacity > 0 ? 0.0016 : 0.009, draft = depth * (0.0006 + 0.00005 * requests);
   const double round = verify + dense + 0.0005 + (depth > 0 ? 2.6 * draft : 0);
-  HardwareResult row{system, scheme, policy, batch, depth, 8, capacity, {}, {}, {}, {}, {}};
+  HardwareResult row;
+  row.system = system;
+  row.scheme = scheme;
+  row.policy = policy;
+  row.batch = batch;
+  row.depth = depth;
+  row.capacity = capacity;
   row.tokens_per_second = estimate(requests * tokens / round, 0.004, 0.03);
   row.speedup = estimate(tokens * base_time / round, 0.004, 0.04);
   row.energy_mj_per_token = estimate(1e3 * 2.9 * round / tokens / requests, 0.004, 0.03);
@@ -124,6 +131,45 @@ void add_points(StudyResults& results) {
       const double difference = results.points[first].metrics["hit_rate"].estimate.value -
                                 results.points[second].metrics["hit_rate"].estimate.value;
       results.differences.push_back({"hit_rate", first, second, {difference, 0.0008, 0.006}});
+    }
+  }
+}
+
+double value(const PointResult& point, const std::string& metric) {
+  return point.metrics.at(metric).estimate.value;
+}
+
+/// Every point with a draft against the same point at depth 0, and against drafts that are independent.
+void add_comparisons(StudyResults& results) {
+  for (std::size_t i = 0; i < results.points.size(); ++i) {
+    const PointResult& drafted = results.points[i];
+    if (drafted.depth == 0) continue;
+    const PointResult plain = point(drafted.batch, 0, drafted.policy, drafted.capacity);
+    for (const char* cost : {"misses", "distinct_experts"}) {
+      const double needed = value(drafted, cost) / value(plain, cost);
+      results.break_even.push_back({cost, i, estimate(value(drafted, "tokens_per_round") / needed, 0.004, 0.02),
+                                    estimate(needed, 0.003, 0.02), (needed - 1) / drafted.depth});
+    }
+    for (const char* metric :
+         {"tokens_per_round", "distinct_experts", "distinct_experts_accepted", "hit_rate", "misses", "rejected_only"}) {
+      const double error = value(drafted, metric) * (metric == std::string("rejected_only") ? 0.24 : 0.03);
+      results.controls.push_back(
+          {metric, i, estimate(value(drafted, metric) + error, 0.003, 0.02), {error, 0.05 * error, 0.2 * error}});
+    }
+  }
+}
+
+/// Against autoregressive decoding on the same system with the same policy.
+void add_break_even_acceptance(StudyResults& results) {
+  for (HardwareResult& row : results.hardware) {
+    for (const HardwareResult& plain : results.hardware) {
+      if (row.depth == 0 || plain.depth != 0 || plain.system != row.system || plain.batch != row.batch ||
+          plain.policy != row.policy) {
+        continue;
+      }
+      const double tokens =
+          (1 + invented_accepted(row.depth)) * plain.tokens_per_second.value / row.tokens_per_second.value;
+      row.break_even_acceptance = (tokens - 1) / row.depth;
     }
   }
 }
@@ -187,7 +233,9 @@ StudyResults sample_results() {
   results.version = "0.1.0";
   results.seconds = 12.75;
   add_points(results);
+  add_comparisons(results);
   add_hardware(results);
+  add_break_even_acceptance(results);
   results.notes = {"These numbers are invented; they only show the layout.",
                    "The trace interval of draft_coverage is not available: too few replicates."};
   return results;

@@ -25,10 +25,10 @@ std::vector<std::string> keys_of(const json& object) {
 
 TEST(Summary, RootHasTheKeysOfTheInterface) {
   const json summary = json::parse(summary_json(sample_results()));
-  EXPECT_THAT(keys_of(summary),
-              UnorderedElementsAre("schema", "schema_version", "name", "version", "trace", "study", "trajectories",
-                                   "replicate_trajectories", "seed", "backend", "seconds", "points", "distributions",
-                                   "differences", "hardware", "sensitivity", "constants", "notes"));
+  EXPECT_THAT(keys_of(summary), UnorderedElementsAre("schema", "schema_version", "name", "version", "trace", "study",
+                                                     "trajectories", "replicate_trajectories", "seed", "backend",
+                                                     "seconds", "points", "distributions", "differences", "controls",
+                                                     "break_even", "hardware", "sensitivity", "constants", "notes"));
   EXPECT_EQ(summary["schema"], "moecarlo-summary");
   EXPECT_EQ(summary["schema_version"], 1);
 }
@@ -39,9 +39,15 @@ TEST(Summary, RowsHaveTheKeysOfTheInterface) {
               UnorderedElementsAre("batch", "depth", "policy", "capacity", "bits", "metrics"));
   EXPECT_THAT(keys_of(summary["points"][0]["metrics"]["hit_rate"]),
               UnorderedElementsAre("value", "mc_half_width", "trace_half_width", "per_layer"));
-  EXPECT_THAT(keys_of(summary["hardware"][0]),
-              UnorderedElementsAre("system", "scheme", "batch", "depth", "policy", "capacity", "bits",
-                                   "tokens_per_second", "speedup", "energy_mj_per_token", "energy_gain", "breakdown"));
+  EXPECT_THAT(
+      keys_of(summary["hardware"][0]),
+      UnorderedElementsAre("system", "scheme", "batch", "depth", "policy", "capacity", "bits", "tokens_per_second",
+                           "speedup", "energy_mj_per_token", "energy_gain", "break_even_acceptance", "breakdown"));
+  EXPECT_THAT(keys_of(summary["controls"][0]),
+              UnorderedElementsAre("metric", "batch", "depth", "policy", "capacity", "bits", "independent", "error"));
+  EXPECT_THAT(keys_of(summary["break_even"][0]),
+              UnorderedElementsAre("cost", "batch", "depth", "policy", "capacity", "bits", "utility", "needed_tokens",
+                                   "needed_acceptance"));
   EXPECT_THAT(keys_of(summary["sensitivity"][0]), UnorderedElementsAre("constant", "elasticity", "status", "row"));
 }
 
@@ -85,11 +91,32 @@ TEST(Summary, EveryFieldSurvivesTheRoundTrip) {
   EXPECT_EQ(read.points[17].metrics.at("misses").per_layer, results.points[17].metrics.at("misses").per_layer);
   EXPECT_EQ(read.distributions.back().distinct_experts, results.distributions.back().distinct_experts);
   EXPECT_EQ(read.differences[3].second, results.differences[3].second);
+  ASSERT_EQ(read.controls.size(), 200 * 6U);
+  EXPECT_EQ(read.controls[77].point, results.controls[77].point);
+  EXPECT_EQ(read.controls[77].metric, results.controls[77].metric);
+  EXPECT_EQ(read.controls[77].error.trace_half_width, results.controls[77].error.trace_half_width);
+  ASSERT_EQ(read.break_even.size(), 200 * 2U);
+  EXPECT_EQ(read.break_even[33].point, results.break_even[33].point);
+  EXPECT_EQ(read.break_even[33].cost, results.break_even[33].cost);
+  EXPECT_EQ(read.break_even[33].needed_acceptance, results.break_even[33].needed_acceptance);
+  EXPECT_FALSE(read.hardware.front().break_even_acceptance.has_value());
+  EXPECT_EQ(read.hardware.back().break_even_acceptance, results.hardware.back().break_even_acceptance);
   EXPECT_EQ(read.hardware.back().breakdown, results.hardware.back().breakdown);
   EXPECT_EQ(read.sensitivity[1].row, results.sensitivity[1].row);
   EXPECT_EQ(read.constants[2].source, results.constants[2].source);
   EXPECT_EQ(read.notes, results.notes);
   EXPECT_EQ(summary_json(read), summary_json(results));
+}
+
+TEST(Summary, OlderSummariesCompareNothing) {
+  json older = json::parse(summary_json(sample_results()));
+  older.erase("controls");
+  older.erase("break_even");
+  for (json& row : older["hardware"]) row.erase("break_even_acceptance");
+  const StudyResults read = parse_summary(older.dump(), "text");
+  EXPECT_TRUE(read.controls.empty());
+  EXPECT_TRUE(read.break_even.empty());
+  EXPECT_FALSE(read.hardware.back().break_even_acceptance.has_value());
 }
 
 TEST(Summary, ValuesThatAreNotFiniteBecomeNull) {
@@ -137,6 +164,9 @@ TEST(Summary, RefusesWhatIsNotASummary) {
   other = good;
   other["differences"][0]["second"] = 240;
   expect_refused(other.dump(), "names a point that is not there (expected below 240, found 240)");
+  other = good;
+  other["controls"][0]["policy"] = "fifo";
+  expect_refused(other.dump(), "a result names a point that is not there (batch 1, depth 1, fifo, capacity 4, 8 bits)");
 }
 
 TEST(Summary, MissingFileIsAnInputError) {

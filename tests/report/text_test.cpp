@@ -56,7 +56,7 @@ TEST(Escape, CsvQuotesOnlyWhereItMust) {
 TEST(Csv, PointsHaveARowForEachFigure) {
   const StudyResults results = sample_results();
   const auto records = read_csv(points_csv(results));
-  ASSERT_EQ(records.size(), 1 + 240 * 9U);  // 4 batches, 6 depths, 2 policies, 5 capacities; 9 metrics
+  ASSERT_EQ(records.size(), 1 + 240 * 10U);  // 4 batches, 6 depths, 2 policies, 5 capacities; 10 metrics
   for (const auto& record : records) EXPECT_EQ(record.size(), 9U);
   EXPECT_EQ(records[0].back(), "trace_half_width");
 }
@@ -69,15 +69,20 @@ TEST(Csv, HardwareHasARowForEachFigure) {
   row.policy = "lru";
   row.capacity = 11.4;
   row.speedup = {2.5, 0.25, std::nullopt};
+  row.break_even_acceptance = 0.375;
   row.breakdown["verify.experts"] = 0.125;
+  results.hardware.emplace_back();  // of depth 0: without break-even acceptance
   const auto records = read_csv(hardware_csv(results));
-  ASSERT_EQ(records.size(), 6U);
+  ASSERT_EQ(records.size(), 1 + 6 + 4U);
   const std::vector<std::string> speedup{"a,b", "say \"x\"", "1",   "0",    "lru", "11.4",
                                          "8",   "speedup",   "2.5", "0.25", ""};
   const std::vector<std::string> part{"a,b",   "say \"x\"", "1", "0", "lru", "11.4", "8", "breakdown.verify.experts",
                                       "0.125", "",          ""};
   EXPECT_EQ(records[2], speedup);
-  EXPECT_EQ(records[5], part);
+  const std::vector<std::string> break_even{"a,b",   "say \"x\"", "1", "0", "lru", "11.4", "8", "break_even_acceptance",
+                                            "0.375", "",          ""};
+  EXPECT_EQ(records[5], break_even);
+  EXPECT_EQ(records[6], part);
 }
 
 TEST(Csv, NumbersCarryEveryDigitAndNanIsEmpty) {

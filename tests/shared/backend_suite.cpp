@@ -40,6 +40,8 @@ TableSpec random_spec(std::uint32_t number, Dice& dice) {
   TableSpec spec;
   spec.experts = kExperts[number % std::size(kExperts)];
   spec.layers = spec.experts > 256 ? dice.between(1, 2) : dice.any({1U, 3U, 7U, 8U, 9U, 16U, 19U});
+  const bool pool = number % 10 == 7 || number % 10 == 8;  // slow there: one list of all layers' experts
+  if (pool) spec.layers = spec.experts > 100 ? 1 : dice.between(1, 3);
   spec.top_k = dice.between(1, std::min(spec.experts, 8U));
   const bool many = dice.heads();
   spec.lengths.assign(many ? dice.between(8, 14) : dice.between(1, 4), 0);
@@ -58,16 +60,46 @@ void choose_acceptance(Study& study, Dice& dice) {
   if (dice.heads()) study.acceptance.rejected_routing = RejectedRouting::resample;
 }
 
-Study random_study(std::uint32_t number, std::uint32_t experts, Dice& dice) {
+std::vector<Policy> random_policies(Dice& dice) {
+  std::set<Policy> policies;
+  for (std::uint32_t i = dice.between(1, 4); i > 0; --i) policies.insert(static_cast<Policy>(dice.below(kMaxPolicies)));
+  return {policies.begin(), policies.end()};
+}
+
+/// A drafter's proposals, or captured acceptance, for every token of the table.
+TraceSources random_sources(Study& study, const RoutingTable& table, Dice& dice) {
+  TraceSources sources;
+  if (study.mode == Mode::exhaustive || dice.below(3) != 0) return sources;
+  if (dice.heads()) {
+    study.acceptance.model = AcceptanceModel::ngram;
+    for (std::uint32_t t = 0; t < table.tokens; ++t) {
+      const auto proposed = static_cast<std::uint8_t>(dice.below(8));
+      sources.proposals.push_back({proposed, static_cast<std::uint8_t>(dice.below(proposed + 1U))});
+    }
+    return sources;
+  }
+  study.acceptance.model = AcceptanceModel::captured;
+  study.grid.bits = {4, 8};
+  sources.captured = CapturedAcceptance{{0.25F, 0.75F, 0.5F}, {4, 4, 8}, {}, {}};
+  for (int c = 0; c < 3; ++c) {
+    auto& probabilities = sources.captured->probability.emplace_back();
+    for (std::uint32_t t = 0; t < table.tokens; ++t) {
+      probabilities.push_back(static_cast<float>(dice.below(101)) / 100);
+    }
+  }
+  return sources;
+}
+
+Study random_study(std::uint32_t number, std::uint32_t experts, std::uint32_t layers, Dice& dice) {
   Study study;
   study.seed = number + 100;
   study.grid.batch = dice.some({1, 2, 3, 5}, 3);
   study.grid.depth = dice.some({0, 1, 2, 3, 6}, 3);
-  study.grid.capacity = dice.some({1, 2, std::min(experts, 5U), experts / 2, experts - 1, experts}, 4);
+  study.grid.capacity = dice.some({1, 2, std::min(experts, 5U), std::max(1U, experts / 2), experts - 1, experts}, 4);
   study.rounds = dice.between(1, 12);
   study.start = dice.any({Start::warm, Start::cold});
   choose_acceptance(study, dice);
-  switch (number % 5) {
+  switch (number % 10) {
     case 0:
       break;  // static: samples
     case 1:
@@ -80,12 +112,31 @@ Study random_study(std::uint32_t number, std::uint32_t experts, Dice& dice) {
       study.grid.policy = {Policy::lru, Policy::static_residents};
       break;
     case 4:
+      study.grid.policy = random_policies(dice);
+      break;
+    case 5:
+      study.grid.policy = random_policies(dice);
+      break;
+    case 6:
+      study.grid.policy = {Policy::hotness};
+      break;
+    case 7:
+    case 8:
+      study.grid.policy = random_policies(dice);
+      study.cache.scope = Scope::pool;
+      study.grid.capacity.clear();
+      study.grid.pool = {1 + dice.below(experts * layers), 1 + dice.below(experts * layers)};
+      std::sort(study.grid.pool.begin(), study.grid.pool.end());
+      break;
+    case 9:
       study.mode = Mode::exhaustive;
       study.grid.batch = {1};
       study.acceptance.rejected_routing = RejectedRouting::trace;
       break;
   }
-  if (!is_stateless(study)) study.warmup = dice.below(4);
+  study.cache.protected_share = dice.any({0.0, 0.3, 0.8, 1.0});
+  study.cache.decay = dice.any({0.0, 0.5, 0.875});
+  if (!shares_starts(study)) study.warmup = dice.below(4);
   return study;
 }
 
@@ -100,7 +151,7 @@ std::vector<ImpliedCapacity> random_implied(const Study& study, const RoutingTab
 
 /// A stretch of the family that starts at a random number, beyond 32 bits now and then.
 TrajectoryRange random_range(Stream stream, const Plan& plan, Dice& dice) {
-  if (plan.walk == Walk::enumerate) return {stream, 0, plan.enumerated()};
+  if (plan.walk == Walk::enumerate) return {stream, 0, plan.trajectories(0)};
   const std::uint64_t first = dice.heads() ? dice.below(300) : (std::uint64_t{1} << 32) - dice.below(5);
   return {stream, first, first + dice.between(4, 10)};
 }
@@ -112,7 +163,8 @@ StudyCase study_case(std::uint32_t number) {
   StudyCase one;
   const TableSpec spec = random_spec(number, dice);
   one.table = random_table(spec);
-  one.study = random_study(number, spec.experts, dice);
+  one.study = random_study(number, spec.experts, spec.layers, dice);
+  one.sources = random_sources(one.study, one.table, dice);
   one.implied = random_implied(one.study, one.table, dice);
   one.description =
       fmt::format("case {}: {} experts, {} layers, top {}, {} sequences, batches {}, depths {}", number, spec.experts,
@@ -122,7 +174,7 @@ StudyCase study_case(std::uint32_t number) {
 
 void expect_equals_slow_simulation(const StudyCase& one, const std::vector<Simulate>& ways) {
   SCOPED_TRACE(one.description);
-  const Plan plan = make_plan(one.study, make_grid(one.study, one.implied), one.table);
+  const Plan plan = make_plan(one.study, make_grid(one.study, one.implied, {one.table.layers}), one.table, one.sources);
   Dice dice(static_cast<std::uint32_t>(plan.layout.size));
   std::vector<TrajectoryRange> ranges = {random_range(Stream::main, plan, dice)};
   if (plan.shape.groups.replicates > 0) ranges.push_back(random_range(Stream::replicates, plan, dice));

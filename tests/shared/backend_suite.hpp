@@ -21,11 +21,12 @@ struct StudyCase {
   RoutingTable table;
   Study study;
   std::vector<ImpliedCapacity> implied;
+  TraceSources sources;
 };
 
-/// Cases 0 .. kStudyCases - 1 meet every mask width, walk, policy, start and routing of rejected columns, with few and
-/// many sequences, warm-up and fractional capacities.
-constexpr std::uint32_t kStudyCases = 120;
+/// Cases 0 .. kStudyCases - 1 meet every mask width, walk, policy, scope, start, law of acceptance but coverage, and
+/// routing of rejected columns, with few and many sequences, warm-up and fractional capacities.
+constexpr std::uint32_t kStudyCases = 240;
 StudyCase study_case(std::uint32_t number);
 
 /// Expects every counter of every family of trajectories to equal that of the slow simulation, for each of these ways

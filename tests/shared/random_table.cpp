@@ -21,7 +21,8 @@ RoutingTable empty_table(const TableSpec& spec) {
     if (spec.calibrating == 0 || s < spec.calibrating) table.split.calibration.push_back(s);
     if (s >= spec.calibrating) table.split.evaluation.push_back(s);
   }
-  table.masks.assign(std::size_t{table.tokens} * spec.layers * static_cast<std::size_t>(table.words), 0);
+  table.rows = table.tokens + 1;
+  table.masks.assign(std::size_t{table.rows} * spec.layers * static_cast<std::size_t>(table.words), 0);
   return table;
 }
 
@@ -51,12 +52,13 @@ RoutingTable pack_table(const TableSpec& spec, const std::vector<std::uint32_t>&
     std::iota(by_popularity.begin(), by_popularity.end(), std::uint16_t{0});
     std::stable_sort(by_popularity.begin(), by_popularity.end(),
                      [&](std::uint16_t a, std::uint16_t b) { return counts[a] > counts[b]; });
-    std::vector<std::uint32_t> rank(spec.experts);
+    std::vector<std::uint16_t> rank(spec.experts);
     for (std::uint32_t r = 0; r < spec.experts; ++r) {
-      rank[by_popularity[r]] = r;
+      rank[by_popularity[r]] = static_cast<std::uint16_t>(r);
       table.expert_of_rank.push_back(by_popularity[r]);
       table.popularity.push_back(counts[by_popularity[r]]);
     }
+    table.rank_of_expert.insert(table.rank_of_expert.end(), rank.begin(), rank.end());
     for (std::uint32_t token = 0; token < table.tokens; ++token) {
       const std::size_t row = std::size_t{token} * spec.layers + layer;
       for (std::uint32_t i = 0; i < spec.top_k; ++i) {

@@ -6,11 +6,17 @@ namespace moecarlo::testing {
 namespace {
 
 Rounds episode_rounds(const PlanView& plan, const Cell& cell, const TrajectoryId& id) {
-  const std::uint32_t columns = cell.depth + 1, count = plan.warmup + plan.rounds;
-  std::vector<std::uint32_t> tokens(std::size_t{count} * columns * cell.batch);
-  std::vector<std::uint8_t> accepted(std::size_t{count} * cell.batch);
+  const std::uint32_t columns = cell.columns(), count = plan.warmup + plan.rounds;
+  std::vector<std::uint32_t> tokens(std::size_t{count} * columns * cell.batch), others(tokens.size());
+  std::vector<std::uint8_t> accepted(std::size_t{count} * cell.batch), drafted(accepted.size());
   std::vector<Place> places(cell.batch);
-  draw_episode(plan, cell, id, {tokens.data(), nullptr, accepted.data(), nullptr, places.data()});
+  Path path;
+  path.tokens = tokens.data();
+  path.others = others.data();
+  path.accepted = accepted.data();
+  path.drafted = drafted.data();
+  path.places = places.data();
+  draw_episode(plan, cell, id, path);
   Rounds rounds(count);
   auto token = tokens.begin();
   for (std::uint32_t r = 0; r < count; ++r) {
@@ -18,8 +24,10 @@ Rounds episode_rounds(const PlanView& plan, const Cell& cell, const TrajectoryId
     for (std::uint32_t column = 0; column < columns; ++column, token += cell.batch) {
       rounds[r]->tokens.emplace_back(token, token + cell.batch);
     }
-    const auto lengths = accepted.begin() + r * cell.batch;
-    rounds[r]->accepted.assign(lengths, lengths + cell.batch);
+    for (std::uint32_t request = 0; request < cell.batch; ++request) {
+      rounds[r]->accepted.push_back(accepted[r * cell.batch + request]);
+      rounds[r]->drafted.push_back(drafted[r * cell.batch + request]);
+    }
   }
   return rounds;
 }
@@ -30,7 +38,13 @@ Rounds sample_rounds(const RoutingTable& table, const PlanView& plan, const Cell
   std::vector<std::uint32_t> tokens(slots * columns), drawn(slots * columns), reach(slots);
   std::vector<std::uint8_t> accepted(slots * plan.depth_count);
   std::vector<Place> places(plan.max_batch);
-  draw_samples(plan, id, {tokens.data(), drawn.data(), accepted.data(), reach.data(), places.data()});
+  Path path;
+  path.tokens = tokens.data();
+  path.drawn = drawn.data();
+  path.accepted = accepted.data();
+  path.reach = reach.data();
+  path.places = places.data();
+  draw_samples(plan, id, path);
   const auto fits = [&](std::uint32_t token) {
     for (const Sequence& s : table.sequences) {
       if (token >= s.first && token < s.first + s.length) return token + cell.depth < s.first + s.length;
@@ -39,12 +53,13 @@ Rounds sample_rounds(const RoutingTable& table, const PlanView& plan, const Cell
   };
   Rounds rounds(plan.rounds);
   for (std::uint32_t r = 0; r < plan.rounds; ++r) {
-    Round round{std::vector<std::vector<std::uint32_t>>(cell.depth + 1), {}};
+    Round round{std::vector<std::vector<std::uint32_t>>(cell.depth + 1), {}, {}};
     bool all_fit = true;
     for (std::uint32_t request = 0; request < cell.batch; ++request) {
       const std::size_t slot = std::size_t{r} * plan.max_batch + request;
       all_fit = all_fit && fits(tokens[slot * columns]);
       round.accepted.push_back(accepted[(std::size_t{r} * plan.depth_count + depth_index) * plan.max_batch + request]);
+      round.drafted.push_back(cell.depth);
       for (std::uint32_t column = 0; column <= cell.depth; ++column) {
         const bool resampled = plan.resample_rejected && column > round.accepted.back();
         round.tokens[column].push_back(resampled ? drawn[slot * columns + column] : tokens[slot * columns] + column);
@@ -76,6 +91,8 @@ Rounds rounds_of(const RoutingTable& table, const Plan& plan, std::uint32_t cell
   switch (plan.walk) {
     case Walk::episodes:
       return episode_rounds(view, cell, id);
+    case Walk::replay:
+      break;  // compared with recorded logs instead
     case Walk::samples:
       return sample_rounds(table, view, cell, cell_index % view.depth_count, id);
     case Walk::enumerate:

@@ -12,6 +12,7 @@ namespace moecarlo::testing {
 struct Round {
   std::vector<std::vector<std::uint32_t>> tokens;  // [depth + 1][batch] the token that each column routes like
   std::vector<std::uint32_t> accepted;             // [batch]
+  std::vector<std::uint32_t> drafted;              // [batch]
 };
 
 /// The rounds of one cell of a trajectory. Those that do not count as design points of the cell are empty.

@@ -36,10 +36,10 @@ class TalliesFile : public ::testing::Test {
 const Provenance kProvenance = {"[study]\nname = \"x\"\n", R"({"model": "toy"})", "moecarlo 0", false};
 
 Tallies tallies_of(const StudyCase& one) {
-  const Plan plan = make_plan(one.study, make_grid(one.study, one.implied), one.table);
+  const Plan plan = make_plan(one.study, make_grid(one.study, one.implied, {one.table.layers}), one.table, one.sources);
   Tallies tallies(plan.shape);
   RunOptions options;
-  options.trajectories = plan.walk == Walk::enumerate ? plan.enumerated() : 20;
+  options.trajectories = plan.trajectories(20);
   run(*make_cpu_backend(one.table.view(), plan, 1), options, tallies);
   return tallies;
 }
@@ -62,13 +62,20 @@ void expect_equal(const TallyShape& a, const TallyShape& b) {
   EXPECT_EQ(a.layers, b.layers);
   EXPECT_EQ(a.experts, b.experts);
   EXPECT_EQ(a.top_k, b.top_k);
-  EXPECT_EQ(a.policies, b.policies);
+  EXPECT_EQ(a.slices, b.slices);
+  EXPECT_EQ(a.scope, b.scope);
   EXPECT_TRUE(a.groups == b.groups);
   EXPECT_TRUE(a.joint_groups == b.joint_groups);
   ASSERT_EQ(a.cells.size(), b.cells.size());
   for (std::size_t c = 0; c < a.cells.size(); ++c) {
     EXPECT_EQ(a.cells[c].batch, b.cells[c].batch);
     EXPECT_EQ(a.cells[c].depth, b.cells[c].depth);
+    EXPECT_EQ(a.cells[c].bits, b.cells[c].bits);
+    EXPECT_EQ(a.cells[c].tree.width, b.cells[c].tree.width);
+    EXPECT_EQ(a.cells[c].tree.verify_tokens, b.cells[c].tree.verify_tokens);
+    EXPECT_EQ(a.cells[c].acceptance.kind, b.cells[c].acceptance.kind);
+    EXPECT_EQ(a.cells[c].acceptance.independent, b.cells[c].acceptance.independent);
+    EXPECT_EQ(a.cells[c].policies, b.cells[c].policies);
     EXPECT_EQ(a.cells[c].capacities, b.cells[c].capacities);
     EXPECT_EQ(a.cells[c].joint, b.cells[c].joint);
     EXPECT_EQ(a.cells[c].thresholds, b.cells[c].thresholds);

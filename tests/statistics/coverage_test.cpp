@@ -50,7 +50,7 @@ Tallies simulate(const Study& study, const RoutingTable& table) {
   const Plan plan = make_plan(study, make_grid(study, {}), table);
   const auto backend = make_cpu_backend(table.view(), plan, 1);
   RunOptions options;
-  options.trajectories = plan.walk == Walk::enumerate ? plan.enumerated() : study.trajectories;
+  options.trajectories = plan.trajectories(study.trajectories);
   Tallies tallies(plan.shape);
   run(*backend, options, tallies);
   return tallies;
@@ -59,7 +59,7 @@ Tallies simulate(const Study& study, const RoutingTable& table) {
 std::map<std::string, Estimate> estimates(const Tallies& tallies) {
   const MetricReader reader(tallies);
   std::map<std::string, Estimate> all;
-  for (const std::string& metric : MetricReader::names(3)) all[metric] = reader.estimate(metric, {0, 0, 0});
+  for (const std::string& metric : reader.names_at({0, 0, 0})) all[metric] = reader.estimate(metric, {0, 0, 0});
   all.erase("cache_writes");  // none with static residents
   return all;
 }

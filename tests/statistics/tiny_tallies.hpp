@@ -15,11 +15,11 @@ inline TallyShape tiny_shape(Walk walk) {
   shape.layers = 2;
   shape.experts = 4;
   shape.top_k = 2;
-  shape.policies = {Policy::static_residents, Policy::lru};
   shape.groups = {2, 0, 0};
   shape.joint_groups = {2, 0, 0};
   const Threshold quarter = Threshold{1} << 30;
-  shape.cells = {{2, 1, {{1, 0}, {3, 0}}, {false, false}, {quarter}}};
+  shape.cells = {
+      {2, 1, {Policy::static_residents, Policy::lru}, {{1, 0}, {3, 0}}, {false, false}, {quarter}, 0, {}, {}}};
   return shape;
 }
 

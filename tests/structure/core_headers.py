@@ -18,7 +18,7 @@ def compile_alone(compiler, root, header):
 
 
 def check(root, compiler):
-    headers = sorted(p.relative_to(root).as_posix() for p in (root / "cuda/core").glob("*.hpp"))
+    headers = sorted(p.relative_to(root).as_posix() for p in (root / "cuda/core").rglob("*.hpp"))
     if not headers:
         return [f"{root}/cuda/core: no header found"]
     with ThreadPoolExecutor(os.cpu_count()) as pool:

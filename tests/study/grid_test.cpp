@@ -80,9 +80,9 @@ TEST(MakeGrid, AStatelessStudyCountsTheUnionOfAllCapacitiesEverywhere) {
 }
 
 TEST(IsStateless, HoldsOnlyWhereNoPolicyRemembers) {
-  EXPECT_TRUE(is_stateless(kStateless));
-  EXPECT_FALSE(is_stateless(kStateful));
-  EXPECT_FALSE(is_stateless(study_of({Policy::lru})));
+  EXPECT_TRUE(shares_starts(kStateless));
+  EXPECT_FALSE(shares_starts(kStateful));
+  EXPECT_FALSE(shares_starts(study_of({Policy::lru})));
 }
 
 }  // namespace

@@ -8,6 +8,9 @@
 namespace moecarlo {
 namespace {
 
+constexpr const char* kElasticHardware =
+    "[hardware]\nmodel = \"m\"\nsystems = [\"xpu\"]\nschemes = [\"ar\", \"elastic\"]\n";
+
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -72,6 +75,7 @@ time_limit = "20m"
 TEST(ParseStudy, EveryKeyOfTheGridArrives) {
   StudyText text;
   text.grid = "batch = [1, 16]\ndepth = [0, 8]\npolicy = [\"lru\", \"static\"]\ncapacity = [4, 24]\nbits = [4, 8]\n";
+  text.rest = kElasticHardware;  // bits act through it
   const GridSpec grid = parse(text).grid;
   EXPECT_THAT(grid.batch, ElementsAre(1, 16));
   EXPECT_THAT(grid.depth, ElementsAre(0, 8));
@@ -124,6 +128,7 @@ TEST(ParseStudy, CalibrationAllHoldsNothingBack) {
 TEST(ParseStudy, NumberListsAreSortedAndHoldEachValueOnce) {
   StudyText text;
   text.grid = "batch = [8, 1, 8]\ndepth = [4, 0, 4]\ncapacity = [16, 4, 8, 4]\nbits = [8, 4]\n";
+  text.rest = kElasticHardware;  // bits act through it
   const GridSpec grid = parse(text).grid;
   EXPECT_THAT(grid.batch, ElementsAre(1, 8));
   EXPECT_THAT(grid.depth, ElementsAre(0, 4));
@@ -150,6 +155,7 @@ TEST(ParseStudy, NamesKeepTheirOrderAndAppearOnce) {
 TEST(ParseStudy, AListOfOneMayBeWrittenAsItsValue) {
   StudyText text;
   text.grid = "batch = 2\ndepth = 3\npolicy = \"lru\"\ncapacity = 5\nbits = 4\n";
+  text.rest = kElasticHardware;  // bits act through it
   const GridSpec grid = parse(text).grid;
   EXPECT_THAT(grid.batch, ElementsAre(2));
   EXPECT_THAT(grid.depth, ElementsAre(3));

@@ -35,7 +35,9 @@ class RandomStudies {
       if (below(2) != 0) study.stop = StopSpec{{"misses", "hit_rate"}, share()};
     }
     if (below(2) != 0)
-      study.hardware = HardwareSpec{pick({"qwen3-30b-a3b", "/models/config.json"}), 1 + below(9999), {"xpu"}, {"ar"}};
+      study.hardware =
+          HardwareSpec{pick({"qwen3-30b-a3b", "/models/config.json"}), 1 + below(9999), {"xpu"}, {"ar", "elastic"}};
+    fill_rest(study);
     return study;
   }
 
@@ -61,6 +63,33 @@ class RandomStudies {
     if (below(2) != 0) grid.policy = {Policy::lru, Policy::static_residents};
   }
 
+  /// What may stand only beside something else.
+  void fill_rest(Study& study) {
+    if (!study.hardware) study.grid.bits = {8};
+    if (study.mode == Mode::exhaustive) return;
+    const bool slru = below(2) != 0, drafts = study.grid.depth.back() > 0;
+    if (slru) study.grid.policy.push_back(Policy::slru);
+    if (slru) study.cache.protected_share = share();
+    if (drafts && below(2) != 0) {
+      study.grid.policy.push_back(Policy::hotness);
+      study.cache.decay = 0.875;
+    }
+    if (below(3) == 0) {
+      study.cache.scope = Scope::pool;
+      study.grid.pool.swap(study.grid.capacity);
+    }
+    if (drafts && below(2) != 0) study.draft = {3, 36, share(), Replacements::scores, below(2) != 0};
+    if (below(4) == 0) {
+      study.mode = Mode::perturbed;
+      study.temperature = share();
+      study.redraw = Redraw::gumbel;
+    } else if (below(2) != 0) {
+      study.acceptance = {};
+      study.acceptance.model = AcceptanceModel::ngram;
+      study.acceptance.longest = 1 + below(9);
+    }
+  }
+
   void fill(AcceptanceSpec& acceptance, std::uint32_t depth) {
     acceptance.model = static_cast<AcceptanceModel>(below(4));
     if (acceptance.model == AcceptanceModel::positions) {
@@ -80,12 +109,16 @@ void expect_equal(const Study& a, const Study& b) {
                      a.split_seed),
             std::tie(b.name, b.trace, b.mode, b.seed, b.trajectories, b.rounds, b.start, b.warmup, b.calibration,
                      b.split_seed));
-  EXPECT_EQ(std::tie(a.grid.batch, a.grid.depth, a.grid.policy, a.grid.capacity, a.grid.bits),
-            std::tie(b.grid.batch, b.grid.depth, b.grid.policy, b.grid.capacity, b.grid.bits));
+  EXPECT_EQ(std::tie(a.grid.batch, a.grid.depth, a.grid.policy, a.grid.capacity, a.grid.pool, a.grid.bits),
+            std::tie(b.grid.batch, b.grid.depth, b.grid.policy, b.grid.capacity, b.grid.pool, b.grid.bits));
+  EXPECT_EQ(std::tie(a.temperature, a.redraw, a.cache.scope, a.cache.objects, a.cache.protected_share, a.cache.decay),
+            std::tie(b.temperature, b.redraw, b.cache.scope, b.cache.objects, b.cache.protected_share, b.cache.decay));
+  EXPECT_EQ(std::tie(a.draft.width, a.draft.verify_tokens, a.draft.sibling_routing, a.draft.gate_mass),
+            std::tie(b.draft.width, b.draft.verify_tokens, b.draft.sibling_routing, b.draft.gate_mass));
   EXPECT_EQ(std::tie(a.acceptance.model, a.acceptance.alpha, a.acceptance.positions, a.acceptance.lengths,
-                     a.acceptance.rejected_routing),
+                     a.acceptance.longest, a.acceptance.rejected_routing),
             std::tie(b.acceptance.model, b.acceptance.alpha, b.acceptance.positions, b.acceptance.lengths,
-                     b.acceptance.rejected_routing));
+                     b.acceptance.longest, b.acceptance.rejected_routing));
   ASSERT_EQ(a.stop.has_value(), b.stop.has_value());
   if (a.stop) {
     EXPECT_EQ(std::tie(a.stop->metrics, a.stop->relative_half_width),
@@ -127,7 +160,8 @@ TEST(ToJson, IsValidJsonForEveryStudy) {
     ASSERT_FALSE(json.is_discarded()) << to_json(study);
     EXPECT_EQ(json.at("study").at("name"), study.name);
     EXPECT_EQ(json.at("study").at("trajectories"), study.trajectories);
-    EXPECT_EQ(json.at("grid").at("capacity"), study.grid.capacity);
+    const bool pool = study.cache.scope == Scope::pool;
+    EXPECT_EQ(json.at("grid").at(pool ? "pool" : "capacity"), pool ? study.grid.pool : study.grid.capacity);
     if (study.acceptance.alpha) {
       EXPECT_EQ(json.at("acceptance").at("alpha"), *study.acceptance.alpha);
     }
@@ -139,6 +173,8 @@ TEST(ToJson, FillsInTheDefaults) {
   const auto expected = nlohmann::json::parse(R"({
     "study": {"name": "study", "trace": "/folder/trace.h5", "mode": "random", "seed": 1, "trajectories": 100000,
               "rounds": 16, "start": "warm", "warmup": 0, "calibration": 0.2, "split_seed": 0},
+    "cache": {"scope": "layer", "objects": "experts", "protected": 0.8, "decay": 0.0},
+    "draft": {"width": 1, "replacements": "scores"},
     "grid": {"batch": [1], "depth": [4], "policy": ["static"], "capacity": [4], "bits": [8]},
     "acceptance": {"model": "constant", "alpha": 0.5, "rejected_routing": "trace"}})");
   EXPECT_EQ(json, expected);

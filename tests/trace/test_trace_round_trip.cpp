@@ -186,6 +186,23 @@ TEST(TraceReader, ReadsIntegersOfEveryWidthAndByteOrder) {
 }
 
 // Chunks that are no multiple of anything, both filters, and reads that begin and end inside them.
+TEST(TraceReader, ReadsRecordedLookups) {
+  const ScratchFolder folder;
+  const Lookups lookups = TraceReader(make_id_trace(folder / "ids.h5")).read_lookups();
+  EXPECT_EQ(lookups.layer, (std::vector<std::uint32_t>{0, 1, 2, 0}));
+  EXPECT_EQ(lookups.expert, (std::vector<std::uint32_t>{7, 0, 3, 3}));
+  EXPECT_EQ(lookups.part, (std::vector<std::uint32_t>{0, 1, 2, 0}));
+  EXPECT_EQ(lookups.hit, (std::vector<std::uint8_t>{0, 1, 0, 1}));
+  EXPECT_TRUE(TraceReader(make_logit_trace(folder / "logits.h5")).read_lookups().hit.empty());
+  const auto bad = make_id_trace(folder / "bad.h5", [](hid_t file) {
+    const hid_t group = H5Gopen2(file, "lookups", H5P_DEFAULT);
+    put_integers(group, "part", H5T_STD_I32LE, {4}, {0, 1, 256, 0});
+    H5Gclose(group);
+  });
+  const TraceReader reader(bad);
+  EXPECT_THROW(reader.read_lookups(), Error);
+}
+
 TEST(TraceReader, ReadsAnyRangeOfAChunkedFile) {
   const ScratchFolder folder;
   std::vector<float> logits(500 * layers * experts);

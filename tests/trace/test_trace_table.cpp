@@ -127,6 +127,13 @@ void expect_table(const RoutingTable& table, const RandomTrace& trace, std::opti
     }
   }
   EXPECT_EQ(table.tokens, next);
+  ASSERT_EQ(table.rows, next + 1);
+  const std::size_t row_words = std::size_t{table.layers} * static_cast<std::size_t>(table.words);
+  ASSERT_EQ(table.masks.size(), table.rows * row_words);
+  EXPECT_EQ(std::count(table.masks.end() - static_cast<std::ptrdiff_t>(row_words), table.masks.end(), 0),
+            static_cast<std::ptrdiff_t>(row_words))
+      << "the last row is empty";
+  EXPECT_EQ(table.view().rows, table.rows);
   EXPECT_EQ(table.split.calibration, calibration);
   EXPECT_EQ(table.split.evaluation, evaluation);
 
@@ -136,6 +143,7 @@ void expect_table(const RoutingTable& table, const RandomTrace& trace, std::opti
     std::sort(order.begin(), order.end());
     for (std::uint32_t r = 0; r < trace.experts; ++r) {
       ASSERT_EQ(table.expert_of_rank[l * trace.experts + r], order[r].second);
+      ASSERT_EQ(table.rank_of_expert[l * trace.experts + order[r].second], r);
       ASSERT_EQ(table.popularity[l * trace.experts + r], -order[r].first);
     }
     std::uint32_t column = 0;
@@ -242,7 +250,8 @@ TEST(RoutingTable, OfRecordedGptOss) {
   EXPECT_EQ(table.sequences.size(), 201U);
   EXPECT_EQ(table.split.calibration.size(), 40U);
   EXPECT_EQ(table.split.evaluation.size(), 161U);
-  for (const std::uint64_t mask : table.masks) ASSERT_EQ(count_bits(mask), 4U);
+  for (const std::uint64_t mask : std::span(table.masks).first(61020U * 24)) ASSERT_EQ(count_bits(mask), 4U);
+  for (const std::uint64_t mask : std::span(table.masks).subspan(61020U * 24)) ASSERT_EQ(mask, 0U);
 
   const RoutingTable whole = build_routing_table(path, {{}, 0, 2, {}});
   const auto first_layer = std::span(whole.popularity).first(32);

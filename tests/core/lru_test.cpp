@@ -1,4 +1,4 @@
-#include "cuda/core/residency.hpp"
+#include "cuda/core/policy/lru.hpp"
 
 #include <gtest/gtest.h>
 
@@ -83,9 +83,11 @@ std::vector<std::vector<Experts>> walked(const Passes<Words>& trace, std::uint32
   for (std::uint32_t i = 0; i < trace.count * trace.touches; ++i) {
     unions[i / trace.touches] |= Bundle::load(trace.view(), trace.tokens[i], first_layer);
   }
-  const PassHistory<Words, Lanes> history{trace.tokens.data(), unions.data(), passes, trace.touches, warm};
+  const RoutingView view = trace.view();
+  const auto columns = ColumnMasks<Words, Lanes>::of_trace(view, first_layer, trace.tokens.data());
+  const PassHistory<Words, Lanes> history{columns, unions.data(), passes, trace.touches, trace.touches, warm};
   std::vector<FoundResidents<Words, Lanes>> found(capacities.size());
-  walk_lru(trace.view(), first_layer, history, capacities.data(), static_cast<std::uint32_t>(capacities.size()),
+  walk_lru(view.experts, first_layer, history, capacities.data(), static_cast<std::uint32_t>(capacities.size()),
            found.data());
   std::vector<std::vector<Experts>> residents(Lanes);
   for (int lane = 0; lane < Lanes; ++lane) {

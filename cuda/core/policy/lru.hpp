@@ -1,42 +1,19 @@
 #pragma once
 
-#include "cuda/core/capacity.hpp"
-#include "cuda/core/layer_bundle.hpp"
+#include "cuda/core/columns.hpp"
+#include "cuda/core/policy/static.hpp"
 
 namespace moecarlo {
-
-/// One capacity at each lane's layer.
-template <int Lanes>
-MOECARLO_HOST_DEVICE LaneWord<Lanes> capacity_lanes(const Capacity& capacity, std::uint32_t first_layer) {
-  using Number = LaneWord<Lanes>;
-  const Number has_extra = less(Number::index() + Number::all(first_layer), Number::all(capacity.extra_layers));
-  return Number::all(capacity.base) + (Number::all(1) & has_extra);
-}
-
-/// The residents of a static cache: the C most popular experts, which in rank order are the C lowest bits.
-template <int Words>
-MOECARLO_HOST_DEVICE ExpertMask<Words> static_residents(const Capacity& capacity, std::uint32_t layer) {
-  return ExpertMask<Words>::first(capacity.at(layer));
-}
-
-template <int Words, int Lanes>
-MOECARLO_HOST_DEVICE LayerBundle<Words, Lanes> static_residents(const Capacity& capacity, std::uint32_t first_layer) {
-  std::uint64_t masks[Lanes * Words];
-  for (int lane = 0; lane < Lanes; ++lane) {
-    const auto mask = static_residents<Words>(capacity, first_layer + static_cast<std::uint32_t>(lane));
-    for (int w = 0; w < Words; ++w) masks[lane * Words + w] = mask.word[w];
-  }
-  return LayerBundle<Words, Lanes>::gather(masks);
-}
 
 /// What the LRU caches of a bundle of layers have seen: the verify passes of an episode, newest last.
 template <int Words, int Lanes>
 struct PassHistory {
-  const std::uint32_t* tokens = nullptr;              ///< [passes][touches_per_pass] in touching order
+  ColumnMasks<Words, Lanes> columns;                  ///< slots [passes][pass_slots], each pass in touching order
   const LayerBundle<Words, Lanes>* unions = nullptr;  ///< [passes] experts of each pass
   std::uint32_t passes = 0;
-  std::uint32_t touches_per_pass = 0;
-  bool warm = false;  ///< started with the static set, rank 0 most recent; else empty
+  std::uint32_t touches = 0;     ///< slots of a pass that the caches see, the first ones
+  std::uint32_t pass_slots = 0;  ///< >= touches
+  bool warm = false;             ///< started with the static set, rank 0 most recent; else empty
 };
 
 /// Residents at one capacity as a walk finds them: all of `newer` and the lowest `missing` of the token that fills the
@@ -62,7 +39,7 @@ struct LruWalk {
   using Bundle = LayerBundle<Words, Lanes>;
   using Number = LaneWord<Lanes>;
 
-  const RoutingView& routing;
+  std::uint32_t experts;
   std::uint32_t first_layer;
   const PassHistory<Words, Lanes>& history;
   const Capacity* capacities;
@@ -79,7 +56,7 @@ struct LruWalk {
       const Bundle with_pass = seen | history.unions[pass];
       const Number held_with_pass = with_pass.count();
       if (fills(held_with_pass)) {
-        walk_tokens(history.tokens + std::size_t{pass} * history.touches_per_pass);
+        walk_tokens(std::size_t{pass} * history.pass_slots);
       } else {  // taken as a whole
         seen = with_pass;
         held = held_with_pass;
@@ -103,9 +80,9 @@ struct LruWalk {
     return false;
   }
 
-  MOECARLO_HOST_DEVICE void walk_tokens(const std::uint32_t* tokens) {
-    for (std::uint32_t i = history.touches_per_pass; i-- > 0 && smallest < capacity_count;) {
-      const Bundle chosen = Bundle::load(routing, tokens[i], first_layer);
+  MOECARLO_HOST_DEVICE void walk_tokens(std::size_t first_slot) {
+    for (std::uint32_t i = history.touches; i-- > 0 && smallest < capacity_count;) {
+      const Bundle chosen = history.columns[first_slot + i];
       const Bundle with_token = seen | chosen;
       const Number held_with_token = with_token.count();
       for (std::uint32_t index = smallest; index < capacity_count; ++index) {
@@ -138,7 +115,7 @@ struct LruWalk {
       const Number target = size(index);
       const Number lanes = less(held, target);
       if (history.warm) {
-        const Bundle all = static_residents<Words, Lanes>(Capacity{routing.experts, 0}, first_layer);
+        const Bundle all = static_residents<Words, Lanes>(Capacity{experts, 0}, first_layer);
         note(index, lanes, without(all, seen), target - held);
       } else {
         note(index, lanes, Bundle{}, Number::all(0));
@@ -148,10 +125,10 @@ struct LruWalk {
 };
 
 template <int Words, int Lanes>
-MOECARLO_HOST_DEVICE void walk_lru(const RoutingView& routing, std::uint32_t first_layer,
+MOECARLO_HOST_DEVICE void walk_lru(std::uint32_t experts, std::uint32_t first_layer,
                                    const PassHistory<Words, Lanes>& history, const Capacity* capacities,
                                    std::uint32_t capacity_count, FoundResidents<Words, Lanes>* found) {
-  LruWalk<Words, Lanes> walk{routing, first_layer, history, capacities, capacity_count, found};
+  LruWalk<Words, Lanes> walk{experts, first_layer, history, capacities, capacity_count, found};
   walk();
 }
 

@@ -1,0 +1,104 @@
+#pragma once
+
+#include "cuda/core/columns.hpp"
+#include "cuda/core/path.hpp"
+
+namespace moecarlo {
+
+// Routing that is drawn rather than read: perturbed from the logits, and the siblings of a tree. A trajectory draws the
+// masks of all its columns into scratch, then replays them like any other rows.
+
+/// Most experts a token chooses where siblings are drawn: two draws for each, of 256.
+constexpr std::uint32_t kMostSiblingChoices = 128;
+
+/// The member of a non-empty set that has `index` members below it. index < count().
+template <int Words>
+MOECARLO_HOST_DEVICE std::uint32_t nth_member(const ExpertMask<Words>& set, std::uint32_t index) {
+  for (int w = 0; w < Words; ++w) {
+    std::uint64_t rest = set.word[w];
+    const std::uint32_t here = count_bits(rest);
+    if (index >= here) {
+      index -= here;
+      continue;
+    }
+    for (; index > 0; --index) rest &= rest - 1;
+    return 64U * static_cast<std::uint32_t>(w) + lowest_bit(rest);
+  }
+  return 0;  // not reached
+}
+
+/// The routing of a sibling: it keeps each expert of the path token at its level with probability keeps / 2^16, and
+/// takes the others, without repetition, from another token's choices. `at` names round, request, column and layer.
+template <int Words>
+MOECARLO_HOST_DEVICE ExpertMask<Words> sibling_routing(const ExpertMask<Words>& path_token,
+                                                       const ExpertMask<Words>& other, DrawAddress at,
+                                                       std::uint32_t keeps) {
+  at.purpose = Purpose::sibling;
+  ExpertMask<Words> kept;
+  RandomBlock block{};
+  std::uint32_t draws = 0;
+  const auto next = [&] {
+    if (draws % 4 == 0) block = at.block(draws / 4);
+    return block.word[draws++ % 4];
+  };
+  std::uint32_t missing = 0;
+  for (int w = 0; w < Words; ++w) {
+    for (std::uint64_t rest = path_token.word[w]; rest != 0; rest &= rest - 1) {
+      if (next() >> 16 < keeps) {
+        kept.word[w] |= rest & (0 - rest);
+      } else {
+        ++missing;
+      }
+    }
+  }
+  for (; missing > 0; --missing) {
+    const ExpertMask<Words> open = without(other, kept);
+    const std::uint32_t count = open.count();
+    kept.insert(nth_member(open, static_cast<std::uint32_t>((std::uint64_t{next()} * count) >> 32)));
+  }
+  return kept;
+}
+
+/// Whether a cell's columns are drawn at all.
+MOECARLO_HOST_DEVICE bool draws_routing(const PlanView& plan, const Cell& cell) {
+  return plan.perturb.logits != nullptr || (!cell.tree.is_chain() && cell.depth > 0);
+}
+
+/// Draws the masks of one pass's columns in `Lanes` layers from `first_layer` on. masks: [slots][Lanes][Words].
+template <int Words, int Lanes>
+MOECARLO_HOST_DEVICE void draw_columns(const RoutingView& routing, const PlanView& plan, const Cell& cell,
+                                       const TrajectoryId& id, const Path& path, std::uint32_t pass,
+                                       std::uint32_t first_layer, std::uint64_t* masks) {
+  const std::size_t first = std::size_t{pass} * cell.columns() * cell.batch;
+  const std::size_t end = first + std::size_t{cell.columns()} * cell.batch;
+  for (std::uint32_t column = 0; column < cell.columns(); ++column) {
+    const std::uint32_t level = Tree::level(column, cell.depth);
+    for (std::uint32_t request = 0; request < cell.batch; ++request) {
+      const std::size_t slot = first + std::size_t{column} * cell.batch + request;
+      const std::size_t path_slot = first + std::size_t{level} * cell.batch + request;
+      const std::uint32_t token = path.tokens[slot];
+      for (int lane = 0; lane < Lanes; ++lane) {
+        const std::uint32_t layer = first_layer + static_cast<std::uint32_t>(lane);
+        const DrawAddress at{plan.seed, id.stream, id.number, pass, request, Purpose::sibling, column, layer};
+        std::uint64_t* into = masks + (slot * Lanes + static_cast<std::size_t>(lane)) * Words;
+        ExpertMask<Words> mask;
+        if (token == plan.tokens) {
+          // never drafted
+        } else if (column > cell.depth) {
+          mask = sibling_routing(
+              ExpertMask<Words>::load(masks + (path_slot * Lanes + static_cast<std::size_t>(lane)) * Words),
+              routing.mask<Words>(path.others[slot], layer), at, plan.sibling_keeps);
+        } else if (plan.perturb.logits != nullptr) {
+          const std::uint32_t next = path.tokens[slot + 1 < end ? slot + 1 : slot];
+          if (next < plan.tokens) prefetch_routing(plan.perturb, next, layer);
+          mask = draw_routing<Words>(plan.perturb, token, layer, at);
+        } else {
+          mask = routing.mask<Words>(token, layer);
+        }
+        for (int w = 0; w < Words; ++w) into[w] = mask.word[w];
+      }
+    }
+  }
+}
+
+}  // namespace moecarlo

@@ -1,0 +1,54 @@
+#pragma once
+
+#include "cuda/core/layer_caches.hpp"
+#include "cuda/core/verify.hpp"
+#include "cuda/core/workspace.hpp"
+
+namespace moecarlo {
+
+/// The scratch of an episode in one cell, taken apart for its replay.
+template <int Words, int Lanes>
+struct EpisodeScratch {
+  const RoutingView& routing;
+  const PlanView& plan;
+  const Cell& cell;
+  const TrajectoryId& id;
+  const TallyView& tally;
+  const WorkspaceLayout& layout;
+  std::uint64_t* path_block;
+  std::uint64_t* layer_block;  ///< of layer (or bundle) 0 where several are in use at a time
+  int first_lane = 0;
+
+  MOECARLO_HOST_DEVICE std::uint64_t* block(std::uint32_t index) const {
+    return layer_block + index * layout.layer_words;
+  }
+
+  MOECARLO_HOST_DEVICE LayerContext<Lanes> context(std::uint32_t first_layer, std::uint32_t index) const {
+    return {routing, plan, id, tally, first_layer, first_lane, block(index) + layout.totals};
+  }
+
+  MOECARLO_HOST_DEVICE LayerCaches<Words, Lanes> caches(std::uint32_t first_layer, std::uint32_t index) const {
+    using Bundle = LayerBundle<Words, Lanes>;
+    std::uint64_t* own = block(index);
+    const Path path = path_in(layout, path_block);
+    const EpisodePath passes = EpisodePath::of(plan, cell, path);
+    const auto columns = draws_routing(plan, cell)
+                             ? ColumnMasks<Words, Lanes>{own + layout.drawn_masks, path.slots, Lanes, 0}
+                             : ColumnMasks<Words, Lanes>::of_trace(routing, first_layer, passes.rows);
+    return {routing,
+            plan,
+            cell,
+            id,
+            passes,
+            columns,
+            first_layer,
+            reinterpret_cast<Bundle*>(own + layout.masks_a),
+            reinterpret_cast<Bundle*>(own + layout.masks_b),
+            reinterpret_cast<FoundResidents<Words, Lanes>*>(own + layout.found),
+            reinterpret_cast<Bundle*>(own + layout.hotness),
+            own + layout.lists,
+            reinterpret_cast<ExpertMask<Words>*>(own + layout.last)};
+  }
+};
+
+}  // namespace moecarlo

@@ -1,0 +1,163 @@
+#pragma once
+
+#include "cuda/core/columns.hpp"
+#include "cuda/core/episode_path.hpp"
+#include "cuda/core/policy/belady.hpp"
+#include "cuda/core/policy/list_caches.hpp"
+#include "cuda/core/policy/lru.hpp"
+
+namespace moecarlo {
+
+/// The caches of a bundle of layers, each with slots of its own: what is resident at every design point of a cell, and
+/// how it changes after a pass. Which experts a policy keeps stands in cuda/core/policy/.
+template <int Words, int Lanes>
+struct LayerCaches {
+  using Bundle = LayerBundle<Words, Lanes>;
+
+  const RoutingView& routing;
+  const PlanView& plan;
+  const Cell& cell;
+  const TrajectoryId& id;
+  EpisodePath path;
+  ColumnMasks<Words, Lanes> columns;
+  std::uint32_t first_layer;
+  Bundle* unions;                       ///< scratch, [passes] experts of each pass; those to come too, for belady
+  Bundle* residents;                    ///< scratch, [policies][capacities], at the start of the current pass
+  FoundResidents<Words, Lanes>* found;  ///< scratch, [capacities]
+  Bundle* hotness;                      ///< scratch, [plan.hotness_planes] bit-sliced counts of drafted choices
+  std::uint64_t* lists;                 ///< scratch, [policies][capacities][Lanes][plan.list_words]
+  ExpertMask<Words>* last;              ///< scratch, [verified columns][batch] last touches of a pass
+
+  MOECARLO_HOST_DEVICE Policy policy(std::uint32_t point) const {
+    return plan.policies[cell.first_policy + point / cell.capacity_count];
+  }
+  MOECARLO_HOST_DEVICE const Capacity& capacity(std::uint32_t point) const {
+    return plan.capacities[cell.first_capacity + point % cell.capacity_count];
+  }
+  MOECARLO_HOST_DEVICE ListCache list(std::uint32_t point, int lane) const {
+    const std::uint32_t slots = capacity(point).at(first_layer + static_cast<std::uint32_t>(lane));
+    return list_cache(plan, policy(point), routing.experts, slots,
+                      lists + (std::size_t{point} * Lanes + static_cast<std::size_t>(lane)) * plan.list_words);
+  }
+
+  MOECARLO_HOST_DEVICE void start() const {
+    for (std::uint32_t point = 0; point < cell.points(); ++point) {
+      const bool filled = plan.warm || policy(point) == Policy::static_residents;
+      residents[point] = filled ? static_residents<Words, Lanes>(capacity(point), first_layer) : Bundle{};
+      if (plan.scope == Scope::pool || !keeps_lists(policy(point))) continue;
+      for (int lane = 0; lane < Lanes; ++lane) {
+        const ListCache cache = list(point, lane);
+        cache.clear();
+        // Rank 0 comes last: it is the most recent.
+        const std::uint32_t held = filled ? capacity(point).at(first_layer + static_cast<std::uint32_t>(lane)) : 0;
+        for (std::uint32_t rank = held; rank-- > 0;) reference_one(policy(point), cache, rank);
+      }
+    }
+    for (std::uint32_t index = 0; index < cell.capacity_count; ++index) found[index] = {};
+    for (std::uint32_t p = 0; p < plan.hotness_planes; ++p) hotness[p] = {};
+  }
+
+  /// What a draft step chose originally. Only hotness listens.
+  MOECARLO_HOST_DEVICE void hear(const Bundle& chosen) const {
+    count_choices(hotness, plan.hotness_planes, plan.decay.fraction_bits(), chosen);
+  }
+
+  /// Residents after a pass, for every design point. unions[pass] is known. `wrote(point, experts)` hears what came in.
+  template <class Wrote>
+  MOECARLO_HOST_DEVICE void update(std::uint32_t pass, const Wrote& wrote) const {
+    for (std::uint32_t p = 0; p < cell.policy_count; ++p) {
+      const std::uint32_t first = p * cell.capacity_count;
+      switch (policy(first)) {
+        case Policy::static_residents:
+          break;
+        case Policy::lru:
+          update_lru(pass, first, wrote);
+          break;
+        case Policy::belady:
+        case Policy::belady_bypass:
+          update_belady(pass, first, wrote);
+          break;
+        case Policy::hotness:
+          for (std::uint32_t point = first; point < first + cell.capacity_count; ++point) {
+            replace(point,
+                    hottest(hotness, plan.hotness_planes, residents[point], unions[pass],
+                            capacity_lanes<Lanes>(capacity(point), first_layer)),
+                    wrote);
+          }
+          break;
+        default:
+          break;  // lists, below
+      }
+    }
+    update_lists(pass, wrote);
+    if (plan.hotness_planes > 0) fade_counts(hotness, plan.hotness_planes, plan.decay);
+  }
+
+  template <class Wrote>
+  MOECARLO_HOST_DEVICE void replace(std::uint32_t point, const Bundle& now, const Wrote& wrote) const {
+    wrote(point, without(now, residents[point]));
+    residents[point] = now;
+  }
+
+  template <class Wrote>
+  MOECARLO_HOST_DEVICE void update_lru(std::uint32_t pass, std::uint32_t first, const Wrote& wrote) const {
+    const PassHistory<Words, Lanes> history{
+        columns, unions, pass + 1, cell.verified() * cell.batch, cell.columns() * cell.batch, plan.warm};
+    walk_lru(routing.experts, first_layer, history, plan.capacities + cell.first_capacity, cell.capacity_count, found);
+    for (std::uint32_t index = 0; index < cell.capacity_count; ++index)
+      replace(first + index, found[index].residents(), wrote);
+  }
+
+  template <class Wrote>
+  MOECARLO_HOST_DEVICE void update_belady(std::uint32_t pass, std::uint32_t first, const Wrote& wrote) const {
+    for (std::uint32_t point = first; point < first + cell.capacity_count; ++point) {
+      const LaneWord<Lanes> size = capacity_lanes<Lanes>(capacity(point), first_layer);
+      Bundle admitted;
+      if (policy(first) == Policy::belady) {
+        const LaneWord<Lanes> one = LaneWord<Lanes>::all(1);
+        admitted = last_referenced(pass).lowest(select(less(size, one), size, one));
+      }
+      replace(
+          point,
+          keep_next_used(residents[point] | unions[pass], admitted, size, unions + pass + 1, path.passes - pass - 1),
+          wrote);
+    }
+  }
+
+  /// The choices of the last verify column that was drafted at all; their lowest bit is the pass's last reference.
+  MOECARLO_HOST_DEVICE Bundle last_referenced(std::uint32_t pass) const {
+    const std::size_t first = EpisodePath::slot(cell, pass, 0);
+    for (std::size_t i = std::size_t{cell.verified()} * cell.batch; i-- > 0;) {
+      if (path.rows[first + i] != plan.tokens) return columns[first + i];
+    }
+    return {};
+  }
+
+  /// List policies take one layer at a time: its references in order, then every point's list of them.
+  template <class Wrote>
+  MOECARLO_HOST_DEVICE void update_lists(std::uint32_t pass, const Wrote& wrote) const {
+    if (plan.list_words == 0) return;
+    const std::size_t first_slot = EpisodePath::slot(cell, pass, 0);
+    std::uint64_t masks[Lanes * Words];
+    for (int lane = 0; lane < Lanes; ++lane) {
+      const std::uint32_t tokens = cell.verified() * cell.batch;
+      last_touches<Words>(
+          tokens, [&](std::uint32_t i) { return columns.mask(first_slot + i, lane); }, last);
+      const Eviction eviction{{plan.seed, id.stream, id.number, pass, 0, Purpose::eviction, 0,
+                               first_layer + static_cast<std::uint32_t>(lane)}};
+      for (std::uint32_t point = 0; point < cell.points(); ++point) {
+        if (keeps_lists(policy(point))) reference_pass(policy(point), list(point, lane), last, tokens, 0, eviction);
+      }
+    }
+    for (std::uint32_t point = 0; point < cell.points(); ++point) {
+      if (!keeps_lists(policy(point))) continue;
+      for (int lane = 0; lane < Lanes; ++lane) {
+        const std::uint64_t* bits = list(point, lane).residents();
+        for (int w = 0; w < Words; ++w) masks[lane * Words + w] = bits[w];
+      }
+      replace(point, Bundle::gather(masks), wrote);
+    }
+  }
+};
+
+}  // namespace moecarlo

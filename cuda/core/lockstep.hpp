@@ -1,0 +1,139 @@
+#pragma once
+
+#include "cuda/core/drawn_routing.hpp"
+#include "cuda/core/episode.hpp"
+#include "cuda/core/pool_caches.hpp"
+
+namespace moecarlo {
+
+/// An episode whose layers depend on each other, pass by pass: they share one pool of slots, or the residents of all of
+/// them decide how much of the draft is accepted. `Layers` gives each layer's replay and scratch.
+template <int Words, class Layers>
+struct LockstepReplay {
+  const RoutingView& routing;
+  const PlanView& plan;
+  const Cell& cell;
+  TrajectoryId& id;
+  const Path& path;
+  const Layers& layers;  ///< caches(layer), context(layer), pool(point)
+
+  MOECARLO_HOST_DEVICE bool pooled() const { return plan.scope == Scope::pool; }
+
+  MOECARLO_HOST_DEVICE void operator()() const {
+    const bool draws_rounds = cell.depth > 0 && cell.acceptance.kind == Acceptance::by_coverage;
+    if (draws_rounds) EpisodeWalk::of(plan, cell, id, path).begin();
+    for (std::uint32_t l = 0; l < routing.layers; ++l) on_layer(l, [](const auto& replay) { replay.begin(); });
+    for (std::uint32_t point = 0; pooled() && point < cell.points(); ++point) layers.pool(point).start();
+    const EpisodePath passes = layers.caches(0).path;
+    for (std::uint32_t pass = 0; pass < passes.passes; ++pass) {
+      enter_group(passes, pass);
+      if (draws_rounds) draw_round(EpisodeWalk::of(plan, cell, id, path), pass);
+      for (std::uint32_t l = 0; l < routing.layers; ++l) {
+        on_layer(l, [&](const auto& replay) { step(replay, pass, l); });
+      }
+      if (pooled()) end_pass(pass);
+    }
+    for (std::uint32_t l = 0; l < routing.layers; ++l) {
+      on_layer(l, [&](const auto& replay) { flush(replay.at, cell); });
+    }
+  }
+
+  /// A replay counts every sequence in a group of its own.
+  MOECARLO_HOST_DEVICE void enter_group(const EpisodePath& passes, std::uint32_t pass) const {
+    if (passes.group == nullptr || (pass > 0 && passes.group[pass] == passes.group[pass - 1])) return;
+    for (std::uint32_t l = 0; pass > 0 && l < routing.layers; ++l) {
+      on_layer(l, [&](const auto& replay) {
+        flush(replay.at, cell);
+        replay.at.clear(cell);
+      });
+    }
+    id.group = passes.group[pass];
+    id.joint_group = id.group % plan.joint_groups.groups;
+  }
+
+  template <class Use>
+  MOECARLO_HOST_DEVICE void on_layer(std::uint32_t layer, const Use& use) const {
+    const LayerContext<1> at = layers.context(layer);
+    const LayerCaches<Words, 1> caches = layers.caches(layer);
+    use(EpisodeReplay<Words, 1>{at, cell, caches});
+  }
+
+  /// Draws one round of all requests; the residents at its start say how much of the draft will be accepted.
+  MOECARLO_HOST_DEVICE void draw_round(const EpisodeWalk& walk, std::uint32_t pass) const {
+    for (std::uint32_t request = 0; request < cell.batch; ++request) {
+      const std::uint32_t token = walk.token(request);
+      const auto covered = [&](std::uint32_t position) { return plan.coverage_thresholds[coverage(token + position)]; };
+      const Draft draft = draft_at(plan, cell, walk.starts, walk.at(pass, request), token, covered);
+      walk.advance(pass, request, draft);
+    }
+    if (!draws_routing(plan, cell)) return;
+    for (std::uint32_t l = 0; l < routing.layers; ++l) {
+      draw_columns<Words, 1>(routing, plan, cell, id, path, pass, l, layers.drawn_masks(l));
+    }
+  }
+
+  /// Gate mass of a token that is resident, mean over layers, in kCoverageSteps. A cell of this kind has one point.
+  MOECARLO_HOST_DEVICE std::uint32_t coverage(std::uint32_t token) const {
+    std::uint64_t all = 0;
+    std::uint64_t resident = 0;
+    for (std::uint32_t l = 0; l < routing.layers; ++l) {
+      const ExpertMask<Words> chosen = routing.mask<Words>(token, l) & ExpertMask<Words>::first(plan.drafting_experts);
+      const ExpertMask<Words> held = pooled() ? layers.pool(0).residents(l) : layers.caches(l).residents[0].lane(0);
+      const std::uint16_t* mass = plan.gate_mass + (std::size_t{token} * routing.layers + l) * plan.drafting_top_k;
+      const GateMass sum = gate_mass_of(chosen, held, mass);
+      all += sum.all;
+      resident += sum.resident;
+    }
+    return all == 0 ? 0 : static_cast<std::uint32_t>(resident * kCoverageSteps / all);
+  }
+
+  template <class Replay>
+  MOECARLO_HOST_DEVICE void step(const Replay& replay, std::uint32_t pass, std::uint32_t layer) const {
+    using Bundle = LayerBundle<Words, 1>;
+    const auto wrote = [&](std::uint32_t point, const Bundle& written) { replay.count_written(pass, point, written); };
+    if (!pooled()) {
+      replay.judge(pass);
+      replay.caches.update(pass, wrote);
+      return;
+    }
+    const auto caches_of = [&](std::uint32_t l) { return layers.caches(l); };
+    for (std::uint32_t point = 0; point < cell.points(); ++point) {
+      replay.caches.residents[point] = as_bundle(layers.pool(point).residents(layer));
+    }
+    replay.judge(pass);
+    for (std::uint32_t point = 0; point < cell.points(); ++point) {
+      const PoolCache<Words> pool = layers.pool(point);
+      const ExpertMask<Words> before = pool.residents(layer);
+      pool.update(pass, layer, caches_of);
+      wrote(point, as_bundle(without(pool.residents(layer), before)));
+    }
+  }
+
+  /// What a pool does once a pass: hotness chooses, counts fade.
+  MOECARLO_HOST_DEVICE void end_pass(std::uint32_t pass) const {
+    const auto caches_of = [&](std::uint32_t l) { return layers.caches(l); };
+    for (std::uint32_t point = 0; point < cell.points(); ++point) {
+      const PoolCache<Words> pool = layers.pool(point);
+      if (pool.policy != Policy::hotness) continue;
+      for (std::uint32_t l = 0; l < routing.layers; ++l)
+        layers.caches(l).residents[point] = as_bundle(pool.residents(l));
+      pool.update_hotness(pass, caches_of);
+      for (std::uint32_t l = 0; l < routing.layers; ++l) {
+        const ExpertMask<Words> before = layers.caches(l).residents[point].lane(0);
+        on_layer(l, [&](const auto& replay) {
+          replay.count_written(pass, point, as_bundle(without(pool.residents(l), before)));
+        });
+      }
+    }
+    if (plan.hotness_planes == 0) return;
+    for (std::uint32_t l = 0; l < routing.layers; ++l) {
+      fade_counts(layers.caches(l).hotness, plan.hotness_planes, plan.decay);
+    }
+  }
+
+  MOECARLO_HOST_DEVICE static LayerBundle<Words, 1> as_bundle(const ExpertMask<Words>& mask) {
+    return LayerBundle<Words, 1>::gather(mask.word);
+  }
+};
+
+}  // namespace moecarlo

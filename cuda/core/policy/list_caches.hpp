@@ -1,0 +1,75 @@
+#pragma once
+
+#include "cuda/core/plan.hpp"
+#include "cuda/core/policy/list_cache.hpp"
+#include "cuda/core/policy/reference_order.hpp"
+
+namespace moecarlo {
+
+/// Policies that keep lists in a cache of one layer. LRU needs none there: a walk back over the passes finds its
+/// residents (cuda/core/policy/lru.hpp).
+MOECARLO_HOST_DEVICE constexpr bool keeps_lists(Policy policy) {
+  return is_list_policy(policy) && policy != Policy::lru;
+}
+
+/// The list cache of a design point in its scratch.
+MOECARLO_HOST_DEVICE ListCache list_cache(const PlanView& plan, Policy policy, std::uint32_t objects,
+                                          std::uint32_t slots, std::uint64_t* block) {
+  const auto share = static_cast<std::uint32_t>((std::uint64_t{slots} * plan.protected_share) >> 16);
+  return ListCache::over(block, policy, objects, slots, share);
+}
+
+/// Random words for the victims of one pass: each eviction takes the next one.
+struct Eviction {
+  DrawAddress at;
+  std::uint32_t used = 0;
+  RandomBlock block{};
+
+  MOECARLO_HOST_DEVICE std::uint32_t next() {
+    at.column = used / 256;
+    if (used % 4 == 0) block = at.block(used % 256 / 4);
+    return block.word[used++ % 4];
+  }
+};
+
+/// References one pass: first_object + the bits of `last`, see last_touches. first_object is a multiple of 64.
+template <Policy policy, int Words>
+MOECARLO_HOST_DEVICE void reference_pass(const ListCache& cache, const ExpertMask<Words>* last, std::uint32_t tokens,
+                                         std::uint32_t first_object, Eviction eviction) {
+  if (cache.capacity == 0) return;
+  if constexpr (policy == Policy::fifo || policy == Policy::random) {
+    for_each_absent_reference(last, tokens, cache.bits + first_object / 64, [&](std::uint32_t bit) {
+      const bool draws = policy == Policy::random && cache.full();
+      reference<policy>(cache, first_object + bit, draws ? eviction.next() : 0);
+    });
+  } else {
+    for_each_reference(last, tokens, [&](std::uint32_t bit) { reference<policy>(cache, first_object + bit, 0); });
+  }
+}
+
+template <int Words>
+MOECARLO_HOST_DEVICE void reference_pass(Policy policy, const ListCache& cache, const ExpertMask<Words>* last,
+                                         std::uint32_t tokens, std::uint32_t first_object, const Eviction& eviction) {
+  switch (policy) {
+    case Policy::lru:
+      return reference_pass<Policy::lru>(cache, last, tokens, first_object, eviction);
+    case Policy::fifo:
+      return reference_pass<Policy::fifo>(cache, last, tokens, first_object, eviction);
+    case Policy::lfu:
+      return reference_pass<Policy::lfu>(cache, last, tokens, first_object, eviction);
+    case Policy::slru:
+      return reference_pass<Policy::slru>(cache, last, tokens, first_object, eviction);
+    case Policy::random:
+      return reference_pass<Policy::random>(cache, last, tokens, first_object, eviction);
+    default:
+      return;  // not a list policy
+  }
+}
+
+/// One reference outside any pass: how a warm cache is filled.
+MOECARLO_HOST_DEVICE void reference_one(Policy policy, const ListCache& cache, std::uint32_t object) {
+  const auto bit = ExpertMask<1>{{std::uint64_t{1} << (object % 64)}};
+  reference_pass(policy, cache, &bit, 1, object / 64 * 64, Eviction{});
+}
+
+}  // namespace moecarlo

@@ -1,0 +1,95 @@
+#include "host/simulate/start_tables.hpp"
+
+#include <algorithm>
+#include <map>
+
+#include "host/support/error.hpp"
+#include "host/support/poisson.hpp"
+
+namespace moecarlo {
+namespace {
+
+void sort_by_length(std::vector<Sequence>& entries) {
+  std::stable_sort(entries.begin(), entries.end(),
+                   [](const Sequence& a, const Sequence& b) { return a.length > b.length; });
+}
+
+std::vector<Sequence> evaluation_entries(const RoutingTable& table) {
+  std::vector<Sequence> entries;
+  for (const std::uint32_t s : table.split.evaluation) entries.push_back(table.sequences[s]);
+  sort_by_length(entries);
+  return entries;
+}
+
+/// The sequences of one replicate: each evaluation sequence as often as its Poisson(1) weight says. A draw in which no
+/// sequence has more than `needed` tokens cannot be simulated and is drawn again.
+std::vector<Sequence> replicate_entries(const std::vector<Sequence>& evaluation, std::uint32_t seed,
+                                        std::uint32_t replicate, std::uint32_t needed) {
+  for (std::uint32_t attempt = 0;; ++attempt) {
+    std::vector<Sequence> entries;
+    for (std::size_t s = 0; s < evaluation.size(); ++s) {
+      const DrawAddress at{seed, Stream::setup, s, attempt, replicate, Purpose::replicate_weight};
+      entries.insert(entries.end(), poisson_one(at.draw(0)), evaluation[s]);
+    }
+    if (!entries.empty() && entries.front().length > needed) return entries;  // `evaluation` is sorted by length
+  }
+}
+
+/// The start table of one population at one depth, appended to the plan's pools.
+PlanView::StartTable add_start_table(Plan& plan, std::uint32_t first_entry, std::uint32_t entry_count,
+                                     std::uint32_t depth) {
+  const Sequence* entries = plan.entries.data() + first_entry;
+  PlanView::StartTable table{first_entry, 0, plan.cumulative.size()};
+  std::uint64_t starts = 0;
+  plan.cumulative.push_back(0);
+  for (std::uint32_t e = 0; e < entry_count && entries[e].length > depth; ++e) {
+    starts += entries[e].length - depth;
+    if (starts >= (std::uint64_t{1} << 32)) {
+      fail(ErrorKind::usage, "study: the trace has too many tokens (expected fewer than 2^32 starts)");
+    }
+    plan.cumulative.push_back(static_cast<std::uint32_t>(starts));
+    ++table.eligible;
+  }
+  return table;
+}
+
+}  // namespace
+
+void lay_out_starts(Plan& plan, const RoutingTable& table, std::uint32_t max_depth) {
+  const std::vector<Sequence> evaluation = evaluation_entries(table);
+  if (evaluation.front().length <= max_depth) {
+    fail(
+        ErrorKind::usage,
+        "study: grid.depth {} is impossible on this trace (expected an evaluation sequence of more than {} tokens, the "
+        "longest has {})",
+        max_depth, max_depth, evaluation.front().length);
+  }
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> populations;  // first entry, count
+  const auto add = [&](const std::vector<Sequence>& entries) {
+    populations.emplace_back(plan.entries.size(), entries.size());
+    plan.entries.insert(plan.entries.end(), entries.begin(), entries.end());
+  };
+  add(evaluation);
+  for (std::uint32_t r = 0; r < plan.shape.groups.populations; ++r) {
+    add(replicate_entries(evaluation, plan.seed, r, max_depth));
+  }
+
+  std::map<std::uint32_t, std::uint32_t> first_table;  // by depth
+  for (Cell& cell : plan.layout.cells) {
+    const std::uint32_t depth = plan.walk == Walk::episodes ? cell.depth : 0;
+    const auto [found, fresh] = first_table.try_emplace(depth, plan.start_tables.size());
+    cell.first_start = found->second;
+    if (!fresh) continue;
+    for (const auto& [first, count] : populations) {
+      plan.start_tables.push_back(add_start_table(plan, first, count, depth));
+    }
+  }
+  const auto skipped =
+      std::count_if(evaluation.begin(), evaluation.end(), [&](const Sequence& s) { return s.length <= max_depth; });
+  if (skipped > 0) {
+    plan.notes.push_back(fmt::format("{} of {} evaluation sequences have no start at depth {} (too short).", skipped,
+                                     evaluation.size(), max_depth));
+  }
+}
+
+}  // namespace moecarlo

@@ -1,0 +1,207 @@
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "host/study/names.hpp"
+#include "host/study/parse_study.hpp"
+#include "host/support/error.hpp"
+
+namespace moecarlo {
+namespace {
+
+constexpr std::uint32_t kMostRounds = 65535;  // of the address of a random draw (cuda/core/random.hpp)
+constexpr std::uint32_t kMostColumns = 255;
+
+/// The rules that concern more than one key. A refusal names the keys and the reason.
+struct Rules {
+  const Study& study;
+  const std::string& name;
+
+  [[noreturn]] void refuse(const std::string& what, const std::string& why, const std::string& expected,
+                           const std::string& found) const {
+    fail(ErrorKind::usage, "{}: {} {} (expected {}, found {})", name, what, why, expected, found);
+  }
+  bool uses(Policy policy) const {
+    return std::find(study.grid.policy.begin(), study.grid.policy.end(), policy) != study.grid.policy.end();
+  }
+
+  void check_pool() const {
+    const bool pool = study.cache.scope == Scope::pool;
+    if (pool && !study.grid.capacity.empty()) {
+      refuse("cache.scope = \"global\"", "has one pool, and grid.capacity counts slots per layer",
+             "grid.pool, the slots of all layers together", "grid.capacity");
+    }
+    if (!pool && !study.grid.pool.empty()) {
+      refuse("grid.pool", "counts the slots of all layers together, and here each layer has its own",
+             "cache.scope = \"global\", or grid.capacity", "cache.scope = \"layer\"");
+    }
+  }
+
+  void check_draft() const {
+    const std::uint32_t deepest = study.grid.depth.back();
+    if (std::uint64_t{deepest} * study.draft.width > kMostColumns) {
+      refuse("draft.width", "makes the tree too large", fmt::format("grid.depth x draft.width up to {}", kMostColumns),
+             fmt::format("{} x {}", deepest, study.draft.width));
+    }
+    if (study.draft.width > 1 && deepest == 0) {
+      refuse("draft.width", "has no draft to shape", "a depth above 0 in grid.depth", "0");
+    }
+    if (study.draft.replacements == Replacements::popularity && !study.hardware) {
+      refuse("draft.replacements", "decides which residents a draft touches, which only [hardware] asks for",
+             "[hardware]", "none");
+    }
+    if (study.draft.verify_tokens != 0 && study.draft.verify_tokens < deepest) {
+      refuse("draft.verify_tokens", "leaves out a part of the path", fmt::format("at least grid.depth, {}", deepest),
+             std::to_string(study.draft.verify_tokens));
+    }
+  }
+
+  /// Bits act through the elastic scheme's slices, or choose among captured acceptances.
+  void check_bits() const {
+    const bool whole = study.grid.bits == std::vector<std::uint32_t>{8};
+    if (study.cache.objects == Objects::slices) {
+      if (study.hardware) {
+        refuse("cache.objects = \"slices\"",
+               "has no hardware projection: a scheme of [hardware] caches one kind of object", "no [hardware]", "one");
+      }
+      if (!whole && study.grid.bits != std::vector<std::uint32_t>{4}) {
+        refuse("grid.bits", "does not cut a weight into two slices of equal size", "[4]",
+               fmt::format("[{}]", fmt::join(study.grid.bits, ", ")));
+      }
+      return;
+    }
+    const bool elastic = study.hardware && std::find(study.hardware->schemes.begin(), study.hardware->schemes.end(),
+                                                     "elastic") != study.hardware->schemes.end();
+    if (whole || elastic || study.acceptance.model == AcceptanceModel::captured) return;
+    refuse("grid.bits", "has no slices to act on: these policies hold whole experts",
+           "the scheme elastic, acceptance.model = \"captured\" or cache.objects = \"slices\"", "none of them");
+  }
+
+  void check_acceptance() const {
+    const bool recorded = study.acceptance.model == AcceptanceModel::rounds;
+    if (recorded && study.mode != Mode::replay) {
+      refuse("acceptance.model = \"rounds\"", "replays recorded rounds in order", "study.mode = \"replay\"",
+             to_string(study.mode));
+    }
+    if (study.acceptance.rejected_routing == RejectedRouting::captured && !recorded) {
+      refuse("acceptance.rejected_routing = \"captured\"", "takes the columns of recorded rounds",
+             "acceptance.model = \"rounds\"", to_string(study.acceptance.model));
+    }
+    if (study.mode == Mode::perturbed && study.acceptance.model == AcceptanceModel::coverage) {
+      refuse("acceptance.model = \"coverage\"", "knows the gate mass of the trace's own routing only",
+             "another mode than perturbed", "perturbed");
+    }
+  }
+
+  void check_policies() const {
+    const bool oracle = uses(Policy::belady) || uses(Policy::belady_bypass);
+    if (oracle && study.acceptance.model == AcceptanceModel::coverage) {
+      refuse("grid.policy = \"belady\"", "needs a future that does not depend on the cache",
+             "an acceptance.model other than coverage", "coverage");
+    }
+    if (uses(Policy::hotness) && study.grid.depth.back() == 0) {
+      refuse("grid.policy = \"hotness\"", "counts what drafts choose", "a depth above 0 in grid.depth", "0");
+    }
+    if (study.cache.protected_share != CacheSpec{}.protected_share && !uses(Policy::slru)) {
+      refuse("cache.protected", "sizes the protected segment of slru", "slru in grid.policy", "none");
+    }
+    if (study.cache.decay != 0 && !uses(Policy::hotness)) {
+      refuse("cache.decay", "fades the counts of hotness", "hotness in grid.policy", "none");
+    }
+  }
+
+  void check_replay() const {
+    if (study.mode != Mode::replay) return;
+    const auto no = [&](const char* key, const char* expected, const std::string& found) {
+      refuse(key, "is not possible in mode replay", expected, found);
+    };
+    if (study.grid.batch != std::vector<std::uint32_t>{1}) {
+      no("grid.batch", "[1]", fmt::format("[{}]", fmt::join(study.grid.batch, ", ")));
+    }
+    const AcceptanceModel model = study.acceptance.model;
+    const bool fixed =
+        model == AcceptanceModel::ngram || model == AcceptanceModel::rounds || study.grid.depth.back() == 0 ||
+        (model == AcceptanceModel::constant && (*study.acceptance.alpha == 0 || *study.acceptance.alpha == 1));
+    if (!fixed) {
+      no("acceptance.model", "one that fixes every length: ngram, rounds, constant with alpha 0 or 1, or depth 0 alone",
+         to_string(model));
+    }
+    if (study.acceptance.rejected_routing == RejectedRouting::resample)
+      no("acceptance.rejected_routing", "trace", "resample");
+    if (study.draft.width > 1) no("draft.width", "1, a chain", std::to_string(study.draft.width));
+    if (study.warmup > 0) no("study.warmup", "0", std::to_string(study.warmup));
+    if (study.stop) no("[stop]", "no adaptive stop", "one");
+    if (uses(Policy::random)) no("grid.policy", "policies that draw nothing", "random");
+  }
+
+  void check_perturbed() const {
+    if (study.mode == Mode::perturbed) return;
+    if (study.temperature != 1 || study.redraw != Redraw::alias) {
+      refuse(study.temperature != 1 ? "study.temperature" : "study.redraw", "redraws routing from the logits",
+             "study.mode = \"perturbed\"", to_string(study.mode));
+    }
+  }
+
+  void check_exhaustive() const {
+    const auto no = [&](const char* key, const char* expected, const std::string& found) {
+      fail(ErrorKind::usage, "{}: {} is not possible in exhaustive mode (expected {}, found {})", name, key, expected,
+           found);
+    };
+    if (study.grid.batch != std::vector<std::uint32_t>{1}) {
+      no("grid.batch", "[1]", fmt::format("[{}]", fmt::join(study.grid.batch, ", ")));
+    }
+    for (const Policy policy : study.grid.policy) {
+      if (policy != Policy::static_residents) no("grid.policy", "stateless policies: static", to_string(policy));
+    }
+    if (study.acceptance.rejected_routing != RejectedRouting::trace) {
+      no("acceptance.rejected_routing", "trace", to_string(study.acceptance.rejected_routing));
+    }
+    if (study.stop) no("[stop]", "no adaptive stop", "one");
+    if (reads_trace(study.acceptance.model)) {
+      no("acceptance.model", "a law of the draft position: constant, ratio, positions or lengths",
+         to_string(study.acceptance.model));
+    }
+    if (study.draft.width > 1) no("draft.width", "1, a chain", std::to_string(study.draft.width));
+    if (study.cache.scope != Scope::layer) no("cache.scope", "layer", to_string(study.cache.scope));
+    if (study.cache.objects != Objects::experts) no("cache.objects", "experts", to_string(study.cache.objects));
+  }
+};
+
+}  // namespace
+
+bool reads_trace(AcceptanceModel model) {
+  return model == AcceptanceModel::captured || model == AcceptanceModel::coverage || model == AcceptanceModel::ngram ||
+         model == AcceptanceModel::rounds;
+}
+
+bool shares_starts(const Study& study) {
+  const auto& policies = study.grid.policy;
+  const bool forgets =
+      std::all_of(policies.begin(), policies.end(), [](Policy policy) { return policy == Policy::static_residents; });
+  return forgets && study.mode == Mode::random && study.draft.width == 1 && study.cache.scope == Scope::layer &&
+         study.cache.objects == Objects::experts && !reads_trace(study.acceptance.model);
+}
+
+void check_study(const Study& study, const std::string& name) {
+  if (study.rounds + study.warmup > kMostRounds) {
+    fail(ErrorKind::usage, "{}: study.rounds + study.warmup is too large (expected at most {}, found {})", name,
+         kMostRounds, study.rounds + study.warmup);
+  }
+  if (study.acceptance.model == AcceptanceModel::positions &&
+      study.acceptance.positions.size() < study.grid.depth.back()) {
+    fail(ErrorKind::usage,
+         "{}: acceptance.positions is too short for grid.depth (expected at least {} values, found {})", name,
+         study.grid.depth.back(), study.acceptance.positions.size());
+  }
+  const Rules rules{study, name};
+  if (study.mode == Mode::exhaustive) rules.check_exhaustive();
+  rules.check_pool();
+  rules.check_draft();
+  rules.check_bits();
+  rules.check_acceptance();
+  rules.check_policies();
+  rules.check_replay();
+  rules.check_perturbed();
+}
+
+}  // namespace moecarlo

@@ -1,0 +1,97 @@
+#include "host/study/names.hpp"
+
+#include <algorithm>
+
+namespace moecarlo {
+namespace {
+
+template <class T>
+const char* name_in(const Names<T>& names, T value) {
+  return std::find_if(names.begin(), names.end(), [&](const auto& entry) { return entry.second == value; })->first;
+}
+
+}  // namespace
+
+const Names<Mode>& mode_names() {
+  static const Names<Mode> names = {{"random", Mode::random},
+                                    {"exhaustive", Mode::exhaustive},
+                                    {"replay", Mode::replay},
+                                    {"perturbed", Mode::perturbed}};
+  return names;
+}
+const Names<Start>& start_names() {
+  static const Names<Start> names = {{"warm", Start::warm}, {"cold", Start::cold}};
+  return names;
+}
+const Names<Policy>& policy_names() {
+  static const Names<Policy> names = {{"static", Policy::static_residents},
+                                      {"lru", Policy::lru},
+                                      {"fifo", Policy::fifo},
+                                      {"lfu", Policy::lfu},
+                                      {"slru", Policy::slru},
+                                      {"random", Policy::random},
+                                      {"belady", Policy::belady},
+                                      {"belady-bypass", Policy::belady_bypass},
+                                      {"hotness", Policy::hotness}};
+  return names;
+}
+const Names<Scope>& scope_names() {
+  static const Names<Scope> names = {{"layer", Scope::layer}, {"global", Scope::pool}};
+  return names;
+}
+const Names<Objects>& objects_names() {
+  static const Names<Objects> names = {{"experts", Objects::experts}, {"slices", Objects::slices}};
+  return names;
+}
+const Names<Replacements>& replacements_names() {
+  static const Names<Replacements> names = {{"scores", Replacements::scores}, {"popularity", Replacements::popularity}};
+  return names;
+}
+const Names<Redraw>& redraw_names() {
+  static const Names<Redraw> names = {{"alias", Redraw::alias}, {"gumbel", Redraw::gumbel}};
+  return names;
+}
+const Names<AcceptanceModel>& acceptance_names() {
+  static const Names<AcceptanceModel> names = {
+      {"constant", AcceptanceModel::constant},   {"ratio", AcceptanceModel::ratio},
+      {"positions", AcceptanceModel::positions}, {"lengths", AcceptanceModel::lengths},
+      {"captured", AcceptanceModel::captured},   {"coverage", AcceptanceModel::coverage},
+      {"ngram", AcceptanceModel::ngram},         {"rounds", AcceptanceModel::rounds}};
+  return names;
+}
+const Names<RejectedRouting>& rejected_routing_names() {
+  static const Names<RejectedRouting> names = {{"trace", RejectedRouting::trace},
+                                               {"resample", RejectedRouting::resample},
+                                               {"captured", RejectedRouting::captured}};
+  return names;
+}
+
+const char* to_string(Mode value) {
+  return name_in(mode_names(), value);
+}
+const char* to_string(Start value) {
+  return name_in(start_names(), value);
+}
+const char* to_string(Policy value) {
+  return name_in(policy_names(), value);
+}
+const char* to_string(Scope value) {
+  return name_in(scope_names(), value);
+}
+const char* to_string(Objects value) {
+  return name_in(objects_names(), value);
+}
+const char* to_string(Replacements value) {
+  return name_in(replacements_names(), value);
+}
+const char* to_string(Redraw value) {
+  return name_in(redraw_names(), value);
+}
+const char* to_string(AcceptanceModel value) {
+  return name_in(acceptance_names(), value);
+}
+const char* to_string(RejectedRouting value) {
+  return name_in(rejected_routing_names(), value);
+}
+
+}  // namespace moecarlo

@@ -1,0 +1,99 @@
+#include <toml++/toml.h>
+
+#include <sstream>
+
+#include "host/study/names.hpp"
+#include "host/study/parse_study.hpp"
+
+namespace moecarlo {
+namespace {
+
+toml::table to_table(const Study& study) {
+  const auto list = [](const auto& values) {
+    toml::array array;
+    for (const auto& value : values) {
+      if constexpr (std::is_convertible_v<decltype(value), std::string>) {
+        array.push_back(std::string(value));
+      } else if constexpr (std::is_floating_point_v<std::decay_t<decltype(value)>>) {
+        array.push_back(value);
+      } else {
+        array.push_back(static_cast<std::int64_t>(value));
+      }
+    }
+    return array;
+  };
+  std::vector<std::string> policies;
+  for (const Policy policy : study.grid.policy) policies.emplace_back(to_string(policy));
+  toml::table main{{"name", study.name},
+                   {"trace", study.trace.string()},
+                   {"mode", to_string(study.mode)},
+                   {"seed", std::int64_t{study.seed}},
+                   {"trajectories", static_cast<std::int64_t>(study.trajectories)},
+                   {"rounds", std::int64_t{study.rounds}},
+                   {"start", to_string(study.start)},
+                   {"warmup", std::int64_t{study.warmup}},
+                   {"split_seed", std::int64_t{study.split_seed}}};
+  if (study.mode == Mode::perturbed) {
+    main.insert("temperature", study.temperature);
+    main.insert("redraw", to_string(study.redraw));
+  }
+  if (study.calibration) {
+    main.insert("calibration", *study.calibration);
+  } else {
+    main.insert("calibration", "all");
+  }
+  toml::table acceptance{{"model", to_string(study.acceptance.model)},
+                         {"rejected_routing", to_string(study.acceptance.rejected_routing)}};
+  if (study.acceptance.alpha) acceptance.insert("alpha", *study.acceptance.alpha);
+  if (!study.acceptance.positions.empty()) acceptance.insert("positions", list(study.acceptance.positions));
+  if (!study.acceptance.lengths.empty()) acceptance.insert("lengths", list(study.acceptance.lengths));
+  if (study.acceptance.b0) acceptance.insert("b0", *study.acceptance.b0);
+  if (study.acceptance.b1) acceptance.insert("b1", *study.acceptance.b1);
+  if (study.acceptance.model == AcceptanceModel::ngram) {
+    acceptance.insert("longest", std::int64_t{study.acceptance.longest});
+  }
+  toml::table draft{{"width", std::int64_t{study.draft.width}}, {"replacements", to_string(study.draft.replacements)}};
+  if (study.draft.verify_tokens > 0) draft.insert("verify_tokens", std::int64_t{study.draft.verify_tokens});
+  if (study.draft.gate_mass) draft.insert("gate_mass", *study.draft.gate_mass);
+  if (study.draft.sibling_routing) draft.insert("sibling_routing", *study.draft.sibling_routing);
+  toml::table root{{"study", std::move(main)},
+                   {"grid", toml::table{{"batch", list(study.grid.batch)},
+                                        {"depth", list(study.grid.depth)},
+                                        {"policy", list(policies)},
+                                        {study.grid.pool.empty() ? "capacity" : "pool",
+                                         list(study.grid.pool.empty() ? study.grid.capacity : study.grid.pool)},
+                                        {"bits", list(study.grid.bits)}}},
+                   {"cache", toml::table{{"scope", to_string(study.cache.scope)},
+                                         {"objects", to_string(study.cache.objects)},
+                                         {"protected", study.cache.protected_share},
+                                         {"decay", study.cache.decay}}},
+                   {"draft", std::move(draft)},
+                   {"acceptance", std::move(acceptance)}};
+  if (study.stop) {
+    root.insert("stop", toml::table{{"metrics", list(study.stop->metrics)},
+                                    {"relative_half_width", study.stop->relative_half_width}});
+  }
+  if (study.hardware) {
+    root.insert("hardware", toml::table{{"model", study.hardware->model},
+                                        {"context", std::int64_t{study.hardware->context}},
+                                        {"systems", list(study.hardware->systems)},
+                                        {"schemes", list(study.hardware->schemes)}});
+  }
+  return root;
+}
+
+}  // namespace
+
+std::string to_toml(const Study& study) {
+  std::ostringstream text;
+  text << toml::toml_formatter(to_table(study));
+  return text.str();
+}
+
+std::string to_json(const Study& study) {
+  std::ostringstream text;
+  text << toml::json_formatter(to_table(study));
+  return text.str();
+}
+
+}  // namespace moecarlo
