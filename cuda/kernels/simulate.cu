@@ -37,10 +37,9 @@ __global__ void replay_together(DeviceBlock block) {
   const std::uint32_t i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i >= block.count) return;
   const TrajectoryId id = TrajectoryId::of(block.plan, block.stream, block.first + i);
-  replay_lockstep<Words>(block.routing, block.plan, block.cell, id, block.layout,
-                         block.path_scratch + i * block.layout.path_words,
-                         block.layer_scratch + std::size_t{i} * block.routing.layers * block.layout.layer_words,
-                         block.tally);
+  replay_lockstep<Words>(
+      block.routing, block.plan, block.cell, id, block.layout, block.path_scratch + i * block.layout.path_words,
+      block.layer_scratch + std::size_t{i} * block.routing.layers * block.layout.layer_words, block.tally);
 }
 
 template <int Words>
