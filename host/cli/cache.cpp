@@ -11,6 +11,7 @@
 #include "host/cache/cache_events.hpp"
 #include "host/cache/replay.hpp"
 #include "host/cli/commands.hpp"
+#include "host/study/names.hpp"
 #include "host/support/error.hpp"
 #include "host/support/progress.hpp"
 
@@ -19,15 +20,10 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-const std::map<std::string, Policy> kPolicies = {{"static", Policy::static_residents},
-                                                 {"lru", Policy::lru},
-                                                 {"fifo", Policy::fifo},
-                                                 {"lfu", Policy::lfu},
-                                                 {"slru", Policy::slru},
-                                                 {"random", Policy::random},
-                                                 {"belady", Policy::belady},
-                                                 {"belady_bypass", Policy::belady_bypass},
-                                                 {"hotness", Policy::hotness}};
+const std::map<std::string, Policy>& policies() {
+  static const std::map<std::string, Policy> by_name(policy_names().begin(), policy_names().end());
+  return by_name;
+}
 
 struct Arguments {
   std::string trace, policy, scope = "layer", lookups = "trace";
@@ -54,7 +50,7 @@ void refuse_idle_options(const Arguments& arguments) {
   if (arguments.policy == "hotness") {
     fail(ErrorKind::usage,
          "cache: --policy hotness needs drafts, which a replay has not (expected one of {}, found it)",
-         "static, lru, fifo, lfu, slru, random, belady, belady_bypass");
+         "static, lru, fifo, lfu, slru, random, belady, belady-bypass");
   }
   if (arguments.protected_capacity && arguments.policy != "slru") refuse("--protected", "--policy slru", policy);
   if (arguments.seed && arguments.policy != "random") refuse("--seed", "--policy random", policy);
@@ -72,7 +68,7 @@ ReplayOptions replay_options(const Arguments& arguments, const CacheEvents& even
          events.objects, arguments.scope, arguments.capacity);
   }
   ReplayOptions options;
-  options.policy = kPolicies.at(arguments.policy);
+  options.policy = policies().at(arguments.policy);
   options.capacity = arguments.capacity;
   options.warm = options.policy == Policy::static_residents || arguments.start.value_or("cold") == "warm";
   options.seed = arguments.seed.value_or(options.seed);
@@ -154,7 +150,8 @@ Json to_json(const Outcome& outcome, const Arguments& arguments, const TraceInfo
   json["hits"] = hits.hits;
   json["misses"] = hits.lookups - hits.hits;
   json["hit_rate"] = rate(hits.hits, hits.lookups);
-  json["oracle"] = {{"policy", "belady_bypass"}, {"hit_rate", rate(outcome.bound.hits, outcome.bound.lookups)}};
+  json["oracle"] = {{"policy", to_string(Policy::belady_bypass)},
+                    {"hit_rate", rate(outcome.bound.hits, outcome.bound.lookups)}};
   if (outcome.matching) json["agreement"] = {{"matching", *outcome.matching}, {"of", hits.lookups}};
   json["per_layer"] = {{"lookups", hits.layer_lookups}, {"hit_rate", layer_rates(hits)}};
   json["per_layer"]["oracle_hit_rate"] = layer_rates(outcome.bound);
@@ -204,7 +201,7 @@ void add_cache(CLI::App& app, const Common& common) {
   const auto arguments = std::make_shared<Arguments>();
   command->add_option("TRACE", arguments->trace, "Trace file (HDF5, schema moecarlo-trace 1)")->required();
   command->add_option("--policy", arguments->policy, "What the cache keeps")
-      ->check(CLI::IsMember(&kPolicies))
+      ->check(CLI::IsMember(&policies()))
       ->required();
   command->add_option("--capacity", arguments->capacity, "Slots: per layer, or of the one pool")->required();
   command->add_option("--protected", arguments->protected_capacity,
@@ -230,7 +227,7 @@ void add_cache(CLI::App& app, const Common& common) {
       "  moecarlo cache gptoss20b.h5 --policy lru --capacity 8\n"
       "  moecarlo cache hy3.h5 --lookups recorded --policy slru --capacity 6484 --protected 5187 --scope global\n\n"
       "The tokens run front to back, decode tokens where the file marks any; no cache is emptied in between. The\n"
-      "optimum is belady_bypass: it knows the future and need not keep what it fetches.");
+      "optimum is belady-bypass: it knows the future and need not keep what it fetches.");
   command->callback([arguments, &common] { run(*arguments, common); });
 }
 

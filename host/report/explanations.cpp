@@ -23,11 +23,14 @@ std::string oracle_explanation(const StudyResults& results) {
   if (!oracle) return {};
   const bool replaces = oracle->estimate.mc_half_width || oracle->estimate.trace_half_width;
   return std::string("The oracle is the best that any cache of the same size could do. ") +
-         (replaces ? "Rounds follow each other here, so it is Belady's optimal replacement with bypass: it knows every "
-                     "later pass, evicts what is needed last and does not keep what is not worth keeping."
-                   : "Every round draws fresh starts here, so it is a cache that foresees the next pass and holds what "
-                     "that needs, as far as it has room; it follows from the counted numbers of experts and is stated "
-                     "as one number.");
+         (replaces
+              ? "Rounds follow each other here, so it is Belady's optimal replacement with bypass: it knows every "
+                "later pass, evicts what is needed last and does not keep what is not worth keeping. Beside static "
+                "residents of a cold start, which alone are loaded beforehand, it is a cache that foresees the "
+                "next pass."
+              : "Every round draws fresh starts here, so it is a cache that foresees the next pass and holds what "
+                "that needs, as far as it has room; it follows from the counted numbers of experts and is stated "
+                "as one number.");
 }
 
 std::string break_even_explanation(const StudyResults& results) {

@@ -296,8 +296,12 @@ Distribution MetricReader::distribution(std::size_t index) const {
   return result;
 }
 
-MetricResult oracle_hit_rate(const MetricReader& reader, const Tallies& tallies, const GridPoint& point) {
-  if (const auto oracle = counterpart(tallies, point, Policy::belady_bypass, false)) {
+MetricResult oracle_hit_rate(const MetricReader& reader, const Tallies& tallies, const Study& study,
+                             const GridPoint& point) {
+  // Static residents are loaded beforehand, which a cold oracle that loads only what passes fetch cannot match.
+  const bool loaded_before = study.start == Start::cold && policy_of(tallies, point.at) == Policy::static_residents;
+  const auto oracle = counterpart(tallies, point, Policy::belady_bypass, false);
+  if (oracle && !loaded_before) {
     return {reader.estimate("hit_rate", *oracle), reader.per_layer("hit_rate", *oracle)};
   }
   return {{reader.foresight_hit_rate(point.at), std::nullopt, std::nullopt}, {}};
@@ -316,7 +320,7 @@ std::vector<PointResult> point_results(const MetricReader& reader, const Tallies
     for (const std::string& metric : reader.names_at(point.at)) {
       result.metrics[metric] = {reader.estimate(metric, point.at), reader.per_layer(metric, point.at)};
     }
-    result.metrics["oracle_hit_rate"] = oracle_hit_rate(reader, tallies, point);
+    result.metrics["oracle_hit_rate"] = oracle_hit_rate(reader, tallies, study, point);
     results.push_back(std::move(result));
   }
   return results;

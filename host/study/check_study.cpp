@@ -64,7 +64,7 @@ struct Rules {
         refuse("cache.objects = \"slices\"",
                "has no hardware projection: a scheme of [hardware] caches one kind of object", "no [hardware]", "one");
       }
-      if (!whole && study.grid.bits != std::vector<std::uint32_t>{4}) {
+      if (study.grid.bits != std::vector<std::uint32_t>{4}) {
         refuse("grid.bits", "does not cut a weight into two slices of equal size", "[4]",
                fmt::format("[{}]", fmt::join(study.grid.bits, ", ")));
       }

@@ -8,7 +8,7 @@ import numpy as np
 import program
 
 HY3 = program.RECORDED_TRACES / "hy3_chatprose_k2.h5"
-POLICIES = ["static", "lru", "fifo", "lfu", "slru", "random", "belady", "belady_bypass"]
+POLICIES = ["static", "lru", "fifo", "lfu", "slru", "random", "belady", "belady-bypass"]
 
 
 def lru(events, capacity, atomic):
@@ -114,7 +114,7 @@ class Cache(program.ProgramTest):
                 figures = self.figures(options[0], policy, *options[1:])
                 rates[policy] = figures["hit_rate"]
                 self.assertLessEqual(figures["hit_rate"], figures["oracle"]["hit_rate"], policy)
-            self.assertEqual(rates["belady_bypass"], figures["oracle"]["hit_rate"])
+            self.assertEqual(rates["belady-bypass"], figures["oracle"]["hit_rate"])
             self.assertTrue(all(rates[p] <= rates["belady"] for p in POLICIES[1:6]), rates)
             self.assertEqual(len(set(rates.values())), len(rates), rates)
 

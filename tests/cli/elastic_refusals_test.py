@@ -22,6 +22,7 @@ STUDIES = [
     ({"grid": {"bits": [4]}}, ["grid.bits", 'cache.objects = "slices"']),
     ({"grid": {"bits": [8, 4]}, "cache": {"objects": "slices"}}, ["grid.bits", "expected [4]", "[4, 8]"]),
     ({"grid": {"bits": [3]}, "cache": {"objects": "slices"}}, ["grid.bits", "expected [4]", "[3]"]),
+    ({"cache": {"objects": "slices"}}, ["grid.bits", "expected [4]", "[8]"]),
     # Policies and their keys.
     ({"grid": {"policy": "clock"}}, ["grid.policy", "clock", "belady-bypass"]),
     ({"grid": {"policy": ["lru", "mru"]}}, ["grid.policy", "mru"]),
