@@ -37,7 +37,7 @@ MOECARLO_HOST_DEVICE ExpertMask<Words> sibling_routing(const ExpertMask<Words>& 
   ExpertMask<Words> kept;
   RandomBlock block{};
   std::uint32_t draws = 0;
-  const auto next = [&] {
+  const auto next = [&]() MOECARLO_INLINED {
     if (draws % 4 == 0) block = at.block(draws / 4);
     return block.word[draws++ % 4];
   };

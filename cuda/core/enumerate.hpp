@@ -49,7 +49,7 @@ struct EnumerateReplay {
       for (std::uint32_t step = 0; step < cell.depth; ++step) count_draft(cell, c, residents, token + step);
       if (const JointTally* joint = joint_of(at.plan, cell, c)) {
         count_joint(at, *joint, capacity, hits, distinct);
-        const auto step_token = [&](std::uint32_t) {
+        const auto step_token = [&](std::uint32_t) MOECARLO_INLINED {
           return StepToken<Words>{chosen(token), score_order_at(at.routing, at.plan, token, at.first_layer), 0, 0};
         };
         if (cell.depth > 0) count_touched<Words>(at, 0, *joint, capacity, step_token, 1, residents, 0);

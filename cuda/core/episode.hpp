@@ -22,7 +22,8 @@ struct EpisodeReplay {
     for (std::uint32_t pass = 0; pass < caches.path.passes; ++pass) {
       enter_group(pass, id);
       judge(pass);
-      caches.update(pass, [&](std::uint32_t point, const Bundle& written) { count_written(pass, point, written); });
+      caches.update(pass, [&](std::uint32_t point, const Bundle& written)
+                              MOECARLO_INLINED { count_written(pass, point, written); });
     }
     flush(at, cell);
   }
@@ -141,7 +142,7 @@ struct EpisodeReplay {
           const std::uint32_t nodes = step == 0 ? 1 : cell.tree.width;
           count_touched<Words>(
               at, lane, *joint, caches.capacity(point),
-              [&](std::uint32_t i) { return step_token(pass, step, lane, i); }, nodes * cell.batch,
+              [&](std::uint32_t i) MOECARLO_INLINED { return step_token(pass, step, lane, i); }, nodes * cell.batch,
               draftable(caches.residents[point].lane(lane)), pass);
         }
       }

@@ -7,10 +7,15 @@
 ///
 /// On the host it is always inlined. The CPU backend compiles the core three times for three instruction sets inside
 /// one program; an out-of-line copy shared by the linker could carry the wrong one.
+///
+/// MOECARLO_INLINED says the same of a lambda, between its parameters and its body. On a device it needs no mark: it is
+/// what the function around it is.
 #if defined(__CUDACC__)
 #define MOECARLO_HOST_DEVICE __host__ __device__ inline
+#define MOECARLO_INLINED
 #else
 #define MOECARLO_HOST_DEVICE __attribute__((always_inline)) inline
+#define MOECARLO_INLINED __attribute__((always_inline))
 #endif
 
 namespace moecarlo {

@@ -142,7 +142,7 @@ struct LayerCaches {
     for (int lane = 0; lane < Lanes; ++lane) {
       const std::uint32_t tokens = cell.verified() * cell.batch;
       last_touches<Words>(
-          tokens, [&](std::uint32_t i) { return columns.mask(first_slot + i, lane); }, last);
+          tokens, [&](std::uint32_t i) MOECARLO_INLINED { return columns.mask(first_slot + i, lane); }, last);
       const Eviction eviction{{plan.seed, id.stream, id.number, pass, 0, Purpose::eviction, 0,
                                first_layer + static_cast<std::uint32_t>(lane)}};
       for (std::uint32_t point = 0; point < cell.points(); ++point) {

@@ -22,19 +22,20 @@ struct LockstepReplay {
   MOECARLO_HOST_DEVICE void operator()() const {
     const bool draws_rounds = cell.depth > 0 && cell.acceptance.kind == Acceptance::by_coverage;
     if (draws_rounds) EpisodeWalk::of(plan, cell, id, path).begin();
-    for (std::uint32_t l = 0; l < routing.layers; ++l) on_layer(l, [](const auto& replay) { replay.begin(); });
+    for (std::uint32_t l = 0; l < routing.layers; ++l)
+      on_layer(l, [](const auto& replay) MOECARLO_INLINED { replay.begin(); });
     for (std::uint32_t point = 0; pooled() && point < cell.points(); ++point) layers.pool(point).start();
     const EpisodePath passes = layers.caches(0).path;
     for (std::uint32_t pass = 0; pass < passes.passes; ++pass) {
       enter_group(passes, pass);
       if (draws_rounds) draw_round(EpisodeWalk::of(plan, cell, id, path), pass);
       for (std::uint32_t l = 0; l < routing.layers; ++l) {
-        on_layer(l, [&](const auto& replay) { step(replay, pass, l); });
+        on_layer(l, [&](const auto& replay) MOECARLO_INLINED { step(replay, pass, l); });
       }
       if (pooled()) end_pass(pass);
     }
     for (std::uint32_t l = 0; l < routing.layers; ++l) {
-      on_layer(l, [&](const auto& replay) { flush(replay.at, cell); });
+      on_layer(l, [&](const auto& replay) MOECARLO_INLINED { flush(replay.at, cell); });
     }
   }
 
@@ -42,7 +43,7 @@ struct LockstepReplay {
   MOECARLO_HOST_DEVICE void enter_group(const EpisodePath& passes, std::uint32_t pass) const {
     if (passes.group == nullptr || (pass > 0 && passes.group[pass] == passes.group[pass - 1])) return;
     for (std::uint32_t l = 0; pass > 0 && l < routing.layers; ++l) {
-      on_layer(l, [&](const auto& replay) {
+      on_layer(l, [&](const auto& replay) MOECARLO_INLINED {
         flush(replay.at, cell);
         replay.at.clear(cell);
       });
@@ -62,7 +63,8 @@ struct LockstepReplay {
   MOECARLO_HOST_DEVICE void draw_round(const EpisodeWalk& walk, std::uint32_t pass) const {
     for (std::uint32_t request = 0; request < cell.batch; ++request) {
       const std::uint32_t token = walk.token(request);
-      const auto covered = [&](std::uint32_t position) { return plan.coverage_thresholds[coverage(token + position)]; };
+      const auto covered = [&](std::uint32_t position)
+                               MOECARLO_INLINED { return plan.coverage_thresholds[coverage(token + position)]; };
       const Draft draft = draft_at(plan, cell, walk.starts, walk.at(pass, request), token, covered);
       walk.advance(pass, request, draft);
     }
@@ -90,13 +92,14 @@ struct LockstepReplay {
   template <class Replay>
   MOECARLO_HOST_DEVICE void step(const Replay& replay, std::uint32_t pass, std::uint32_t layer) const {
     using Bundle = LayerBundle<Words, 1>;
-    const auto wrote = [&](std::uint32_t point, const Bundle& written) { replay.count_written(pass, point, written); };
+    const auto wrote = [&](std::uint32_t point, const Bundle& written)
+                           MOECARLO_INLINED { replay.count_written(pass, point, written); };
     if (!pooled()) {
       replay.judge(pass);
       replay.caches.update(pass, wrote);
       return;
     }
-    const auto caches_of = [&](std::uint32_t l) { return layers.caches(l); };
+    const auto caches_of = [&](std::uint32_t l) MOECARLO_INLINED { return layers.caches(l); };
     for (std::uint32_t point = 0; point < cell.points(); ++point) {
       replay.caches.residents[point] = as_bundle(layers.pool(point).residents(layer));
     }
@@ -111,7 +114,7 @@ struct LockstepReplay {
 
   /// What a pool does once a pass: hotness chooses, counts fade.
   MOECARLO_HOST_DEVICE void end_pass(std::uint32_t pass) const {
-    const auto caches_of = [&](std::uint32_t l) { return layers.caches(l); };
+    const auto caches_of = [&](std::uint32_t l) MOECARLO_INLINED { return layers.caches(l); };
     for (std::uint32_t point = 0; point < cell.points(); ++point) {
       const PoolCache<Words> pool = layers.pool(point);
       if (pool.policy != Policy::hotness) continue;
@@ -120,7 +123,7 @@ struct LockstepReplay {
       pool.update_hotness(pass, caches_of);
       for (std::uint32_t l = 0; l < routing.layers; ++l) {
         const ExpertMask<Words> before = layers.caches(l).residents[point].lane(0);
-        on_layer(l, [&](const auto& replay) {
+        on_layer(l, [&](const auto& replay) MOECARLO_INLINED {
           replay.count_written(pass, point, as_bundle(without(pool.residents(l), before)));
         });
       }

@@ -56,7 +56,7 @@ struct PoolCache {
       const std::size_t first_slot = EpisodePath::slot(own.cell, pass, 0);
       const std::uint32_t tokens = own.cell.verified() * own.cell.batch;
       last_touches<Words>(
-          tokens, [&](std::uint32_t i) { return own.columns.mask(first_slot + i, 0); }, last);
+          tokens, [&](std::uint32_t i) MOECARLO_INLINED { return own.columns.mask(first_slot + i, 0); }, last);
       const Eviction eviction{{plan.seed, id.stream, id.number, pass, 0, Purpose::eviction, 0, layer}};
       reference_pass(policy, list(), last, tokens, layer * 64U * Words, eviction);
     } else if (policy == Policy::belady || policy == Policy::belady_bypass) {
@@ -77,7 +77,7 @@ struct PoolCache {
       store(l, {});
     }
     std::uint32_t missing = slots;
-    const auto take = [&](std::uint32_t l, const Mask& wanted) {
+    const auto take = [&](std::uint32_t l, const Mask& wanted) MOECARLO_INLINED {
       const Mask taken = (open[l] & wanted).lowest(missing);
       missing -= taken.count();
       open[l] = without(open[l], taken);
@@ -106,7 +106,7 @@ struct PoolCache {
     // The old residents are needed until the end: the new ones gather in the upper half of the scratch.
     Mask* taken = open + layers;
     for (std::uint32_t l = 0; l < layers; ++l) taken[l] = {};
-    const auto split = [&](const auto& hotter_of) {
+    const auto split = [&](const auto& hotter_of) MOECARLO_INLINED {
       std::uint32_t count = 0;
       for (std::uint32_t l = 0; l < layers; ++l) count += hotter_of(l).count();
       const bool fits = count <= missing;
@@ -123,9 +123,9 @@ struct PoolCache {
       return fits;
     };
     for (std::uint32_t p = plan.hotness_planes; p-- > 0;) {
-      cold = split([&](std::uint32_t l) { return open[l] & caches(l).hotness[p].lane(0); }) && cold;
+      cold = split([&](std::uint32_t l) MOECARLO_INLINED { return open[l] & caches(l).hotness[p].lane(0); }) && cold;
     }
-    if (cold) split([&](std::uint32_t l) { return open[l] & residents(l); });
+    if (cold) split([&](std::uint32_t l) MOECARLO_INLINED { return open[l] & residents(l); });
     for (std::uint32_t l = 0; l < layers; ++l) {
       const Mask rest = open[l].lowest(missing);
       missing -= rest.count();

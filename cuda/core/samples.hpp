@@ -105,7 +105,7 @@ struct SampleReplay {
     }
     if (const JointTally* joint = joint_of(plan, cell, c)) {
       const std::uint32_t step = counted_step(at.id.number, round, cell.depth);
-      const auto token = [&](std::uint32_t i) {
+      const auto token = [&](std::uint32_t i) MOECARLO_INLINED {
         return StepToken<Words>{chosen(tokens, i), score_order_at(at.routing, plan, tokens[i], at.first_layer), i,
                                 step};
       };

@@ -91,8 +91,8 @@ struct WorkspaceLayout {
 
 /// The parts of a trajectory's path in its block.
 MOECARLO_HOST_DEVICE Path path_in(const WorkspaceLayout& layout, std::uint64_t* block) {
-  const auto numbers = [&](std::size_t at) { return reinterpret_cast<std::uint32_t*>(block + at); };
-  const auto bytes = [&](std::size_t at) { return reinterpret_cast<std::uint8_t*>(block + at); };
+  const auto numbers = [&](std::size_t at) MOECARLO_INLINED { return reinterpret_cast<std::uint32_t*>(block + at); };
+  const auto bytes = [&](std::size_t at) MOECARLO_INLINED { return reinterpret_cast<std::uint8_t*>(block + at); };
   return {numbers(layout.tokens), numbers(layout.others),
           numbers(layout.slots),  numbers(layout.drawn),
           bytes(layout.accepted), bytes(layout.drafted),

@@ -11,6 +11,7 @@ function(moecarlo_cpu_kernel name)
     MOECARLO_SET=${name})
   target_compile_options(moecarlo_kernel_${name} PRIVATE -Wno-psabi ${ARGN})
   target_sources(moecarlo_simulate PRIVATE $<TARGET_OBJECTS:moecarlo_kernel_${name}>)
+  set_property(GLOBAL APPEND PROPERTY MOECARLO_CPU_KERNELS $<TARGET_OBJECTS:moecarlo_kernel_${name}>)
 endfunction()
 
 moecarlo_cpu_kernel(baseline)

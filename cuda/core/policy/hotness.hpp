@@ -66,7 +66,7 @@ MOECARLO_HOST_DEVICE LayerBundle<Words, Lanes> hottest(const LayerBundle<Words, 
   Bundle taken;
   // From the highest plane down: those with the bit are hotter than those without.
   LaneWord<Lanes> cold = LaneWord<Lanes>::all(~std::uint64_t{0});  // lanes in which only counts of 0 are left open
-  const auto split = [&](const Bundle& hotter) {
+  const auto split = [&](const Bundle& hotter) MOECARLO_INLINED {
     const LaneWord<Lanes> count = hotter.count();
     const LaneWord<Lanes> fits = ~less(size, count);
     taken |= select(fits, hotter, Bundle{});

@@ -38,12 +38,13 @@ MOECARLO_HOST_DEVICE void reference_pass(const ListCache& cache, const ExpertMas
                                          std::uint32_t first_object, Eviction eviction) {
   if (cache.capacity == 0) return;
   if constexpr (policy == Policy::fifo || policy == Policy::random) {
-    for_each_absent_reference(last, tokens, cache.bits + first_object / 64, [&](std::uint32_t bit) {
+    for_each_absent_reference(last, tokens, cache.bits + first_object / 64, [&](std::uint32_t bit) MOECARLO_INLINED {
       const bool draws = policy == Policy::random && cache.full();
       reference<policy>(cache, first_object + bit, draws ? eviction.next() : 0);
     });
   } else {
-    for_each_reference(last, tokens, [&](std::uint32_t bit) { reference<policy>(cache, first_object + bit, 0); });
+    for_each_reference(last, tokens,
+                       [&](std::uint32_t bit) MOECARLO_INLINED { reference<policy>(cache, first_object + bit, 0); });
   }
 }
 
