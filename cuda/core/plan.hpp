@@ -16,6 +16,10 @@ enum class Walk : std::uint32_t {
   replay,     ///< one episode a cell, over a path that was laid out beforehand: the trace front to back
 };
 
+MOECARLO_HOST_DEVICE constexpr bool has_episodes(Walk walk) {
+  return walk == Walk::episodes || walk == Walk::replay;
+}
+
 /// Which experts a cache keeps; each rule stands in its own header of cuda/core/policy/.
 enum class Policy : std::uint32_t {
   static_residents,  ///< the most popular, for ever

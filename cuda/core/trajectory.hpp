@@ -48,40 +48,44 @@ MOECARLO_HOST_DEVICE void begin_trajectory(const PlanView& plan, std::uint32_t c
   }
 }
 
-/// Replays `Lanes` layers, from `first_layer` on, of a trajectory that has begun. Lanes below `first_lane` are computed
-/// but not counted: where the layers are no multiple of Lanes, the last bundle overlaps the one before. Only episodes
-/// are replayed by more than one layer at a time. Not for a plan in lockstep.
+/// Replays `Lanes` layers, from `first_layer` on, of an episode that has begun. Lanes below `first_lane` are computed
+/// but not counted: where the layers are no multiple of Lanes, the last bundle overlaps the one before. Not for a plan
+/// in lockstep.
 template <int Words, int Lanes>
-MOECARLO_HOST_DEVICE void replay_layers(const RoutingView& routing, const PlanView& plan, std::uint32_t cell,
-                                        TrajectoryId id, std::uint32_t first_layer, int first_lane,
-                                        const WorkspaceLayout& layout, std::uint64_t* path_block,
-                                        std::uint64_t* layer_block, const TallyView& tally) {
-  using Mask = ExpertMask<Words>;
-  const Path path = path_in(layout, path_block);
-  if (plan.walk == Walk::episodes || plan.walk == Walk::replay) {
-    const Cell& own = plan.cells[cell];
-    const EpisodeScratch<Words, Lanes> scratch{routing, plan,       own,         id,        tally,
-                                               layout,  path_block, layer_block, first_lane};
-    const LayerContext<Lanes> at = scratch.context(first_layer, 0);
-    const LayerCaches<Words, Lanes> caches = scratch.caches(first_layer, 0);
-    if (draws_routing(plan, own)) {
-      for (std::uint32_t pass = 0; pass < caches.path.passes; ++pass) {
-        draw_columns<Words, Lanes>(routing, plan, own, id, path, pass, first_layer, layer_block + layout.drawn_masks);
-      }
-    }
-    EpisodeReplay<Words, Lanes>{at, own, caches}(id);
-  } else if constexpr (Lanes == 1) {
-    const LayerContext<1> at{routing, plan, id, tally, first_layer, first_lane, layer_block + layout.totals};
-    Mask* prefix = reinterpret_cast<Mask*>(layer_block + layout.masks_a);
-    Mask* all = reinterpret_cast<Mask*>(layer_block + layout.masks_b);
-    Mask* kept = reinterpret_cast<Mask*>(layer_block + layout.masks_c);
-    auto* step_tokens = reinterpret_cast<std::uint32_t*>(layer_block + layout.step_tokens);
-    if (plan.walk == Walk::samples) {
-      SampleReplay<Words>{at, path, prefix, all, kept, step_tokens}();
-    } else {
-      EnumerateReplay<Words>{at, plan.entries[id.number], prefix}();
+MOECARLO_HOST_DEVICE void replay_episode(const RoutingView& routing, const PlanView& plan, std::uint32_t cell,
+                                         TrajectoryId id, std::uint32_t first_layer, int first_lane,
+                                         const WorkspaceLayout& layout, std::uint64_t* path_block,
+                                         std::uint64_t* layer_block, const TallyView& tally) {
+  const Cell& own = plan.cells[cell];
+  const EpisodeScratch<Words, Lanes> scratch{routing, plan,       own,         id,        tally,
+                                             layout,  path_block, layer_block, first_lane};
+  const LayerContext<Lanes> at = scratch.context(first_layer, 0);
+  const LayerCaches<Words, Lanes> caches = scratch.caches(first_layer, 0);
+  if (draws_routing(plan, own)) {
+    const Path path = path_in(layout, path_block);
+    for (std::uint32_t pass = 0; pass < caches.path.passes; ++pass) {
+      draw_columns<Words, Lanes>(routing, plan, own, id, path, pass, first_layer, layer_block + layout.drawn_masks);
     }
   }
+  EpisodeReplay<Words, Lanes>{at, own, caches}(id);
+}
+
+/// Replays one layer of a trajectory that has begun and whose rounds or starts stand alone (samples, enumerate).
+template <int Words>
+MOECARLO_HOST_DEVICE void replay_alone(const RoutingView& routing, const PlanView& plan, const TrajectoryId& id,
+                                       std::uint32_t layer, const WorkspaceLayout& layout, std::uint64_t* path_block,
+                                       std::uint64_t* layer_block, const TallyView& tally) {
+  using Mask = ExpertMask<Words>;
+  const LayerContext<1> at{routing, plan, id, tally, layer, 0, layer_block + layout.totals};
+  Mask* prefix = reinterpret_cast<Mask*>(layer_block + layout.masks_a);
+  if (plan.walk == Walk::enumerate) {
+    EnumerateReplay<Words>{at, plan.entries[id.number], prefix}();
+    return;
+  }
+  Mask* all = reinterpret_cast<Mask*>(layer_block + layout.masks_b);
+  Mask* kept = reinterpret_cast<Mask*>(layer_block + layout.masks_c);
+  auto* step_tokens = reinterpret_cast<std::uint32_t*>(layer_block + layout.step_tokens);
+  SampleReplay<Words>{at, path_in(layout, path_block), prefix, all, kept, step_tokens}();
 }
 
 /// One layer each of an episode in lockstep, by its number.

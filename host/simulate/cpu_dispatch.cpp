@@ -25,8 +25,7 @@ const char* to_string(InstructionSet set) {
 
 int cpu_lanes(InstructionSet set, const RoutingView& routing, const PlanView& plan) {
   const int lanes = lanes_for(set, mask_words(routing.experts));
-  const bool episodes = plan.walk == Walk::episodes || plan.walk == Walk::replay;
-  return episodes && !plan.lockstep && routing.layers >= static_cast<std::uint32_t>(lanes) ? lanes : 1;
+  return has_episodes(plan.walk) && !plan.lockstep && routing.layers >= static_cast<std::uint32_t>(lanes) ? lanes : 1;
 }
 
 void run_block(InstructionSet set, const CpuBlock& block) {
