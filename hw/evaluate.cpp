@@ -39,6 +39,7 @@ std::map<std::string, double> describe(const System& system, const PartTotals& p
     breakdown[name + ".ext"] = alone.ext;
     breakdown[name + ".compute"] = alone.compute;
     breakdown[name + ".link"] = alone.link;
+    if (system.near) breakdown[name + ".near"] = alone.near;
     all += total;
   }
   const Work work = (1 / rounds) * all.work;
@@ -52,6 +53,7 @@ std::map<std::string, double> describe(const System& system, const PartTotals& p
   breakdown["bytes.hb"] = work.hb_bytes;
   breakdown["bytes.hb_written"] = work.hb_written_bytes;
   breakdown["bytes.ext"] = work.ext_bytes;
+  if (system.near) breakdown["bytes.near"] = work.near_bytes;
   breakdown["bytes.link"] = link_bytes(system, work);
   breakdown["seconds"] = seconds;
   breakdown["joules"] = joules.total();
@@ -80,7 +82,8 @@ Projection project(const System& system, const Scheme& scheme, const Model& mode
   check_workload(system, scheme, model, workload, projection.placement);
   projection.layer_scale = static_cast<double>(model.moe_layers) / workload.layers;
 
-  const auto parts = integrate(system, scheme.plan(system, model, serving), workload, projection.layer_scale);
+  const auto parts =
+      integrate(system, scheme.plan(system, model, serving, projection.placement), workload, projection.layer_scale);
   for (std::size_t g = 0; g < parts.size(); ++g)
     projection.groups.push_back(group_totals(system, workload.counts[g], parts[g]));
 

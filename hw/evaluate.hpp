@@ -21,13 +21,14 @@ struct Projection {
       1;  ///< MoE layers of the model / layers of the trace; multiplies the experts' share of everything
 
   /// Means per round over the batch-means groups. Phases "draft" and "verify" (depth 0: the autoregressive step is
-  /// "verify"), parts "attention" (with router, shared experts and layers without experts), "experts", "lm_head".
+  /// "verify"), parts "attention" (with router, shared experts and layers without experts), "experts", "lm_head"; a
+  /// draft by another model has the one part "drafter".
   ///   phase.part                               seconds; these add up to "seconds"
-  ///   phase.part.hb, .ext, .compute, .link     seconds that this resource alone would need, hidden or not; a part
-  ///   lasts as
+  ///   phase.part.hb, .ext, .compute, .link, .near     seconds that this resource alone would need, hidden or not; a
+  ///   part lasts as
   ///                                            long as its slowest resource in each single layer and pass
   ///   energy.compute, .ext, .hb, .communication, .static     joules; these add up to "joules"
-  ///   bytes.hb, bytes.hb_written, bytes.ext, bytes.link      bytes
+  ///   bytes.hb, bytes.hb_written, bytes.ext, bytes.near, bytes.link      bytes
   ///   seconds, joules, tokens
   std::map<std::string, double> breakdown;
 };

@@ -97,6 +97,21 @@ void add_attention(Preset& preset, const ConfigReader& config) {
   preset.constants.push_back({"attention.kv_bits", 16, "bit", "assumed", "FP16", 0});
 }
 
+/// EAGLE's head is trained for each target; where none is known, it is taken to have the target's own attention (plain
+/// heads of 128 where that is latent) and a feed-forward network of three times the width.
+void add_draft_head(Preset& preset, const ConfigReader& config) {
+  const double hidden = config.number({"hidden_size"});
+  const double heads = config.number({"num_attention_heads"});
+  const bool latent = config.has("kv_lora_rank");
+  const double size = config.has("head_dim") ? config.number({"head_dim"}) : hidden / heads;
+  const auto assume = [&](const char* key, double value) {
+    preset.constants.push_back({key, value, "count", "assumed", "an EAGLE head shaped like the target", 0});
+  };
+  assume("draft_head.query_width", latent ? hidden : heads * size);
+  assume("draft_head.kv_width", latent ? hidden : config.number_or("num_key_value_heads", heads) * size);
+  assume("draft_head.ffn", 3 * hidden);
+}
+
 json parse(const std::filesystem::path& file) {
   std::ifstream stream(file);
   if (!stream) fail(ErrorKind::input, "{}: cannot be read", file.string());
@@ -123,6 +138,7 @@ Preset read_huggingface_config(const std::filesystem::path& file) {
   add_experts(preset, config);
   add_attention(preset, config);
   add_format(preset, "dense", false);
+  add_draft_head(preset, config);
   return preset;
 }
 

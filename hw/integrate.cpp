@@ -15,6 +15,7 @@ struct Passes {
   double touching = 0;  ///< those that touched any expert
   double hits = 0, misses = 0;
   double seconds = 0;
+  double near_bytes = 0, near_ops = 0;  ///< what near memory took, which is not linear in hits and misses
 };
 
 Passes& operator+=(Passes& a, const Passes& b) {
@@ -23,22 +24,29 @@ Passes& operator+=(Passes& a, const Passes& b) {
   a.hits += b.hits;
   a.misses += b.misses;
   a.seconds += b.seconds;
+  a.near_bytes += b.near_bytes;
+  a.near_ops += b.near_ops;
   return a;
 }
 
-/// One phase, ready to be summed over groups. Draft steps count residents only: their histogram is one miss column
-/// wide.
+/// The experts of one layer in one pass that hit and missed so often.
+struct LayerCost {
+  double seconds = 0;
+  double near_bytes = 0, near_ops = 0;
+};
+
+/// One phase, ready to be summed over groups.
 struct PhaseTable {
   std::string name;
   const Phase* phase = nullptr;
   Histogram LayerClassCounts::*histogram = nullptr;
-  bool counts_misses = true;
+  std::uint32_t LayerClassCounts::*most_misses = nullptr;
   double passes_per_round = 1;
-  std::size_t width = 1;        ///< columns of `seconds`
-  std::vector<double> seconds;  ///< [hits][misses] of one layer's experts
-  std::vector<Passes> pooled;   ///< by layer class, over all batch-means groups
+  std::size_t width = 1;         ///< columns of `costs`
+  std::vector<LayerCost> costs;  ///< [hits][misses]
+  std::vector<Passes> pooled;    ///< by layer class, over all batch-means groups
 
-  std::size_t columns(const LayerClassCounts& layers) const { return counts_misses ? layers.max_distinct + 1U : 1U; }
+  std::size_t columns(const LayerClassCounts& layers) const { return layers.*most_misses + 1U; }
 };
 
 Passes sum(const PhaseTable& table, const LayerClassCounts& layers) {
@@ -53,7 +61,10 @@ Passes sum(const PhaseTable& table, const LayerClassCounts& layers) {
     passes.touching += hits + misses > 0 ? count : 0;
     passes.hits += count * static_cast<double>(hits);
     passes.misses += count * static_cast<double>(misses);
-    passes.seconds += count * table.seconds[hits * table.width + misses];
+    const LayerCost& cost = table.costs[hits * table.width + misses];
+    passes.seconds += count * cost.seconds;
+    passes.near_bytes += count * cost.near_bytes;
+    passes.near_ops += count * cost.near_ops;
   }
   return passes;
 }
@@ -76,8 +87,8 @@ void tabulate(const System& system, const Workload& workload, PhaseTable& table)
     }
   for (std::size_t hits = 0; hits < rows; ++hits)
     for (std::size_t misses = 0; misses < table.width; ++misses) {
-      const Work work = table.phase->experts.at(static_cast<double>(hits), static_cast<double>(misses));
-      table.seconds.push_back(roofs(system, work).seconds());
+      const Work work = divide(system, table.phase->experts.at(static_cast<double>(hits), static_cast<double>(misses)));
+      table.costs.push_back({roofs(system, work).seconds(), work.near_bytes, work.near_ops});
     }
   for (std::uint32_t g = 0; g < workload.groups; ++g) {
     const auto& classes = workload.counts[g].classes;
@@ -96,8 +107,12 @@ PartTotal experts_total(const PhaseTable& table, const GroupCounts& group, doubl
     const double made = static_cast<double>(group.rounds) * table.passes_per_round * group.classes[c].layers;
     const double scale = layer_scale * made / passes.count;
     const ExpertsPart& part = table.phase->experts;
-    total += {scale * passes.seconds,
-              scale * (passes.touching * part.pass + passes.hits * part.hit + passes.misses * part.miss)};
+    Work work = passes.touching * part.pass + passes.hits * part.hit + passes.misses * part.miss;
+    work.ext_bytes += work.near_bytes - passes.near_bytes;
+    work.ops += work.near_ops - passes.near_ops;
+    work.near_bytes = passes.near_bytes;
+    work.near_ops = passes.near_ops;
+    total += {scale * passes.seconds, scale * work};
   }
   return total;
 }
@@ -106,8 +121,10 @@ void add_phase(const System& system, const PhaseTable& table, const GroupCounts&
                PartTotals& totals) {
   for (const FixedPart& part : table.phase->fixed) {
     const double times = static_cast<double>(group.rounds) * table.passes_per_round * part.count;
-    totals[table.name + "." + part.name] += {times * roofs(system, part.work).seconds(), times * part.work};
+    const Work work = divide(system, part.work);
+    totals[table.name + "." + part.name] += {times * roofs(system, work).seconds(), times * work};
   }
+  if (!table.phase->touches_experts) return;
   PartTotal& experts = totals[table.name + ".experts"];
   if (group.rounds > 0) experts += experts_total(table, group, layer_scale);
 }
@@ -123,10 +140,17 @@ PartTotal& PartTotal::operator+=(const PartTotal& other) {
 std::vector<PartTotals> integrate(const System& system, const Plan& plan, const Workload& workload,
                                   double layer_scale) {
   std::vector<PhaseTable> tables;
-  tables.push_back({"verify", &plan.verify, &LayerClassCounts::verify, true, 1, 1, {}, {}});
-  if (plan.draft)
-    tables.push_back(
-        {"draft", &*plan.draft, &LayerClassCounts::draft, false, static_cast<double>(workload.depth), 1, {}, {}});
+  tables.push_back({"verify", &plan.verify, &LayerClassCounts::verify, &LayerClassCounts::max_distinct, 1, 1, {}, {}});
+  if (plan.draft) {
+    tables.push_back({"draft",
+                      &*plan.draft,
+                      &LayerClassCounts::draft,
+                      &LayerClassCounts::max_draft_misses,
+                      static_cast<double>(workload.depth),
+                      1,
+                      {},
+                      {}});
+  }
   for (PhaseTable& table : tables) tabulate(system, workload, table);
 
   std::vector<PartTotals> totals;

@@ -7,11 +7,6 @@ namespace {
 
 constexpr double bits_per_byte = 8;
 
-WeightFormat read_format(PresetReader& reader, const std::string& table) {
-  return {reader.positive(table + ".bits", "bit"), reader.positive(table + ".group_size", "count"),
-          reader.positive(table + ".scale_bits", "bit")};
-}
-
 /// A gated feed-forward network: gate, up, down.
 std::vector<Matrix> feed_forward(double hidden, double inner) {
   return {{hidden, inner}, {hidden, inner}, {inner, hidden}};
@@ -82,6 +77,11 @@ void read_experts(PresetReader& reader, Model& model) {
 
 }  // namespace
 
+WeightFormat read_format(PresetReader& reader, const std::string& table) {
+  return {reader.positive(table + ".bits", "bit"), reader.positive(table + ".group_size", "count"),
+          reader.positive(table + ".scale_bits", "bit")};
+}
+
 double weights(const std::vector<Matrix>& matrices) {
   double total = 0;
   for (const Matrix& matrix : matrices) total += matrix.weights();
@@ -90,6 +90,10 @@ double weights(const std::vector<Matrix>& matrices) {
 
 double expert_bytes(const Model& model) {
   return weights(model.expert) * model.expert_format.stored_bits() / bits_per_byte;
+}
+
+double experts_bytes(const Model& model) {
+  return model.moe_layers * (model.experts * expert_bytes(model));
 }
 
 double dense_bytes(const Model& model) {
@@ -104,7 +108,7 @@ double kv_bytes_per_token(const Model& model) {
 
 double stored_bytes(const Model& model) {
   const double embedding = model.lm_head().weights() * model.dense_format.stored_bits() / bits_per_byte;
-  return dense_bytes(model) + embedding + model.moe_layers * (model.experts * expert_bytes(model));
+  return dense_bytes(model) + embedding + experts_bytes(model);
 }
 
 Model make_model(const Preset& preset) {
@@ -122,6 +126,9 @@ Model make_model(const Preset& preset) {
   } else {
     read_grouped_attention(reader, model);
   }
+  model.draft_head = {static_cast<double>(reader.count("draft_head.query_width")),
+                      static_cast<double>(reader.count("draft_head.kv_width")),
+                      static_cast<double>(reader.count("draft_head.ffn"))};
   reader.finish();
   model.preset = preset;
   return model;

@@ -26,6 +26,12 @@ struct WeightFormat {
   bool sliceable() const { return bits == 8; }
 };
 
+/// The one decoder layer that drafts in EAGLE: its attention reads token and feature side by side. It has a vocabulary
+/// projection of its own. Source: EAGLE-2, arXiv 2406.16858.
+struct DraftHead {
+  double query_width = 0, kv_width = 0, ffn = 0;
+};
+
 /// An MoE transformer as the hardware sees it: the matrices of one layer of each kind, and the KV cache.
 /// Norms, biases and the softmax are left out; the embedding table counts only as stored bytes. The KV cache counts in
 /// full in every layer, sliding windows included, as in Table 3 of ELMoE-3D (arXiv 2604.14626).
@@ -43,6 +49,7 @@ struct Model {
   double attention_macs_per_position =
       0;  ///< scores and values of one query token against one cached position, one layer
   WeightFormat dense_format, expert_format;
+  DraftHead draft_head;
   Preset preset;  ///< the constants all this was made of
 
   std::uint32_t layers() const { return moe_layers + dense_layers; }
@@ -52,9 +59,13 @@ struct Model {
 double weights(const std::vector<Matrix>& matrices);
 
 double expert_bytes(const Model& model);        ///< one routed expert, whole
+double experts_bytes(const Model& model);       ///< all routed experts of all layers
 double dense_bytes(const Model& model);         ///< all that every token reads: attention, router, shared, LM head
 double kv_bytes_per_token(const Model& model);  ///< over all layers
 double stored_bytes(const Model& model);        ///< dense, all experts and the embedding table
+
+/// The rows bits, group_size and scale_bits of a table.
+WeightFormat read_format(PresetReader& reader, const std::string& table);
 
 /// Throws usage where the preset lacks a constant, holds an unknown one, or one out of range.
 Model make_model(const Preset& preset);

@@ -16,9 +16,15 @@ Capacity spread(double slots, const Model& model, std::uint32_t trace_layers) {
   return {base, static_cast<std::uint32_t>(total % trace_layers)};
 }
 
-void place_hb(const System& system, const Scheme& scheme, const Model& model, Placement& placement) {
-  const double taken = placement.dense_bytes + placement.kv_bytes + placement.scheme_bytes;
+void place_hb(const System& system, const Scheme& scheme, const Model& model, const Storage& storage,
+              Placement& placement) {
   placement.hb_bytes = system.hb->capacity_bytes;
+  const double left = placement.hb_bytes - placement.dense_bytes - placement.kv_bytes;
+  if (storage.may_spill && left >= 0 && storage.scheme_bytes > left) {
+    placement.scheme_bytes = left;
+    placement.spilled_share = 1 - left / storage.scheme_bytes;
+  }
+  const double taken = placement.dense_bytes + placement.kv_bytes + placement.scheme_bytes;
   if (taken > placement.hb_bytes)
     fail(ErrorKind::usage,
          "{} on {} with {}: does not fit in HB (dense {:.3f} GB + KV cache {:.3f} GB + scheme data {:.3f} GB, HB holds "
@@ -39,19 +45,27 @@ Placement place(const System& system, const Scheme& scheme, const Model& model, 
   if (serving.bits < 1 || serving.bits > 8)
     fail(ErrorKind::usage, "bits: out of range (expected 1 to 8, found {})", serving.bits);
   if (trace_layers == 0) fail(ErrorKind::usage, "{}: the trace has no layer (expected at least one)", model.name);
-  const Storage storage = scheme.storage(model, serving.bits);
+  const Storage storage = scheme.storage(model, serving);
   Placement placement;
   placement.dense_bytes = dense_bytes(model);
   placement.kv_bytes = kv_bytes_per_token(model) * serving.context * serving.batch;
   placement.scheme_bytes = storage.scheme_bytes;
   placement.slot_bytes = storage.slot_bytes;
-  if (system.hb) place_hb(system, scheme, model, placement);
-  placement.ext_free_bytes = system.ext_capacity_bytes - stored_bytes(model) - (system.hb ? 0 : placement.kv_bytes);
+  if (system.hb) place_hb(system, scheme, model, storage, placement);
+  placement.ext_free_bytes =
+      system.ext_capacity_bytes - stored_bytes(model) - storage.home_bytes - (system.hb ? 0 : placement.kv_bytes);
   if (placement.ext_free_bytes < 0)
     fail(ErrorKind::usage, "{} on {}: does not fit in EXT (short by {:.3f} GB, EXT holds {:.3f} GB)", model.name,
          system.name, -placement.ext_free_bytes / 1e9, system.ext_capacity_bytes / 1e9);
   placement.capacity = spread(placement.slots, model, trace_layers);
   return placement;
+}
+
+Work spill(const System& system, Work work, const Placement& placement) {
+  if (!system.hb) return work;
+  work.ext_bytes += placement.spilled_share * work.hb_bytes;
+  work.hb_bytes *= 1 - placement.spilled_share;
+  return work;
 }
 
 std::vector<Demand> demands(std::span<const System> systems, std::span<const Scheme> schemes, const Model& model,
@@ -62,11 +76,18 @@ std::vector<Demand> demands(std::span<const System> systems, std::span<const Sch
   for (const System& system : systems)
     for (const Scheme& scheme : schemes) {
       if (!applies(scheme, system)) continue;
-      for (const std::uint32_t batch : batches)
+      for (const std::uint32_t batch : batches) {
+        const auto add = [&](bool drafting, std::uint32_t kept) {
+          const Serving serving{context, batch, drafting ? 1U : 0U, kept};
+          const Placement placement = place(system, scheme, model, serving, trace_layers);
+          list.push_back({system.name, scheme.name, batch, drafting, kept, placement.capacity});
+        };
+        add(false, 8);
+        if (!scheme.drafts) continue;
         for (const std::uint32_t kept : scheme.uses_bits ? bits : std::span<const std::uint32_t>(whole)) {
-          const Placement placement = place(system, scheme, model, {context, batch, 0, kept}, trace_layers);
-          list.push_back({system.name, scheme.name, batch, kept, placement.capacity});
+          add(true, kept);
         }
+      }
     }
   return list;
 }

@@ -1,5 +1,7 @@
 #include "hw/plan.hpp"
 
+#include <algorithm>
+
 namespace moecarlo::hw {
 namespace {
 
@@ -8,8 +10,9 @@ constexpr double bits_per_byte = 8;
 /// Weights read once and used by every token.
 Work dense_work(const System& system, const WeightFormat& format, const std::vector<Matrix>& matrices, double tokens,
                 double kept_bits) {
-  return compute(system, matrices, tokens, kept_bits) +
-         read_nearest(system, weights(matrices) * format.stored_bits(kept_bits) / bits_per_byte);
+  const Work work = compute(system, matrices, tokens, kept_bits) +
+                    read_nearest(system, weights(matrices) * format.stored_bits(kept_bits) / bits_per_byte);
+  return system.near ? within_reach(system.near->dense_share, work) : work;
 }
 
 /// Scores and values over the cached context of every request.
@@ -17,10 +20,16 @@ Work cache_work(const System& system, const Model& model, const Serving& serving
   const double positions = serving.context;
   Work work = read_nearest(system, serving.batch * positions * model.kv_bytes_per_position);
   work.ops = 2 * tokens * positions * model.attention_macs_per_position * system.passes(model.kv_bits);
-  return work;
+  return system.near ? within_reach(system.near->cache_share, work) : work;
 }
 
 }  // namespace
+
+ExpertsPart within_reach_of_near_memory(const System& system, const Model& model, ExpertsPart experts) {
+  if (!system.near) return experts;
+  const double held = std::min(1.0, system.near->capacity_bytes / experts_bytes(model));
+  return {within_reach(held, experts.pass), within_reach(held, experts.hit), within_reach(held, experts.miss)};
+}
 
 Work ExpertsPart::at(double hits, double misses) const {
   if (hits + misses == 0) return {};

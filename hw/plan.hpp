@@ -31,9 +31,13 @@ struct ExpertsPart {
   Work at(double hits, double misses) const;
 };
 
+/// The same experts, with what near memory can reach of them marked: all that it holds.
+ExpertsPart within_reach_of_near_memory(const System& system, const Model& model, ExpertsPart experts);
+
 /// One pass through the model. Parts follow one another; inside a part all resources work at once.
 struct Phase {
-  std::vector<FixedPart> fixed;  ///< "attention" (with router, shared experts and dense layers) and "lm_head"
+  std::vector<FixedPart> fixed;  ///< "attention" (with router, shared experts and dense layers), "lm_head", "drafter"
+  bool touches_experts = true;   ///< a drafter of its own has none
   ExpertsPart experts;
 };
 

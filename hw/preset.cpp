@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 
 /// SI value of one unit; 0 for a unit that is not known.
 double unit_factor(std::string_view unit) {
-  constexpr std::array<std::pair<std::string_view, double>, 11> factors{{{"count", 1},
+  constexpr std::array<std::pair<std::string_view, double>, 12> factors{{{"count", 1},
                                                                          {"share", 1},
                                                                          {"bit", 1},
                                                                          {"B", 1},
@@ -25,6 +25,7 @@ double unit_factor(std::string_view unit) {
                                                                          {"GiB", 1073741824.0},
                                                                          {"GB/s", 1e9},
                                                                          {"GHz", 1e9},
+                                                                         {"TOPS", 1e12},
                                                                          {"pJ/bit", 1e-12},
                                                                          {"pJ/op", 1e-12},
                                                                          {"W", 1}}};
@@ -195,6 +196,12 @@ double PresetReader::not_negative(std::string_view key, std::string_view unit) {
 double PresetReader::share(std::string_view key) {
   const Constant& constant = take(key, "share");
   if (!(constant.value > 0 && constant.value <= 1)) refuse(constant, "more than 0 and at most 1");
+  return constant.value;
+}
+
+double PresetReader::share_or_none(std::string_view key) {
+  const Constant& constant = take(key, "share");
+  if (!(constant.value >= 0 && constant.value <= 1)) refuse(constant, "0 to 1");
   return constant.value;
 }
 

@@ -55,8 +55,9 @@ class PresetReader {
 
   double positive(std::string_view key, std::string_view unit);
   double not_negative(std::string_view key, std::string_view unit);
-  double share(std::string_view key);         ///< in (0, 1], unit "share"
-  std::uint32_t count(std::string_view key);  ///< a whole number from 1, unit "count"
+  double share(std::string_view key);          ///< in (0, 1], unit "share"
+  double share_or_none(std::string_view key);  ///< in [0, 1], unit "share"
+  std::uint32_t count(std::string_view key);   ///< a whole number from 1, unit "count"
 
   /// Refuses the first constant that nobody asked for.
   void finish() const;

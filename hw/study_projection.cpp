@@ -101,9 +101,16 @@ std::vector<ImpliedCapacity> StudyProjection::implied_capacities() const {
   std::vector<ImpliedCapacity> implied;
   for (const Demand& demand : demands_) {
     implied.push_back({demand.batch, true, Capacity{}});  // the xPU, which caches nothing
-    implied.push_back({demand.batch, !find_scheme(demand.scheme).drafts, demand.capacity});
+    implied.push_back({demand.batch, !demand.drafting, demand.capacity});
+    // Drafts with unrestricted routing touch what autoregressive steps touch.
+    const Scheme& scheme = scheme_named(demand.scheme);
+    if (scheme.draft_routing == DraftRouting::all) implied.push_back({demand.batch, true, demand.capacity});
   }
   return implied;
+}
+
+const Scheme& StudyProjection::scheme_named(const std::string& name) const {
+  return *std::find_if(schemes_.begin(), schemes_.end(), [&](const Scheme& one) { return one.name == name; });
 }
 
 const System& StudyProjection::system(const std::string& name) const {
@@ -117,7 +124,8 @@ std::vector<StudyProjection::Row> StudyProjection::rows(const Tallies& tallies) 
   std::map<std::uint32_t, Rates> references;  // by batch
   const auto reference = [&](std::uint32_t batch) -> const Rates& {
     if (const auto known = references.find(batch); known != references.end()) return known->second;
-    const Workload workload = workload_of(tallies, batch, 0, policies_.front(), 0, Capacity{}, kReference);
+    const Workload workload =
+        workload_of(tallies, batch, 0, policies_.front(), 0, Capacity{}, DraftRouting::none, kReference);
     const Projection projection = hw::project(reference_, autoregressive_scheme, model_, spec_.context, workload, 8);
     return references.emplace(batch, rates_of(sampling, projection, lengths_read_trace)).first->second;
   };
@@ -125,18 +133,17 @@ std::vector<StudyProjection::Row> StudyProjection::rows(const Tallies& tallies) 
   std::vector<Row> rows;
   for (const Demand& demand : demands_) {
     const System& on = system(demand.system);
-    const Scheme& scheme =
-        *std::find_if(schemes_.begin(), schemes_.end(), [&](const Scheme& one) { return one.name == demand.scheme; });
+    const Scheme& scheme = scheme_named(demand.scheme);
     std::set<std::uint32_t> depths;
     for (const CellShape& cell : tallies.shape.cells) {
-      if (cell.batch == demand.batch && (cell.depth > 0) == scheme.drafts) depths.insert(cell.depth);
+      if (cell.batch == demand.batch && (cell.depth > 0) == demand.drafting) depths.insert(cell.depth);
     }
     for (const std::uint32_t depth : depths) {
       for (const Policy policy : policies_) {
         Row row{&on, &scheme, demand.bits, nullptr, {}};
-        row.workload =
-            std::make_unique<Workload>(workload_of(tallies, demand.batch, depth, policy, demand.bits, demand.capacity,
-                                                   fmt::format("{} with {}", demand.system, demand.scheme)));
+        row.workload = std::make_unique<Workload>(workload_of(tallies, demand.batch, depth, policy, demand.bits,
+                                                              demand.capacity, scheme.draft_routing,
+                                                              fmt::format("{} with {}", demand.system, demand.scheme)));
         const Projection projection = hw::project(on, scheme, model_, spec_.context, *row.workload, demand.bits);
         const Rates own = rates_of(sampling, projection, lengths_read_trace);
         const Rates& base = reference(demand.batch);
@@ -193,7 +200,7 @@ void StudyProjection::project(const Tallies& tallies, bool knows_scores, StudyRe
   for (const auto& [key, row] : best) {
     if (key.first == kReference) continue;  // its speed-up is 1 by definition
     references.push_back(std::make_unique<Workload>(
-        workload_of(tallies, row->result.batch, 0, policies_.front(), 0, Capacity{}, kReference)));
+        workload_of(tallies, row->result.batch, 0, policies_.front(), 0, Capacity{}, DraftRouting::none, kReference)));
     const HardwareResult& r = row->result;
     chosen.push_back(
         {fmt::format("{} {}, batch {}, depth {}, {}, {} bits", r.system, r.scheme, r.batch, r.depth, r.policy, r.bits),

@@ -35,6 +35,7 @@ class StudyProjection {
   std::vector<Row> rows(const Tallies& tallies) const;
   void add_break_even(std::vector<Row>& rows) const;
   const System& system(const std::string& name) const;
+  const Scheme& scheme_named(const std::string& name) const;
 
   HardwareSpec spec_;
   std::vector<Policy> policies_;

@@ -25,6 +25,20 @@ Links read_links(PresetReader& reader) {
   return links;
 }
 
+NearMemory read_near_memory(PresetReader& reader, const System& system) {
+  NearMemory near;
+  near.bytes_per_second = reader.positive("near.bandwidth", "GB/s") * reader.share("near.efficiency");
+  // Published for 8-bit weights, which take more than one pass through the logic's multipliers.
+  near.ops_per_second = reader.positive("near.throughput", "TOPS") * system.passes(8);
+  near.read_joules_per_byte = bits_per_byte * reader.not_negative("near.read_energy", "pJ/bit");
+  near.joules_per_op = reader.not_negative("near.energy", "pJ/op");
+  near.capacity_bytes = reader.positive("near.capacity", "GB");
+  near.dense_share = reader.share_or_none("near.dense_weights");
+  near.cache_share = reader.share_or_none("near.kv_cache");
+  near.works_beside = reader.share_or_none("near.works_beside") > 0;
+  return near;
+}
+
 }  // namespace
 
 double System::passes(double weight_bits) const {
@@ -49,6 +63,7 @@ System make_system(const Preset& preset) {
     system.links = read_links(reader);
     system.static_watts += reader.not_negative("static.hb", "W");
   }
+  if (reader.has_table("near")) system.near = read_near_memory(reader, system);
   reader.finish();
   system.preset = preset;
   return system;

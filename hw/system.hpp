@@ -22,6 +22,17 @@ struct Links {
   double joules_per_byte = 0;
 };
 
+/// Multipliers inside or beside the external DRAM, which see more of its bandwidth than the bus shows.
+struct NearMemory {
+  double bytes_per_second = 0;  ///< achieved
+  double ops_per_second = 0;    ///< counted as System::ops_per_second counts them
+  double read_joules_per_byte = 0, joules_per_op = 0;
+  /// Share of each kind of work that lies within its reach. Of the experts those that it holds.
+  double dense_share = 0, cache_share = 0;
+  double capacity_bytes = 0;  ///< of the experts that it can reach, in index order
+  bool works_beside = false;  ///< a part may be split between it and the logic; else one of them takes all of it
+};
+
 /// One machine, in SI units. Source of the machine rules: ELMoE-3D, arXiv 2604.14626.
 struct System {
   std::string name;
@@ -34,6 +45,7 @@ struct System {
   double ext_joules_per_byte = 0;
   std::optional<HybridBonded> hb;  ///< with it come the links
   std::optional<Links> links;
+  std::optional<NearMemory> near;
   double static_watts = 0;
   Preset preset;  ///< the constants all this was made of
 

@@ -9,6 +9,8 @@ Work& Work::operator+=(const Work& other) {
   hb_written_bytes += other.hb_written_bytes;
   ext_bytes += other.ext_bytes;
   ops += other.ops;
+  near_bytes += other.near_bytes;
+  near_ops += other.near_ops;
   broadcast_bytes += other.broadcast_bytes;
   collected_bytes += other.collected_bytes;
   return *this;
@@ -23,13 +25,44 @@ Work operator*(double factor, Work work) {
   work.hb_written_bytes *= factor;
   work.ext_bytes *= factor;
   work.ops *= factor;
+  work.near_bytes *= factor;
+  work.near_ops *= factor;
   work.broadcast_bytes *= factor;
   work.collected_bytes *= factor;
   return work;
 }
 
+namespace {
+
+/// Seconds that near memory needs for its share of a work.
+double near_seconds(const NearMemory& near, const Work& work) {
+  return std::max(work.near_bytes / near.bytes_per_second, work.near_ops / near.ops_per_second);
+}
+
+Work take(Work work, double share) {
+  work.ext_bytes += (1 - share) * work.near_bytes;
+  work.ops += (1 - share) * work.near_ops;
+  work.near_bytes *= share;
+  work.near_ops *= share;
+  return work;
+}
+
+/// The share at which near memory, ever busier, meets the slowest resource of the logic, ever less busy.
+double balanced_share(const System& system, const Work& work) {
+  const double near = near_seconds(*system.near, work);
+  const auto meets = [&](double fixed, double movable, double rate) {
+    const double all = (fixed + movable) / rate, gain = movable / rate;
+    return all <= 0 ? 0.0 : all / (near + gain);
+  };
+  const double share = std::max(meets(work.ext_bytes, work.near_bytes, system.ext_bytes_per_second),
+                                meets(work.ops, work.near_ops, system.ops_per_second));
+  return std::min(share, 1.0);
+}
+
+}  // namespace
+
 double Roofs::seconds() const {
-  return std::max({hb, ext, compute, link});
+  return std::max({hb, ext, compute, link, near});
 }
 
 Roofs roofs(const System& system, const Work& work) {
@@ -43,7 +76,18 @@ Roofs roofs(const System& system, const Work& work) {
         std::max((work.broadcast_bytes + work.ext_bytes / elements) / system.links->streamline_bytes_per_second,
                  work.collected_bytes / elements / system.links->aggregation_bytes_per_second);
   }
+  if (system.near) roofs.near = near_seconds(*system.near, work);
   return roofs;
+}
+
+Work divide(const System& system, Work work) {
+  if (!system.near || (work.near_bytes == 0 && work.near_ops == 0)) return take(work, 0);
+  if (system.near->works_beside) return take(work, balanced_share(system, work));
+  // One unit after the other: the logic's own work, then near memory's.
+  const Work own = take(work, 0);
+  Work rest = work;
+  rest.near_bytes = rest.near_ops = 0;
+  return roofs(system, rest).seconds() + near_seconds(*system.near, work) < roofs(system, own).seconds() ? work : own;
 }
 
 double link_bytes(const System& system, const Work& work) {
@@ -55,6 +99,10 @@ Energy energy(const System& system, const Work& work, double seconds) {
   Energy energy;
   energy.compute = work.ops * system.joules_per_op;
   energy.ext = work.ext_bytes * system.ext_joules_per_byte;
+  if (system.near) {
+    energy.compute += work.near_ops * system.near->joules_per_op;
+    energy.ext += work.near_bytes * system.near->read_joules_per_byte;
+  }
   if (system.hb)
     energy.hb =
         work.hb_bytes * system.hb->read_joules_per_byte + work.hb_written_bytes * system.hb->write_joules_per_byte;
@@ -88,6 +136,14 @@ Work read_ext(double bytes) {
 
 Work read_nearest(const System& system, double bytes) {
   return system.hb ? read_hb(bytes) : read_ext(bytes);
+}
+
+Work within_reach(double share, Work work) {
+  work.near_bytes = share * work.ext_bytes;
+  work.near_ops = share * work.ops;
+  work.ext_bytes -= work.near_bytes;
+  work.ops -= work.near_ops;
+  return work;
 }
 
 }  // namespace moecarlo::hw

@@ -12,6 +12,7 @@ namespace moecarlo::hw {
 struct Demand {
   std::string system, scheme;
   std::uint32_t batch = 1;
+  bool drafting = false;  ///< at every depth above 0; else at depth 0
   std::uint32_t bits = 8;
   Capacity capacity;  ///< {0, 0} where the system caches no expert
 };
@@ -21,10 +22,12 @@ struct LayerClassCounts {
   std::uint32_t layers = 0;
   std::uint32_t capacity = 0;
   std::uint32_t max_hits = 0, max_distinct = 0;
+  std::uint32_t max_draft_misses = 0;  ///< 0 where drafts use residents only
   /// [hits][misses], (max_hits + 1) x (max_distinct + 1): verify passes over one layer that hit and missed so many
   /// experts.
   std::vector<std::uint64_t> verify;
-  /// [resident experts touched], max_hits + 1: draft steps over one layer; empty at depth 0. A sample of the steps.
+  /// [hits][misses], (max_hits + 1) x (max_draft_misses + 1): draft steps over one layer; empty where none touches
+  /// experts. A sample of the steps.
   std::vector<std::uint64_t> draft;
   std::uint64_t cache_writes = 0;  ///< experts written into the cache over all counted passes and layers of the class
 };

@@ -45,9 +45,10 @@ TEST(Model, AutoregressiveStepOfTheXpuIsDensePlusCachePlusTopK) {
 
 TEST(Model, SliceOfFourBitsIsFourAndAHalfBitsAWeightAndMxfp4StaysWhole) {
   const Model qwen = read_model("qwen3-30b-a3b"), gpt = read_model("gpt-oss-20b");
-  EXPECT_NEAR(elastic().storage(qwen, 4).slot_bytes / 1e6, 2.65, 0.0051);
-  EXPECT_EQ(elastic().storage(qwen, 8).slot_bytes, expert_bytes(qwen));
-  for (const std::uint32_t bits : {1U, 4U, 8U}) EXPECT_EQ(elastic().storage(gpt, bits).slot_bytes, expert_bytes(gpt));
+  EXPECT_NEAR(elastic().storage(qwen, {1024, 1, 1, 4}).slot_bytes / 1e6, 2.65, 0.0051);
+  EXPECT_EQ(elastic().storage(qwen, {1024, 1, 1, 8}).slot_bytes, expert_bytes(qwen));
+  for (const std::uint32_t bits : {1U, 4U, 8U})
+    EXPECT_EQ(elastic().storage(gpt, {1024, 1, 1, bits}).slot_bytes, expert_bytes(gpt));
 }
 
 TEST(Model, EveryConstantOfAPresetChangesItsSizesOrIsRefused) {
@@ -59,6 +60,7 @@ TEST(Model, EveryConstantOfAPresetChangesItsSizesOrIsRefused) {
                                stored_bytes(model),
                                model.attention_macs_per_position,
                                static_cast<double>(model.top_k),
+                               find_scheme("eagle").storage(model, {1024, 1, 1, 8}).scheme_bytes,
                                dense.stored_bits(4),
                                expert.stored_bits(4)};
   };

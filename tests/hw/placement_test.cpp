@@ -29,8 +29,8 @@ TEST(Placement, ExpertsFillWhatDenseWeightsAndCacheLeave) {
 TEST(Placement, KvCacheOfEveryRequestTakesRoomFromTheExperts) {
   const System system = read_system("elmoe3d-4gb");
   const Model model = read_model("qwen3-30b-a3b");
-  const Placement one = place(system, elastic(), model, {1024, 1, 0, 4}, 48);
-  const Placement many = place(system, elastic(), model, {2048, 8, 0, 4}, 48);
+  const Placement one = place(system, elastic(), model, {1024, 1, 1, 4}, 48);
+  const Placement many = place(system, elastic(), model, {2048, 8, 1, 4}, 48);
   EXPECT_DOUBLE_EQ(many.kv_bytes, 16 * one.kv_bytes);
   EXPECT_DOUBLE_EQ(one.cache_bytes - many.cache_bytes, 15 * one.kv_bytes);
 }
@@ -40,12 +40,12 @@ TEST(Placement, FewerBitsMakeRoomForMoreExpertsUpToAllOfThem) {
   const Model model = read_model("deepseek-v2-lite");
   double previous = 1e9;
   for (const std::uint32_t bits : {1U, 2U, 4U, 6U, 8U}) {
-    const Placement placement = place(system, elastic(), model, {1024, 1, 0, bits}, 26);
+    const Placement placement = place(system, elastic(), model, {1024, 1, 1, bits}, 26);
     EXPECT_LE(placement.slots, previous);
     EXPECT_LE(placement.capacity.at(0), 64U);
     previous = placement.slots;
   }
-  EXPECT_EQ(place(system, elastic(), model, {1024, 1, 0, 2}, 26).capacity, (Capacity{64, 0}));
+  EXPECT_EQ(place(system, elastic(), model, {1024, 1, 1, 2}, 26).capacity, (Capacity{64, 0}));
 }
 
 TEST(Placement, TraceWithOtherLayersKeepsTheMeanCapacity) {
@@ -77,7 +77,7 @@ TEST(Placement, RefusesWhatDoesNotFitWithTheNumbers) {
   const Model model = read_model("qwen3-30b-a3b");
   EXPECT_THAT(
       error_of([&] {
-        place(read_system("elmoe3d-4gb"), elastic(), model, {8192, 16, 0, 4}, 48);
+        place(read_system("elmoe3d-4gb"), elastic(), model, {8192, 16, 1, 4}, 48);
       }),
       HasSubstr("does not fit in HB (dense 1.307 GB + KV cache 12.885 GB + scheme data 0.000 GB, HB holds 4.295 GB)"));
   const System tight = make_system(scaled(read_system("xpu").preset, "ext.capacity", 0.4));
@@ -90,29 +90,62 @@ TEST(Placement, RefusesWhatDoesNotFitWithTheNumbers) {
 TEST(Placement, RefusesBitsOutOfRangeAndASchemeThatNeedsHb) {
   const Model model = read_model("gpt-oss-20b");
   EXPECT_THAT(error_of([&] {
-                place(read_system("elmoe3d-4gb"), elastic(), model, {1024, 1, 0, 9}, 24);
+                place(read_system("elmoe3d-4gb"), elastic(), model, {1024, 1, 1, 9}, 24);
               }),
               HasSubstr("bits: out of range (expected 1 to 8, found 9)"));
   EXPECT_FALSE(applies(elastic(), read_system("xpu")));
   EXPECT_THAT(error_of([&] {
-                place(read_system("xpu"), elastic(), model, {1024, 1, 0, 4}, 24);
+                place(read_system("xpu"), elastic(), model, {1024, 1, 1, 4}, 24);
               }),
               HasSubstr("elastic on xpu: the scheme needs hybrid-bonded DRAM"));
-  EXPECT_THAT(error_of([] { find_scheme("eager"); }), HasSubstr("eager: no such scheme (expected one of ar, elastic)"));
+  EXPECT_THAT(error_of([] { find_scheme("eager"); }),
+              HasSubstr("eager: no such scheme (expected one of ar, elastic, eagle, slm, quant, speq)"));
 }
 
-TEST(Demands, AreAllApplicablePairsAtEveryBatchAndTheBitsThatMatter) {
+TEST(Demands, AreAllApplicablePairsInEachModeAtEveryBatchAndTheBitsThatMatter) {
   const std::array systems{read_system("xpu"), read_system("elmoe3d-4gb")};
-  const std::array<std::uint32_t, 2> batches{1, 4}, bits{4, 8};
-  const auto list = demands(systems, schemes(), read_model("qwen3-30b-a3b"), 1024, batches, bits, 48);
+  const std::array chosen{autoregressive(), find_scheme("eagle"), elastic()};
+  const std::array<std::uint32_t, 2> batches{1, 4}, bits{4, 6};
+  const auto list = demands(systems, chosen, read_model("qwen3-30b-a3b"), 1024, batches, bits, 48);
   std::vector<std::string> names;
-  for (const Demand& demand : list)
-    names.push_back(fmt::format("{} {} {} {}", demand.system, demand.scheme, demand.batch, demand.bits));
-  EXPECT_THAT(names, testing::ElementsAre("xpu ar 1 8", "xpu ar 4 8", "elmoe3d-4gb ar 1 8", "elmoe3d-4gb ar 4 8",
-                                          "elmoe3d-4gb elastic 1 4", "elmoe3d-4gb elastic 1 8",
-                                          "elmoe3d-4gb elastic 4 4", "elmoe3d-4gb elastic 4 8"));
+  for (const Demand& demand : list) {
+    if (demand.batch == 4) continue;
+    names.push_back(
+        fmt::format("{} {} {} {}", demand.system, demand.scheme, demand.drafting ? "sd" : "ar", demand.bits));
+  }
+  EXPECT_EQ(list.size(), 2 * names.size());
+  EXPECT_THAT(names,
+              testing::ElementsAre("xpu ar ar 8", "xpu eagle ar 8", "xpu eagle sd 8", "elmoe3d-4gb ar ar 8",
+                                   "elmoe3d-4gb eagle ar 8", "elmoe3d-4gb eagle sd 8", "elmoe3d-4gb elastic ar 8",
+                                   "elmoe3d-4gb elastic sd 4", "elmoe3d-4gb elastic sd 6"));
   EXPECT_EQ(list[0].capacity, (Capacity{0, 0}));
-  EXPECT_LT(list[5].capacity, list[4].capacity);
+  const std::size_t last = list.size() - 1;  // batch 4: whole experts, 4 bits, 6 bits
+  EXPECT_LT(list[last - 2].capacity, list[last].capacity);
+  EXPECT_LT(list[last].capacity, list[last - 1].capacity);
+}
+
+TEST(Placement, SchemeDataTakeTheRoomOfExpertsAndSpillOnlyWhereTheyMay) {
+  const System system = read_system("elmoe3d-4gb");
+  const Model model = read_model("qwen3-30b-a3b");
+  const Placement plain = place(system, autoregressive(), model, {1024, 1, 0, 8}, 48);
+  const Placement head = place(system, find_scheme("eagle"), model, {1024, 1, 2, 8}, 48);
+  // fc 3h x h, q, k, v from 2h, o, gate, up, down of 6144, a vocabulary of its own, 8.5 bits each; 2 x 512 numbers of
+  // cache.
+  const double weights =
+      3.0 * 2048 * 2048 + 2.0 * 2048 * (4096 + 2 * 512) + 4096.0 * 2048 + 3.0 * 2048 * 6144 + 2048.0 * 151936;
+  EXPECT_NEAR(head.scheme_bytes, weights * 8.5 / 8 + 2 * 512 * 2 * 1024, 1);
+  EXPECT_DOUBLE_EQ(plain.cache_bytes - head.cache_bytes, head.scheme_bytes);
+  EXPECT_EQ(head.spilled_share, 0);
+
+  const Placement drafter = place(system, find_scheme("slm"), model, {1024, 16, 2, 8}, 48);
+  EXPECT_NEAR(drafter.scheme_bytes / 1e9, 4.294967 - 1.3070 - 1.6106, 1e-3);  // all that is left
+  EXPECT_NEAR(drafter.spilled_share, 1 - drafter.scheme_bytes / (1.8884e9 + 16 * 1024 * 28672.0), 1e-3);
+  EXPECT_EQ(drafter.slots, 0);
+  const Placement copy = place(system, quant(), model, {1024, 1, 0, 8}, 48);
+  EXPECT_EQ(copy.slots, 0);  // the copy stays where it is
+  EXPECT_GT(place(system, quant(), model, {1024, 1, 1, 8}, 48).slots, 0);
+  EXPECT_EQ(place(system, quant(), read_model("gpt-oss-20b"), {1024, 1, 0, 8}, 24).capacity,
+            place(system, autoregressive(), read_model("gpt-oss-20b"), {1024, 1, 0, 8}, 24).capacity);
 }
 
 }  // namespace

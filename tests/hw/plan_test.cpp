@@ -57,7 +57,7 @@ TEST(Plan, ElasticReadsTheSliceNearAndTheRestOfAHitFromExternalMemory) {
   const Model model = read_model("qwen3-30b-a3b");
   const double weights_bytes = 3.0 * 2048 * 768 / 8;
   for (const std::uint32_t bits : {2U, 4U, 6U}) {
-    const Plan plan = elastic().plan(system, model, {1024, 1, 4, bits});
+    const Plan plan = elastic().plan(system, model, {1024, 1, 4, bits}, {});
     EXPECT_DOUBLE_EQ(plan.verify.experts.hit.hb_bytes, (bits + 0.5) * weights_bytes);
     EXPECT_DOUBLE_EQ(plan.verify.experts.hit.ext_bytes, (8 - bits) * weights_bytes);
     EXPECT_DOUBLE_EQ(plan.verify.experts.miss.ext_bytes, 8.5 * weights_bytes);
@@ -67,7 +67,7 @@ TEST(Plan, ElasticReadsTheSliceNearAndTheRestOfAHitFromExternalMemory) {
 }
 
 TEST(Plan, ElasticReadsMxfp4ExpertsWholeFromWhereTheyAre) {
-  const Plan plan = elastic().plan(read_system("elmoe3d-4gb"), read_model("gpt-oss-20b"), {1024, 1, 4, 4});
+  const Plan plan = elastic().plan(read_system("elmoe3d-4gb"), read_model("gpt-oss-20b"), {1024, 1, 4, 4}, {});
   EXPECT_DOUBLE_EQ(plan.verify.experts.hit.hb_bytes, 3.0 * 2880 * 2880 * 4.25 / 8);
   EXPECT_EQ(plan.verify.experts.hit.ext_bytes, 0);
   EXPECT_DOUBLE_EQ(plan.draft->fixed.at(1).work.hb_bytes, 2880.0 * 201088 * 4.5 / 8);

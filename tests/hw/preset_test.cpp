@@ -88,7 +88,8 @@ TEST(Preset, RefusesAKeyOutsideATableAndWhatIsNotToml) {
 
 TEST(Preset, NamesTheKnownPresetsWhereOneIsNotThere) {
   const std::string line = error_of([] { read_system("elmoe"); });
-  EXPECT_THAT(line, HasSubstr("elmoe: no such preset (expected one of elmoe3d-4gb, elmoe3d-8gb, xpu in "));
+  EXPECT_THAT(line, HasSubstr("elmoe: no such preset (expected one of elmoe3d-4gb, elmoe3d-8gb, hb-xpu, xpu, "
+                              "xpu-logicpim, xpu-nmp, xpu-pim in "));
   EXPECT_EQ(error_of([] { read_system("./none.toml"); }), "./none.toml: no such preset file");
 }
 

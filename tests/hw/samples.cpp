@@ -31,6 +31,7 @@ Model sample_model() {
   text += "[attention]\n" + row("query_heads", 1, "count") + row("kv_heads", 1, "count") +
           row("head_size", 32, "count") + row("kv_bits", 16, "bit");
   text += "[dense]\n" + format;
+  text += "[draft_head]\n" + row("query_width", 32, "count") + row("kv_width", 32, "count") + row("ffn", 64, "count");
   const SampleFile file("sample.toml", text);
   return read_model(file.path());
 }

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
+#include "hw/scheme.hpp"
+
 #include "tests/hw/samples.hpp"
 
 namespace moecarlo::hw {
@@ -63,6 +67,65 @@ TEST(Compute, CountsTwoOpsAMultiplyAddForEachPassAndToken) {
   EXPECT_EQ(work.broadcast_bytes, 30 * 3);
   EXPECT_EQ(work.collected_bytes, 35 * 3 * 4);
   EXPECT_EQ(work.hb_bytes + work.ext_bytes, 0);
+}
+
+/// 10 GB/s and 4 Gop/s near memory beside a bus of 1 GB/s and logic of 16 Gop/s, in round numbers.
+System with_near_memory(bool works_beside) {
+  System system = read_system("xpu");
+  system.ops_per_second = 16e9;
+  system.ext_bytes_per_second = 1e9;
+  system.near.emplace();
+  system.near->bytes_per_second = 10e9;
+  system.near->ops_per_second = 4e9;
+  system.near->works_beside = works_beside;
+  return system;
+}
+
+TEST(NearMemory, TakesAWholePartWhereItEndsFirst) {
+  const System system = with_near_memory(false);
+  Work part = within_reach(1, read_ext(1e9));
+  EXPECT_DOUBLE_EQ(roofs(system, divide(system, part)).seconds(), 0.1);
+  part.near_ops = 8e9;  // 2 s near memory, 1 s on the logic: the bus
+  const Work divided = divide(system, part);
+  EXPECT_DOUBLE_EQ(roofs(system, divided).seconds(), 1);
+  EXPECT_EQ(divided.near_bytes, 0);
+  EXPECT_EQ(divided.ops, 8e9);
+}
+
+TEST(NearMemory, BesideTheLogicTheSplitEndsFirst) {
+  const System system = with_near_memory(true);
+  for (const double ops : {0.0, 1e8, 2e9, 8e9, 4e10, 4e11}) {
+    for (const double fixed : {0.0, 3e8}) {
+      Work part = within_reach(1, read_ext(1e9));
+      part.near_ops = ops;
+      part.ext_bytes = fixed;
+      const Work divided = divide(system, part);
+      double best = 1e9;
+      for (int i = 0; i <= 100000; ++i) {
+        Work tried = part;
+        const double share = i / 1e5;
+        tried.near_bytes *= share;
+        tried.near_ops *= share;
+        tried.ext_bytes += (1 - share) * part.near_bytes;
+        tried.ops += (1 - share) * part.near_ops;
+        best = std::min(best, roofs(system, tried).seconds());
+      }
+      EXPECT_NEAR(roofs(system, divided).seconds(), best, 1e-4 * best) << ops << " " << fixed;
+      EXPECT_LE(roofs(system, divided).seconds(), best * (1 + 1e-12));
+      EXPECT_DOUBLE_EQ(divided.near_bytes + divided.ext_bytes, 1e9 + fixed);
+      EXPECT_NEAR(divided.near_ops + divided.ops, ops, 1e-6 * ops);
+    }
+  }
+}
+
+TEST(NearMemory, HoldsOnlyTheExpertsThatItsCapacityTakes) {
+  const System system = read_system("xpu-nmp");
+  const Model model = read_model("qwen3-30b-a3b");
+  const Plan plan = plan_autoregressive(system, model, {1024, 1, 0, 8});
+  const double held = 16e9 / experts_bytes(model);
+  EXPECT_NEAR(plan.verify.experts.miss.near_bytes, held * expert_bytes(model), 1e-6);
+  EXPECT_NEAR(plan.verify.experts.miss.ext_bytes, (1 - held) * expert_bytes(model), 1e-6);
+  for (const FixedPart& part : plan.verify.fixed) EXPECT_EQ(part.work.near_bytes, 0) << part.name;
 }
 
 }  // namespace

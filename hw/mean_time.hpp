@@ -1,0 +1,23 @@
+#pragma once
+
+#include "hw/plan.hpp"
+
+namespace moecarlo::hw {
+
+/// Experts of one layer that a pass hits and misses in the mean.
+struct MeanCounts {
+  double hits = 0, misses = 0;              ///< of a verification
+  double draft_hits = 0, draft_misses = 0;  ///< of a draft step
+};
+
+/// Seconds of the passes of a round.
+struct PassTimes {
+  double draft_step = 0;  ///< 0 where the plan does not draft
+  double verify = 0;
+};
+
+/// The time of a round if every layer and pass hit and missed as in the mean. Because a part lasts as long as its
+/// slowest resource, this is never more than the mean of the times: see integrate.
+PassTimes time_at_means(const System& system, const Model& model, const Plan& plan, const MeanCounts& counts);
+
+}  // namespace moecarlo::hw
