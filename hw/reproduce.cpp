@@ -13,6 +13,7 @@ namespace moecarlo::hw {
 namespace {
 
 constexpr std::uint32_t kElasticBits = 4;
+constexpr double kOwnError = 0.03;
 constexpr std::array<const char*, 4> kSchemes{"elastic", "eagle", "slm", "quant"};
 constexpr std::array<std::uint32_t, 4> kBatches{1, 4, 8, 16};
 constexpr std::array<std::uint32_t, 2> kHbSizes{4, 8};
@@ -128,6 +129,7 @@ ReproducedCell reproduce_cell(const Design& design, const TableKey& key, const P
   const double reference = design.reference_seconds();
   cell.ar = reference / design.autoregressive_seconds(design.routing.hit_share(cell.slots));
   cell.ar_roof = reference / design.autoregressive_seconds(std::min(1.0, cell.slots / cell.distinct));
+  cell.ar_uncached = reference / design.autoregressive_seconds(0);
   if (published == nullptr) return cell;
   cell.published = *published;
   cell.sd = (1 + published->alpha * design.laws.depth) * reference / design.round_seconds();
@@ -202,6 +204,14 @@ std::vector<ReproducedCell> reproduce_table(const TableLaws& laws, const std::ve
     }
   }
   return cells;
+}
+
+bool above_roof(const ReproducedCell& cell) {
+  return cell.published && cell.published->ar > (1 + kOwnError) * cell.ar_roof;
+}
+
+bool seems_uncached(const ReproducedCell& cell) {
+  return cell.published && cell.slots >= 1 && cell.published->ar < (1 + kOwnError) * cell.ar_uncached;
 }
 
 TableErrors errors_of(std::vector<double> errors) {

@@ -43,21 +43,30 @@ struct TableLaws {
 };
 TableLaws make_table_laws(const Preset& preset);
 
-/// One cell of the table as the model has it, by the law.
+/// One cell of the table as the model has it: by the law, and with hits counted on routing.
 struct ReproducedCell {
   TableKey key;
   double slots = 0;          ///< whole experts a layer in HB, without drafting
   double distinct = 0;       ///< experts of a layer that an autoregressive step touches
   double ar = 0;             ///< speed-up without drafting
   double ar_roof = 0;        ///< the same if the cache held as much of every step as it has slots: no cache does better
+  double ar_uncached = 0;    ///< the same without a cache
   std::optional<double> sd;  ///< speed-up with drafting; needs a published alpha
+  std::optional<double> ar_counted, sd_counted;  ///< filled in by whoever simulates
   std::optional<PublishedCell> published;
+
+  std::optional<double> alpha() const { return published ? std::optional(published->alpha) : std::nullopt; }
 };
 
 /// All models x HB sizes x schemes (elastic, eagle, slm, quant) x batches 1, 4, 8, 16, in this order.
 /// Autoregressive hits follow hit_share; hits of a verification, whose union is large, held_share: the published
 /// speculative cells respect what fits, the autoregressive ones do not.
 std::vector<ReproducedCell> reproduce_table(const TableLaws& laws, const std::vector<PublishedCell>& published);
+
+/// Whether a published cell is more than the model's own error, 3 % where no cache is involved, above its roof; and
+/// whether it is as without a cache though there is room for one.
+bool above_roof(const ReproducedCell& cell);
+bool seems_uncached(const ReproducedCell& cell);
 
 /// Errors against the published cells: |ours / published - 1|.
 struct TableErrors {

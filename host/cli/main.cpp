@@ -47,6 +47,7 @@ int run(int argc, char** argv) {
   add_simulate(app, common);
   add_evaluate(app, common);
   add_report(app, common);
+  add_reproduce(app, common);
   add_bench(app, common);
   try {
     app.parse(argc, argv);
