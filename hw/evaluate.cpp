@@ -2,6 +2,7 @@
 
 #include "host/support/error.hpp"
 #include "hw/integrate.hpp"
+#include "hw/mean_time.hpp"
 
 namespace moecarlo::hw {
 namespace {
@@ -82,8 +83,8 @@ Projection project(const System& system, const Scheme& scheme, const Model& mode
   check_workload(system, scheme, model, workload, projection.placement);
   projection.layer_scale = static_cast<double>(model.moe_layers) / workload.layers;
 
-  const auto parts =
-      integrate(system, scheme.plan(system, model, serving, projection.placement), workload, projection.layer_scale);
+  const Plan plan = scheme.plan(system, model, serving, projection.placement);
+  const auto parts = integrate(system, plan, workload, projection.layer_scale);
   for (std::size_t g = 0; g < parts.size(); ++g)
     projection.groups.push_back(group_totals(system, workload.counts[g], parts[g]));
 
@@ -93,6 +94,8 @@ Projection project(const System& system, const Scheme& scheme, const Model& mode
   const GroupTotals sum = batch_means_sum(projection, workload);
   if (sum.rounds == 0) fail(ErrorKind::input, "workload: no round was counted (expected at least one)");
   projection.breakdown = describe(system, mean, sum.rounds, sum.tokens);
+  const PassTimes times = time_at_means(system, model, plan, mean_counts(workload));
+  projection.breakdown["seconds_at_means"] = workload.depth * times.draft_step + times.verify;
   return projection;
 }
 

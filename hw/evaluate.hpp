@@ -30,6 +30,8 @@ struct Projection {
   ///   energy.compute, .ext, .hb, .communication, .static     joules; these add up to "joules"
   ///   bytes.hb, bytes.hb_written, bytes.ext, bytes.near, bytes.link      bytes
   ///   seconds, joules, tokens
+  ///   seconds_at_means                         what the round would take if every layer and pass hit and missed as in
+  ///   the mean; the difference to "seconds" is how far the mean misleads
   std::map<std::string, double> breakdown;
 };
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "hw/plan.hpp"
+#include "hw/workload.hpp"
 
 namespace moecarlo::hw {
 
@@ -10,6 +11,9 @@ struct MeanCounts {
   double draft_hits = 0, draft_misses = 0;  ///< of a draft step
 };
 
+/// The means over all layers, passes and batch-means groups of a counted workload.
+MeanCounts mean_counts(const Workload& workload);
+
 /// Seconds of the passes of a round.
 struct PassTimes {
   double draft_step = 0;  ///< 0 where the plan does not draft
@@ -17,7 +21,7 @@ struct PassTimes {
 };
 
 /// The time of a round if every layer and pass hit and missed as in the mean. Because a part lasts as long as its
-/// slowest resource, this is never more than the mean of the times: see integrate.
+/// slowest resource, this is not more than the mean of the times, which integrate() gives.
 PassTimes time_at_means(const System& system, const Model& model, const Plan& plan, const MeanCounts& counts);
 
 }  // namespace moecarlo::hw

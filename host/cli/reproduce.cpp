@@ -89,7 +89,7 @@ Json to_json(const hw::TableLaws& laws, const std::vector<ReproducedCell>& cells
                               {{"ours", cell.ar},
                                {"counted", number(cell.ar_counted)},
                                {"roof", cell.ar_roof},
-                              {"uncached", cell.ar_uncached},
+                               {"uncached", cell.ar_uncached},
                                {"published", number(published_ar(cell))}}},
                              {"sd",
                               {{"ours", number(cell.sd)},
@@ -105,8 +105,9 @@ Json to_json(const hw::TableLaws& laws, const std::vector<ReproducedCell>& cells
     }
   }
   const hw::TableAggregates sums = hw::aggregates_of(cells);
-  json["aggregates"] = {{"best_mode_mean", {{"4", sums.best_mode_4gb}, {"8", sums.best_mode_8gb}}},
-                        {"elastic_over_eagle", {{"mean", sums.elastic_over_eagle}, {"max", sums.elastic_over_eagle_max}}}};
+  json["aggregates"] = {
+      {"best_mode_mean", {{"4", sums.best_mode_4gb}, {"8", sums.best_mode_8gb}}},
+      {"elastic_over_eagle", {{"mean", sums.elastic_over_eagle}, {"max", sums.elastic_over_eagle_max}}}};
   json["fitted"] = Json::array();
   for (const hw::Constant& constant : laws.preset.constants) {
     json["fitted"].push_back({{"constant", constant.key},
@@ -126,8 +127,8 @@ std::string percent(std::optional<double> error) {
 }
 
 void print_cells(const std::vector<ReproducedCell>& cells) {
-  fmt::print("{:>2} {:<17} {:<8} {:>5} {:>6} | {:>6} {:>6} {:>7} {:>7} {:>6} | {:>6} {:>6} {:>7} {:>7}\n", "GB", "model",
-             "scheme", "batch", "slots", "AR", "law", "", "counted", "roof", "SD", "law", "", "counted");
+  fmt::print("{:>2} {:<17} {:<8} {:>5} {:>6} | {:>6} {:>6} {:>7} {:>7} {:>6} | {:>6} {:>6} {:>7} {:>7}\n", "GB",
+             "model", "scheme", "batch", "slots", "AR", "law", "", "counted", "roof", "SD", "law", "", "counted");
   for (const ReproducedCell& cell : cells) {
     fmt::print("{:>2} {:<17} {:<8} {:>5} {:>6.2f} | {:>6} {:>6} {:>7} {:>7} {:>6} | {:>6} {:>6} {:>7} {:>7}{}\n",
                cell.key.hb_gb, cell.key.model, cell.key.scheme, cell.key.batch, cell.slots, text(published_ar(cell)),

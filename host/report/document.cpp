@@ -94,6 +94,7 @@ Document build_document(const StudyResults& results, const std::vector<Figure>& 
     add_figures(document, figures, {"speedup", "round_time", "energy"});
     add(document, hardware_table(results));
     add(document, time_table(results));
+    add(document, bottleneck_table(results));
     add(document, energy_table(results));
   });
   add_section(document, "What the answer depends on", [&] {

@@ -20,9 +20,10 @@ struct Part {
 };
 
 /// Drafting in warm colours, verification in cool ones, darker for experts.
-constexpr std::array<Part, 6> time_parts{{{"draft.attention", "draft attention", "#f2c577"},
+constexpr std::array<Part, 7> time_parts{{{"draft.attention", "draft attention", "#f2c577"},
                                           {"draft.experts", "draft experts", "#d55e00"},
                                           {"draft.lm_head", "draft LM head", "#8c3d00"},
+                                          {"draft.drafter", "drafter", "#e69f00"},
                                           {"verify.attention", "verify attention", "#8fc6e8"},
                                           {"verify.experts", "verify experts", "#0072b2"},
                                           {"verify.lm_head", "verify LM head", "#123a66"}}};

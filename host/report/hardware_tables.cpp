@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "host/report/figures.hpp"
 #include "host/report/number_text.hpp"
@@ -19,7 +20,7 @@ std::vector<std::string> design_cells(const HardwareResult& row) {
   return {row.system, row.scheme, row.policy, std::to_string(row.batch), std::to_string(row.depth)};
 }
 
-using KeyAndTitle = std::pair<std::string, std::string>;
+using KeyAndTitle = std::pair<const char*, const char*>;
 
 /// Breakdown values of the best rows times a thousand: seconds become ms, joules mJ.
 Table breakdown_table(const StudyResults& results, const std::string& caption, const std::vector<KeyAndTitle>& parts) {
@@ -38,9 +39,10 @@ Table breakdown_table(const StudyResults& results, const std::string& caption, c
 
 Table hardware_table(const StudyResults& results) {
   Table table{
-      "Speed and energy, each system and scheme at the depth and policy of its best speed. Value ± simulation ± trace",
+      "Speed and energy, each system and scheme at the depth and policy of its best speed; depth 0 is the scheme's "
+      "autoregressive mode. Value ± simulation ± trace",
       {"system", "scheme", "policy", "batch", "depth", "experts per layer", "tokens per second", "speed-up",
-       "mJ per token", "energy gain"},
+       "mJ per token", "energy gain", "speed-up without drafting"},
       3,
       {}};
   for (const HardwareResult* row : best_hardware(results)) {
@@ -50,6 +52,8 @@ Table hardware_table(const StudyResults& results) {
          {&row->tokens_per_second, &row->speedup, &row->energy_mj_per_token, &row->energy_gain}) {
       cells.push_back(estimate_cell(*estimate));
     }
+    const HardwareResult* plain = fastest_without_drafting(results, *row);
+    cells.push_back(plain == nullptr ? "" : number_text(plain->speedup.value));
     table.rows.push_back(cells);
   }
   return table;
@@ -60,9 +64,49 @@ Table time_table(const StudyResults& results) {
                          {{"draft.attention", "draft: attention"},
                           {"draft.experts", "draft: experts"},
                           {"draft.lm_head", "draft: LM head"},
+                          {"draft.drafter", "draft: drafter"},
                           {"verify.attention", "verify: attention"},
                           {"verify.experts", "verify: experts"},
-                          {"verify.lm_head", "verify: LM head"}});
+                          {"verify.lm_head", "verify: LM head"},
+                          {"seconds", "round"},
+                          {"seconds_at_means", "round at mean counts"}});
+}
+
+Table bottleneck_table(const StudyResults& results) {
+  constexpr std::array<KeyAndTitle, 5> resources{
+      {{".hb", "HB"}, {".ext", "EXT"}, {".near", "near memory"}, {".compute", "compute"}, {".link", "links"}}};
+  Table table{
+      "What holds up each part of a round on each system's fastest row: milliseconds that each resource alone would "
+      "need, hidden or not. A part lasts as long as its slowest resource in each single layer and pass; the share says "
+      "how busy that resource is while the part lasts",
+      {"system", "scheme", "batch", "depth", "part", "ms", "HB", "EXT", "near memory", "compute", "links", "bottleneck",
+       "busy"},
+      5,
+      {}};
+  for (const HardwareResult* row : fastest_of_each_system(results)) {
+    for (const auto& [part, seconds] : row->breakdown) {
+      if (row->breakdown.count(part + ".hb") == 0 || seconds == 0) continue;
+      std::vector<std::string> cells{row->system,
+                                     row->scheme,
+                                     std::to_string(row->batch),
+                                     std::to_string(row->depth),
+                                     part,
+                                     three_digits(1e3 * seconds)};
+      const KeyAndTitle* slowest = nullptr;
+      double most = -1;
+      for (const KeyAndTitle& resource : resources) {
+        cells.push_back(breakdown_cell(*row, part + resource.first));
+        const auto own = row->breakdown.find(part + resource.first);
+        if (own == row->breakdown.end() || own->second <= most) continue;
+        most = own->second;
+        slowest = &resource;
+      }
+      cells.emplace_back(slowest->second);
+      cells.push_back(fmt::format("{:.0f} %", 100 * most / seconds));
+      table.rows.push_back(cells);
+    }
+  }
+  return table;
 }
 
 Table energy_table(const StudyResults& results) {

@@ -101,6 +101,29 @@ std::vector<const HardwareResult*> best_hardware(const StudyResults& results) {
   return best;
 }
 
+std::vector<const HardwareResult*> fastest_of_each_system(const StudyResults& results) {
+  std::vector<const HardwareResult*> fastest;
+  for (const HardwareResult& row : results.hardware) {
+    const auto rival =
+        std::find_if(fastest.begin(), fastest.end(), [&](const auto* other) { return other->system == row.system; });
+    if (rival == fastest.end()) {
+      fastest.push_back(&row);
+    } else if (row.speedup.value > (*rival)->speedup.value) {
+      *rival = &row;
+    }
+  }
+  return fastest;
+}
+
+const HardwareResult* fastest_without_drafting(const StudyResults& results, const HardwareResult& like) {
+  const HardwareResult* fastest = nullptr;
+  for (const HardwareResult& row : results.hardware) {
+    if (row.depth != 0 || !same_design(row, like)) continue;
+    if (fastest == nullptr || row.speedup.value > fastest->speedup.value) fastest = &row;
+  }
+  return fastest;
+}
+
 std::string sensitivity_row(const StudyResults& results) {
   if (results.sensitivity.empty()) return {};
   std::vector<const HardwareResult*> rows = best_hardware(results);

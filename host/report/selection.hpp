@@ -37,6 +37,12 @@ const PointResult* typical_point(const StudyResults& results);
 /// Of each (system, scheme, batch) the row of highest speed-up, in order of first appearance.
 std::vector<const HardwareResult*> best_hardware(const StudyResults& results);
 
+/// Of each system the row of highest speed-up, in order of first appearance.
+std::vector<const HardwareResult*> fastest_of_each_system(const StudyResults& results);
+
+/// The fastest row without drafting of the same system, scheme and batch; null where there is none.
+const HardwareResult* fastest_without_drafting(const StudyResults& results, const HardwareResult& like);
+
 /// The hardware row that the sensitivity figure shows: that of the fastest system and scheme, else the first. Empty if
 /// none.
 std::string sensitivity_row(const StudyResults& results);

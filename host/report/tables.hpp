@@ -21,6 +21,7 @@ Table control_table(const StudyResults& results,
                     std::size_t point);                ///< by metric: with independent drafts, and paired
 Table hardware_table(const StudyResults& results);     ///< the best row of each system, scheme and batch
 Table time_table(const StudyResults& results);         ///< where the time of those rows goes
+Table bottleneck_table(const StudyResults& results);   ///< which resource holds up each part, on each system's fastest
 Table energy_table(const StudyResults& results);       ///< where their energy goes
 Table sensitivity_table(const StudyResults& results);  ///< the largest elasticities of each row
 Table constants_table(const StudyResults& results);    ///< assumed ones first
