@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <tuple>
 
 #include "host/simulate/plan.hpp"
 #include "host/statistics/quantity.hpp"
@@ -50,13 +51,19 @@ Sampling sampling_of(const Tallies& tallies) {
 
 }  // namespace
 
-/// One projected row with the workload it was made from.
+/// One projected row and what its workload is counted for. Workloads are not kept: they hold whole histograms.
 struct StudyProjection::Row {
   const System* system;
   const Scheme* scheme;
-  std::uint32_t bits;
-  std::unique_ptr<Workload> workload;
+  const Demand* demand;
+  std::uint32_t depth;
+  Policy policy;
   HardwareResult result;
+
+  Workload workload(const Tallies& tallies) const {
+    return workload_of(tallies, demand->batch, depth, policy, demand->bits, demand->capacity, scheme->draft_routing,
+                       fmt::format("{} with {}", demand->system, demand->scheme));
+  }
 };
 
 StudyProjection::StudyProjection(const HardwareSpec& spec, const GridSpec& grid, std::uint32_t trace_layers,
@@ -140,17 +147,15 @@ std::vector<StudyProjection::Row> StudyProjection::rows(const Tallies& tallies) 
     }
     for (const std::uint32_t depth : depths) {
       for (const Policy policy : policies_) {
-        Row row{&on, &scheme, demand.bits, nullptr, {}};
-        row.workload = std::make_unique<Workload>(workload_of(tallies, demand.batch, depth, policy, demand.bits,
-                                                              demand.capacity, scheme.draft_routing,
-                                                              fmt::format("{} with {}", demand.system, demand.scheme)));
-        const Projection projection = hw::project(on, scheme, model_, spec_.context, *row.workload, demand.bits);
+        Row row{&on, &scheme, &demand, depth, policy, {}};
+        const Workload workload = row.workload(tallies);
+        const Projection projection = hw::project(on, scheme, model_, spec_.context, workload, demand.bits);
         const Rates own = rates_of(sampling, projection, lengths_read_trace);
         const Rates& base = reference(demand.batch);
         HardwareResult& result = row.result;
         result.system = demand.system;
         result.scheme = demand.scheme;
-        result.policy = row.workload->policy;
+        result.policy = workload.policy;
         result.batch = demand.batch;
         result.depth = depth;
         result.bits = demand.bits;
@@ -168,20 +173,21 @@ std::vector<StudyProjection::Row> StudyProjection::rows(const Tallies& tallies) 
   return rows;
 }
 
-/// Speculation pays where a round yields more tokens than autoregressive decoding on the same system in that time.
+/// Speculation pays where a round yields more tokens than the scheme's autoregressive mode on the same system in that
+/// time.
 void StudyProjection::add_break_even(std::vector<Row>& rows) const {
+  using Key = std::tuple<std::string, std::string, std::uint32_t, std::string>;  // system, scheme, batch, policy
+  const auto key_of = [](const HardwareResult& row) { return Key{row.system, row.scheme, row.batch, row.policy}; };
+  std::map<Key, double> plain;
+  for (const Row& row : rows) {
+    if (row.result.depth == 0) plain[key_of(row.result)] = row.result.tokens_per_second.value;
+  }
   for (Row& row : rows) {
     HardwareResult& drafted = row.result;
-    if (drafted.depth == 0) continue;
-    for (const Row& other : rows) {
-      const HardwareResult& plain = other.result;
-      if (plain.scheme != autoregressive().name || plain.system != drafted.system || plain.batch != drafted.batch ||
-          plain.policy != drafted.policy) {
-        continue;
-      }
-      const double tokens = drafted.breakdown.at("seconds") * plain.tokens_per_second.value / drafted.batch;
-      drafted.break_even_acceptance = (tokens - 1) / drafted.depth;
-    }
+    const auto found = plain.find(key_of(drafted));
+    if (drafted.depth == 0 || found == plain.end()) continue;
+    const double tokens = drafted.breakdown.at("seconds") * found->second / drafted.batch;
+    drafted.break_even_acceptance = (tokens - 1) / drafted.depth;
   }
 }
 
@@ -196,15 +202,17 @@ void StudyProjection::project(const Tallies& tallies, bool knows_scores, StudyRe
   }
 
   std::vector<SensitivityRow> chosen;
-  std::vector<std::unique_ptr<Workload>> references;
+  std::vector<std::unique_ptr<Workload>> workloads;
   for (const auto& [key, row] : best) {
     if (key.first == kReference) continue;  // its speed-up is 1 by definition
-    references.push_back(std::make_unique<Workload>(
+    workloads.push_back(std::make_unique<Workload>(row->workload(tallies)));
+    const Workload* own = workloads.back().get();
+    workloads.push_back(std::make_unique<Workload>(
         workload_of(tallies, row->result.batch, 0, policies_.front(), 0, Capacity{}, DraftRouting::none, kReference)));
     const HardwareResult& r = row->result;
     chosen.push_back(
         {fmt::format("{} {}, batch {}, depth {}, {}, {} bits", r.system, r.scheme, r.batch, r.depth, r.policy, r.bits),
-         *row->system, *row->scheme, row->bits, row->workload.get(), reference_, references.back().get()});
+         *row->system, *row->scheme, row->result.bits, own, reference_, workloads.back().get()});
   }
   results.sensitivity = sensitivity(chosen, model_, spec_.context);
 

@@ -140,10 +140,10 @@ StudyResults results_from_tallies(const std::filesystem::path& directory, const 
   const TraceFacts facts = parse_trace_facts(provenance.trace_json, file);
   const auto projection = make_projection(study, tallies.shape.layers, tallies.shape.experts, tallies.shape.top_k);
   StudyResults results = assemble_results(tallies, study, facts, projection);
-  if (std::filesystem::exists(directory / "summary.json")) {  // what counted, and how fast, is not in the tallies
-    const StudyResults before = read_summary(directory / "summary.json");
-    results.backend = before.backend;
-    results.seconds = before.seconds;
+  if (std::filesystem::exists(directory / "summary.json")) { 
+    const RunFacts run = read_run_facts(directory / "summary.json");
+    results.backend = run.backend;
+    results.seconds = run.seconds;
   }
   return results;
 }

@@ -215,6 +215,12 @@ StudyResults read(const Json& json, const std::string& where) {
   return results;
 }
 
+std::ifstream open_summary(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) fail(ErrorKind::input, "{}: cannot be opened (expected a summary.json)", path.string());
+  return file;
+}
+
 }  // namespace
 
 StudyResults parse_summary(const std::string& text, const std::string& where) {
@@ -226,10 +232,25 @@ StudyResults parse_summary(const std::string& text, const std::string& where) {
 }
 
 StudyResults read_summary(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) fail(ErrorKind::input, "{}: cannot be opened (expected a summary.json)", path.string());
+  std::ifstream file = open_summary(path);
   const std::string text{std::istreambuf_iterator<char>(file), {}};
   return parse_summary(text, path.string());
+}
+
+RunFacts read_run_facts(const std::filesystem::path& path) {
+  std::ifstream file = open_summary(path);
+  const auto keep = [](int depth, Json::parse_event_t event, Json&) {
+    return depth == 0 || event == Json::parse_event_t::key || event == Json::parse_event_t::value;
+  };
+  try {
+    const Json json = Json::parse(file, keep);
+    RunFacts facts;
+    from_json(json, facts.backend, "backend");
+    from_json(json, facts.seconds, "seconds");
+    return facts;
+  } catch (const nlohmann::json::exception& error) {
+    fail(ErrorKind::input, "{}: not a readable summary ({})", path.string(), error.what());
+  }
 }
 
 }  // namespace moecarlo

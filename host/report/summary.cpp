@@ -103,48 +103,72 @@ Json to_json(const AssumedConstant& constant) {
   return {{"name", constant.name}, {"value", constant.value}, {"status", constant.status}, {"source", constant.source}};
 }
 
-/// `context`: what `to_json` needs besides the item.
-template <class T, class... Context>
-Json list(const std::vector<T>& items, const Context&... context) {
-  Json array = Json::array();
-  for (const auto& item : items) array.push_back(to_json(item, context...));
-  return array;
+std::string text_of(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
+
+/// The text of an object, written key by key and item by item: a grid of ten thousand design points is many megabytes,
+/// and as one tree of values would be gigabytes.
+class SummaryText {
+ public:
+  void add(const char* key, const Json& value) { begin(key) += text_of(value); }
+
+  /// `context`: what `to_json` needs besides the item.
+  template <class T, class... Context>
+  void add_list(const char* key, const std::vector<T>& items, const Context&... context) {
+    std::string& text = begin(key) += '[';
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      text += i == 0 ? "\n  " : ",\n  ";
+      text += text_of(to_json(items[i], context...));
+    }
+    text += ']';
+  }
+
+  std::string finish() && { return std::move(text_) + "\n}\n"; }
+
+ private:
+  std::string& begin(const char* key) {
+    text_ += text_.empty() ? "{\n " : ",\n ";
+    return text_ += text_of(key) + ": ";
+  }
+
+  std::string text_;
+};
 
 }  // namespace
 
 std::string summary_json(const StudyResults& results) {
-  const Json json = {{"schema", summary_schema},
-                     {"schema_version", summary_schema_version},
-                     {"name", results.name},
-                     {"version", results.version},
-                     {"trace",
-                      {{"model", results.trace_model},
-                       {"path", results.trace_path},
-                       {"source", results.trace_source},
-                       {"tokens", results.tokens},
-                       {"layers", results.layers},
-                       {"experts", results.experts},
-                       {"top_k", results.top_k},
-                       {"sequences", results.sequences},
-                       {"calibration_sequences", results.calibration_sequences},
-                       {"evaluation_sequences", results.evaluation_sequences}}},
-                     {"study", results.study_json.empty() ? Json(nullptr) : Json::parse(results.study_json)},
-                     {"trajectories", results.trajectories},
-                     {"replicate_trajectories", results.replicate_trajectories},
-                     {"seed", results.seed},
-                     {"backend", results.backend},
-                     {"seconds", number(results.seconds)},
-                     {"points", list(results.points)},
-                     {"distributions", list(results.distributions)},
-                     {"differences", list(results.differences)},
-                     {"controls", list(results.controls, results)},
-                     {"break_even", list(results.break_even, results)},
-                     {"hardware", list(results.hardware)},
-                     {"sensitivity", list(results.sensitivity)},
-                     {"constants", list(results.constants)},
-                     {"notes", results.notes}};
-  return json.dump(1, ' ', false, Json::error_handler_t::replace) + '\n';
+  SummaryText summary;
+  summary.add("schema", summary_schema);
+  summary.add("schema_version", summary_schema_version);
+  summary.add("name", results.name);
+  summary.add("version", results.version);
+  summary.add("trace", {{"model", results.trace_model},
+                        {"path", results.trace_path},
+                        {"source", results.trace_source},
+                        {"tokens", results.tokens},
+                        {"layers", results.layers},
+                        {"experts", results.experts},
+                        {"top_k", results.top_k},
+                        {"sequences", results.sequences},
+                        {"calibration_sequences", results.calibration_sequences},
+                        {"evaluation_sequences", results.evaluation_sequences}});
+  summary.add("study", results.study_json.empty() ? Json(nullptr) : Json::parse(results.study_json));
+  summary.add("trajectories", results.trajectories);
+  summary.add("replicate_trajectories", results.replicate_trajectories);
+  summary.add("seed", results.seed);
+  summary.add("backend", results.backend);
+  summary.add("seconds", number(results.seconds));
+  summary.add_list("points", results.points);
+  summary.add_list("distributions", results.distributions);
+  summary.add_list("differences", results.differences);
+  summary.add_list("controls", results.controls, results);
+  summary.add_list("break_even", results.break_even, results);
+  summary.add_list("hardware", results.hardware);
+  summary.add_list("sensitivity", results.sensitivity);
+  summary.add_list("constants", results.constants);
+  summary.add("notes", results.notes);
+  return std::move(summary).finish();
 }
 
 }  // namespace moecarlo

@@ -23,4 +23,13 @@ StudyResults parse_summary(const std::string& text, const std::string& where);
 /// Reads a summary.json file.
 StudyResults read_summary(const std::filesystem::path& path);
 
+/// What counted, and how fast: the part of a summary that is not in the tallies.
+struct RunFacts {
+  std::string backend;
+  double seconds = 0;
+};
+
+/// Reads it out of a summary.json file, without its results.
+RunFacts read_run_facts(const std::filesystem::path& path);
+
 }  // namespace moecarlo

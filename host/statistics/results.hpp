@@ -71,8 +71,8 @@ struct HardwareResult {
   Estimate speedup;            ///< over autoregressive decoding on the xPU at the same batch
   Estimate energy_mj_per_token;
   Estimate energy_gain;  ///< xPU autoregressive energy per token / this one
-  /// Accepted length / depth at which this row is as fast as autoregressive decoding on the same system with the same
-  /// policy; none at depth 0, and where the study has no such row. Above 1: speculation never pays.
+  /// Accepted length / depth at which this row is as fast as the scheme's autoregressive mode on the same system with
+  /// the same policy; none at depth 0. Above 1: speculation never pays.
   std::optional<double> break_even_acceptance;
   /// Seconds per round of each part and the bound that sets them, e.g. "verify.experts", and joules per round by
   /// category, e.g. "energy.ext"; keys are stable, values are means.
