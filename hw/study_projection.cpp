@@ -72,19 +72,26 @@ StudyProjection::StudyProjection(const HardwareSpec& spec, const GridSpec& grid,
       policies_(grid.policy),
       trace_layers_(trace_layers),
       model_(read_model(spec.model)),
-      reference_(read_system(kReference)) {
+      reference_(read_system(kReference)),
+      machines_(machines_of(spec)) {
   if (model_.experts != trace_experts || model_.top_k != trace_top_k) {
     fail(ErrorKind::usage,
          "study: hardware.model {} does not fit the trace (expected the trace's {} experts with top-{}, found {} with "
          "top-{})",
          spec.model, trace_experts, trace_top_k, model_.experts, model_.top_k);
   }
-  for (const std::string& name : spec.systems) systems_.push_back(read_system(name));
   for (const std::string& name : spec.schemes) schemes_.push_back(find_scheme(name));
-  demands_ = demands(systems_, schemes_, model_, spec.context, grid.batch, grid.bits, trace_layers);
-  for (const System& one : systems_) {
+  for (const Machine& one : machines_) {
+    try {
+      const auto own = demands({&one.system, 1}, schemes_, model_, spec.context, grid.batch, grid.bits, trace_layers);
+      demands_.insert(demands_.end(), own.begin(), own.end());
+    } catch (const Error& error) {
+      if (!one.is_variant()) throw;
+      notes_.push_back(
+          fmt::format("Left out: {}.", error.what()));  // a sweep goes on where one of its ends is too small
+    }
     for (const Scheme& scheme : schemes_) {
-      if (!applies(scheme, one)) {
+      if (!applies(scheme, one.system)) {
         notes_.push_back(fmt::format("Scheme {} does not apply to system {}, which has no hybrid-bonded memory.",
                                      scheme.name, one.name));
       }
@@ -120,8 +127,29 @@ const Scheme& StudyProjection::scheme_named(const std::string& name) const {
   return *std::find_if(schemes_.begin(), schemes_.end(), [&](const Scheme& one) { return one.name == name; });
 }
 
-const System& StudyProjection::system(const std::string& name) const {
-  return *std::find_if(systems_.begin(), systems_.end(), [&](const System& one) { return one.name == name; });
+std::vector<StudyProjection::Machine> StudyProjection::machines_of(const HardwareSpec& spec) {
+  std::vector<Machine> machines;
+  for (const std::string& name : spec.systems) {
+    const System system = read_system(name);
+    machines.push_back({system, system.name});
+    if (!system.hb) continue;
+    for (const double capacity : spec.hb_capacity) {
+      for (const double bandwidth : spec.hb_bandwidth) {
+        Machine variant{system, system.name, capacity, bandwidth};
+        if (!variant.is_variant()) continue;
+        Preset preset = scaled(system.preset, "hb.capacity", capacity);
+        preset = scaled(scaled(preset, "static.hb", capacity), "hb.bandwidth", bandwidth);
+        preset.name = fmt::format("{} with {} x capacity, {} x bandwidth of HB", system.name, capacity, bandwidth);
+        variant.system = make_system(preset);
+        machines.push_back(std::move(variant));
+      }
+    }
+  }
+  return machines;
+}
+
+const StudyProjection::Machine& StudyProjection::machine(const std::string& name) const {
+  return *std::find_if(machines_.begin(), machines_.end(), [&](const Machine& one) { return one.system.name == name; });
 }
 
 std::vector<StudyProjection::Row> StudyProjection::rows(const Tallies& tallies) const {
@@ -139,7 +167,7 @@ std::vector<StudyProjection::Row> StudyProjection::rows(const Tallies& tallies) 
 
   std::vector<Row> rows;
   for (const Demand& demand : demands_) {
-    const System& on = system(demand.system);
+    const Machine& on = machine(demand.system);
     const Scheme& scheme = scheme_named(demand.scheme);
     std::set<std::uint32_t> depths;
     for (const CellShape& cell : tallies.shape.cells) {
@@ -147,13 +175,15 @@ std::vector<StudyProjection::Row> StudyProjection::rows(const Tallies& tallies) 
     }
     for (const std::uint32_t depth : depths) {
       for (const Policy policy : policies_) {
-        Row row{&on, &scheme, &demand, depth, policy, {}};
+        Row row{&on.system, &scheme, &demand, depth, policy, {}};
         const Workload workload = row.workload(tallies);
-        const Projection projection = hw::project(on, scheme, model_, spec_.context, workload, demand.bits);
+        const Projection projection = hw::project(on.system, scheme, model_, spec_.context, workload, demand.bits);
         const Rates own = rates_of(sampling, projection, lengths_read_trace);
         const Rates& base = reference(demand.batch);
         HardwareResult& result = row.result;
-        result.system = demand.system;
+        result.system = on.name;
+        result.hb_capacity = on.hb_capacity;
+        result.hb_bandwidth = on.hb_bandwidth;
         result.scheme = demand.scheme;
         result.policy = workload.policy;
         result.batch = demand.batch;
@@ -177,14 +207,16 @@ std::vector<StudyProjection::Row> StudyProjection::rows(const Tallies& tallies) 
 /// time.
 void StudyProjection::add_break_even(std::vector<Row>& rows) const {
   using Key = std::tuple<std::string, std::string, std::uint32_t, std::string>;  // system, scheme, batch, policy
-  const auto key_of = [](const HardwareResult& row) { return Key{row.system, row.scheme, row.batch, row.policy}; };
+  const auto key_of = [](const Row& row) {
+    return Key{row.demand->system, row.result.scheme, row.result.batch, row.result.policy};
+  };
   std::map<Key, double> plain;
   for (const Row& row : rows) {
-    if (row.result.depth == 0) plain[key_of(row.result)] = row.result.tokens_per_second.value;
+    if (row.result.depth == 0) plain[key_of(row)] = row.result.tokens_per_second.value;
   }
   for (Row& row : rows) {
     HardwareResult& drafted = row.result;
-    const auto found = plain.find(key_of(drafted));
+    const auto found = plain.find(key_of(row));
     if (drafted.depth == 0 || found == plain.end()) continue;
     const double tokens = drafted.breakdown.at("seconds") * found->second / drafted.batch;
     drafted.break_even_acceptance = (tokens - 1) / drafted.depth;
@@ -197,6 +229,7 @@ void StudyProjection::project(const Tallies& tallies, bool knows_scores, StudyRe
   std::map<std::pair<std::string, std::string>, const Row*> best;  // by system and scheme
   for (const Row& row : all) {
     results.hardware.push_back(row.result);
+    if (row.result.is_variant()) continue;
     const Row*& known = best[{row.result.system, row.result.scheme}];
     if (known == nullptr || row.result.speedup.value > known->result.speedup.value) known = &row;
   }
@@ -223,12 +256,18 @@ void StudyProjection::project(const Tallies& tallies, bool knows_scores, StudyRe
   };
   append(model_.preset);
   append(reference_.preset);
-  for (const System& one : systems_) {
-    if (one.name != kReference) append(one.preset);
+  for (const Machine& one : machines_) {
+    if (one.name != kReference && !one.is_variant()) append(one.system.preset);
   }
+  for (const Scheme& scheme : schemes_) append(scheme.preset);
   results.notes.insert(results.notes.end(), notes_.begin(), notes_.end());
-  const bool drafts = std::any_of(schemes_.begin(), schemes_.end(), [](const Scheme& one) { return one.drafts; });
-  if (drafts && !knows_scores) {
+  const auto drafting = std::count_if(schemes_.begin(), schemes_.end(), [](const Scheme& one) { return one.drafts; });
+  if (drafting > 1) {
+    results.notes.emplace_back(
+        "All schemes that draft have the study's acceptance: a draft head, a small model and upper bits are compared as "
+        "if they were accepted equally often.");
+  }
+  if (drafting > 0 && !knows_scores) {
     results.notes.emplace_back(
         "While drafting, a chosen expert that is not resident is replaced by a resident drawn by the layer's "
         "popularity: "

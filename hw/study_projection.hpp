@@ -31,10 +31,20 @@ class StudyProjection {
   void project(const Tallies& tallies, bool knows_scores, StudyResults& results) const;
 
  private:
+  /// A system, or a variant of it with another hybrid-bonded memory.
+  struct Machine {
+    System system;     ///< a variant has a name of its own, for messages
+    std::string name;  ///< the system's
+    double hb_capacity = 1, hb_bandwidth = 1;
+
+    bool is_variant() const { return hb_capacity != 1 || hb_bandwidth != 1; }
+  };
+  static std::vector<Machine> machines_of(const HardwareSpec& spec);
+
   struct Row;
   std::vector<Row> rows(const Tallies& tallies) const;
   void add_break_even(std::vector<Row>& rows) const;
-  const System& system(const std::string& name) const;
+  const Machine& machine(const std::string& name) const;
   const Scheme& scheme_named(const std::string& name) const;
 
   HardwareSpec spec_;
@@ -42,7 +52,7 @@ class StudyProjection {
   std::uint32_t trace_layers_;
   Model model_;
   System reference_;  ///< the xPU that speed-ups are relative to
-  std::vector<System> systems_;
+  std::vector<Machine> machines_;
   std::vector<Scheme> schemes_;
   std::vector<Demand> demands_;
   std::vector<std::string> notes_;

@@ -37,9 +37,12 @@ std::string points_csv(const StudyResults& results) {
 }
 
 std::string hardware_csv(const StudyResults& results) {
-  std::string csv = "system,scheme,batch,depth,policy,capacity,bits,metric,value,mc_half_width,trace_half_width\n";
+  std::string csv =
+      "system,hb_capacity,hb_bandwidth,scheme,batch,depth,policy,capacity,bits,metric,value,mc_half_width,trace_half_"
+      "width\n";
   for (const HardwareResult& row : results.hardware) {
-    const std::string design = escape_csv(row.system) + ',' + escape_csv(row.scheme) + ',' + design_fields(row);
+    const std::string design = escape_csv(row.system) + ',' + field(row.hb_capacity) + ',' + field(row.hb_bandwidth) +
+                               ',' + escape_csv(row.scheme) + ',' + design_fields(row);
     csv += design + figure_fields("tokens_per_second", row.tokens_per_second);
     csv += design + figure_fields("speedup", row.speedup);
     csv += design + figure_fields("energy_mj_per_token", row.energy_mj_per_token);

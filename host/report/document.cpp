@@ -96,6 +96,7 @@ Document build_document(const StudyResults& results, const std::vector<Figure>& 
     add(document, time_table(results));
     add(document, bottleneck_table(results));
     add(document, energy_table(results));
+    add(document, pareto_table(results));
   });
   add_section(document, "What the answer depends on", [&] {
     add_figures(document, figures, {"sensitivity"});

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <tuple>
 
 #include "host/report/figures.hpp"
 #include "host/report/number_text.hpp"
@@ -105,6 +106,46 @@ Table bottleneck_table(const StudyResults& results) {
       cells.push_back(fmt::format("{:.0f} %", 100 * most / seconds));
       table.rows.push_back(cells);
     }
+  }
+  return table;
+}
+
+Table pareto_table(const StudyResults& results) {
+  Table table{
+      "Pareto front of hybrid-bonded memories: variants of which no other of the same system and batch is as fast, as "
+      "frugal, as small and as slow a memory at once. Capacity and bandwidth are factors on the system's own",
+      {"system", "batch", "capacity", "bandwidth", "scheme", "bits", "depth", "policy", "speed-up", "energy gain"},
+      1,
+      {}};
+  const auto& rows = results.hardware;
+  if (std::none_of(rows.begin(), rows.end(), [](const auto& row) { return row.is_variant(); })) return table;
+  const auto beats = [](const HardwareResult& a, const HardwareResult& b) {
+    const bool as_good = a.speedup.value >= b.speedup.value && a.energy_gain.value >= b.energy_gain.value &&
+                         a.hb_capacity <= b.hb_capacity && a.hb_bandwidth <= b.hb_bandwidth;
+    const bool better = a.speedup.value > b.speedup.value || a.energy_gain.value > b.energy_gain.value ||
+                        a.hb_capacity < b.hb_capacity || a.hb_bandwidth < b.hb_bandwidth;
+    // Equal rows (a scheme's autoregressive mode is another's): the first stands for all.
+    return as_good && (better || &a < &b);
+  };
+  std::vector<const HardwareResult*> front;
+  for (const HardwareResult& row : rows) {
+    const bool has_variants = std::any_of(
+        rows.begin(), rows.end(), [&](const auto& other) { return other.system == row.system && other.is_variant(); });
+    if (has_variants && std::none_of(rows.begin(), rows.end(), [&](const auto& other) {
+          return other.system == row.system && other.batch == row.batch && &other != &row && beats(other, row);
+        })) {
+      front.push_back(&row);
+    }
+  }
+  std::stable_sort(front.begin(), front.end(), [](const auto* a, const auto* b) {
+    return std::tie(a->system, a->batch, a->hb_capacity, a->hb_bandwidth) <
+           std::tie(b->system, b->batch, b->hb_capacity, b->hb_bandwidth);
+  });
+  for (const HardwareResult* row : front) {
+    table.rows.push_back({row->system, std::to_string(row->batch), number_text(row->hb_capacity),
+                          number_text(row->hb_bandwidth), row->scheme, std::to_string(row->bits),
+                          std::to_string(row->depth), row->policy, number_text(row->speedup.value),
+                          number_text(row->energy_gain.value)});
   }
   return table;
 }

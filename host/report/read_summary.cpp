@@ -126,6 +126,8 @@ void read(const Json& json, HardwareResult& row) {
   read(json.at("speedup"), row.speedup);
   read(json.at("energy_mj_per_token"), row.energy_mj_per_token);
   read(json.at("energy_gain"), row.energy_gain);
+  if (json.contains("hb_capacity")) from_json(json, row.hb_capacity, "hb_capacity");  // nor these
+  if (json.contains("hb_bandwidth")) from_json(json, row.hb_bandwidth, "hb_bandwidth");
   if (json.contains("break_even_acceptance"))
     from_json(json, row.break_even_acceptance, "break_even_acceptance");  // older summaries have none
   for (const auto& [name, value] : json.at("breakdown").items()) {

@@ -90,6 +90,7 @@ const PointResult* typical_point(const StudyResults& results) {
 std::vector<const HardwareResult*> best_hardware(const StudyResults& results) {
   std::vector<const HardwareResult*> best;
   for (const HardwareResult& row : results.hardware) {
+    if (row.is_variant()) continue;
     const auto rival =
         std::find_if(best.begin(), best.end(), [&](const auto* other) { return same_design(*other, row); });
     if (rival == best.end()) {
@@ -104,6 +105,7 @@ std::vector<const HardwareResult*> best_hardware(const StudyResults& results) {
 std::vector<const HardwareResult*> fastest_of_each_system(const StudyResults& results) {
   std::vector<const HardwareResult*> fastest;
   for (const HardwareResult& row : results.hardware) {
+    if (row.is_variant()) continue;
     const auto rival =
         std::find_if(fastest.begin(), fastest.end(), [&](const auto* other) { return other->system == row.system; });
     if (rival == fastest.end()) {
@@ -118,7 +120,7 @@ std::vector<const HardwareResult*> fastest_of_each_system(const StudyResults& re
 const HardwareResult* fastest_without_drafting(const StudyResults& results, const HardwareResult& like) {
   const HardwareResult* fastest = nullptr;
   for (const HardwareResult& row : results.hardware) {
-    if (row.depth != 0 || !same_design(row, like)) continue;
+    if (row.depth != 0 || row.is_variant() || !same_design(row, like)) continue;
     if (fastest == nullptr || row.speedup.value > fastest->speedup.value) fastest = &row;
   }
   return fastest;

@@ -34,10 +34,10 @@ const MetricResult* find_metric(const PointResult* point, const std::string& nam
 /// capacities, under the first policy. Null if there are no points.
 const PointResult* typical_point(const StudyResults& results);
 
-/// Of each (system, scheme, batch) the row of highest speed-up, in order of first appearance.
+/// Of each (system, scheme, batch) the row of highest speed-up, in order of first appearance; no variants of systems.
 std::vector<const HardwareResult*> best_hardware(const StudyResults& results);
 
-/// Of each system the row of highest speed-up, in order of first appearance.
+/// Of each system the row of highest speed-up, in order of first appearance; no variants.
 std::vector<const HardwareResult*> fastest_of_each_system(const StudyResults& results);
 
 /// The fastest row without drafting of the same system, scheme and batch; null where there is none.

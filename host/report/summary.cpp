@@ -87,6 +87,8 @@ Json to_json(const HardwareResult& row) {
           {"policy", row.policy},
           {"capacity", number(row.capacity)},
           {"bits", row.bits},
+          {"hb_capacity", number(row.hb_capacity)},
+          {"hb_bandwidth", number(row.hb_bandwidth)},
           {"tokens_per_second", to_json(row.tokens_per_second)},
           {"speedup", to_json(row.speedup)},
           {"energy_mj_per_token", to_json(row.energy_mj_per_token)},

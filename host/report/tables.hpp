@@ -18,10 +18,12 @@ Table touching_break_even_table(const StudyResults& results);  ///< the same in 
 Table depth_table(const StudyResults& results);                ///< the best depth of a design and the first that pays
 Table hardware_break_even_table(const StudyResults& results);  ///< what a system needs to pay, in time
 Table control_table(const StudyResults& results,
-                    std::size_t point);                ///< by metric: with independent drafts, and paired
-Table hardware_table(const StudyResults& results);     ///< the best row of each system, scheme and batch
-Table time_table(const StudyResults& results);         ///< where the time of those rows goes
-Table bottleneck_table(const StudyResults& results);   ///< which resource holds up each part, on each system's fastest
+                    std::size_t point);               ///< by metric: with independent drafts, and paired
+Table hardware_table(const StudyResults& results);    ///< the best row of each system, scheme and batch
+Table time_table(const StudyResults& results);        ///< where the time of those rows goes
+Table bottleneck_table(const StudyResults& results);  ///< which resource holds up each part, on each system's fastest
+Table pareto_table(
+    const StudyResults& results);  ///< hybrid-bonded memories that no other beats; empty without variants
 Table energy_table(const StudyResults& results);       ///< where their energy goes
 Table sensitivity_table(const StudyResults& results);  ///< the largest elasticities of each row
 Table constants_table(const StudyResults& results);    ///< assumed ones first

@@ -62,13 +62,14 @@ struct BreakEvenResult {
   double needed_acceptance = 0;  ///< the same as accepted length / depth; above 1: it never pays
 };
 
-/// One projection of a (batch, depth, policy) onto a (system, scheme).
+/// One projection of a (batch, depth, policy) onto a (system, scheme), or onto a variant of the system.
 struct HardwareResult {
   std::string system, scheme, policy;
   std::uint32_t batch = 1, depth = 0, bits = 8;
   double capacity = 0;
-  Estimate tokens_per_second;  ///< all requests together
-  Estimate speedup;            ///< over autoregressive decoding on the xPU at the same batch
+  double hb_capacity = 1, hb_bandwidth = 1;  ///< factors on the system's hybrid-bonded memory: 1 is the system itself
+  Estimate tokens_per_second;                ///< all requests together
+  Estimate speedup;                          ///< over autoregressive decoding on the xPU at the same batch
   Estimate energy_mj_per_token;
   Estimate energy_gain;  ///< xPU autoregressive energy per token / this one
   /// Accepted length / depth at which this row is as fast as the scheme's autoregressive mode on the same system with
@@ -77,6 +78,8 @@ struct HardwareResult {
   /// Seconds per round of each part and the bound that sets them, e.g. "verify.experts", and joules per round by
   /// category, e.g. "energy.ext"; keys are stable, values are means.
   std::map<std::string, double> breakdown;
+
+  bool is_variant() const { return hb_capacity != 1 || hb_bandwidth != 1; }
 };
 
 struct SensitivityResult {

@@ -169,6 +169,14 @@ HardwareSpec read_hardware(TableReader table, const std::filesystem::path& folde
   if (!systems) table.missing("systems", "names of system presets");
   hardware.systems = *systems;
   if (auto schemes = table.texts("schemes")) hardware.schemes = *schemes;
+  for (const auto& [key, factors] :
+       {std::pair{"hb_capacity", &hardware.hb_capacity}, {"hb_bandwidth", &hardware.hb_bandwidth}}) {
+    const auto given = table.numbers(key, 0.01, 100);
+    if (!given) continue;
+    factors->insert(factors->end(), given->begin(), given->end());
+    std::sort(factors->begin(), factors->end());
+    factors->erase(std::unique(factors->begin(), factors->end()), factors->end());
+  }
   table.refuse_unknown();
   return hardware;
 }

@@ -77,7 +77,9 @@ toml::table to_table(const Study& study) {
     root.insert("hardware", toml::table{{"model", study.hardware->model},
                                         {"context", std::int64_t{study.hardware->context}},
                                         {"systems", list(study.hardware->systems)},
-                                        {"schemes", list(study.hardware->schemes)}});
+                                        {"schemes", list(study.hardware->schemes)},
+                                        {"hb_capacity", list(study.hardware->hb_capacity)},
+                                        {"hb_bandwidth", list(study.hardware->hb_bandwidth)}});
   }
   return root;
 }

@@ -144,6 +144,24 @@ class Results(program.ProgramTest):
                 for key in figure_keys:
                     self.assertEqual(float(row[key]) if row[key] else None, figure[key])
 
+    def test_variants_of_the_memory_are_rows_of_their_system_and_those_that_no_other_beats_a_table(self):
+        self.trace(layers=24, experts=32, top_k=4)
+        swept = {**HARDWARE, "hb_capacity": [0.3, 0.5, 2], "hb_bandwidth": [2]}
+        results = self.results(grid={"depth": [3], "capacity": [8]}, hardware=swept)
+        rows = [row for row in results["hardware"] if row["scheme"] == "ar" and row["policy"] == "lru"]
+        self.assertEqual({(row["hb_capacity"], row["hb_bandwidth"]) for row in rows if row["system"] == "elmoe3d-4gb"},
+                         {(capacity, bandwidth) for capacity in (0.5, 1, 2) for bandwidth in (1, 2)})
+        self.assertEqual(sum(row["system"] == "xpu" for row in rows), 1)
+        by_capacity = {row["hb_capacity"]: row for row in rows if row["hb_bandwidth"] == 1}
+        self.assertLess(by_capacity[0.5]["capacity"], by_capacity[1]["capacity"])
+        self.assertLess(by_capacity[1]["speedup"]["value"], by_capacity[2]["speedup"]["value"])
+        self.assertTrue(any("Left out: " in note and "does not fit in HB" in note for note in results["notes"]))
+        report = (self.output / "report.md").read_text()
+        self.assertIn("Pareto front", report)
+        # Sensitivity and the main tables are of the systems themselves.
+        self.assertEqual({row["row"].split(",")[0] for row in results["sensitivity"]},
+                         {"elmoe3d-4gb ar", "elmoe3d-4gb elastic"})
+
     def test_hardware_gives_a_row_for_each_system_scheme_batch_depth_and_policy(self):
         self.trace(layers=24, experts=32, top_k=4)
         results = self.results(grid={"depth": [3], "capacity": [8]}, hardware=HARDWARE)

@@ -39,10 +39,10 @@ TEST(Summary, RowsHaveTheKeysOfTheInterface) {
               UnorderedElementsAre("batch", "depth", "policy", "capacity", "bits", "metrics"));
   EXPECT_THAT(keys_of(summary["points"][0]["metrics"]["hit_rate"]),
               UnorderedElementsAre("value", "mc_half_width", "trace_half_width", "per_layer"));
-  EXPECT_THAT(
-      keys_of(summary["hardware"][0]),
-      UnorderedElementsAre("system", "scheme", "batch", "depth", "policy", "capacity", "bits", "tokens_per_second",
-                           "speedup", "energy_mj_per_token", "energy_gain", "break_even_acceptance", "breakdown"));
+  EXPECT_THAT(keys_of(summary["hardware"][0]),
+              UnorderedElementsAre("system", "scheme", "batch", "depth", "policy", "capacity", "bits",
+                                   "tokens_per_second", "hb_capacity", "hb_bandwidth", "speedup", "energy_mj_per_token",
+                                   "energy_gain", "break_even_acceptance", "breakdown"));
   EXPECT_THAT(keys_of(summary["controls"][0]),
               UnorderedElementsAre("metric", "batch", "depth", "policy", "capacity", "bits", "independent", "error"));
   EXPECT_THAT(keys_of(summary["break_even"][0]),

@@ -66,6 +66,7 @@ TEST(Csv, HardwareHasARowForEachFigure) {
   HardwareResult& row = results.hardware.emplace_back();
   row.system = "a,b";
   row.scheme = "say \"x\"";
+  row.hb_capacity = 0.5;
   row.policy = "lru";
   row.capacity = 11.4;
   row.speedup = {2.5, 0.25, std::nullopt};
@@ -74,13 +75,13 @@ TEST(Csv, HardwareHasARowForEachFigure) {
   results.hardware.emplace_back();  // of depth 0: without break-even acceptance
   const auto records = read_csv(hardware_csv(results));
   ASSERT_EQ(records.size(), 1 + 6 + 4U);
-  const std::vector<std::string> speedup{"a,b", "say \"x\"", "1",   "0",    "lru", "11.4",
-                                         "8",   "speedup",   "2.5", "0.25", ""};
-  const std::vector<std::string> part{"a,b",   "say \"x\"", "1", "0", "lru", "11.4", "8", "breakdown.verify.experts",
-                                      "0.125", "",          ""};
+  const std::vector<std::string> speedup{"a,b",  "0.5", "1",       "say \"x\"", "1",    "0", "lru",
+                                         "11.4", "8",   "speedup", "2.5",       "0.25", ""};
+  const std::vector<std::string> part{
+      "a,b", "0.5", "1", "say \"x\"", "1", "0", "lru", "11.4", "8", "breakdown.verify.experts", "0.125", "", ""};
   EXPECT_EQ(records[2], speedup);
-  const std::vector<std::string> break_even{"a,b",   "say \"x\"", "1", "0", "lru", "11.4", "8", "break_even_acceptance",
-                                            "0.375", "",          ""};
+  const std::vector<std::string> break_even{
+      "a,b", "0.5", "1", "say \"x\"", "1", "0", "lru", "11.4", "8", "break_even_acceptance", "0.375", "", ""};
   EXPECT_EQ(records[5], break_even);
   EXPECT_EQ(records[6], part);
 }
