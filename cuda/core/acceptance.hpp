@@ -16,7 +16,7 @@ enum class Acceptance : std::uint32_t {
 struct AcceptanceRule {
   Acceptance kind = Acceptance::by_position;
   std::uint32_t table = 0;   ///< by_token: which table of captured probabilities
-  bool independent = false;  ///< by_token, proposals: take the draft of a random start instead of one's own
+  bool independent = false;  ///< by_token, proposals: a control, which drafts in one walk and routes in another
 };
 
 /// One round's draft of one request. 0 <= accepted <= drafted <= depth.

@@ -62,10 +62,10 @@ struct LockstepReplay {
   /// Draws one round of all requests; the residents at its start say how much of the draft will be accepted.
   MOECARLO_HOST_DEVICE void draw_round(const EpisodeWalk& walk, std::uint32_t pass) const {
     for (std::uint32_t request = 0; request < cell.batch; ++request) {
-      const std::uint32_t token = walk.token(request);
+      const std::uint32_t token = walk.drafting.token(request);
       const auto covered = [&](std::uint32_t position)
                                MOECARLO_INLINED { return plan.coverage_thresholds[coverage(token + position)]; };
-      const Draft draft = draft_at(plan, cell, walk.starts, walk.at(pass, request), token, covered);
+      const Draft draft = draft_at(plan, cell, walk.at(pass, request), token, covered);
       walk.advance(pass, request, draft);
     }
     if (!draws_routing(plan, cell)) return;

@@ -18,6 +18,7 @@ struct Path {
   std::uint32_t* reach =
       nullptr;              ///< samples: [rounds][batch] largest depth, up to max_depth, that requests 0 .. r all fit
   Place* places = nullptr;  ///< scratch, [batch]
+  Place* other_places = nullptr;  ///< scratch of a control, [batch]: where its routing comes from
 };
 
 /// The token whose routing a rejected column takes under resample: any token of the sequence.
@@ -29,22 +30,12 @@ MOECARLO_HOST_DEVICE std::uint32_t resampled_token(const Sequence& sequence, Dra
   return sequence.first + uniform_below(sequence.length, block.word[0], block.word[1]);
 }
 
-/// The token that stands for `token` where drafts are taken independently of the routing: a uniform eligible start.
-MOECARLO_HOST_DEVICE std::uint32_t other_start(const StartView& starts, DrawAddress at) {
-  at.purpose = Purpose::other_start;
-  const RandomBlock block = at.block(0);
-  const std::uint32_t total = starts.cumulative[starts.eligible];
-  const Place place = locate(starts, uniform_below(total, block.word[0], block.word[1]));
-  return starts.entries[place.entry].first + place.position;
-}
-
 /// The draft of a request that stands at `token`. `covered(i)`: threshold of draft position i under by_coverage.
 template <class CoveredThreshold>
-MOECARLO_HOST_DEVICE Draft draft_at(const PlanView& plan, const Cell& cell, const StartView& starts,
-                                    const DrawAddress& at, std::uint32_t token, const CoveredThreshold& covered) {
+MOECARLO_HOST_DEVICE Draft draft_at(const PlanView& plan, const Cell& cell, const DrawAddress& at, std::uint32_t token,
+                                    const CoveredThreshold& covered) {
   if (cell.depth == 0) return {};
   const AcceptanceRule& rule = cell.acceptance;
-  if (rule.independent) token = other_start(starts, at);
   switch (rule.kind) {
     case Acceptance::by_position:
       break;
@@ -64,18 +55,57 @@ MOECARLO_HOST_DEVICE Draft draft_at(const PlanView& plan, const Cell& cell, cons
   return {cell.depth, accepted_length(at, plan.thresholds + cell.first_threshold, cell.depth)};
 }
 
-/// The walk of an episode's requests through the trace: they begin at uniform starts, and advance by accepted length +
-/// 1 each round.
+/// Requests on their way through the trace: they begin at uniform starts, and advance by accepted length + 1 each
+/// round.
+struct Walkers {
+  StartView starts;
+  Place* places;  ///< [batch]
+  std::uint32_t batch;
+  std::uint32_t depth;
+  Purpose start;
+  Purpose move;
+
+  MOECARLO_HOST_DEVICE void begin(DrawAddress at) const {
+    for (at.request = 0; at.request < batch; ++at.request) {
+      places[at.request] = draw_start(starts, at, places, at.request, batch, start);
+    }
+  }
+
+  MOECARLO_HOST_DEVICE Sequence sequence(std::uint32_t request) const { return starts.entries[places[request].entry]; }
+
+  MOECARLO_HOST_DEVICE std::uint32_t token(std::uint32_t request) const {
+    return sequence(request).first + places[request].position;
+  }
+
+  /// `at` names the round and the request that leaves it.
+  MOECARLO_HOST_DEVICE void advance(const DrawAddress& at, std::uint32_t accepted) const {
+    Place& place = places[at.request];
+    const std::uint32_t eligible = sequence(at.request).length - depth;
+    place.position += accepted + 1;
+    if (place.position >= eligible) {
+      place = draw_move(starts, at, places, at.request, batch, place.position - eligible, move);
+    }
+  }
+};
+
+/// The walk of an episode: where its requests draft, and the columns that they verify.
+///
+/// In a control they draft in one walk, which is to the last draw that of the cell it stands beside, and route in
+/// another: drafted and accepted lengths are the same round for round, and independent of the routing.
 struct EpisodeWalk {
   const PlanView& plan;
   const Cell& cell;
   const TrajectoryId& id;
   const Path& path;
-  StartView starts;
+  Walkers drafting;
+  Walkers routing;  ///< `drafting` itself, but for a control
 
   MOECARLO_HOST_DEVICE static EpisodeWalk of(const PlanView& plan, const Cell& cell, const TrajectoryId& id,
                                              const Path& path) {
-    return {plan, cell, id, path, plan.starts(cell, plan.population_of(id.stream, id.number))};
+    const StartView starts = plan.starts(cell, plan.population_of(id.stream, id.number));
+    const Walkers own{starts, path.places, cell.batch, cell.depth, Purpose::start, Purpose::move};
+    const Walkers other{starts, path.other_places, cell.batch, cell.depth, Purpose::other_start, Purpose::other_move};
+    return {plan, cell, id, path, own, cell.acceptance.independent ? other : own};
   }
 
   MOECARLO_HOST_DEVICE DrawAddress at(std::uint32_t round, std::uint32_t request) const {
@@ -83,20 +113,13 @@ struct EpisodeWalk {
   }
 
   MOECARLO_HOST_DEVICE void begin() const {
-    for (std::uint32_t request = 0; request < cell.batch; ++request) {
-      path.places[request] = draw_start(starts, at(0, request), path.places, request, cell.batch);
-    }
-  }
-
-  MOECARLO_HOST_DEVICE std::uint32_t token(std::uint32_t request) const {
-    const Place& place = path.places[request];
-    return starts.entries[place.entry].first + place.position;
+    drafting.begin(at(0, 0));
+    if (cell.acceptance.independent) routing.begin(at(0, 0));
   }
 
   /// One round of one request: its columns, and where it goes.
   MOECARLO_HOST_DEVICE void advance(std::uint32_t round, std::uint32_t request, const Draft& draft) const {
-    Place& place = path.places[request];
-    const Sequence sequence = starts.entries[place.entry];
+    const std::uint32_t first_token = routing.token(request);
     const DrawAddress address = at(round, request);
     const std::size_t slot = std::size_t{round} * cell.batch + request;
     path.accepted[slot] = static_cast<std::uint8_t>(draft.accepted);
@@ -105,21 +128,18 @@ struct EpisodeWalk {
     for (std::uint32_t column = 0; column < cell.columns(); ++column) {
       const std::uint32_t level = Tree::level(column, cell.depth);
       std::uint32_t& token = path.tokens[first + std::size_t{column} * cell.batch];
-      token = sequence.first + place.position + level;
+      token = first_token + level;
       if (level > draft.drafted) {
         token = plan.tokens;  // never drafted: the empty row
       } else if (column > cell.depth) {
         path.others[first + std::size_t{column} * cell.batch] =
-            resampled_token(sequence, address, Purpose::sibling_token, column);
+            resampled_token(routing.sequence(request), address, Purpose::sibling_token, column);
       } else if (plan.resample_rejected && column > draft.accepted) {
-        token = resampled_token(sequence, address, Purpose::resample, column);
+        token = resampled_token(routing.sequence(request), address, Purpose::resample, column);
       }
     }
-    place.position += draft.accepted + 1;
-    const std::uint32_t eligible = sequence.length - cell.depth;
-    if (place.position >= eligible) {
-      place = draw_move(starts, address, path.places, request, cell.batch, place.position - eligible);
-    }
+    drafting.advance(address, draft.accepted);
+    if (cell.acceptance.independent) routing.advance(address, draft.accepted);
   }
 };
 
@@ -135,7 +155,8 @@ MOECARLO_HOST_DEVICE void draw_episode(const PlanView& plan, const Cell& cell, c
   walk.begin();
   for (std::uint32_t round = 0; round < plan.warmup + plan.rounds; ++round) {
     for (std::uint32_t request = 0; request < cell.batch; ++request) {
-      const Draft draft = draft_at(plan, cell, walk.starts, walk.at(round, request), walk.token(request), NoCoverage{});
+      const DrawAddress at = walk.at(round, request);
+      const Draft draft = draft_at(plan, cell, at, walk.drafting.token(request), NoCoverage{});
       walk.advance(round, request, draft);
     }
   }

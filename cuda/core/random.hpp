@@ -44,7 +44,8 @@ enum class Purpose : std::uint32_t {
   perturb_key = 11,       ///< Gumbel noise of the experts 0 .. 511 where routing is redrawn
   perturb_key_high = 12,  ///< the same of the experts from 512 on
   sibling_token = 13,     ///< the token that a tree's sibling borrows experts from
-  other_start = 14,       ///< the start whose draft is taken where drafts are independent of the routing
+  other_start = 14,       ///< where a request's routing begins in a control, whose lengths are independent of it
+  other_move = 15,        ///< the sequence that it moves to
 };
 
 /// The second word of the key: which family of trajectories draws.

@@ -45,8 +45,9 @@ MOECARLO_HOST_DEVICE Place locate(const StartView& starts, std::uint32_t start) 
 /// Where a request begins: uniform over all eligible starts. The requests of a batch stand on different entries (a
 /// collision is drawn again, at most 128 times) where the population has at least twice as many entries as requests.
 MOECARLO_HOST_DEVICE Place draw_start(const StartView& starts, DrawAddress at, const Place* others,
-                                      std::uint32_t other_count, std::uint32_t batch) {
-  at.purpose = Purpose::start;
+                                      std::uint32_t other_count, std::uint32_t batch,
+                                      Purpose purpose = Purpose::start) {
+  at.purpose = purpose;
   const bool distinct = starts.eligible >= 2 * batch;
   const std::uint32_t total = starts.cumulative[starts.eligible];
   Place place;
@@ -66,8 +67,8 @@ MOECARLO_HOST_DEVICE Place draw_start(const StartView& starts, DrawAddress at, c
 /// acceptance ignores position. (Drawing again instead would favour long sequences.) `self` is the request's own index
 /// among the `batch` places; collisions are drawn again as for starts.
 MOECARLO_HOST_DEVICE Place draw_move(const StartView& starts, DrawAddress at, const Place* places, std::uint32_t self,
-                                     std::uint32_t batch, std::uint32_t overshoot) {
-  at.purpose = Purpose::move;
+                                     std::uint32_t batch, std::uint32_t overshoot, Purpose purpose = Purpose::move) {
+  at.purpose = purpose;
   const bool distinct = starts.eligible >= 2 * batch;
   Place place;
   for (std::uint32_t q = 0; q < 64; ++q) {

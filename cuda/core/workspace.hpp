@@ -8,7 +8,7 @@ namespace moecarlo {
 /// path part is shared by all layers of the trajectory, the layer part by those of one bundle.
 struct WorkspaceLayout {
   std::size_t tokens = 0, others = 0, slots = 0, drawn = 0, reach = 0, accepted = 0, drafted = 0, places = 0;
-  std::size_t pools = 0, open = 0;
+  std::size_t other_places = 0, pools = 0, open = 0;
   std::size_t path_words = 0;
   std::size_t totals = 0, masks_a = 0, masks_b = 0, masks_c = 0, found = 0, step_tokens = 0;
   std::size_t hotness = 0, lists = 0, last = 0, drawn_masks = 0;
@@ -54,7 +54,7 @@ struct WorkspaceLayout {
                        std::size_t& layer) {
     const std::size_t mask = static_cast<std::size_t>(words) * static_cast<std::size_t>(lanes) * 8;
     std::size_t passes = 0, all_slots = 0, requests = 0, capacities = 0, points = 0, touches = 0;
-    bool draws = false, trees = false;
+    bool draws = false, trees = false, controls = false;
     for (std::uint32_t c = 0; c < plan.cell_count; ++c) {
       const Cell& cell = plan.cells[c];
       const std::size_t own = plan.walk == Walk::replay ? cell.passes : plan.warmup + plan.rounds;
@@ -67,6 +67,7 @@ struct WorkspaceLayout {
       points = cell.points() > points ? cell.points() : points;
       draws = draws || draws_routing(plan, cell);
       trees = trees || !cell.tree.is_chain();
+      controls = controls || cell.acceptance.independent;
     }
     const bool pool = plan.scope == Scope::pool;
     const bool drawn_path = plan.walk != Walk::replay;
@@ -76,6 +77,7 @@ struct WorkspaceLayout {
     accepted = take(path, drawn_path ? requests : 0);
     drafted = take(path, drawn_path ? requests : 0);
     places = take(path, plan.max_batch * sizeof(Place));
+    other_places = take(path, controls ? plan.max_batch * sizeof(Place) : 0);
     pools = take(path, pool ? points * plan.list_words * 8 : 0);
     open = take(path, pool ? std::size_t{2} * layers * mask : 0);
     masks_a = take(layer, passes * mask);
@@ -93,10 +95,10 @@ struct WorkspaceLayout {
 MOECARLO_HOST_DEVICE Path path_in(const WorkspaceLayout& layout, std::uint64_t* block) {
   const auto numbers = [&](std::size_t at) MOECARLO_INLINED { return reinterpret_cast<std::uint32_t*>(block + at); };
   const auto bytes = [&](std::size_t at) MOECARLO_INLINED { return reinterpret_cast<std::uint8_t*>(block + at); };
-  return {numbers(layout.tokens), numbers(layout.others),
-          numbers(layout.slots),  numbers(layout.drawn),
-          bytes(layout.accepted), bytes(layout.drafted),
-          numbers(layout.reach),  reinterpret_cast<Place*>(block + layout.places)};
+  const auto places = [&](std::size_t at) MOECARLO_INLINED { return reinterpret_cast<Place*>(block + at); };
+  return {numbers(layout.tokens), numbers(layout.others), numbers(layout.slots),
+          numbers(layout.drawn),  bytes(layout.accepted), bytes(layout.drafted),
+          numbers(layout.reach),  places(layout.places),  places(layout.other_places)};
 }
 
 }  // namespace moecarlo

@@ -7,7 +7,7 @@ namespace moecarlo {
 
 Table control_table(const StudyResults& results, std::size_t point) {
   Table table{"At " + design_text(results.points.at(point)) + ". Value ± simulation ± trace",
-              {"metric", "drafts independent", "as recorded", "error", "error, %"},
+              {"metric", "independent", "paired", "error", "error, %"},
               1,
               {}};
   for (const ControlResult& control : results.controls) {

@@ -55,9 +55,11 @@ std::string independence_explanation(const StudyResults& results) {
   const Estimate share = relative_error(results, *worst);
   const PointResult& point = results.points.at(worst->point);
   return fmt::format(
-      "Models often take what the drafts do to be independent of the routing that they are verified on. Drafts of "
-      "random "
-      "other starts show what that gets wrong. The largest error: \"{}\" would be {} by {} %, {} instead of {}, at {}.",
+      "Models often take what the drafts do to be independent of the routing that they are verified on. Here the same "
+      "drafts are verified a second time, on the routing of another walk, which starts elsewhere and advances by their "
+      "accepted lengths. Drafted and accepted lengths are equal round for round, so tokens per round are too; what "
+      "differs is what the pairing of lengths with routing does, in each round and because requests spend more rounds "
+      "where less is accepted. The largest error: \"{}\" would be {} by {} %, {} instead of {}, at {}.",
       in_words(worst->metric), share.value > 0 ? "too high" : "too low", number_text(std::abs(share.value), 3),
       number_text(worst->independent.value, 3), number_text(point.metrics.at(worst->metric).estimate.value, 3),
       design_text(point));

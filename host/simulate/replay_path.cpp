@@ -30,7 +30,7 @@ void add_sequences(Plan& plan, Cell& cell, const RoutingTable& table) {
     const Sequence sequence = table.sequences[table.split.evaluation[i]];
     for (std::uint32_t position = 0; position + cell.depth < sequence.length;) {
       const std::uint32_t token = sequence.first + position;
-      const Draft draft = draft_at(view, cell, {}, {}, token, NoCoverage{});
+      const Draft draft = draft_at(view, cell, {}, token, NoCoverage{});
       add_pass(plan, cell, draft, group_of(plan, i), [&](std::uint32_t column) { return token + column; });
       position += draft.accepted + 1;
     }

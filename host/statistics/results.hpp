@@ -43,8 +43,8 @@ struct DifferenceResult {
   Estimate estimate;
 };
 
-/// `metric` of a design point if drafts were those of random other starts, independent of the routing they are verified
-/// on, and how far that is from the truth.
+/// `metric` of a design point if its drafts, the same round for round, were verified on routing that is independent of
+/// them, and how far that is from the truth.
 struct ControlResult {
   std::string metric;
   std::size_t point = 0;  ///< index into `points`

@@ -53,7 +53,9 @@ Grid make_grid(const Study& study, const std::vector<ImpliedCapacity>& implied, 
   if (!implied.empty() || extras.baseline) depths.insert(0);
   const bool share = shares_starts(study) || study.mode == Mode::exhaustive;
   const AcceptanceModel model = study.acceptance.model;
-  const bool control = model == AcceptanceModel::captured || model == AcceptanceModel::ngram;
+  // A replay is one walk and draws no other: it has no control.
+  const bool control =
+      (model == AcceptanceModel::captured || model == AcceptanceModel::ngram) && study.mode != Mode::replay;
 
   Grid grid;
   for (const std::uint32_t batch : study.grid.batch) {
@@ -70,7 +72,7 @@ Grid make_grid(const Study& study, const std::vector<ImpliedCapacity>& implied, 
       for (const Capacity& capacity : cell.capacities) cell.joint.push_back(joint.count(capacity) > 0);
       for (const GridCell& one : split_by_path(study, cell)) {
         grid.cells.push_back(one);
-        if (!control || depth == 0 || study.mode == Mode::replay) continue;
+        if (!control || depth == 0) continue;
         grid.cells.push_back(one);
         grid.cells.back().independent = true;
       }

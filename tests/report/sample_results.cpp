@@ -152,7 +152,8 @@ void add_comparisons(StudyResults& results) {
     }
     for (const char* metric :
          {"tokens_per_round", "distinct_experts", "distinct_experts_accepted", "hit_rate", "misses", "rejected_only"}) {
-      const double error = value(drafted, metric) * (metric == std::string("rejected_only") ? 0.24 : 0.03);
+      const double share = metric == std::string("tokens_per_round") ? 0 : 0.03;
+      const double error = value(drafted, metric) * (metric == std::string("rejected_only") ? 0.24 : share);
       results.controls.push_back(
           {metric, i, estimate(value(drafted, metric) + error, 0.003, 0.02), {error, 0.05 * error, 0.2 * error}});
     }

@@ -9,13 +9,14 @@ Rounds episode_rounds(const PlanView& plan, const Cell& cell, const TrajectoryId
   const std::uint32_t columns = cell.columns(), count = plan.warmup + plan.rounds;
   std::vector<std::uint32_t> tokens(std::size_t{count} * columns * cell.batch), others(tokens.size());
   std::vector<std::uint8_t> accepted(std::size_t{count} * cell.batch), drafted(accepted.size());
-  std::vector<Place> places(cell.batch);
+  std::vector<Place> places(cell.batch), other_places(cell.batch);
   Path path;
   path.tokens = tokens.data();
   path.others = others.data();
   path.accepted = accepted.data();
   path.drafted = drafted.data();
   path.places = places.data();
+  path.other_places = other_places.data();
   draw_episode(plan, cell, id, path);
   Rounds rounds(count);
   auto token = tokens.begin();

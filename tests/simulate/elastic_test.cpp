@@ -89,6 +89,42 @@ TEST(CoverageAcceptance, accepts_more_where_more_is_resident) {
   EXPECT_GT(none[1], none[2]);
 }
 
+/// Tokens of a sequence in runs of eight: one whose drafts are accepted and which routes like a single token, then one
+/// whose drafts are rejected.
+TraceSources accept_in_runs(RoutingTable& table, std::uint8_t depth) {
+  TraceSources sources;
+  sources.proposals.resize(table.tokens);
+  const std::size_t row = std::size_t{table.layers} * static_cast<std::size_t>(table.words);
+  for (const Sequence& sequence : table.sequences) {
+    for (std::uint32_t position = 0; position < sequence.length; ++position) {
+      const std::uint32_t token = sequence.first + position;
+      const bool accepts = position / 8 % 2 == 0;
+      sources.proposals[token] = {depth, accepts ? depth : std::uint8_t{0}};
+      if (accepts) std::copy_n(&table.masks[(token - position % 8) * row], row, &table.masks[token * row]);
+    }
+  }
+  return sources;
+}
+
+TEST(Control, keeps_the_lengths_and_loses_their_pairing_with_the_routing) {
+  RoutingTable table = small_table();
+  Study study = small_study();
+  study.grid.depth = {2};
+  study.warmup = 3;
+  study.acceptance.model = AcceptanceModel::ngram;
+  const Tallies tallies = simulate_with(study, table, accept_in_runs(table, 2));
+  ASSERT_EQ(tallies.shape.cells.size(), 4U);
+  for (const std::size_t paired : {0U, 2U}) {
+    const std::size_t control = paired + 1;
+    ASSERT_TRUE(tallies.shape.cells[control].acceptance.independent);
+    EXPECT_EQ(accepted_of(tallies, control), accepted_of(tallies, paired));
+    // What is rejected, and where requests stay, is where tokens route differently.
+    const Totals apart = point_totals(tallies, control, 1, 0), together = point_totals(tallies, paired, 1, 0);
+    EXPECT_LT(apart.rejected_only, 0.8 * together.rejected_only);
+    EXPECT_LT(apart.distinct, 0.9 * together.distinct);
+  }
+}
+
 TEST(Oracle, hits_at_least_as_often_as_every_policy) {
   for (const Scope scope : {Scope::layer, Scope::pool}) {
     const RoutingTable table = small_table();
