@@ -202,6 +202,13 @@ void note_shortcomings(Plan& plan, const Study& study, const RoutingTable& table
     plan.notes.push_back(fmt::format("No trace interval: {} evaluation sequences, at least {} are needed.",
                                      table.split.evaluation.size(), kFewestSequences));
   }
+  if (plan.walk == Walk::episodes && reads_trace(study.acceptance.model) && study.grid.depth.back() > 0) {
+    plan.notes.push_back(fmt::format(
+        "Walks begin at uniform positions and then stay longer where less is accepted: accepted lengths hold for "
+        "rounds {} to {} from a random position, and a longer study.warmup{} gives the long-run value.",
+        plan.warmup + 1, plan.warmup + plan.rounds,
+        study.acceptance.model == AcceptanceModel::ngram ? " or study.mode = \"replay\"" : ""));
+  }
   plan.notes.insert(plan.notes.end(), plan.sources.notes.begin(), plan.sources.notes.end());
 }
 

@@ -158,6 +158,8 @@ class RecordedTraces(Elastic):
         for name in ("distinct_experts", "hit_rate"):
             error = controls[name]["error"]
             self.assertGreater(abs(error["value"]), error["mc_half_width"])
+        self.assertIn("rounds 513 to 1536 from a random position", " ".join(at_random["notes"]))
+        self.assertNotIn("random position", " ".join(in_order["notes"]))
         self.assertEqual(in_order["controls"], [])
 
 

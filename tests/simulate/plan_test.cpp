@@ -12,7 +12,9 @@ namespace {
 
 using namespace moecarlo::testing;
 using ::testing::Contains;
+using ::testing::Each;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 void expect_refused(const Study& study, const RoutingTable& table, const std::vector<ImpliedCapacity>& implied,
                     const std::string& why) {
@@ -22,7 +24,7 @@ void expect_refused(const Study& study, const RoutingTable& table, const std::ve
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::usage);
     EXPECT_THAT(error.what(), HasSubstr(why));
-    EXPECT_THAT(error.what(), ::testing::Not(HasSubstr("\n")));
+    EXPECT_THAT(error.what(), Not(HasSubstr("\n")));
   }
 }
 
@@ -72,6 +74,22 @@ TEST(Plan, says_which_sequences_are_too_short_and_when_requests_share_sequences)
   EXPECT_THAT(plan.notes, Contains(HasSubstr("same sequence")));
   EXPECT_THAT(plan.notes, Contains(HasSubstr("No trace interval")));
   EXPECT_EQ(plan.shape.groups.replicates, 0U);
+}
+
+TEST(Plan, says_for_which_rounds_lengths_read_from_the_trace_hold) {
+  const RoutingTable table = small_table();
+  Study study = small_study();
+  TraceSources sources;
+  sources.proposals.resize(table.tokens);
+  const auto noted = [&] { return make_plan(study, make_grid(study, {}), table, sources).notes; };
+  EXPECT_THAT(noted(), Each(Not(HasSubstr("random position"))));  // drawn by position
+  study.acceptance.model = AcceptanceModel::ngram;
+  study.warmup = 4;
+  EXPECT_THAT(noted(), Contains(HasSubstr("rounds 5 to 10 from a random position")));
+  study.grid.batch = {1};
+  study.warmup = 0;
+  study.mode = Mode::replay;
+  EXPECT_THAT(noted(), Each(Not(HasSubstr("random position"))));
 }
 
 TEST(Plan, takes_starts_from_the_evaluation_sequences_only) {
