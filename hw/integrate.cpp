@@ -87,8 +87,10 @@ void tabulate(const System& system, const Workload& workload, PhaseTable& table)
     }
   for (std::size_t hits = 0; hits < rows; ++hits)
     for (std::size_t misses = 0; misses < table.width; ++misses) {
-      const Work work = divide(system, table.phase->experts.at(static_cast<double>(hits), static_cast<double>(misses)));
-      table.costs.push_back({roofs(system, work).seconds(), work.near_bytes, work.near_ops});
+      Work work;
+      const Roofs found =
+          expert_roofs(system, table.phase->experts, static_cast<double>(hits), static_cast<double>(misses), work);
+      table.costs.push_back({found.seconds(), work.near_bytes, work.near_ops});
     }
   for (std::uint32_t g = 0; g < workload.groups; ++g) {
     const auto& classes = workload.counts[g].classes;

@@ -11,7 +11,8 @@ double pass_seconds(const System& system, const Model& model, const Phase& phase
   double seconds = 0;
   for (const FixedPart& part : phase.fixed) seconds += part.count * seconds_of(system, part.work);
   if (!phase.touches_experts) return seconds;
-  return seconds + model.moe_layers * seconds_of(system, phase.experts.at(hits, misses));
+  Work divided;
+  return seconds + model.moe_layers * expert_roofs(system, phase.experts, hits, misses, divided).seconds();
 }
 
 /// Adds up a histogram [hits][misses] of `columns` columns.

@@ -1,6 +1,7 @@
 #include "hw/plan.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 namespace moecarlo::hw {
 namespace {
@@ -23,12 +24,55 @@ Work cache_work(const System& system, const Model& model, const Serving& serving
   return system.near ? within_reach(system.near->cache_share, work) : work;
 }
 
+/// Expected number in the fullest of `groups` groups of so many experts: the sum over m of P(some group holds more than
+/// m). The chance that none does is n! / groups^n times the coefficient of x^n in (sum of x^i / i!, i <= m)^groups.
+double mean_largest(std::size_t experts, double groups) {
+  double mean = 0;
+  for (std::size_t most = 0; most < experts; ++most) {
+    // Poisson weights of mean experts / groups in place of 1 / i!, so that nothing overflows.
+    const double rate = static_cast<double>(experts) / groups;
+    std::vector<double> one(most + 1), all{1.0};
+    for (std::size_t i = 0; i <= most; ++i) {
+      one[i] = std::exp(static_cast<double>(i) * std::log(rate) - rate - std::lgamma(static_cast<double>(i) + 1));
+    }
+    for (int group = 0; group < static_cast<int>(groups); ++group) {
+      std::vector<double> next(std::min(experts + 1, all.size() + most), 0.0);
+      for (std::size_t a = 0; a < all.size(); ++a) {
+        for (std::size_t b = 0; b <= most && a + b < next.size(); ++b) next[a + b] += all[a] * one[b];
+      }
+      all = std::move(next);
+    }
+    const double total = static_cast<double>(experts);
+    const double poisson = std::exp(total * std::log(total) - total - std::lgamma(total + 1));
+    const double none_above = all.size() > experts ? all[experts] / poisson : 0;
+    mean += 1 - none_above;
+    if (none_above > 1 - 1e-12) break;
+  }
+  return mean;
+}
+
 }  // namespace
 
 ExpertsPart within_reach_of_near_memory(const System& system, const Model& model, ExpertsPart experts) {
   if (!system.near) return experts;
   const double held = std::min(1.0, system.near->capacity_bytes / experts_bytes(model));
   return {within_reach(held, experts.pass), within_reach(held, experts.hit), within_reach(held, experts.miss)};
+}
+
+double busiest_group(double experts, double groups) {
+  if (groups <= 1 || experts <= 0) return 1;
+  const auto below = static_cast<std::size_t>(experts);
+  const double share = experts - static_cast<double>(below);
+  const double lower = below == 0 ? 0 : mean_largest(below, groups);
+  const double largest = share == 0 ? lower : (1 - share) * lower + share * mean_largest(below + 1, groups);
+  return largest * groups / experts;
+}
+
+Roofs expert_roofs(const System& system, const ExpertsPart& experts, double hits, double misses, Work& divided) {
+  divided = divide(system, experts.at(hits, misses));
+  Roofs found = roofs(system, divided);
+  if (system.hb) found.hb *= busiest_group(hits, system.hb->expert_groups);
+  return found;
 }
 
 Work ExpertsPart::at(double hits, double misses) const {

@@ -31,6 +31,14 @@ struct ExpertsPart {
   Work at(double hits, double misses) const;
 };
 
+/// Expected load of the busiest of `groups` groups, in multiples of the mean load, where so many experts lie in groups
+/// at random: the bank groups of HB. Between whole numbers of experts it is interpolated.
+double busiest_group(double experts, double groups);
+
+/// Roofs of one layer's experts at so many hits and misses, as the system divides the work: `divided`. The hits are
+/// read as fast as the busiest group of banks delivers.
+Roofs expert_roofs(const System& system, const ExpertsPart& experts, double hits, double misses, Work& divided);
+
 /// The same experts, with what near memory can reach of them marked: all that it holds.
 ExpertsPart within_reach_of_near_memory(const System& system, const Model& model, ExpertsPart experts);
 

@@ -264,7 +264,8 @@ void StudyProjection::project(const Tallies& tallies, bool knows_scores, StudyRe
   const auto drafting = std::count_if(schemes_.begin(), schemes_.end(), [](const Scheme& one) { return one.drafts; });
   if (drafting > 1) {
     results.notes.emplace_back(
-        "All schemes that draft have the study's acceptance: a draft head, a small model and upper bits are compared as "
+        "All schemes that draft have the study's acceptance: a draft head, a small model and upper bits are compared "
+        "as "
         "if they were accepted equally often.");
   }
   if (drafting > 0 && !knows_scores) {

@@ -1,5 +1,6 @@
 #include "hw/system.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 namespace moecarlo::hw {
@@ -7,8 +8,10 @@ namespace {
 
 constexpr double bits_per_byte = 8;
 
-HybridBonded read_hybrid_bonded(PresetReader& reader) {
+HybridBonded read_hybrid_bonded(PresetReader& reader, const System& system) {
   HybridBonded hb;
+  const double elements = reader.positive("hb.elements_per_expert", "count");
+  hb.expert_groups = std::max(1.0, std::floor(system.processing_elements / elements));
   hb.capacity_bytes = reader.positive("hb.capacity", "GiB");
   hb.bytes_per_second = reader.positive("hb.bandwidth", "GB/s") * reader.share("hb.efficiency");
   hb.read_joules_per_byte = bits_per_byte * reader.not_negative("hb.read_energy", "pJ/bit");
@@ -59,7 +62,7 @@ System make_system(const Preset& preset) {
   system.ext_joules_per_byte = bits_per_byte * reader.not_negative("ext.energy", "pJ/bit");
   system.static_watts = reader.not_negative("static.logic", "W") + reader.not_negative("static.ext", "W");
   if (reader.has_table("hb")) {
-    system.hb = read_hybrid_bonded(reader);
+    system.hb = read_hybrid_bonded(reader, system);
     system.links = read_links(reader);
     system.static_watts += reader.not_negative("static.hb", "W");
   }

@@ -12,6 +12,9 @@ struct HybridBonded {
   double capacity_bytes = 0;
   double bytes_per_second = 0;  ///< achieved: peak x efficiency, all banks together
   double read_joules_per_byte = 0, write_joules_per_byte = 0;
+  /// A bank feeds only the PE above it. An expert lies in the banks of so many PEs, one of this many groups of PEs; the
+  /// groups work side by side, and those without an expert idle.
+  double expert_groups = 1;
 };
 
 /// The links between the PEs of a hybrid-bonded part. Bandwidths are per PE.

@@ -34,7 +34,7 @@ struct Roofs {
 
 /// Rules of the machine: ELMoE-3D, arXiv 2604.14626. A matrix is split over the PEs by outputs, so that each PE
 /// receives every activation on its streamline link, with its share of what EXT delivers, and sends its outputs over
-/// its aggregation link; the two links work side by side. All banks are equally loaded.
+/// its aggregation link; the two links work side by side. The banks are equally loaded; expert_roofs() knows better.
 Roofs roofs(const System& system, const Work& work);
 
 /// The work as the system divides it: what near memory does not take of near_bytes and near_ops has become ext_bytes

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <vector>
+
 #include "hw/scheme.hpp"
 
 namespace moecarlo::hw {
@@ -71,6 +74,44 @@ TEST(Plan, ElasticReadsMxfp4ExpertsWholeFromWhereTheyAre) {
   EXPECT_DOUBLE_EQ(plan.verify.experts.hit.hb_bytes, 3.0 * 2880 * 2880 * 4.25 / 8);
   EXPECT_EQ(plan.verify.experts.hit.ext_bytes, 0);
   EXPECT_DOUBLE_EQ(plan.draft->fixed.at(1).work.hb_bytes, 2880.0 * 201088 * 4.5 / 8);
+}
+
+/// Mean of the fullest group over every way of placing the experts.
+double enumerated_busiest(std::uint32_t experts, std::uint32_t groups) {
+  double sum = 0;
+  std::uint32_t ways = 1;
+  for (std::uint32_t e = 0; e < experts; ++e) ways *= groups;
+  for (std::uint32_t way = 0; way < ways; ++way) {
+    std::vector<std::uint32_t> held(groups);
+    for (std::uint32_t e = 0, rest = way; e < experts; ++e, rest /= groups) ++held[rest % groups];
+    sum += *std::max_element(held.begin(), held.end());
+  }
+  return sum / ways * groups / experts;
+}
+
+TEST(BusiestGroup, IsTheMeanOverAllPlacements) {
+  for (const std::uint32_t groups : {2U, 3U, 4U}) {
+    for (const std::uint32_t experts : {1U, 2U, 5U, 8U}) {
+      EXPECT_NEAR(busiest_group(experts, groups), enumerated_busiest(experts, groups), 1e-9)
+          << experts << " in " << groups;
+    }
+  }
+  EXPECT_EQ(busiest_group(7, 1), 1);
+  EXPECT_EQ(busiest_group(0, 4), 1);
+  EXPECT_DOUBLE_EQ(busiest_group(1.5, 4) * 1.5, (busiest_group(1, 4) + busiest_group(2, 4) * 2) / 2);
+  EXPECT_NEAR(busiest_group(500, 4), 1, 0.1);
+}
+
+TEST(BusiestGroup, IdleElementsIdleTheirBandwidth) {
+  System system = read_system("elmoe3d-8gb");
+  const Model model = read_model("qwen3-30b-a3b");
+  const ExpertsPart experts = plan_autoregressive(system, model, {1024, 1, 0, 8}).verify.experts;
+  Work divided;
+  const double spread = expert_roofs(system, experts, 1, 0, divided).hb;
+  system = make_system(scaled(system.preset, "hb.elements_per_expert", 1.0 / 8));
+  EXPECT_EQ(system.hb->expert_groups, 8);
+  EXPECT_NEAR(expert_roofs(system, experts, 1, 0, divided).hb, 8 * spread, 1e-12);
+  EXPECT_LT(expert_roofs(system, experts, 64, 0, divided).hb, 1.8 * 64 * spread);
 }
 
 }  // namespace

@@ -59,7 +59,7 @@ TEST(Sensitivity, LeavesOutWhatTheCountedWorkloadFixes) {
   const auto elasticity = by_name(Case().results());
   for (const char* key : {"hb.capacity", "ext.capacity", "logic.bits_per_pass", "xpu: ext.capacity"})
     EXPECT_EQ(elasticity.count(key), 0U) << key;
-  EXPECT_EQ(elasticity.size(), (21U - 3U) + (11U - 2U));
+  EXPECT_EQ(elasticity.size(), (22U - 3U) + (11U - 2U));
 }
 
 }  // namespace
