@@ -2,6 +2,7 @@
 
 #include "cuda/core/columns.hpp"
 #include "cuda/core/path.hpp"
+#include "cuda/core/perturb_bundle.hpp"
 
 namespace moecarlo {
 
@@ -65,37 +66,38 @@ MOECARLO_HOST_DEVICE bool draws_routing(const PlanView& plan, const Cell& cell) 
 }
 
 /// Draws the masks of one pass's columns in `Lanes` layers from `first_layer` on. masks: [slots][Lanes][Words].
+/// known_passes: those whose tokens the path holds, this one included; the table rows of the next token are asked for
+/// ahead.
 template <int Words, int Lanes>
 MOECARLO_HOST_DEVICE void draw_columns(const RoutingView& routing, const PlanView& plan, const Cell& cell,
                                        const TrajectoryId& id, const Path& path, std::uint32_t pass,
-                                       std::uint32_t first_layer, std::uint64_t* masks) {
+                                       std::uint32_t known_passes, std::uint32_t first_layer, std::uint64_t* masks) {
   const std::size_t first = std::size_t{pass} * cell.columns() * cell.batch;
-  const std::size_t end = first + std::size_t{cell.columns()} * cell.batch;
+  const std::size_t known = std::size_t{known_passes} * cell.columns() * cell.batch;
   for (std::uint32_t column = 0; column < cell.columns(); ++column) {
     const std::uint32_t level = Tree::level(column, cell.depth);
     for (std::uint32_t request = 0; request < cell.batch; ++request) {
       const std::size_t slot = first + std::size_t{column} * cell.batch + request;
       const std::size_t path_slot = first + std::size_t{level} * cell.batch + request;
       const std::uint32_t token = path.tokens[slot];
-      for (int lane = 0; lane < Lanes; ++lane) {
-        const std::uint32_t layer = first_layer + static_cast<std::uint32_t>(lane);
-        const DrawAddress at{plan.seed, id.stream, id.number, pass, request, Purpose::sibling, column, layer};
-        std::uint64_t* into = masks + (slot * Lanes + static_cast<std::size_t>(lane)) * Words;
-        ExpertMask<Words> mask;
-        if (token == plan.tokens) {
-          // never drafted
-        } else if (column > cell.depth) {
-          mask = sibling_routing(
-              ExpertMask<Words>::load(masks + (path_slot * Lanes + static_cast<std::size_t>(lane)) * Words),
-              routing.mask<Words>(path.others[slot], layer), at, plan.sibling_keeps);
-        } else if (plan.perturb.logits != nullptr) {
-          const std::uint32_t next = path.tokens[slot + 1 < end ? slot + 1 : slot];
-          if (next < plan.tokens) prefetch_routing(plan.perturb, next, layer);
-          mask = draw_routing<Words>(plan.perturb, token, layer, at);
-        } else {
-          mask = routing.mask<Words>(token, layer);
+      std::uint64_t* into = masks + slot * Lanes * Words;
+      DrawAddress at{plan.seed, id.stream, id.number, pass, request, Purpose::sibling, column, first_layer};
+      if (token == plan.tokens) {  // never drafted
+        LayerBundle<Words, Lanes>{}.scatter(into);
+      } else if (column > cell.depth) {
+        const std::uint64_t* path_token = masks + path_slot * Lanes * Words;
+        for (int lane = 0; lane < Lanes; ++lane) {
+          at.layer = first_layer + static_cast<std::uint32_t>(lane);
+          const auto mask = sibling_routing(ExpertMask<Words>::load(path_token + lane * Words),
+                                            routing.mask<Words>(path.others[slot], at.layer), at, plan.sibling_keeps);
+          for (int w = 0; w < Words; ++w) into[lane * Words + w] = mask.word[w];
         }
-        for (int w = 0; w < Words; ++w) into[w] = mask.word[w];
+      } else if (plan.perturb.logits != nullptr) {
+        const std::uint32_t next = path.tokens[slot + 1 < known ? slot + 1 : slot];
+        if (next < plan.tokens) prefetch_routing(plan.perturb, next, first_layer, Lanes);
+        draw_routing<Words, Lanes>(plan.perturb, token, first_layer, at).scatter(into);
+      } else {
+        LayerBundle<Words, Lanes>::load(routing, token, first_layer).scatter(into);
       }
     }
   }

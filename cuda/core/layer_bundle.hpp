@@ -21,6 +21,7 @@ struct LaneWord<1> {
   MOECARLO_HOST_DEVICE static LaneWord load(const std::uint64_t* numbers) { return {*numbers}; }
   MOECARLO_HOST_DEVICE void store(std::uint64_t* numbers) const { *numbers = value; }
   MOECARLO_HOST_DEVICE std::uint64_t operator[](int) const { return value; }
+  MOECARLO_HOST_DEVICE void set(int, std::uint64_t number) { value = number; }
 };
 
 MOECARLO_HOST_DEVICE LaneWord<1> operator|(LaneWord<1> a, LaneWord<1> b) {
@@ -78,6 +79,7 @@ struct LaneWord<kHostLanes> {
     *reinterpret_cast<UnalignedVector*>(numbers) = value;
   }
   MOECARLO_HOST_DEVICE std::uint64_t operator[](int lane) const { return value[lane]; }
+  MOECARLO_HOST_DEVICE void set(int lane, std::uint64_t number) { value[lane] = number; }
 };
 
 using HostWord = LaneWord<kHostLanes>;
@@ -96,6 +98,15 @@ MOECARLO_HOST_DEVICE HostWord operator+(const HostWord& a, const HostWord& b) {
 }
 MOECARLO_HOST_DEVICE HostWord operator-(const HostWord& a, const HostWord& b) {
   return {a.value - b.value};
+}
+MOECARLO_HOST_DEVICE HostWord operator*(const HostWord& a, const HostWord& b) {
+  return {a.value * b.value};
+}
+MOECARLO_HOST_DEVICE HostWord operator>>(const HostWord& a, int places) {
+  return {a.value >> places};
+}
+MOECARLO_HOST_DEVICE HostWord operator<<(const HostWord& a, const HostWord& places) {
+  return {a.value << places.value};
 }
 MOECARLO_HOST_DEVICE HostWord less(const HostWord& a, const HostWord& b) {
   return {reinterpret_cast<HostWord::Vector>(reinterpret_cast<HostWord::SignedVector>(a.value) <
@@ -165,10 +176,20 @@ struct LayerBundle {
     return bundle;
   }
 
+  /// To one mask after the other: [Lanes][Words].
+  MOECARLO_HOST_DEVICE void scatter(std::uint64_t* masks) const {
+    for (int lane = 0; lane < Lanes; ++lane) {
+      for (int w = 0; w < Words; ++w) masks[lane * Words + w] = word[w][lane];
+    }
+  }
+
   MOECARLO_HOST_DEVICE ExpertMask<Words> lane(int index) const {
     ExpertMask<Words> mask;
     for (int w = 0; w < Words; ++w) mask.word[w] = word[w][index];
     return mask;
+  }
+  MOECARLO_HOST_DEVICE void set_lane(int index, const ExpertMask<Words>& mask) {
+    for (int w = 0; w < Words; ++w) word[w].set(index, mask.word[w]);
   }
 
   MOECARLO_HOST_DEVICE LaneWord<Lanes> count() const {

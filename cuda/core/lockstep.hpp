@@ -70,7 +70,7 @@ struct LockstepReplay {
     }
     if (!draws_routing(plan, cell)) return;
     for (std::uint32_t l = 0; l < routing.layers; ++l) {
-      draw_columns<Words, 1>(routing, plan, cell, id, path, pass, l, layers.drawn_masks(l));
+      draw_columns<Words, 1>(routing, plan, cell, id, path, pass, pass + 1, l, layers.drawn_masks(l));
     }
   }
 

@@ -2,6 +2,10 @@
 
 #include "cuda/core/hostdevice.hpp"
 
+#if defined(__AVX512VPOPCNTDQ__)
+#include <immintrin.h>
+#endif
+
 namespace moecarlo {
 
 /// One Philox4x32-10 block: four 32-bit words from a 128-bit counter and a 64-bit key, no state.
@@ -10,22 +14,76 @@ struct RandomBlock {
   std::uint32_t word[4];
 };
 
+constexpr std::uint32_t kPhiloxFactorA = 0xD2511F53U;
+constexpr std::uint32_t kPhiloxFactorB = 0xCD9E8D57U;
+constexpr std::uint32_t kPhiloxKeyStep0 = 0x9E3779B9U;
+constexpr std::uint32_t kPhiloxKeyStep1 = 0xBB67AE85U;
+
 MOECARLO_HOST_DEVICE constexpr RandomBlock philox(std::uint32_t c0, std::uint32_t c1, std::uint32_t c2,
                                                   std::uint32_t c3, std::uint32_t k0, std::uint32_t k1) {
   for (int round = 0; round < 10; ++round) {
-    const std::uint64_t a = std::uint64_t{0xD2511F53U} * c0;
-    const std::uint64_t b = std::uint64_t{0xCD9E8D57U} * c2;
+    const std::uint64_t a = std::uint64_t{kPhiloxFactorA} * c0;
+    const std::uint64_t b = std::uint64_t{kPhiloxFactorB} * c2;
     c0 = static_cast<std::uint32_t>(b >> 32) ^ c1 ^ k0;
     c1 = static_cast<std::uint32_t>(b);
     c2 = static_cast<std::uint32_t>(a >> 32) ^ c3 ^ k1;
     c3 = static_cast<std::uint32_t>(a);
-    k0 += 0x9E3779B9U;
-    k1 += 0xBB67AE85U;
+    k0 += kPhiloxKeyStep0;
+    k1 += kPhiloxKeyStep1;
   }
   return {{c0, c1, c2, c3}};
 }
 
 static_assert(philox(0, 0, 0, 0, 0, 0).word[0] == 0x6627e8d5U && philox(0, 0, 0, 0, 0, 0).word[3] == 0x9b00dbd8U);
+
+/// Several blocks: word w of block i is the number word[w][i], below 2^32. The numbers have 64 bits because that is how
+/// vectors multiply them, here and where they are used.
+template <int Count>
+struct RandomBlocks {
+  alignas(8 * Count) std::uint64_t word[4][Count];
+};
+
+/// The blocks of the counters (c0, c1, c2, c3 + i step), i < Count.
+template <int Count>
+MOECARLO_HOST_DEVICE RandomBlocks<Count> philox_blocks(std::uint32_t c0, std::uint32_t c1, std::uint32_t c2,
+                                                       std::uint32_t c3, std::uint32_t step, std::uint32_t k0,
+                                                       std::uint32_t k1) {
+  RandomBlocks<Count> blocks;
+  for (std::uint32_t i = 0; i < Count; ++i) {
+    const RandomBlock block = philox(c0, c1, c2, c3 + i * step, k0, k1);
+    for (int w = 0; w < 4; ++w) blocks.word[w][i] = block.word[w];
+  }
+  return blocks;
+}
+
+#if defined(__AVX512VPOPCNTDQ__)
+/// Eight blocks in vectors; those that the compiler makes of the loop above take nearly twice as long.
+template <>
+MOECARLO_HOST_DEVICE RandomBlocks<8> philox_blocks<8>(std::uint32_t c0, std::uint32_t c1, std::uint32_t c2,
+                                                      std::uint32_t c3, std::uint32_t step, std::uint32_t k0,
+                                                      std::uint32_t k1) {
+  typedef std::uint64_t Vector __attribute__((vector_size(64), may_alias));
+  // Of the lower halves; the upper ones need not be clear.
+  const auto product = [](Vector a, std::uint32_t b) MOECARLO_INLINED {
+    const auto factor = reinterpret_cast<__m512i>(Vector{} + b);
+    return reinterpret_cast<Vector>(_mm512_maskz_mul_epu32(0xff, reinterpret_cast<__m512i>(a), factor));
+  };
+  Vector word[4] = {Vector{} + c0, Vector{} + c1, Vector{} + c2, c3 + step * Vector{0, 1, 2, 3, 4, 5, 6, 7}};
+  for (int round = 0; round < 10; ++round) {
+    const Vector a = product(word[0], kPhiloxFactorA);
+    const Vector b = product(word[2], kPhiloxFactorB);
+    word[0] = (b >> 32) ^ word[1] ^ k0;
+    word[1] = b;
+    word[2] = (a >> 32) ^ word[3] ^ k1;
+    word[3] = a;
+    k0 += kPhiloxKeyStep0;
+    k1 += kPhiloxKeyStep1;
+  }
+  RandomBlocks<8> blocks;
+  for (int w = 0; w < 4; ++w) *reinterpret_cast<Vector*>(blocks.word[w]) = word[w] & 0xffffffffU;
+  return blocks;
+}
+#endif
 
 /// What a random number is for. Every draw of the project names one of these, so that adding a draw for one purpose
 /// never moves the draws of another.
@@ -66,13 +124,35 @@ struct DrawAddress {
   /// Block q holds draws 4q .. 4q + 3. Layers need 10 bits of their 16-bit field, q takes the other six.
   MOECARLO_HOST_DEVICE constexpr RandomBlock block(std::uint32_t q) const {
     return philox(static_cast<std::uint32_t>(trajectory), static_cast<std::uint32_t>(trajectory >> 32),
-                  (round << 16) + request,
-                  (static_cast<std::uint32_t>(purpose) << 24) + (column << 16) + (q << 10) + layer, seed,
-                  static_cast<std::uint32_t>(stream));
+                  (round << 16) + request, last_counter(q), seed, static_cast<std::uint32_t>(stream));
+  }
+
+  /// Blocks q .. q + Count - 1. Together they take much less time than one by one.
+  template <int Count>
+  MOECARLO_HOST_DEVICE RandomBlocks<Count> blocks(std::uint32_t q) const {
+    return stepped_blocks<Count>(q, 1U << 10);
+  }
+
+  /// Block q of this layer and of the Count - 1 layers after it.
+  template <int Count>
+  MOECARLO_HOST_DEVICE RandomBlocks<Count> layer_blocks(std::uint32_t q) const {
+    return stepped_blocks<Count>(q, 1);
   }
 
   MOECARLO_HOST_DEVICE constexpr std::uint32_t draw(std::uint32_t index) const {
     return block(index / 4).word[index % 4];
+  }
+
+ private:
+  MOECARLO_HOST_DEVICE constexpr std::uint32_t last_counter(std::uint32_t q) const {
+    return (static_cast<std::uint32_t>(purpose) << 24) + (column << 16) + (q << 10) + layer;
+  }
+
+  template <int Count>
+  MOECARLO_HOST_DEVICE RandomBlocks<Count> stepped_blocks(std::uint32_t q, std::uint32_t step) const {
+    return philox_blocks<Count>(static_cast<std::uint32_t>(trajectory), static_cast<std::uint32_t>(trajectory >> 32),
+                                (round << 16) + request, last_counter(q), step, seed,
+                                static_cast<std::uint32_t>(stream));
   }
 };
 

@@ -64,7 +64,8 @@ MOECARLO_HOST_DEVICE void replay_episode(const RoutingView& routing, const PlanV
   if (draws_routing(plan, own)) {
     const Path path = path_in(layout, path_block);
     for (std::uint32_t pass = 0; pass < caches.path.passes; ++pass) {
-      draw_columns<Words, Lanes>(routing, plan, own, id, path, pass, first_layer, layer_block + layout.drawn_masks);
+      draw_columns<Words, Lanes>(routing, plan, own, id, path, pass, caches.path.passes, first_layer,
+                                 layer_block + layout.drawn_masks);
     }
   }
   EpisodeReplay<Words, Lanes>{at, own, caches}(id);
@@ -126,7 +127,7 @@ MOECARLO_HOST_DEVICE void replay_lockstep(const RoutingView& routing, const Plan
     const std::uint32_t passes = EpisodePath::of(plan, own, path).passes;
     for (std::uint32_t layer = 0; layer < routing.layers; ++layer) {
       for (std::uint32_t pass = 0; pass < passes; ++pass) {
-        draw_columns<Words, 1>(routing, plan, own, id, path, pass, layer, layers.drawn_masks(layer));
+        draw_columns<Words, 1>(routing, plan, own, id, path, pass, passes, layer, layers.drawn_masks(layer));
       }
     }
   }

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 
 namespace moecarlo {
@@ -47,6 +48,13 @@ void expect_each_lane_is_a_mask() {
       ASSERT_EQ(a.count()[lane], one.count());
       ASSERT_EQ(words_of(lowest.lane(lane)), words_of(one.lowest(static_cast<std::uint32_t>(wanted[lane]))));
       ASSERT_EQ(words_of(selected.lane(lane)), words_of(chosen[lane] != 0 ? one : other));
+      Bundle changed = a;
+      changed.set_lane(lane, other);
+      std::vector<std::uint64_t> masks = masks_a;
+      std::copy_n(other.word, Words, masks.begin() + lane * Words);
+      std::vector<std::uint64_t> scattered(masks.size());
+      changed.scatter(scattered.data());
+      ASSERT_EQ(scattered, masks);
     }
   }
 }

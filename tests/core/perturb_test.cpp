@@ -1,4 +1,4 @@
-#include "cuda/core/perturb.hpp"
+#include "cuda/core/perturb_bundle.hpp"
 
 #include <gtest/gtest.h>
 
@@ -91,12 +91,17 @@ void enumerate(const Weights& weights, std::uint32_t wanted, std::uint64_t chose
   }
 }
 
+template <int Words>
+ExpertMask<Words> draw_row(const PerturbView& view, std::uint32_t token, std::uint32_t layer, const DrawAddress& at) {
+  return draw_routing<Words, 1>(view, token, layer, at).lane(0);
+}
+
 double set_deviate(const Row& row, PerturbMethod method, std::uint64_t draws) {
   std::map<std::uint64_t, double> law;
   enumerate(row.law_weights(), row.top_k, 0, 1, law);
   std::map<std::uint64_t, std::uint64_t> counts;
   DrawAddress at{17, Stream::main, 0, 3, 2, Purpose::start, 4};
-  for (; at.trajectory < draws; ++at.trajectory) ++counts[draw_routing<1>(row.view(method), 0, 0, at).word[0]];
+  for (; at.trajectory < draws; ++at.trajectory) ++counts[draw_row<1>(row.view(method), 0, 0, at).word[0]];
   // Sets that are expected less than five times share a cell.
   std::vector<std::uint64_t> found{0};
   Weights expected{0};
@@ -144,7 +149,7 @@ TEST_P(BothMethods, draw_every_expert_where_k_is_their_number) {
     Weights weights(experts);
     for (std::uint32_t e = 0; e < experts; ++e) weights[e] = std::exp(-0.3 * e);
     const Row row(weights, experts);
-    EXPECT_EQ(draw_routing<1>(row.view(GetParam()), 0, 0, {}).count(), experts);
+    EXPECT_EQ(draw_row<1>(row.view(GetParam()), 0, 0, {}).count(), experts);
   }
 }
 
@@ -156,7 +161,7 @@ void expect_known_count(PerturbMethod method, std::uint32_t experts, std::uint32
   const Row row(weights, top_k);
   DrawAddress at{1};
   for (; at.trajectory < 2000; ++at.trajectory) {
-    const auto drawn = draw_routing<Words>(row.view(method), 0, 0, at);
+    const auto drawn = draw_row<Words>(row.view(method), 0, 0, at);
     ASSERT_EQ(drawn.count(), top_k);
     ASSERT_EQ(without(drawn, ExpertMask<Words>::first(experts)).count(), 0U);
   }
@@ -182,7 +187,7 @@ TEST(Perturb, both_methods_include_each_expert_equally_often) {
   for (const PerturbMethod method : {PerturbMethod::gumbel, PerturbMethod::alias}) {
     DrawAddress at{2};
     for (; at.trajectory < draws; ++at.trajectory) {
-      const auto drawn = draw_routing<2>(row.view(method), 0, 0, at);
+      const auto drawn = draw_row<2>(row.view(method), 0, 0, at);
       for (std::uint32_t e = 0; e < experts; ++e) {
         share[static_cast<std::size_t>(method)][e] += drawn.contains(e) ? 1.0 / draws : 0;
       }
@@ -234,7 +239,7 @@ TEST(Perturb, equal_keys_go_to_the_lower_mask_bit) {
   PerturbView view{nullptr, logits.data(), no_noise.data(), 8, 1, 0};
   const std::uint64_t sets[] = {0b1000, 0b1010, 0b11010, 0b1011010, 0b1011011, 0b1011111, 0b1111111, 0b11111111};
   for (view.top_k = 1; view.top_k <= 8; ++view.top_k) {
-    EXPECT_EQ(draw_routing<1>(view, 0, 0, {}).word[0], sets[view.top_k - 1]) << view.top_k;
+    EXPECT_EQ(draw_row<1>(view, 0, 0, {}).word[0], sets[view.top_k - 1]) << view.top_k;
   }
 }
 
@@ -263,8 +268,18 @@ std::set<std::uint32_t> slow_draw(const PerturbView& view, std::size_t row, Draw
 }
 
 template <int Words>
+std::set<std::uint32_t> members(const ExpertMask<Words>& mask) {
+  std::set<std::uint32_t> result;
+  for (std::uint32_t e = 0; e < 64 * Words; ++e) {
+    if (mask.contains(e)) result.insert(e);
+  }
+  return result;
+}
+
+// One layer at a time and eight, which may begin anywhere.
+template <int Words>
 void expect_slow_result(std::uint32_t experts, std::uint32_t top_k, double spread) {
-  constexpr std::uint32_t tokens = 3, layers = 2;
+  constexpr std::uint32_t tokens = 2, layers = 10;
   std::mt19937 random(experts + top_k);
   std::vector<std::int32_t> logits;
   std::vector<std::uint32_t> alias;
@@ -278,16 +293,18 @@ void expect_slow_result(std::uint32_t experts, std::uint32_t top_k, double sprea
   for (const bool with_alias : {false, true}) {
     const PerturbView view{
         with_alias ? alias.data() : nullptr, logits.data(), gumbel_quantiles().data(), experts, layers, top_k};
-    for (std::uint32_t i = 0; i < 600; ++i) {
-      const std::uint32_t token = i % tokens, layer = i % layers;
+    for (std::uint32_t i = 0; i < 80; ++i) {
+      const std::uint32_t token = i % tokens, first_layer = i % 3;
       DrawAddress at{9, Stream::main, i, i * 7, i % 5, Purpose::start, i % 256, 77};
-      const auto drawn = draw_routing<Words>(view, token, layer, at);
-      at.layer = layer;
-      std::set<std::uint32_t> members;
-      for (std::uint32_t e = 0; e < experts; ++e) {
-        if (drawn.contains(e)) members.insert(e);
+      const auto drawn = draw_routing<Words, 8>(view, token, first_layer, at);
+      for (std::uint32_t lane = 0; lane < 8; ++lane) {
+        const std::uint32_t layer = first_layer + lane;
+        const auto alone = draw_row<Words>(view, token, layer, at);
+        at.layer = layer;
+        const auto expected = slow_draw(view, token * layers + layer, at);
+        ASSERT_EQ(members(drawn.lane(static_cast<int>(lane))), expected) << experts << " " << i;
+        ASSERT_EQ(members(alone), expected) << experts << " " << i;
       }
-      ASSERT_EQ(members, slow_draw(view, token * layers + layer, at)) << experts << " " << i;
     }
   }
 }
@@ -304,18 +321,21 @@ TEST(Perturb, agrees_with_a_slow_version_with_and_without_the_fall_back) {
 
 // Equal blocks would mean equal counters. 16 blocks of alias draws and 128 of Gumbel draws for each address.
 TEST(Perturb, no_two_draws_of_any_address_share_a_word) {
-  std::set<std::array<std::uint32_t, 4>> blocks;
+  std::set<std::array<std::uint64_t, 4>> blocks;
   std::size_t expected = 0;
   for (const std::uint32_t column : {0U, 1U, 255U}) {
     for (const std::uint32_t layer : {0U, 1U, 1023U}) {
       for (const std::uint32_t round : {0U, 65535U}) {
         const DrawAddress at{1, Stream::main, 5, round, 1, Purpose::perturb, column, layer};
-        const auto add = [&](const RandomBlock& block) {
-          blocks.insert({block.word[0], block.word[1], block.word[2], block.word[3]});
-          ++expected;
+        const auto add = [&](const RandomBlocks<kRowBlocks>& row_blocks) {
+          for (std::size_t i = 0; i < kRowBlocks; ++i) {
+            const auto& word = row_blocks.word;
+            blocks.insert({word[0][i], word[1][i], word[2][i], word[3][i]});
+            ++expected;
+          }
         };
-        for (std::uint32_t q = 0; q < kAliasBlocks; ++q) add(at.block(q));
-        for (std::uint32_t b = 0; b < 128; ++b) add(gumbel_block(at, b));
+        for (std::uint32_t q = 0; q < kAliasBlocks; q += kRowBlocks) add(at.blocks<kRowBlocks>(q));
+        for (std::uint32_t b = 0; b < 128; b += kRowBlocks) add(gumbel_blocks(at, b));
       }
     }
   }

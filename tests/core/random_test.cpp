@@ -66,6 +66,27 @@ TEST(DrawAddress, follows_the_published_counter_layout) {
   EXPECT_EQ(at.draw(4 * q + 2), at.block(q).word[2]);
 }
 
+template <int Count>
+void expect_single_blocks(DrawAddress at, std::uint32_t q) {
+  const DrawAddress first = at;
+  const RandomBlocks<Count> following = first.blocks<Count>(q), layers = first.layer_blocks<Count>(q);
+  for (std::uint32_t i = 0; i < Count; ++i) {
+    at.layer = first.layer + i;
+    for (std::uint32_t w = 0; w < 4; ++w) {
+      EXPECT_EQ(following.word[w][i], first.block(q + i).word[w]);
+      EXPECT_EQ(layers.word[w][i], at.block(q).word[w]);
+    }
+  }
+}
+
+TEST(DrawAddress, gives_the_same_blocks_together_as_alone) {
+  const DrawAddress at{0xfffffff0, Stream::replicates, ~std::uint64_t{5}, 65535, 20, Purpose::perturb, 255, 1016};
+  expect_single_blocks<1>(at, 63);
+  expect_single_blocks<4>(at, 60);
+  expect_single_blocks<8>(at, 56);
+  expect_single_blocks<8>(DrawAddress{}, 0);
+}
+
 // Philox is a bijection of the counter under each key, so equal blocks would mean equal counters.
 TEST(DrawAddress, never_shares_a_counter_at_the_extremes_of_its_ranges) {
   std::set<Block> blocks;

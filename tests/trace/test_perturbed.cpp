@@ -5,6 +5,7 @@
 #include <cmath>
 #include <random>
 
+#include "cuda/core/perturb_bundle.hpp"
 #include "host/support/error.hpp"
 #include "host/trace/perturbed.hpp"
 #include "host/trace/perturbed_law.hpp"
@@ -166,7 +167,7 @@ TEST(ReadPerturbed, draws_the_traces_own_choice_at_temperatures_near_zero) {
           for (std::uint32_t layer = 0; layer < table.layers; ++layer) {
             for (std::uint64_t trajectory = 0; trajectory < 50; ++trajectory) {
               const DrawAddress at{.trajectory = trajectory};
-              ASSERT_EQ(draw_routing<1>(tables.view(), token, layer, at).word[0],
+              ASSERT_EQ((draw_routing<1, 1>(tables.view(), token, layer, at).word[0][0]),
                         table.view().mask<1>(token, layer).word[0]);
             }
           }
