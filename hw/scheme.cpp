@@ -79,4 +79,18 @@ Phase verify_slices(const System& system, const Model& model, const Serving& ser
   return phase;
 }
 
+Phase draft_with_slices(const System& system, const Model& model, const Serving& serving) {
+  Phase phase;
+  phase.fixed = dense_parts(system, model, serving, draft_tokens(serving),
+                            std::min<double>(serving.bits, model.dense_format.bits));
+  phase.experts.pass = expert_compute(system, model, draft_tokens(serving), kept_expert_bits(model, serving.bits));
+  phase.experts.hit = read_hb(slice_bytes(model, serving.bits));
+  return phase;
+}
+
+Storage store_slices(const Model& model, const Serving& serving) {
+  if (serving.depth == 0) return store_whole_experts(model);
+  return {.slot_bytes = slice_bytes(model, serving.bits)};
+}
+
 }  // namespace moecarlo::hw

@@ -82,6 +82,12 @@ double slice_bytes(const Model& model, std::uint32_t bits);
 /// miss comes whole from EXT.
 Phase verify_slices(const System& system, const Model& model, const Serving& serving);
 
+/// A draft with the upper bits of the weights: dense weights and, of the residents that it touches, slices.
+Phase draft_with_slices(const System& system, const Model& model, const Serving& serving);
+
+/// Storage of a cache of slices while drafting, of whole experts else.
+Storage store_slices(const Model& model, const Serving& serving);
+
 /// The dense weights in so many bits, as HB holds them.
 double dense_slice_bytes(const Model& model, std::uint32_t bits);
 

@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "hw/scheme.hpp"
 
 namespace moecarlo::hw {
@@ -7,13 +5,8 @@ namespace {
 
 /// The upper bits of whatever experts a token chooses: of the residents from HB, of the others from EXT.
 Phase draft(const System& system, const Model& model, const Serving& serving) {
-  const double slice = slice_bytes(model, serving.bits);
-  Phase phase;
-  phase.fixed = dense_parts(system, model, serving, draft_tokens(serving),
-                            std::min<double>(serving.bits, model.dense_format.bits));
-  phase.experts.pass = expert_compute(system, model, draft_tokens(serving), kept_expert_bits(model, serving.bits));
-  phase.experts.hit = read_hb(slice);
-  phase.experts.miss = read_ext(slice);
+  Phase phase = draft_with_slices(system, model, serving);
+  phase.experts.miss = read_ext(slice_bytes(model, serving.bits));
   phase.experts = within_reach_of_near_memory(system, model, phase.experts);
   return phase;
 }
@@ -26,10 +19,7 @@ Scheme speq() {
   scheme.drafts = true;
   scheme.uses_bits = true;
   scheme.draft_routing = DraftRouting::all;
-  scheme.storage = [](const Model& model, const Serving& serving) {
-    if (serving.depth == 0) return store_whole_experts(model);
-    return Storage{.slot_bytes = slice_bytes(model, serving.bits)};
-  };
+  scheme.storage = store_slices;
   scheme.plan = [](const System& system, const Model& model, const Serving& serving, const Placement&) {
     if (serving.depth == 0) return plan_autoregressive(system, model, serving);
     Plan plan;
