@@ -57,11 +57,6 @@ struct TableLine {
   }
 };
 
-const RoutingLaw& routing_of(const TableLaws& laws, const std::string& model) {
-  return std::find_if(laws.routing.begin(), laws.routing.end(), [&](const auto& one) { return one.first == model; })
-      ->second;
-}
-
 /// One design, everything read and laid out.
 struct Design {
   const TableLaws& laws;
@@ -197,7 +192,7 @@ std::vector<ReproducedCell> reproduce_table(const TableLaws& laws, const std::ve
           const TableKey key{hb, name, scheme_name, batch};
           const auto found = std::find_if(published.begin(), published.end(),
                                           [&](const PublishedCell& one) { return one.key == key; });
-          const Design design{laws, system, reference, model, scheme, routing_of(laws, name), batch};
+          const Design design{laws, system, reference, model, scheme, routing, batch};
           cells.push_back(reproduce_cell(design, key, found == published.end() ? nullptr : &*found));
         }
       }

@@ -58,9 +58,6 @@ Scheme speq();
 std::vector<Scheme> schemes();
 Scheme find_scheme(const std::string& name);
 
-/// The same scheme with other constants.
-Scheme with_constants(const Scheme& scheme, const Preset& constants);
-
 bool applies(const Scheme& scheme, const System& system);
 
 // What schemes share.
@@ -77,16 +74,6 @@ double kept_expert_bits(const Model& model, std::uint32_t bits);
 
 /// The slice of one expert of so many bits with the scales. The remaining bits need no scales of their own.
 double slice_bytes(const Model& model, std::uint32_t bits);
-
-/// A verification against a cache of slices, exact: a hit joins its slice from HB with the remaining bits from EXT, a
-/// miss comes whole from EXT.
-Phase verify_slices(const System& system, const Model& model, const Serving& serving);
-
-/// A draft with the upper bits of the weights: dense weights and, of the residents that it touches, slices.
-Phase draft_with_slices(const System& system, const Model& model, const Serving& serving);
-
-/// Storage of a cache of slices while drafting, of whole experts else.
-Storage store_slices(const Model& model, const Serving& serving);
 
 /// The dense weights in so many bits, as HB holds them.
 double dense_slice_bytes(const Model& model, std::uint32_t bits);

@@ -123,25 +123,22 @@ TEST(Schemes, EveryConstantOfOneChangesItsPlanOrIsRefused) {
     const Work draft = scheme.plan(system, model, kDrafting, placement).draft->fixed.at(0).work;
     return std::vector<double>{placement.scheme_bytes, placement.ext_free_bytes, draft.hb_bytes, draft.ops};
   };
-  for (const char* name : {"eagle", "slm"}) {
+  for (const auto& [name, make] : {std::pair{"eagle", &eagle}, {"slm", &slm}}) {
     const Scheme scheme = find_scheme(name);
     ASSERT_FALSE(scheme.preset.constants.empty());
     for (const Constant& constant : scheme.preset.constants) {
       bool changes = false;
-      const auto change = [&] {
-        changes = figures(with_constants(scheme, scaled(scheme.preset, constant.key, 0.5))) != figures(scheme);
-      };
+      const auto change = [&] { changes = figures(make(scaled(scheme.preset, constant.key, 0.5))) != figures(scheme); };
       EXPECT_TRUE(error_of(change) != "no error" || changes) << name << " " << constant.key;
     }
   }
 }
 
 TEST(Schemes, RefuseAnUnknownConstantByName) {
-  const Scheme scheme = find_scheme("eagle");
-  Preset preset = scheme.preset;
+  Preset preset = find_scheme("eagle").preset;
   preset.constants.push_back(preset.constants.front());
   preset.constants.back().key = "head.layers";
-  EXPECT_THAT(error_of([&] { with_constants(scheme, preset); }), testing::HasSubstr("unknown constant 'head.layers'"));
+  EXPECT_THAT(error_of([&] { eagle(preset); }), testing::HasSubstr("unknown constant 'head.layers'"));
 }
 
 TEST(MeanTime, IsNeverMoreThanTheTimeOverTheDistribution) {

@@ -5,7 +5,7 @@
 namespace moecarlo {
 
 /// Least recently used: one list in the order of the last reference. Whoever needs only the residents after a pass, at
-/// many capacities, walks back over the passes instead (cuda/core/residency.hpp).
+/// many capacities, walks back over the passes instead (cuda/core/policy/lru.hpp).
 struct LruList {
   MOECARLO_HOST_DEVICE static constexpr CacheShape shape() { return {1, false, false}; }
 
