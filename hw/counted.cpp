@@ -130,10 +130,6 @@ Workload workload_of(const Tallies& tallies, std::uint32_t batch, std::uint32_t 
   workload.counts = count_groups(tallies, point.cell);
   for (std::uint32_t g = 0; g < shape.joint_groups.total(); ++g) workload.counts[g].classes = point.classes(g);
   if (depth == 0 || routing != DraftRouting::all) return workload;
-  if (!tree.is_chain()) {
-    fail(ErrorKind::usage, "{}: drafts with unrestricted routing need a chain (expected draft.width 1, found {})",
-         asked_by, tree.width);
-  }
   const CountedPoint step = find_point(tallies, batch, 0, policy, bits, capacity, asked_by);
   for (std::uint32_t g = 0; g < shape.joint_groups.total(); ++g) {
     take_drafts(step.classes(g), workload.counts[g].classes);

@@ -66,8 +66,8 @@ struct StudyProjection::Row {
   }
 };
 
-StudyProjection::StudyProjection(const HardwareSpec& spec, const GridSpec& grid, std::uint32_t trace_layers,
-                                 std::uint32_t trace_experts, std::uint32_t trace_top_k)
+StudyProjection::StudyProjection(const HardwareSpec& spec, const GridSpec& grid, const DraftSpec& draft,
+                                 std::uint32_t trace_layers, std::uint32_t trace_experts, std::uint32_t trace_top_k)
     : spec_(spec),
       policies_(grid.policy),
       trace_layers_(trace_layers),
@@ -103,6 +103,11 @@ StudyProjection::StudyProjection(const HardwareSpec& spec, const GridSpec& grid,
   for (const Scheme& scheme : schemes_) {
     if (scheme.drafts && grid.depth.back() == 0) {
       fail(ErrorKind::usage, "study: scheme {} drafts (expected a depth above 0 in grid.depth)", scheme.name);
+    }
+    // Its draft steps are counted as autoregressive steps, which have one token a request.
+    if (scheme.draft_routing == DraftRouting::all && draft.width > 1) {
+      fail(ErrorKind::usage, "study: scheme {} drafts with unrestricted routing (expected draft.width 1, found {})",
+           scheme.name, draft.width);
     }
   }
   if (model_.moe_layers != trace_layers) {

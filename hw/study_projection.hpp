@@ -18,8 +18,8 @@ namespace moecarlo::hw {
 class StudyProjection {
  public:
   /// Reads presets and solves placements. Throws usage errors of presets and placement, and where the model's experts
-  /// or top-k are not the trace's.
-  StudyProjection(const HardwareSpec& spec, const GridSpec& grid, std::uint32_t trace_layers,
+  /// or top-k are not the trace's, or a scheme cannot draft as the study does.
+  StudyProjection(const HardwareSpec& spec, const GridSpec& grid, const DraftSpec& draft, std::uint32_t trace_layers,
                   std::uint32_t trace_experts, std::uint32_t trace_top_k);
 
   /// The capacities that the simulation has to count.

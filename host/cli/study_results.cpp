@@ -76,7 +76,7 @@ bool lacks_trace_interval(const StudyResults& results) {
 std::optional<hw::StudyProjection> make_projection(const Study& study, std::uint32_t layers, std::uint32_t experts,
                                                    std::uint32_t top_k) {
   if (!study.hardware) return std::nullopt;
-  return hw::StudyProjection(*study.hardware, study.grid, layers, experts, top_k);
+  return hw::StudyProjection(*study.hardware, study.grid, study.draft, layers, experts, top_k);
 }
 
 StudyResults assemble_results(const Tallies& tallies, const Study& study, const TraceFacts& facts,
@@ -140,7 +140,7 @@ StudyResults results_from_tallies(const std::filesystem::path& directory, const 
   const TraceFacts facts = parse_trace_facts(provenance.trace_json, file);
   const auto projection = make_projection(study, tallies.shape.layers, tallies.shape.experts, tallies.shape.top_k);
   StudyResults results = assemble_results(tallies, study, facts, projection);
-  if (std::filesystem::exists(directory / "summary.json")) { 
+  if (std::filesystem::exists(directory / "summary.json")) {
     const RunFacts run = read_run_facts(directory / "summary.json");
     results.backend = run.backend;
     results.seconds = run.seconds;

@@ -162,6 +162,15 @@ class Results(program.ProgramTest):
         self.assertEqual({row["row"].split(",")[0] for row in results["sensitivity"]},
                          {"elmoe3d-4gb ar", "elmoe3d-4gb elastic"})
 
+    def test_unrestricted_drafts_need_a_chain_and_hear_of_it_before_anything_is_simulated(self):
+        self.trace(layers=24, experts=32, top_k=4)
+        for scheme in ("quant", "speq"):
+            study = self.study(grid={"depth": [3], "capacity": [8]}, draft={"width": 2, "verify_tokens": 4, "sibling_routing": 0.5},
+                               hardware={**HARDWARE, "schemes": ["ar", scheme]})
+            self.refused(2, "simulate", study, "-o", self.folder / "refused",
+                         says=f"scheme {scheme} drafts with unrestricted routing (expected draft.width 1, found 2)")
+        self.assertFalse((self.folder / "refused").exists())
+
     def test_hardware_gives_a_row_for_each_system_scheme_batch_depth_and_policy(self):
         self.trace(layers=24, experts=32, top_k=4)
         results = self.results(grid={"depth": [3], "capacity": [8]}, hardware=HARDWARE)
