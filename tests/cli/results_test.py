@@ -165,7 +165,8 @@ class Results(program.ProgramTest):
     def test_unrestricted_drafts_need_a_chain_and_hear_of_it_before_anything_is_simulated(self):
         self.trace(layers=24, experts=32, top_k=4)
         for scheme in ("quant", "speq"):
-            study = self.study(grid={"depth": [3], "capacity": [8]}, draft={"width": 2, "verify_tokens": 4, "sibling_routing": 0.5},
+            study = self.study(grid={"depth": [3], "capacity": [8]},
+                               draft={"width": 2, "verify_tokens": 4, "sibling_routing": 0.5},
                                hardware={**HARDWARE, "schemes": ["ar", scheme]})
             self.refused(2, "simulate", study, "-o", self.folder / "refused",
                          says=f"scheme {scheme} drafts with unrestricted routing (expected draft.width 1, found 2)")
