@@ -43,8 +43,8 @@ __global__ void replay_episodes(DeviceBlock block) {
   const LayerThread own(block);
   if (own.trajectory >= block.count) return;
   const TrajectoryId id = TrajectoryId::of(block.plan, block.stream, block.first + own.trajectory);
-  replay_episode<Words, 1>(block.routing, block.plan, block.cell, id, own.layer, 0, block.layout,
-                           own.path_block(block), own.layer_block(block), block.tally);
+  replay_episode<Words, 1>(block.routing, block.plan, block.cell, id, own.layer, 0, block.layout, own.path_block(block),
+                           own.layer_block(block), block.tally);
 }
 
 template <int Words>
