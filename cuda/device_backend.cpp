@@ -86,20 +86,17 @@ struct DevicePlan {
   PlanView view;
 };
 
-constexpr std::uint64_t kLargestLaunch = std::uint64_t{1} << 16;  // trajectories
-
-/// Trajectories that one launch can take beside what is already in memory, with a tenth of the free memory left alone.
-std::uint32_t trajectories_per_launch(const WorkspaceLayout& layout, std::uint32_t layers) {
+/// What the device has left for a study's scratch.
+DeviceRoom device_room() {
+  int device = 0;
+  cudaDeviceProp properties{};
+  check_cuda(cudaGetDevice(&device), "asking for the device");
+  check_cuda(cudaGetDeviceProperties(&properties, device), "asking for the device's properties");
   std::size_t free = 0;
   std::size_t total = 0;
   check_cuda(cudaMemGetInfo(&free, &total), "asking for free device memory");
-  const std::size_t bytes = 8 * (layout.path_words + layers * layout.layer_words);
-  const std::uint64_t fit = free / 10 * 9 / bytes;
-  if (fit == 0) {
-    fail(ErrorKind::machine, "backend cuda: out of device memory (expected {} bytes for one trajectory, found {} free)",
-         bytes, free);
-  }
-  return static_cast<std::uint32_t>(std::min(fit, kLargestLaunch));
+  return {free, static_cast<std::uint64_t>(properties.multiProcessorCount) *
+                    static_cast<std::uint64_t>(properties.maxThreadsPerMultiProcessor)};
 }
 
 class DeviceBackend final : public Backend {
@@ -108,14 +105,14 @@ class DeviceBackend final : public Backend {
       : routing_(routing),
         masks_(routing.masks,
                std::size_t{routing.rows} * routing.layers * static_cast<std::size_t>(mask_words(routing.experts))),
+        host_view_(plan.view()),
         plan_(plan),
-        layout_(WorkspaceLayout::of(plan.view(), routing.layers, mask_words(routing.experts), 1)),
-        cells_(plan.walk == Walk::episodes || plan.walk == Walk::replay ? plan.view().cell_count : 1),
-        counters_(plan.layout.size) {
+        layout_(WorkspaceLayout::of(host_view_, routing.layers, mask_words(routing.experts), 1)),
+        counters_(plan.layout.size),
+        launches_(plan_launches(host_view_, layout_, routing.layers, device_room())),
+        path_scratch_(launches_.path_words),
+        layer_scratch_(launches_.layer_words) {
     routing_.masks = masks_.data();
-    per_launch_ = trajectories_per_launch(layout_, routing.layers);
-    path_scratch_ = DeviceArray<std::uint64_t>(per_launch_ * layout_.path_words);
-    layer_scratch_ = DeviceArray<std::uint64_t>(std::size_t{per_launch_} * routing.layers * layout_.layer_words);
   }
 
   std::string name() const override { return "cuda"; }
@@ -124,17 +121,16 @@ class DeviceBackend final : public Backend {
            const std::function<bool()>& stop) override {
     counters_.clear();
     const bool all = range.cell == TrajectoryRange::kAllCells;
-    for (std::uint32_t cell = all ? 0 : range.cell; cell < (all ? cells_ : range.cell + 1); ++cell) {
-      for (std::uint64_t first = range.first; first < range.last; first += per_launch_) {
+    const std::uint32_t cells = has_episodes(host_view_.walk) ? host_view_.cell_count : 1;
+    for (std::uint32_t cell = all ? 0 : range.cell; cell < (all ? cells : range.cell + 1); ++cell) {
+      for (std::uint64_t first = range.first; first < range.last; first += launches_.per_launch) {
         if (stop && stop()) return false;
-        const auto count = static_cast<std::uint32_t>(std::min<std::uint64_t>(per_launch_, range.last - first));
-        check_cuda(launch_block({routing_, plan_.view, layout_, cell, range.stream, first, count, path_scratch_.data(),
-                                 layer_scratch_.data(), TallyView{counters_.data()}},
-                                nullptr),
-                   "launching the simulation");
+        const auto count =
+            static_cast<std::uint32_t>(std::min<std::uint64_t>(launches_.per_launch, range.last - first));
+        launch({routing_, plan_.view, layout_, cell, range.stream, first, count, std::min(launches_.flying, count),
+                path_scratch_.data(), layer_scratch_.data(), TallyView{counters_.data()}});
       }
     }
-    check_cuda(cudaDeviceSynchronize(), "simulating");
     std::vector<std::uint64_t> counted(counters_.size());
     counters_.copy_to(counted.data());
     std::transform(counted.begin(), counted.end(), counters.begin(), counters.begin(), std::plus<>());
@@ -142,13 +138,27 @@ class DeviceBackend final : public Backend {
   }
 
  private:
+  void launch(const DeviceBlock& block) const {
+    check_cuda(launch_paths(block, nullptr), "launching the simulation");
+    check_cuda(launch_replay(block), "launching the simulation");
+    check_cuda(cudaStreamSynchronize(nullptr), "simulating");
+  }
+
+  cudaError_t launch_replay(const DeviceBlock& block) const {
+    if (host_view_.lockstep) return launch_together(block, nullptr);
+    if (!has_episodes(host_view_.walk)) return launch_alone(block, nullptr);
+    return kernel_for(host_view_, host_view_.cells[block.cell], routing_) == EpisodeKernel::lru
+               ? launch_lru(block, nullptr)
+               : launch_episodes(block, nullptr);
+  }
+
   RoutingView routing_;
   DeviceArray<std::uint64_t> masks_;
+  PlanView host_view_;
   DevicePlan plan_;
   WorkspaceLayout layout_;
-  std::uint32_t cells_;
   DeviceArray<std::uint64_t> counters_;
-  std::uint32_t per_launch_ = 0;
+  LaunchPlan launches_;
   DeviceArray<std::uint64_t> path_scratch_;
   DeviceArray<std::uint64_t> layer_scratch_;
 };

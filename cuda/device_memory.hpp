@@ -6,17 +6,10 @@
 #include <utility>
 #include <vector>
 
-#include "host/support/error.hpp"
-
 namespace moecarlo {
 
 /// Turns a CUDA status into a machine error that names what was being done.
-inline void check_cuda(cudaError_t status, const char* what) {
-  if (status != cudaSuccess) {
-    fail(ErrorKind::machine, "backend cuda: {} failed ({}: {})", what, cudaGetErrorName(status),
-         cudaGetErrorString(status));
-  }
-}
+void check_cuda(cudaError_t status, const char* what);
 
 /// An array in device memory.
 template <class T>

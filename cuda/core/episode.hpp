@@ -18,14 +18,20 @@ struct EpisodeReplay {
 
   /// All passes of layers that do not depend on others. `id` is what `at` refers to.
   MOECARLO_HOST_DEVICE void operator()(TrajectoryId& id) const {
-    begin();
+    at.clear(cell);
+    add_passes(id);
+    flush(at, cell);
+  }
+
+  /// The same, but adds to the totals as they are and leaves them there: for many trajectories of one group.
+  MOECARLO_HOST_DEVICE void add_passes(TrajectoryId& id) const {
+    start();
     for (std::uint32_t pass = 0; pass < caches.path.passes; ++pass) {
       enter_group(pass, id);
       judge(pass);
       caches.update(pass, [&](std::uint32_t point, const Bundle& written)
                               MOECARLO_INLINED { count_written(pass, point, written); });
     }
-    flush(at, cell);
   }
 
   /// A replay counts every sequence in a group of its own.
@@ -43,8 +49,7 @@ struct EpisodeReplay {
     if (pass >= caches.path.warmup) add_lanes(at.point_total(cell, point, Cell::kCacheWrites), written.count());
   }
 
-  MOECARLO_HOST_DEVICE void begin() const {
-    at.clear(cell);
+  MOECARLO_HOST_DEVICE void start() const {
     caches.start();
     if (needs_future()) {
       for (std::uint32_t pass = 0; pass < caches.path.passes; ++pass) caches.unions[pass] = union_of(pass);

@@ -23,7 +23,10 @@ struct LockstepReplay {
     const bool draws_rounds = cell.depth > 0 && cell.acceptance.kind == Acceptance::by_coverage;
     if (draws_rounds) EpisodeWalk::of(plan, cell, id, path).begin();
     for (std::uint32_t l = 0; l < routing.layers; ++l)
-      on_layer(l, [](const auto& replay) MOECARLO_INLINED { replay.begin(); });
+      on_layer(l, [&](const auto& replay) MOECARLO_INLINED {
+        replay.at.clear(cell);
+        replay.start();
+      });
     for (std::uint32_t point = 0; pooled() && point < cell.points(); ++point) layers.pool(point).start();
     const EpisodePath passes = layers.caches(0).path;
     for (std::uint32_t pass = 0; pass < passes.passes; ++pass) {

@@ -4,10 +4,9 @@
 
 #include <cstdint>
 
-#include "cuda/core/plan.hpp"
 #include "cuda/core/routing_view.hpp"
 #include "cuda/core/tally.hpp"
-#include "cuda/core/workspace.hpp"
+#include "cuda/launch_plan.hpp"
 
 namespace moecarlo {
 
@@ -20,12 +19,26 @@ struct DeviceBlock {
   Stream stream;
   std::uint64_t first;
   std::uint32_t count;
+  std::uint32_t flying;          ///< of LaunchPlan
   std::uint64_t* path_scratch;   ///< [count][layout.path_words]
-  std::uint64_t* layer_scratch;  ///< [count][layers][layout.layer_words]
+  std::uint64_t* layer_scratch;  ///< [flying][layers][layout.layer_words], unused where that fits local memory
   TallyView tally;
 };
 
-/// Draws the paths of the block (a thread a trajectory), then replays every layer (a thread a trajectory and layer).
-cudaError_t launch_block(const DeviceBlock& block, cudaStream_t stream);
+/// Cells that have a kernel of their own, in which the compiler knows the shape and keeps a layer's state in registers.
+enum class EpisodeKernel {
+  general,
+  lru,  ///< one LRU cache for each layer, whole experts, drafts that are chains, no gate masses
+};
+EpisodeKernel kernel_for(const PlanView& plan, const Cell& cell, const RoutingView& routing);
+
+/// Draws the paths of the block, a thread a trajectory.
+cudaError_t launch_paths(const DeviceBlock& block, cudaStream_t stream);
+/// Replays every layer, a thread a trajectory and layer: episodes of any shape, those of `EpisodeKernel::lru`, walks whose
+/// rounds stand alone; and a thread a trajectory, where its layers depend on each other.
+cudaError_t launch_episodes(const DeviceBlock& block, cudaStream_t stream);
+cudaError_t launch_lru(const DeviceBlock& block, cudaStream_t stream);
+cudaError_t launch_alone(const DeviceBlock& block, cudaStream_t stream);
+cudaError_t launch_together(const DeviceBlock& block, cudaStream_t stream);
 
 }  // namespace moecarlo

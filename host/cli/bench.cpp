@@ -1,39 +1,31 @@
 #include <fmt/format.h>
 
-#include <unistd.h>
-
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdio>
-#include <filesystem>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
-#include "cuda/core/routing_view.hpp"
+#include "cuda/device_backend.hpp"
+#include "cuda/device_limits.hpp"
+#include "host/cli/bench_workloads.hpp"
 #include "host/cli/commands.hpp"
-#include "host/cli/study_run.hpp"
 #include "host/simulate/cpu_backend.hpp"
-#include "host/study/grid.hpp"
-#include "host/study/names.hpp"
 #include "host/support/error.hpp"
 #include "host/support/parallel.hpp"
-#include "host/trace/routing_table_builder.hpp"
-#include "host/trace/synth.hpp"
 
 namespace moecarlo::cli {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::uint32_t kLayers = 48, kExperts = 128, kTopK = 8, kTokens = 4096;
-constexpr std::uint32_t kDepth = 4, kRounds = 8, kCapacity = 32;
-constexpr double kAlpha = 0.7;
-constexpr std::uint64_t kStepsPerTrajectory = std::uint64_t{kRounds} * (kDepth + 1) * kLayers;
-
 struct Options {
   double seconds = 2;
   std::string backend = "auto";
+  int device = 0;
   std::string baseline;
   bool json = false;
 };
@@ -42,56 +34,9 @@ struct Options {
 struct Rate {
   std::string name;
   double steps_per_second = 0;
+  double seconds_per_trajectory = 0;
+  std::optional<double> share_of_limit;
 };
-
-/// The reference workload: one sequence of 4,096 tokens, LRU of 32 experts a layer from a cold start, depth 4,
-/// acceptance 0.7, rejected routing from the trace, 8 rounds a trajectory.
-Study reference_study() {
-  Study study;
-  study.rounds = kRounds;
-  study.start = Start::cold;
-  study.calibration.reset();
-  study.acceptance.alpha = kAlpha;
-  study.grid.depth = {kDepth};
-  study.grid.policy = {Policy::lru};
-  study.grid.capacity = {kCapacity};
-  return study;
-}
-
-/// The synthetic trace of the reference workload, in a file of its own that goes away with this.
-class ReferenceTrace {
- public:
-  explicit ReferenceTrace(TraceForm form)
-      : path_(std::filesystem::temp_directory_path() /
-              fmt::format("moecarlo-bench-{}-{}.h5", ::getpid(), static_cast<int>(form))) {
-    SynthOptions options;
-    options.layers = kLayers;
-    options.experts = kExperts;
-    options.top_k = kTopK;
-    options.sequences = 1;
-    options.tokens_per_sequence = kTokens;
-    options.zipf = 0.8;
-    options.stickiness = 0.35;
-    options.form = form;
-    write_synthetic_trace(path_, SynthLaw(options), 0, {});
-  }
-  ~ReferenceTrace() {
-    std::error_code ignored;
-    std::filesystem::remove(path_, ignored);
-  }
-  ReferenceTrace(const ReferenceTrace&) = delete;
-  ReferenceTrace& operator=(const ReferenceTrace&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
-
-RoutingTable read_reference(const ReferenceTrace& trace) {
-  TableOptions options;
-  options.calibration_share.reset();
-  return build_routing_table(trace.path(), options);
-}
 
 /// Calls body(n) with growing n until a call takes `seconds`; items per second of the last call.
 template <class Body>
@@ -104,10 +49,10 @@ double rate_of(double seconds, Body body) {
   }
 }
 
-Rate measure(Backend& backend, const Plan& plan, std::string name, double seconds) {
-  std::vector<std::uint64_t> counters(plan.layout.size, 0);
+Rate measure(Backend& backend, const Workload& workload, std::string name, double seconds) {
+  std::vector<std::uint64_t> counters(workload.plan.layout.size, 0);
   const double rate = rate_of(seconds, [&](std::uint64_t n) { backend.run({Stream::main, 0, n}, counters); });
-  return {std::move(name), rate * static_cast<double>(kStepsPerTrajectory)};
+  return {std::move(name), rate * workload.steps, 1 / rate, {}};
 }
 
 /// The least any engine must do per step: load a window token's mask, merge it, count the union once a pass. One
@@ -116,12 +61,12 @@ __attribute__((target_clones("default", "arch=haswell"))) std::uint64_t stream_m
                                                                                      std::uint64_t passes) {
   std::uint64_t total = 0;
   for (std::uint64_t pass = 0; pass < passes; ++pass) {
-    const std::uint64_t* row = masks + pass * 3 % (kTokens - kDepth) * kLayers * 2;
-    for (std::uint32_t layer = 0; layer < kLayers; ++layer) {
+    const std::uint64_t* row = masks + pass * 3 % (kBenchTokens - kBenchDepth) * kBenchLayers * 2;
+    for (std::uint32_t layer = 0; layer < kBenchLayers; ++layer) {
       std::uint64_t low = 0, high = 0;
-      for (std::uint32_t column = 0; column <= kDepth; ++column) {
-        low |= row[(column * kLayers + layer) * 2];
-        high |= row[(column * kLayers + layer) * 2 + 1];
+      for (std::uint32_t column = 0; column <= kBenchDepth; ++column) {
+        low |= row[(column * kBenchLayers + layer) * 2];
+        high |= row[(column * kBenchLayers + layer) * 2 + 1];
       }
       total += count_bits(low) + count_bits(high);
     }
@@ -129,15 +74,68 @@ __attribute__((target_clones("default", "arch=haswell"))) std::uint64_t stream_m
   return total;
 }
 
-Rate measure_limit(const RoutingTable& table, double seconds) {
+double mask_stream_rate(const RoutingTable& table, double seconds) {
   volatile std::uint64_t sink = 0;
   const double passes = rate_of(seconds, [&](std::uint64_t n) { sink = sink + stream_masks(table.masks.data(), n); });
-  return {"limit: mask stream, 1 thread", passes * (kDepth + 1) * kLayers};
+  return passes * (kBenchDepth + 1) * kBenchLayers;
+}
+
+/// The reference workload with each instruction set and with all threads, then the other workloads on one thread.
+struct CpuRates {
+  std::vector<Rate> rates;
+  double limit = 0;  ///< steps per second of one thread that only streams masks
+  unsigned threads = 1;
+  double one_thread = 0, many_threads = 0;
+};
+
+CpuRates measure_cpu(const std::vector<Workload>& workloads, double seconds) {
+  CpuRates cpu;
+  const Workload& reference = workloads.front();
+  for (const InstructionSet set : {InstructionSet::baseline, InstructionSet::x86_64_v3, InstructionSet::x86_64_v4}) {
+    if (set > best_instruction_set()) break;
+    const auto backend = make_cpu_backend(reference.table->view(), reference.plan, 1, set);
+    cpu.rates.push_back(measure(*backend, reference, fmt::format("lru, {}", to_string(set)), seconds));
+  }
+  cpu.one_thread = cpu.rates.back().steps_per_second;
+  cpu.threads = thread_count(0);
+  const auto all = make_cpu_backend(reference.table->view(), reference.plan, cpu.threads);
+  cpu.rates.push_back(measure(*all, reference, fmt::format("lru, {} threads", cpu.threads), seconds));
+  cpu.many_threads = cpu.rates.back().steps_per_second;
+  for (std::size_t i = 1; i < workloads.size(); ++i) {
+    const auto backend = make_cpu_backend(workloads[i].table->view(), workloads[i].plan, 1);
+    cpu.rates.push_back(measure(*backend, workloads[i], workloads[i].name, seconds));
+  }
+  cpu.limit = mask_stream_rate(*reference.table, seconds);
+  for (Rate& rate : cpu.rates) rate.share_of_limit = rate.steps_per_second / cpu.limit;
+  return cpu;
+}
+
+struct DeviceRates {
+  std::vector<Rate> rates;
+  DeviceLimits limits;
+};
+
+/// Steps per second at which the scarcest of the device's resources would be used up.
+double limit_of(const LeastWork& least, const DeviceLimits& limits) {
+  return std::min(limits.integer_operations_per_second / least.integer_operations,
+                  limits.population_counts_per_second / least.population_counts);
+}
+
+DeviceRates measure_device(const std::vector<Workload>& workloads, int device, double seconds) {
+  DeviceRates rates;
+  rates.limits = measure_device_limits(device);
+  for (const Workload& workload : workloads) {
+    const auto backend = make_device_backend(workload.table->view(), workload.plan, device);
+    rates.rates.push_back(measure(*backend, workload, workload.name, seconds));
+    if (workload.least.integer_operations > 0) {
+      rates.rates.back().share_of_limit = rates.rates.back().steps_per_second / limit_of(workload.least, rates.limits);
+    }
+  }
+  return rates;
 }
 
 /// Runs one design of the NumPy version of the same workload on the same trace and reads its rate.
-double baseline_rate(const std::string& script, const std::string& design, const ReferenceTrace& trace,
-                     double seconds) {
+double baseline_rate(const std::string& script, const std::string& design, const BenchTrace& trace, double seconds) {
   const std::string command =
       fmt::format("'{}' --design {} --trace '{}' --seconds {} --json", script, design, trace.path().string(), seconds);
   std::string output;
@@ -153,102 +151,106 @@ double baseline_rate(const std::string& script, const std::string& design, const
   return result["steps_per_second"].get<double>();
 }
 
-/// The reference workload under another policy or with redrawn routing, on one thread of the best instruction set.
-Rate measure_variant(const Study& study, const RoutingTable& table, const TraceSources& sources,
-                     const std::string& what, double seconds) {
-  const Plan plan = make_plan(study, make_grid(study, {}), table, sources);
-  const auto backend = make_cpu_backend(table.view(), plan, 1);
-  return measure(*backend, plan, "cpu, 1 thread, " + what, seconds);
+const Rate* find(const std::vector<Rate>& rates, const std::string& name) {
+  const auto found = std::find_if(rates.begin(), rates.end(), [&](const Rate& rate) { return rate.name == name; });
+  return found == rates.end() ? nullptr : &*found;
 }
 
-/// Every policy but the reference workload's, and its LRU over redrawn routing.
-std::vector<Rate> measure_variants(const RoutingTable& table, double seconds) {
-  std::vector<Rate> rates;
-  for (const auto& [word, policy] : policy_names()) {
-    if (policy == Policy::lru) continue;  // the reference workload itself
-    Study study = reference_study();
-    study.grid.policy = {policy};
-    rates.push_back(measure_variant(study, table, {}, word, seconds));
+/// What a trajectory of one workload costs, in trajectories of another; both are there.
+double cost_ratio(const std::vector<Rate>& rates, const std::string& name, const std::string& unit) {
+  return find(rates, name)->seconds_per_trajectory / find(rates, unit)->seconds_per_trajectory;
+}
+
+nlohmann::ordered_json to_json(const std::vector<Rate>& rates) {
+  auto list = nlohmann::ordered_json::array();
+  for (const Rate& rate : rates) {
+    list.push_back({{"name", rate.name},
+                    {"steps_per_second", rate.steps_per_second},
+                    {"seconds_per_trajectory", rate.seconds_per_trajectory},
+                    {"share_of_limit", rate.share_of_limit ? nlohmann::ordered_json(*rate.share_of_limit) : nullptr}});
   }
-  const ReferenceTrace logits(TraceForm::logits_float16);
-  const RoutingTable logits_table = read_reference(logits);
-  for (const auto& [word, method] : {std::pair{"alias", PerturbMethod::alias}, {"gumbel", PerturbMethod::gumbel}}) {
-    Study study = reference_study();
-    study.mode = Mode::perturbed;
-    TraceSources sources;
-    sources.perturbed = read_perturbed(logits.path(), logits_table, study.temperature, method, 0);
-    rates.push_back(
-        measure_variant(study, logits_table, sources, fmt::format("lru, routing drawn by {}", word), seconds));
+  return list;
+}
+
+void print(const std::string& title, const std::vector<Rate>& rates) {
+  fmt::print("\n{:<48} {:>14} {:>15}\n", title, "M steps/s", "share of limit");
+  for (const Rate& rate : rates) {
+    fmt::print("{:<48} {:>14.1f} {:>15}\n", rate.name, rate.steps_per_second / 1e6,
+               rate.share_of_limit ? fmt::format("{:.1f}%", 100 * *rate.share_of_limit) : "");
   }
-  return rates;
+}
+
+nlohmann::ordered_json describe_workload() {
+  return {{"layers", kBenchLayers}, {"experts", kBenchExperts}, {"top_k", kBenchTopK}, {"tokens", kBenchTokens},
+          {"depth", kBenchDepth},   {"rounds", kBenchRounds},   {"policy", "lru"},     {"capacity", kBenchCapacity},
+          {"start", "cold"},        {"alpha", kBenchAlpha}};
+}
+
+nlohmann::ordered_json describe_cpu(const CpuRates& cpu) {
+  return {{"rates", to_json(cpu.rates)},
+          {"limit", {{"name", "mask stream, 1 thread"}, {"steps_per_second", cpu.limit}}},
+          {"threads", cpu.threads},
+          {"thread_efficiency", cpu.many_threads / cpu.one_thread / cpu.threads}};
+}
+
+nlohmann::ordered_json describe_device(const DeviceRates& device) {
+  return {{"name", device.limits.device},
+          {"rates", to_json(device.rates)},
+          {"limits",
+           {{"copied_bytes_per_second", device.limits.copied_bytes_per_second},
+            {"integer_operations_per_second", device.limits.integer_operations_per_second},
+            {"population_counts_per_second", device.limits.population_counts_per_second}}},
+          {"cost_of_16_lru_capacities", cost_ratio(device.rates, kSixteenName, kReferenceName)},
+          {"cost_of_stateless_grid", cost_ratio(device.rates, kGridName, kLargestName)}};
+}
+
+void print(const CpuRates& cpu) {
+  print("cpu, 1 thread where not said otherwise", cpu.rates);
+  fmt::print("{:<48} {:>14.1f}\n", "limit: mask stream, 1 thread", cpu.limit / 1e6);
+  fmt::print("thread efficiency {:.2f}\n", cpu.many_threads / cpu.one_thread / cpu.threads);
+}
+
+void print(const DeviceRates& device) {
+  const DeviceLimits& limits = device.limits;
+  print(limits.device, device.rates);
+  fmt::print("limits: {:.0f} GB/s copied, {:.1f} T integer operations/s, {:.1f} T population counts/s\n",
+             limits.copied_bytes_per_second / 1e9, limits.integer_operations_per_second / 1e12,
+             limits.population_counts_per_second / 1e12);
+  fmt::print("16 LRU capacities cost {:.2f} times one; the stateless grid costs {:.2f} times its largest point\n",
+             cost_ratio(device.rates, kSixteenName, kReferenceName), cost_ratio(device.rates, kGridName, kLargestName));
 }
 
 void bench(const Options& options) {
-  const ReferenceTrace trace(TraceForm::expert_ids);
-  const RoutingTable table = read_reference(trace);
-  const Study study = reference_study();
-  const Plan plan = make_plan(study, make_grid(study, {}), table);
+  std::string why_not;
+  const bool on_device = options.backend == "cuda" || (options.backend != "cpu" && device_available(why_not));
+  const BenchTrace trace(false), logits_trace(true);
+  const RoutingTable table = trace.read(), logits = logits_trace.read();
+  const std::vector<Workload> workloads = bench_workloads(table, logits_trace, logits);
 
-  std::vector<Rate> rates;
-  for (const InstructionSet set : {InstructionSet::baseline, InstructionSet::x86_64_v3, InstructionSet::x86_64_v4}) {
-    if (set > best_instruction_set()) break;
-    const auto backend = make_cpu_backend(table.view(), plan, 1, set);
-    rates.push_back(measure(*backend, plan, fmt::format("cpu, 1 thread, {}", to_string(set)), options.seconds));
-  }
-  const double one_thread = rates.back().steps_per_second;
-  const unsigned threads = thread_count(0);
-  const auto all = make_cpu_backend(table.view(), plan, threads);
-  rates.push_back(measure(*all, plan, fmt::format("cpu, {} threads", threads), options.seconds));
-  const double many_threads = rates.back().steps_per_second;
-  RunSpec chosen_run;
-  chosen_run.backend = options.backend;
-  const auto chosen = make_backend(chosen_run, table.view(), plan);
-  if (chosen->name() != "cpu") rates.push_back(measure(*chosen, plan, chosen->name(), options.seconds));
-  for (Rate& rate : measure_variants(table, options.seconds)) rates.push_back(std::move(rate));
-  const Rate limit = measure_limit(table, options.seconds);
-
-  nlohmann::ordered_json json{{"workload",
-                               {{"layers", kLayers},
-                                {"experts", kExperts},
-                                {"top_k", kTopK},
-                                {"tokens", kTokens},
-                                {"depth", kDepth},
-                                {"rounds", kRounds},
-                                {"policy", "lru"},
-                                {"capacity", kCapacity},
-                                {"start", "cold"},
-                                {"alpha", kAlpha}}},
-                              {"unit", "token-layer steps per second"},
-                              {"rates", nlohmann::ordered_json::array()},
-                              {"limit", {{"name", limit.name}, {"steps_per_second", limit.steps_per_second}}},
-                              {"threads", threads},
-                              {"thread_efficiency", many_threads / one_thread / threads}};
-  for (const Rate& rate : rates) {
-    json["rates"].push_back({{"name", rate.name},
-                             {"steps_per_second", rate.steps_per_second},
-                             {"share_of_limit", rate.steps_per_second / limit.steps_per_second}});
-  }
+  nlohmann::ordered_json json{{"workload", describe_workload()}, {"unit", "token-layer steps per second"}};
+  std::optional<CpuRates> cpu;
+  std::optional<DeviceRates> device;
+  if (on_device) device = measure_device(workloads, options.device, options.seconds);
+  if (options.backend != "cuda") cpu = measure_cpu(workloads, options.seconds);
+  if (cpu) json["cpu"] = describe_cpu(*cpu);
+  if (device) json["cuda"] = describe_device(*device);
   for (const char* design : {"stamps", "masks"}) {
-    if (options.baseline.empty()) break;
+    if (options.baseline.empty() || !cpu) break;
     const double numpy = baseline_rate(options.baseline, design, trace, options.seconds);
-    json["numpy"][design] = {{"steps_per_second", numpy}, {"times_faster_one_thread", one_thread / numpy}};
+    json["numpy"][design] = {{"steps_per_second", numpy}, {"times_faster_one_thread", cpu->one_thread / numpy}};
   }
   if (options.json) {
     std::cout << json.dump(2) << '\n';
     return;
   }
   fmt::print("{} layers, {} experts, top-{}, {} tokens, depth {}, {} rounds, LRU {}, cold start, acceptance {}\n",
-             kLayers, kExperts, kTopK, kTokens, kDepth, kRounds, kCapacity, kAlpha);
-  fmt::print("{:<32} {:>18} {:>16}\n", "", "M steps/s", "share of limit");
-  for (const Rate& rate : rates) {
-    fmt::print("{:<32} {:>18.1f} {:>15.1f}%\n", rate.name, rate.steps_per_second / 1e6,
-               100 * rate.steps_per_second / limit.steps_per_second);
-  }
-  fmt::print("{:<32} {:>18.1f}\n", limit.name, limit.steps_per_second / 1e6);
-  fmt::print("thread efficiency {:.2f}\n", many_threads / one_thread / threads);
+             kBenchLayers, kBenchExperts, kBenchTopK, kBenchTokens, kBenchDepth, kBenchRounds, kBenchCapacity,
+             kBenchAlpha);
+  if (cpu) print(*cpu);
+  if (device) print(*device);
   if (!json.contains("numpy")) return;
   for (const auto& [design, result] : json["numpy"].items()) {
-    fmt::print("{:<32} {:>18.1f}   one thread is {:.1f} times faster\n", fmt::format("numpy ({}), 1 thread", design),
+    fmt::print("{:<48} {:>14.1f}   one thread is {:.1f} times faster\n", fmt::format("numpy ({}), 1 thread", design),
                result["steps_per_second"].get<double>() / 1e6, result["times_faster_one_thread"].get<double>());
   }
 }
@@ -260,8 +262,9 @@ void add_bench(CLI::App& app, const Common& common) {
   CLI::App* command =
       app.add_subcommand("bench", "Rates of the engine on the reference workload, beside this machine's limit");
   command->add_option("--seconds", options->seconds, "Time for each measurement")->check(CLI::PositiveNumber);
-  command->add_option("--backend", options->backend, "Also measure this backend")
+  command->add_option("--backend", options->backend, "Measure the CPU, the GPU, or both where there is one (auto)")
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
+  command->add_option("--device", options->device, "Number of the GPU")->check(CLI::NonNegativeNumber);
   command
       ->add_option("--baseline", options->baseline,
                    "A NumPy version to compare with (scripts/cross_check/numpy_baseline.py)")

@@ -1,6 +1,7 @@
 #include "host/simulate/run.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <functional>
 #include <span>
 #include <vector>
@@ -9,7 +10,8 @@ namespace moecarlo {
 namespace {
 
 constexpr std::uint64_t kFirstCheck = 4096;  // the adaptive stop looks at 4096 x 2^j trajectories only
-constexpr std::uint64_t kPass = 1024;        // trajectories between two looks at the clock
+constexpr std::uint64_t kFirstPass = 1024;   // trajectories
+constexpr double kPassSeconds = 0.25;        // passes grow until they take so long: what an interruption may throw away
 
 std::uint64_t next_check(std::uint64_t done) {
   std::uint64_t check = kFirstCheck;
@@ -42,9 +44,11 @@ RunEnd run(Backend& backend, const RunOptions& options, Tallies& tallies) {
   const auto stop = [&] { return options.interrupted && options.interrupted(); };
   std::vector<std::uint64_t> pass(tallies.counters.size());
   std::uint64_t check = next_check(tallies.trajectories);
+  std::uint64_t wanted = kFirstPass;
   while (tallies.trajectories < options.trajectories) {
     if (stop()) return RunEnd::interrupted;
-    std::uint64_t last = std::min(options.trajectories, tallies.trajectories + kPass);
+    const auto start = std::chrono::steady_clock::now();
+    std::uint64_t last = std::min(options.trajectories, tallies.trajectories + wanted);
     if (options.satisfied) last = std::min(last, check);
     const std::uint64_t replicates =
         std::max(tallies.replicate_trajectories, replicate_share(last, tallies.shape.groups));
@@ -56,6 +60,7 @@ RunEnd run(Backend& backend, const RunOptions& options, Tallies& tallies) {
     std::transform(pass.begin(), pass.end(), tallies.counters.begin(), tallies.counters.begin(), std::plus<>());
     tallies.trajectories = last;
     tallies.replicate_trajectories = replicates;
+    if (std::chrono::steady_clock::now() - start < std::chrono::duration<double>(kPassSeconds)) wanted *= 2;
     if (options.progress) options.progress(last);
     if (options.satisfied && last == check) {
       if (options.satisfied(tallies)) return RunEnd::finished;

@@ -1,0 +1,92 @@
+#include <algorithm>
+#include <cstdint>
+
+#include "cuda/device_limits.hpp"
+#include "cuda/device_memory.hpp"
+
+namespace moecarlo {
+namespace {
+
+constexpr unsigned kThreads = 256;
+constexpr unsigned kBlocksPerMultiprocessor = 8;
+constexpr int kChains = 8;  // independent chains of operations in a thread
+constexpr int kSteps = 4096;
+
+__global__ void integer_operations(std::uint32_t* out, std::uint32_t seed) {
+  std::uint32_t chain[kChains];
+  for (int c = 0; c < kChains; ++c) chain[c] = seed + threadIdx.x * kChains + c;
+#pragma unroll 8
+  for (int step = 0; step < kSteps; step += 2) {
+#pragma unroll
+    for (int c = 0; c < kChains; ++c) chain[c] += seed;
+#pragma unroll
+    for (int c = 0; c < kChains; ++c) chain[c] ^= chain[(c + 1) % kChains];
+  }
+  std::uint32_t sum = 0;
+  for (const std::uint32_t value : chain) sum += value;
+  if (sum == 1) *out = sum;  // never: keeps the work
+}
+
+__global__ void population_counts(std::uint32_t* out, std::uint32_t seed) {
+  std::uint32_t chain[kChains];
+  for (int c = 0; c < kChains; ++c) chain[c] = seed + threadIdx.x * kChains + c;
+#pragma unroll 8
+  for (int step = 0; step < kSteps; ++step) {
+#pragma unroll
+    for (int c = 0; c < kChains; ++c) chain[c] = static_cast<std::uint32_t>(__popc(chain[c])) ^ seed;
+  }
+  std::uint32_t sum = 0;
+  for (const std::uint32_t value : chain) sum += value;
+  if (sum == 1) *out = sum;
+}
+
+/// Seconds of the fastest of five launches.
+template <class Launch>
+double fastest(const Launch& launch) {
+  cudaEvent_t start{}, end{};
+  check_cuda(cudaEventCreate(&start), "making an event");
+  check_cuda(cudaEventCreate(&end), "making an event");
+  float best = 0;
+  for (int i = 0; i < 6; ++i) {  // the first one warms up
+    check_cuda(cudaEventRecord(start), "timing");
+    launch();
+    check_cuda(cudaGetLastError(), "launching");
+    check_cuda(cudaEventRecord(end), "timing");
+    check_cuda(cudaEventSynchronize(end), "timing");
+    float milliseconds = 0;
+    check_cuda(cudaEventElapsedTime(&milliseconds, start, end), "timing");
+    if (i == 1 || (i > 1 && milliseconds < best)) best = milliseconds;
+  }
+  cudaEventDestroy(start);
+  cudaEventDestroy(end);
+  return best / 1e3;
+}
+
+}  // namespace
+
+DeviceLimits measure_device_limits(int device) {
+  check_cuda(cudaSetDevice(device), "choosing the device");
+  cudaDeviceProp properties{};
+  check_cuda(cudaGetDeviceProperties(&properties, device), "asking for the device's properties");
+  const unsigned blocks = static_cast<unsigned>(properties.multiProcessorCount) * kBlocksPerMultiprocessor;
+  const double operations = double{kThreads} * blocks * kChains * kSteps;
+  DeviceLimits limits;
+  limits.device = properties.name;
+
+  DeviceArray<std::uint32_t> out(1);
+  limits.integer_operations_per_second =
+      operations / fastest([&] { integer_operations<<<blocks, kThreads>>>(out.data(), 12345); });
+  limits.population_counts_per_second =
+      operations / fastest([&] { population_counts<<<blocks, kThreads>>>(out.data(), 12345); });
+
+  std::size_t free = 0, total = 0;
+  check_cuda(cudaMemGetInfo(&free, &total), "asking for free device memory");
+  const std::size_t bytes = std::min<std::size_t>(std::size_t{1} << 30, free / 4);
+  const DeviceArray<std::uint8_t> from(bytes), to(bytes);
+  limits.copied_bytes_per_second = 2.0 * static_cast<double>(bytes) / fastest([&] {
+                                     cudaMemcpyAsync(to.data(), from.data(), bytes, cudaMemcpyDeviceToDevice);
+                                   });
+  return limits;
+}
+
+}  // namespace moecarlo

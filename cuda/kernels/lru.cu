@@ -1,0 +1,79 @@
+#include "cuda/kernels/launch.cuh"
+
+namespace moecarlo {
+namespace {
+
+/// The rules of any episode, in a cell of which the compiler knows that it holds one LRU cache a layer and nothing
+/// else: loops over design points fold away, and residents and totals end up in registers.
+template <int Words, bool Drawn>
+__global__ void __launch_bounds__(kThreads) replay_lru(DeviceBlock block) {
+  constexpr std::uint32_t kTotals = Cell::kDistinctAccepted + 1 + Cell::kRejectedOnly + 1;
+  std::uint64_t local[kLocalWords];
+  const LayerThread own(block);
+  if (own.trajectory >= block.flying || own.trajectory >= block.count) return;
+
+  const Policy policy = Policy::lru;
+  PlanView plan = block.plan;
+  plan.policies = &policy;
+  plan.scope = Scope::layer;
+  plan.hotness_planes = 0;
+  plan.list_words = 0;
+  plan.gate_mass = nullptr;
+  plan.drafting_experts = block.routing.experts;
+  if (!Drawn) plan.perturb = PerturbView{};
+  Cell cell = block.plan.cells[block.cell];
+  cell.tree = Tree{};
+  cell.first_policy = 0;
+  cell.policy_count = 1;
+  cell.capacity_count = 1;
+  cell.slices = 1;
+  cell.first_total = 0;
+
+  LayerBundle<Words, 1> residents;
+  FoundResidents<Words, 1> found;
+  std::uint64_t totals[kTotals];
+  std::uint64_t* scratch = own.layer_block(block, local);
+  TrajectoryId id = id_of(block, own.trajectory);
+  const LayerContext<1> at{block.routing, plan, id, block.tally, own.layer, 0, totals};
+  at.clear(cell);
+  // All trajectories of a thread fall into the same group.
+  for (std::uint32_t t = own.trajectory; t < block.count; t += block.flying) {
+    id.number = block.first + t;
+    const EpisodeScratch<Words, 1> parts{block.routing,        plan,   cell, id, block.tally, block.layout,
+                                         path_block(block, t), scratch};
+    LayerCaches<Words, 1> caches = parts.caches(own.layer, 0);
+    caches.residents = &residents;
+    caches.found = &found;
+    if (Drawn) {
+      const Path path = path_in(block.layout, path_block(block, t));
+      for (std::uint32_t pass = 0; pass < caches.path.passes; ++pass) {
+        draw_columns<Words, 1>(block.routing, plan, cell, id, path, pass, caches.path.passes, own.layer,
+                               scratch + block.layout.drawn_masks);
+      }
+    }
+    EpisodeReplay<Words, 1>{at, cell, caches}.add_passes(id);
+  }
+  flush(at, cell);
+}
+
+}  // namespace
+
+EpisodeKernel kernel_for(const PlanView& plan, const Cell& cell, const RoutingView& routing) {
+  const bool lru = plan.walk == Walk::episodes && !plan.lockstep && cell.policy_count == 1 &&
+                   cell.capacity_count == 1 && plan.policies[cell.first_policy] == Policy::lru &&
+                   cell.tree.is_chain() && plan.gate_mass == nullptr && plan.drafting_experts == routing.experts;
+  return lru ? EpisodeKernel::lru : EpisodeKernel::general;
+}
+
+cudaError_t launch_lru(const DeviceBlock& block, cudaStream_t stream) {
+  const unsigned blocks = blocks_for(std::uint64_t{block.flying} * block.routing.layers);
+  return for_words(block.routing.experts, [&](auto words) {
+    if (block.plan.perturb.logits != nullptr) {
+      replay_lru<words, true><<<blocks, kThreads, 0, stream>>>(block);
+    } else {
+      replay_lru<words, false><<<blocks, kThreads, 0, stream>>>(block);
+    }
+  });
+}
+
+}  // namespace moecarlo

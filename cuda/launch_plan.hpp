@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+
+#include "cuda/core/plan.hpp"
+#include "cuda/core/workspace.hpp"
+
+namespace moecarlo {
+
+/// 64-bit words of scratch that a device thread has in its own (local) memory. A warp's copies of a word lie side by
+/// side there, so that its threads, which go through their scratch in step, read whole lines.
+constexpr std::size_t kLocalWords = 512;
+
+/// What a device offers a study once trace, plan and tallies are in its memory.
+struct DeviceRoom {
+  std::uint64_t free_bytes = 0;
+  std::uint64_t threads = 0;  ///< that are resident on all multiprocessors together
+};
+
+/// How a family of trajectories is cut into launches.
+struct LaunchPlan {
+  std::uint32_t per_launch = 0;  ///< most trajectories of one launch: those whose paths are in memory
+  /// Trajectories replayed at a time; the thread of number t goes on with t + flying. A multiple of group_period where
+  /// it is less than per_launch.
+  std::uint32_t flying = 0;
+  std::uint64_t path_words = 0;   ///< 64-bit words of all paths
+  std::uint64_t layer_words = 0;  ///< 64-bit words of all layers' scratch that is not in local memory
+
+  std::uint64_t bytes() const { return 8 * (path_words + layer_words); }
+};
+
+/// Trajectories whose numbers differ by a multiple of this fall into the same group.
+std::uint32_t group_period(const GroupLayout& groups);
+
+/// Throws a machine error where not even one trajectory fits.
+LaunchPlan plan_launches(const PlanView& plan, const WorkspaceLayout& layout, std::uint32_t layers,
+                         const DeviceRoom& room);
+
+}  // namespace moecarlo

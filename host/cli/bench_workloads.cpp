@@ -1,0 +1,154 @@
+#include "host/cli/bench_workloads.hpp"
+
+#include <fmt/format.h>
+
+#include <unistd.h>
+
+#include <utility>
+
+#include "host/study/grid.hpp"
+#include "host/study/names.hpp"
+#include "host/trace/perturbed.hpp"
+#include "host/trace/routing_table_builder.hpp"
+#include "host/trace/synth.hpp"
+
+namespace moecarlo::cli {
+namespace {
+
+constexpr double kMaskWords = kBenchExperts / 32.0;
+
+/// Of a pass with one cache a layer: masks merged into the union of all columns and of the accepted ones; experts,
+/// accepted experts, hits, experts fetched for rejected columns, resident draft choices and cache writes counted; one
+/// step back over a pass and one over a token to find the residents.
+LeastWork least_of_lru() {
+  const double columns = kBenchDepth + 1;
+  return {kMaskWords * 4, kMaskWords * (2 * columns + 2 * 6 + 2 * 2) / columns, kMaskWords * (6 + 2) / columns};
+}
+
+// One Philox block: ten rounds of two wide products, two exclusive ors of three numbers and two additions.
+constexpr double kPhiloxOperations = 10 * 6;
+
+/// Eight draws at least: two blocks; a product, a comparison, a selection and an insertion each; a table line each.
+LeastWork least_of_alias() {
+  LeastWork work = least_of_lru();
+  work.bytes += kBenchTopK * 32;
+  work.integer_operations += kBenchTopK / 4.0 * kPhiloxOperations + kBenchTopK * 4;
+  return work;
+}
+
+/// Noise of 16 bits, one addition and one comparison for each expert.
+LeastWork least_of_gumbel() {
+  LeastWork work = least_of_lru();
+  work.bytes += kBenchExperts * 4;
+  work.integer_operations += kBenchExperts / 8.0 * kPhiloxOperations + kBenchExperts * 3;
+  return work;
+}
+
+double steps_of(const Plan& plan) {
+  const PlanView view = plan.view();
+  double steps = 0;
+  if (!has_episodes(view.walk)) {
+    steps = double{1} * view.max_batch * (view.max_depth + 1);
+  } else {
+    for (const Cell& cell : plan.layout.cells) steps += double{1} * cell.batch * cell.columns();
+  }
+  return steps * view.rounds * plan.shape.layers;
+}
+
+std::vector<std::uint32_t> sixteen_capacities() {
+  std::vector<std::uint32_t> capacities;
+  for (std::uint32_t c = 1; c <= 16; ++c) capacities.push_back(c * kBenchExperts / 16);
+  return capacities;
+}
+
+Workload redrawn(PerturbMethod method, const BenchTrace& trace, const RoutingTable& table) {
+  Study study = reference_study();
+  study.mode = Mode::perturbed;
+  TraceSources sources;
+  sources.perturbed = read_perturbed(trace.path(), table, study.temperature, method, 0);
+  const bool alias = method == PerturbMethod::alias;
+  Workload workload = make_workload(fmt::format("lru, routing drawn by {}", alias ? "alias" : "gumbel"), study, table,
+                                    std::move(sources));
+  workload.least = alias ? least_of_alias() : least_of_gumbel();
+  return workload;
+}
+
+Study stateless_study(std::vector<std::uint32_t> batches, std::vector<std::uint32_t> depths,
+                      std::vector<std::uint32_t> capacities) {
+  Study study = reference_study();
+  study.grid.policy = {Policy::static_residents};
+  study.grid.batch = std::move(batches);
+  study.grid.depth = std::move(depths);
+  study.grid.capacity = std::move(capacities);
+  return study;
+}
+
+}  // namespace
+
+BenchTrace::BenchTrace(bool with_logits)
+    : path_(std::filesystem::temp_directory_path() /
+            fmt::format("moecarlo-bench-{}-{}.h5", ::getpid(), with_logits ? "logits" : "ids")) {
+  SynthOptions options;
+  options.layers = kBenchLayers;
+  options.experts = kBenchExperts;
+  options.top_k = kBenchTopK;
+  options.sequences = 1;
+  options.tokens_per_sequence = kBenchTokens;
+  options.zipf = 0.8;
+  options.stickiness = 0.35;
+  options.form = with_logits ? TraceForm::logits_float16 : TraceForm::expert_ids;
+  write_synthetic_trace(path_, SynthLaw(options), 0, {});
+}
+
+BenchTrace::~BenchTrace() {
+  std::error_code ignored;
+  std::filesystem::remove(path_, ignored);
+}
+
+RoutingTable BenchTrace::read() const {
+  TableOptions options;
+  options.calibration_share.reset();
+  return build_routing_table(path_, options);
+}
+
+Study reference_study() {
+  Study study;
+  study.rounds = kBenchRounds;
+  study.start = Start::cold;
+  study.calibration.reset();
+  study.acceptance.alpha = kBenchAlpha;
+  study.grid.depth = {kBenchDepth};
+  study.grid.policy = {Policy::lru};
+  study.grid.capacity = {kBenchCapacity};
+  return study;
+}
+
+Workload make_workload(std::string name, const Study& study, const RoutingTable& table, TraceSources sources) {
+  Workload workload{std::move(name), make_plan(study, make_grid(study, {}), table, std::move(sources)), &table, 0, {}};
+  workload.steps = steps_of(workload.plan);
+  return workload;
+}
+
+std::vector<Workload> bench_workloads(const RoutingTable& table, const BenchTrace& logits_trace,
+                                      const RoutingTable& logits) {
+  std::vector<Workload> workloads;
+  workloads.push_back(make_workload(kReferenceName, reference_study(), table));
+  workloads.back().least = least_of_lru();
+  for (const auto& [word, policy] : policy_names()) {
+    if (policy == Policy::lru) continue;
+    Study study = reference_study();
+    study.grid.policy = {policy};
+    workloads.push_back(make_workload(std::string(word), study, table));
+  }
+  workloads.push_back(redrawn(PerturbMethod::alias, logits_trace, logits));
+  workloads.push_back(redrawn(PerturbMethod::gumbel, logits_trace, logits));
+  Study sixteen = reference_study();
+  sixteen.grid.capacity = sixteen_capacities();
+  workloads.push_back(make_workload(kSixteenName, sixteen, table));
+  workloads.push_back(make_workload(kLargestName, stateless_study({16}, {8}, {kBenchCapacity}), table));
+  workloads.push_back(make_workload(
+      kGridName, stateless_study({1, 2, 4, 8, 16}, {1, 2, 3, 4, 5, 6, 7, 8}, sixteen_capacities()), table));
+  return workloads;
+}
+
+}  // namespace moecarlo::cli

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "host/simulate/plan.hpp"
+#include "host/study/study.hpp"
+#include "host/trace/routing_table.hpp"
+
+namespace moecarlo::cli {
+
+// What `moecarlo bench` measures. Every workload is a variation of the reference workload: one sequence of 4,096
+// tokens, 48 layers, 128 experts, top-8, drafts of four tokens of which 0.7 are accepted, eight rounds a trajectory,
+// LRU caches of 32 experts a layer from a cold start, rejected routing from the trace.
+constexpr std::uint32_t kBenchLayers = 48, kBenchExperts = 128, kBenchTopK = 8, kBenchTokens = 4096;
+constexpr std::uint32_t kBenchDepth = 4, kBenchRounds = 8, kBenchCapacity = 32;
+constexpr double kBenchAlpha = 0.7;
+
+/// The least that any engine does for one step (one window token at one layer), in 32-bit operations.
+struct LeastWork {
+  double bytes = 0;
+  double integer_operations = 0;
+  double population_counts = 0;
+};
+
+struct Workload {
+  std::string name;
+  Plan plan;
+  const RoutingTable* table = nullptr;
+  double steps = 0;  ///< token-layer steps of one trajectory
+  LeastWork least;   ///< zero where nobody has counted it
+};
+
+/// The synthetic trace in a file of its own that goes away with this.
+class BenchTrace {
+ public:
+  explicit BenchTrace(bool with_logits);
+  ~BenchTrace();
+  BenchTrace(const BenchTrace&) = delete;
+  BenchTrace& operator=(const BenchTrace&) = delete;
+  const std::filesystem::path& path() const { return path_; }
+  RoutingTable read() const;
+
+ private:
+  std::filesystem::path path_;
+};
+
+Study reference_study();
+Workload make_workload(std::string name, const Study& study, const RoutingTable& table, TraceSources sources = {});
+
+/// The reference workload, then every other policy, redrawn routing, sixteen capacities, and a grid of stateless points
+/// beside its largest. The tables must outlive the result; `logits` is that of `logits_trace`.
+std::vector<Workload> bench_workloads(const RoutingTable& table, const BenchTrace& logits_trace,
+                                      const RoutingTable& logits);
+
+/// Names in bench_workloads that are set against each other.
+inline constexpr const char* kReferenceName = "lru";
+inline constexpr const char* kSixteenName = "lru, 16 capacities";
+inline constexpr const char* kLargestName = "static, batch 16, depth 8";
+inline constexpr const char* kGridName = "static, 16 capacities x 8 depths x 5 batches";
+
+}  // namespace moecarlo::cli
