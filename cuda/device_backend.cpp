@@ -1,9 +1,12 @@
 #include "cuda/device_backend.hpp"
 
 #include <algorithm>
+#include <cstdlib>
+#include <optional>
 
 #include "cuda/device_memory.hpp"
 #include "cuda/kernels/simulate.hpp"
+#include "host/support/error.hpp"
 
 namespace moecarlo {
 namespace {
@@ -95,8 +98,14 @@ DeviceRoom device_room() {
   std::size_t free = 0;
   std::size_t total = 0;
   check_cuda(cudaMemGetInfo(&free, &total), "asking for free device memory");
-  return {free, static_cast<std::uint64_t>(properties.multiProcessorCount) *
-                    static_cast<std::uint64_t>(properties.maxThreadsPerMultiProcessor)};
+  DeviceRoom room;
+  room.free_bytes = free;
+  room.multiprocessors = static_cast<std::uint32_t>(properties.multiProcessorCount);
+  room.threads = static_cast<std::uint32_t>(properties.maxThreadsPerMultiProcessor);
+  room.shared_bytes = properties.sharedMemPerBlockOptin;
+  room.second_level = static_cast<std::uint64_t>(properties.l2CacheSize);
+  if (const char* t = std::getenv("TUNE_L2")) room.second_level = static_cast<std::uint64_t>(std::atoi(t)) << 20;
+  return room;
 }
 
 class DeviceBackend final : public Backend {
@@ -109,7 +118,8 @@ class DeviceBackend final : public Backend {
         plan_(plan),
         layout_(WorkspaceLayout::of(host_view_, routing.layers, mask_words(routing.experts), 1)),
         counters_(plan.layout.size),
-        launches_(plan_launches(host_view_, layout_, routing.layers, device_room())),
+        launches_(plan_launches(host_view_, layout_, routing, device_room())),
+        stateless_(stateless_shape(host_view_, routing, launches_.per_launch, device_room().shared_bytes)),
         path_scratch_(launches_.path_words),
         layer_scratch_(launches_.layer_words) {
     routing_.masks = masks_.data();
@@ -128,7 +138,7 @@ class DeviceBackend final : public Backend {
         const auto count =
             static_cast<std::uint32_t>(std::min<std::uint64_t>(launches_.per_launch, range.last - first));
         launch({routing_, plan_.view, layout_, cell, range.stream, first, count, std::min(launches_.flying, count),
-                path_scratch_.data(), layer_scratch_.data(), TallyView{counters_.data()}});
+                launches_.layers, path_scratch_.data(), layer_scratch_.data(), TallyView{counters_.data()}});
       }
     }
     std::vector<std::uint64_t> counted(counters_.size());
@@ -138,6 +148,8 @@ class DeviceBackend final : public Backend {
   }
 
  private:
+  EpisodeKernel kernel_of(std::uint32_t cell) const { return kernel_for(host_view_, host_view_.cells[cell], routing_); }
+
   void launch(const DeviceBlock& block) const {
     check_cuda(launch_paths(block, nullptr), "launching the simulation");
     check_cuda(launch_replay(block), "launching the simulation");
@@ -146,10 +158,9 @@ class DeviceBackend final : public Backend {
 
   cudaError_t launch_replay(const DeviceBlock& block) const {
     if (host_view_.lockstep) return launch_together(block, nullptr);
+    if (stateless_) return launch_stateless(block, *stateless_, nullptr);
     if (!has_episodes(host_view_.walk)) return launch_alone(block, nullptr);
-    return kernel_for(host_view_, host_view_.cells[block.cell], routing_) == EpisodeKernel::lru
-               ? launch_lru(block, nullptr)
-               : launch_episodes(block, nullptr);
+    return kernel_of(block.cell) == EpisodeKernel::lru ? launch_lru(block, nullptr) : launch_episodes(block, nullptr);
   }
 
   RoutingView routing_;
@@ -159,24 +170,15 @@ class DeviceBackend final : public Backend {
   WorkspaceLayout layout_;
   DeviceArray<std::uint64_t> counters_;
   LaunchPlan launches_;
+  std::optional<StatelessShape> stateless_;
   DeviceArray<std::uint64_t> path_scratch_;
   DeviceArray<std::uint64_t> layer_scratch_;
 };
 
 }  // namespace
 
-bool device_available(std::string& why_not) {
-  int count = 0;
-  if (const cudaError_t status = cudaGetDeviceCount(&count); status != cudaSuccess) {
-    why_not = cudaGetErrorString(status);
-    return false;
-  }
-  if (count == 0) why_not = "no CUDA device";
-  return count > 0;
-}
-
 std::unique_ptr<Backend> make_device_backend(const RoutingView& routing, const Plan& plan, int device) {
-  check_cuda(cudaSetDevice(device), "choosing the device");
+  choose_device(device);
   return std::make_unique<DeviceBackend>(routing, plan);
 }
 

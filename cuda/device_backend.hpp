@@ -7,10 +7,11 @@
 
 namespace moecarlo {
 
-/// Whether a usable GPU is there; `why_not` is one line where it is not (no CUDA in this build, no driver, no device).
-bool device_available(std::string& why_not);
+/// Usable GPUs; where there is none, `why_not` is one line (no CUDA in this build, no driver, one too old, no device).
+int device_count(std::string& why_not);
 
-/// The CUDA backend on GPU `device`. Throws a machine error where there is none, or its memory does not suffice.
+/// The CUDA backend on GPU `device`, 0 .. device_count - 1. Throws a machine error where there is no such GPU, or its
+/// memory does not suffice.
 std::unique_ptr<Backend> make_device_backend(const RoutingView& routing, const Plan& plan, int device);
 
 }  // namespace moecarlo

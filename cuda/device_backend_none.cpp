@@ -1,5 +1,6 @@
 #include "cuda/device_backend.hpp"
 #include "cuda/device_limits.hpp"
+#include "cuda/device_selector.hpp"
 #include "host/support/error.hpp"
 
 namespace moecarlo {
@@ -12,12 +13,16 @@ namespace {
 
 }  // namespace
 
-bool device_available(std::string& why_not) {
+int device_count(std::string& why_not) {
   why_not = "this build has no CUDA backend";
-  return false;
+  return 0;
 }
 
 std::unique_ptr<Backend> make_device_backend(const RoutingView&, const Plan&, int) {
+  fail_without_cuda();
+}
+
+std::unique_ptr<ExpertSelector> make_device_selector(const StoredLogits&, int) {
   fail_without_cuda();
 }
 

@@ -11,6 +11,9 @@ namespace moecarlo {
 /// Turns a CUDA status into a machine error that names what was being done.
 void check_cuda(cudaError_t status, const char* what);
 
+/// Makes GPU `device` the one of this thread. Throws a machine error where there is no such GPU, or none at all.
+void choose_device(int device);
+
 /// An array in device memory.
 template <class T>
 class DeviceArray {

@@ -11,35 +11,45 @@ namespace {
 constexpr std::uint64_t kMostPaths = std::uint64_t{1} << 18;  // trajectories; more would not make a launch cheaper
 constexpr std::uint64_t kWaves = 4;  // threads per resident thread: a multiprocessor done early finds more to do
 
+/// Layers whose tables of redrawn routing fit into a quarter of the second-level cache, of which a half may be far from
+/// a multiprocessor; all layers where nothing is redrawn.
+std::uint32_t layers_at_a_time(const PlanView& plan, const RoutingView& routing, const DeviceRoom& room) {
+  if (plan.perturb.logits == nullptr || plan.lockstep) return routing.layers;
+  const std::uint64_t bytes = std::uint64_t{4} * routing.tokens * routing.experts;
+  const std::uint64_t fit = room.second_level / 4 / std::max<std::uint64_t>(1, bytes);
+  return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(fit, 1, routing.layers));
+}
+
 }  // namespace
 
 std::uint32_t group_period(const GroupLayout& groups) {
   return std::lcm(std::max(1U, groups.groups), std::max(1U, 2 * groups.populations));
 }
 
-LaunchPlan plan_launches(const PlanView& plan, const WorkspaceLayout& layout, std::uint32_t layers,
+LaunchPlan plan_launches(const PlanView& plan, const WorkspaceLayout& layout, const RoutingView& routing,
                          const DeviceRoom& room) {
   const bool local = !plan.lockstep && layout.layer_words <= kLocalWords;
-  const std::uint64_t layer_words = local ? 0 : layers * layout.layer_words;
+  const std::uint64_t layer_words = local ? 0 : routing.layers * layout.layer_words;
   const std::uint64_t each = layout.path_words + layer_words;
   const std::uint64_t words = room.free_bytes / 10 * 9 / 8;  // a tenth stays free
   if (each > words) {
     fail(ErrorKind::machine, "backend cuda: out of device memory (expected {} bytes for one trajectory, found {} free)",
          8 * each, room.free_bytes);
   }
+  const std::uint32_t layers = layers_at_a_time(plan, routing, room);
   const std::uint64_t threads = plan.lockstep ? 1 : layers;  // of one trajectory
-  const std::uint64_t wanted = room.threads * (local ? kWaves : 1) / threads;
+  const std::uint64_t wanted = kWaves * room.multiprocessors * room.threads / threads;
   const std::uint64_t fit = each == 0 ? kMostPaths : words / each;
   std::uint64_t flying = std::clamp<std::uint64_t>(std::min(wanted, fit), 1, kMostPaths);
 
   const std::uint64_t period = group_period(plan.groups);
-  if (flying >= period) flying = flying / period * period;
   std::uint64_t paths = flying;  // too few for a whole period: a thread stays with one trajectory
   if (flying >= period) {
+    flying = flying / period * period;
     const std::uint64_t left = words - flying * layer_words;
     paths = layout.path_words == 0 ? kMostPaths : std::clamp(left / layout.path_words, flying, kMostPaths);
   }
-  return {static_cast<std::uint32_t>(paths), static_cast<std::uint32_t>(flying), paths * layout.path_words,
+  return {static_cast<std::uint32_t>(paths), static_cast<std::uint32_t>(flying), layers, paths * layout.path_words,
           flying * layer_words};
 }
 

@@ -14,7 +14,10 @@ constexpr std::size_t kLocalWords = 512;
 /// What a device offers a study once trace, plan and tallies are in its memory.
 struct DeviceRoom {
   std::uint64_t free_bytes = 0;
-  std::uint64_t threads = 0;  ///< that are resident on all multiprocessors together
+  std::uint32_t multiprocessors = 1;
+  std::uint32_t threads = 2048;           ///< that a multiprocessor holds at most
+  std::uint64_t shared_bytes = 48 << 10;  ///< of shared memory that a block can have
+  std::uint64_t second_level = 40 << 20;  ///< bytes of the cache that all share
 };
 
 /// How a family of trajectories is cut into launches.
@@ -23,6 +26,7 @@ struct LaunchPlan {
   /// Trajectories replayed at a time; the thread of number t goes on with t + flying. A multiple of group_period where
   /// it is less than per_launch.
   std::uint32_t flying = 0;
+  std::uint32_t layers = 0;       ///< that are replayed at a time: all, or as many as the cache holds tables of
   std::uint64_t path_words = 0;   ///< 64-bit words of all paths
   std::uint64_t layer_words = 0;  ///< 64-bit words of all layers' scratch that is not in local memory
 
@@ -33,7 +37,7 @@ struct LaunchPlan {
 std::uint32_t group_period(const GroupLayout& groups);
 
 /// Throws a machine error where not even one trajectory fits.
-LaunchPlan plan_launches(const PlanView& plan, const WorkspaceLayout& layout, std::uint32_t layers,
+LaunchPlan plan_launches(const PlanView& plan, const WorkspaceLayout& layout, const RoutingView& routing,
                          const DeviceRoom& room);
 
 }  // namespace moecarlo

@@ -16,14 +16,7 @@ struct EpisodeReplay {
   const Cell& cell;
   const LayerCaches<Words, Lanes>& caches;
 
-  /// All passes of layers that do not depend on others. `id` is what `at` refers to.
-  MOECARLO_HOST_DEVICE void operator()(TrajectoryId& id) const {
-    at.clear(cell);
-    add_passes(id);
-    flush(at, cell);
-  }
-
-  /// The same, but adds to the totals as they are and leaves them there: for many trajectories of one group.
+  /// All passes of layers that do not depend on others; adds to the totals as they are. `id` is what `at` refers to.
   MOECARLO_HOST_DEVICE void add_passes(TrajectoryId& id) const {
     start();
     for (std::uint32_t pass = 0; pass < caches.path.passes; ++pass) {

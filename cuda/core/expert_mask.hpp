@@ -33,10 +33,23 @@ struct ExpertMask {
   }
 
   MOECARLO_HOST_DEVICE bool contains(std::uint32_t expert) const {
-    return ((word[expert / 64] >> (expert % 64)) & 1U) != 0;
+#if defined(__CUDA_ARCH__)
+    std::uint64_t own = word[0];  // an index known at run time only would move the words from registers to memory
+    for (int w = 1; w < Words; ++w) own = expert / 64 == static_cast<std::uint32_t>(w) ? word[w] : own;
+#else
+    const std::uint64_t own = word[expert / 64];
+#endif
+    return (own >> (expert % 64) & 1U) != 0;
   }
 
-  MOECARLO_HOST_DEVICE void insert(std::uint32_t expert) { word[expert / 64] |= std::uint64_t{1} << (expert % 64); }
+  MOECARLO_HOST_DEVICE void insert(std::uint32_t expert) {
+    const std::uint64_t bit = std::uint64_t{1} << (expert % 64);
+#if defined(__CUDA_ARCH__)
+    for (int w = 0; w < Words; ++w) word[w] |= expert / 64 == static_cast<std::uint32_t>(w) ? bit : 0;
+#else
+    word[expert / 64] |= bit;
+#endif
+  }
 
   MOECARLO_HOST_DEVICE std::uint32_t count() const {
     std::uint32_t total = 0;
@@ -54,9 +67,7 @@ struct ExpertMask {
         wanted -= here;
         continue;
       }
-      std::uint64_t rest = word[w];
-      for (std::uint32_t i = 0; i < wanted; ++i) rest &= rest - 1;
-      chosen.word[w] = word[w] ^ rest;
+      chosen.word[w] = lowest_bits(word[w], wanted);
       wanted = 0;
     }
     return chosen;

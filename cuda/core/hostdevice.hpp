@@ -8,13 +8,18 @@
 /// On the host it is always inlined. The CPU backend compiles the core three times for three instruction sets inside
 /// one program; an out-of-line copy shared by the linker could carry the wrong one.
 ///
+/// MOECARLO_HOST_DEVICE_CALL marks one that a device calls: long, and so hungry for registers that the code around it
+/// would be short of them.
+///
 /// MOECARLO_INLINED says the same of a lambda, between its parameters and its body. On a device it needs no mark: it is
 /// what the function around it is.
 #if defined(__CUDACC__)
 #define MOECARLO_HOST_DEVICE __host__ __device__ inline
+#define MOECARLO_HOST_DEVICE_CALL __host__ __device__ __noinline__ inline
 #define MOECARLO_INLINED
 #else
 #define MOECARLO_HOST_DEVICE __attribute__((always_inline)) inline
+#define MOECARLO_HOST_DEVICE_CALL MOECARLO_HOST_DEVICE
 #define MOECARLO_INLINED __attribute__((always_inline))
 #endif
 
@@ -42,6 +47,29 @@ MOECARLO_HOST_DEVICE constexpr std::uint32_t count_bits(std::uint64_t word) {
 /// Index of the lowest set bit; 64 when none is set.
 MOECARLO_HOST_DEVICE constexpr std::uint32_t lowest_bit(std::uint64_t word) {
   return static_cast<std::uint32_t>(__builtin_popcountll((word & (0 - word)) - 1));
+}
+
+/// The `wanted` lowest set bits; the word has more than that.
+MOECARLO_HOST_DEVICE constexpr std::uint64_t lowest_bits(std::uint64_t word, std::uint32_t wanted) {
+#if defined(__CUDA_ARCH__)
+  // A search for their end takes all threads of a warp the same few steps, in 32 bits.
+  const auto low = static_cast<std::uint32_t>(word);
+  const auto in_low = static_cast<std::uint32_t>(__builtin_popcount(low));
+  const bool ends_high = wanted >= in_low;
+  const std::uint32_t half = ends_high ? static_cast<std::uint32_t>(word >> 32) : low;
+  const std::uint32_t left = ends_high ? wanted - in_low : wanted;
+  std::uint32_t end = 0;  // the most places that hold no more than `left`
+  for (std::uint32_t step = 16; step > 0; step /= 2) {
+    const std::uint32_t below = half & ((1U << (end + step)) - 1);
+    if (static_cast<std::uint32_t>(__builtin_popcount(below)) <= left) end += step;
+  }
+  const std::uint32_t taken = half & ((1U << end) - 1);
+  return ends_high ? std::uint64_t{taken} << 32 | low : taken;
+#else
+  std::uint64_t rest = word;
+  for (std::uint32_t i = 0; i < wanted; ++i) rest &= rest - 1;
+  return word ^ rest;
+#endif
 }
 
 /// Index of the highest set bit; `word` must not be 0.

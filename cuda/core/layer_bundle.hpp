@@ -39,6 +39,15 @@ MOECARLO_HOST_DEVICE LaneWord<1> operator+(LaneWord<1> a, LaneWord<1> b) {
 MOECARLO_HOST_DEVICE LaneWord<1> operator-(LaneWord<1> a, LaneWord<1> b) {
   return {a.value - b.value};
 }
+MOECARLO_HOST_DEVICE LaneWord<1> operator*(LaneWord<1> a, LaneWord<1> b) {
+  return {a.value * b.value};
+}
+MOECARLO_HOST_DEVICE LaneWord<1> operator>>(LaneWord<1> a, int places) {
+  return {a.value >> places};
+}
+MOECARLO_HOST_DEVICE LaneWord<1> operator<<(LaneWord<1> a, LaneWord<1> places) {
+  return {a.value << places.value};
+}
 /// All ones where a < b, else 0; both below 2^63.
 MOECARLO_HOST_DEVICE LaneWord<1> less(LaneWord<1> a, LaneWord<1> b) {
   return {a.value < b.value ? ~std::uint64_t{0} : 0};
@@ -200,6 +209,7 @@ struct LayerBundle {
 
   /// The `wanted` lowest members of each lane, or all of them where it has no more.
   MOECARLO_HOST_DEVICE LayerBundle lowest(LaneWord<Lanes> wanted) const {
+    if constexpr (Lanes == 1) return gather(lane(0).lowest(static_cast<std::uint32_t>(wanted[0])).word);
     const LaneWord<Lanes> none = LaneWord<Lanes>::all(0);
     const LaneWord<Lanes> one = LaneWord<Lanes>::all(1);
     LayerBundle rest = *this;

@@ -23,7 +23,7 @@ struct LayerCaches {
   std::uint32_t first_layer;
   Bundle* unions;                       ///< scratch, [passes] experts of each pass; those to come too, for belady
   Bundle* residents;                    ///< scratch, [policies][capacities], at the start of the current pass
-  FoundResidents<Words, Lanes>* found;  ///< scratch, [capacities]
+  FoundResidents<Words, Lanes>* found;  ///< scratch, [capacities], where there are several lanes
   Bundle* hotness;                      ///< scratch, [plan.hotness_planes] bit-sliced counts of drafted choices
   std::uint64_t* lists;                 ///< scratch, [policies][capacities][Lanes][plan.list_words]
   ExpertMask<Words>* last;              ///< scratch, [verified columns][batch] last touches of a pass
@@ -53,7 +53,9 @@ struct LayerCaches {
         for (std::uint32_t rank = held; rank-- > 0;) reference_one(policy(point), cache, rank);
       }
     }
-    for (std::uint32_t index = 0; index < cell.capacity_count; ++index) found[index] = {};
+    if (Lanes > 1) {
+      for (std::uint32_t index = 0; index < cell.capacity_count; ++index) found[index] = {};
+    }
     for (std::uint32_t p = 0; p < plan.hotness_planes; ++p) hotness[p] = {};
   }
 
@@ -103,9 +105,20 @@ struct LayerCaches {
   MOECARLO_HOST_DEVICE void update_lru(std::uint32_t pass, std::uint32_t first, const Wrote& wrote) const {
     const PassHistory<Words, Lanes> history{
         columns, unions, pass + 1, cell.verified() * cell.batch, cell.columns() * cell.batch, plan.warm};
-    walk_lru(routing.experts, first_layer, history, plan.capacities + cell.first_capacity, cell.capacity_count, found);
-    for (std::uint32_t index = 0; index < cell.capacity_count; ++index)
-      replace(first + index, found[index].residents(), wrote);
+    using Found = FoundResidents<Words, Lanes>;
+    const Capacity* capacities = plan.capacities + cell.first_capacity;
+    if constexpr (Lanes == 1) {
+      const auto take = [&](std::uint32_t index, const LaneWord<1>& lanes, const Found& one) MOECARLO_INLINED {
+        if (any(lanes)) replace(first + index, one.residents(), wrote);
+      };
+      walk_lru(routing.experts, first_layer, history, capacities, cell.capacity_count, take);
+    } else {  // lanes find a capacity at different steps of the walk
+      const auto take = [&](std::uint32_t index, const LaneWord<Lanes>& lanes, const Found& one)
+                            MOECARLO_INLINED { found[index].take(lanes, one); };
+      walk_lru(routing.experts, first_layer, history, capacities, cell.capacity_count, take);
+      for (std::uint32_t index = 0; index < cell.capacity_count; ++index)
+        replace(first + index, found[index].residents(), wrote);
+    }
   }
 
   template <class Wrote>

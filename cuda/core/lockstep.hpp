@@ -97,16 +97,15 @@ struct LockstepReplay {
     using Bundle = LayerBundle<Words, 1>;
     const auto wrote = [&](std::uint32_t point, const Bundle& written)
                            MOECARLO_INLINED { replay.count_written(pass, point, written); };
+    for (std::uint32_t point = 0; pooled() && point < cell.points(); ++point) {
+      replay.caches.residents[point] = as_bundle(layers.pool(point).residents(layer));
+    }
+    replay.judge(pass);
     if (!pooled()) {
-      replay.judge(pass);
       replay.caches.update(pass, wrote);
       return;
     }
     const auto caches_of = [&](std::uint32_t l) MOECARLO_INLINED { return layers.caches(l); };
-    for (std::uint32_t point = 0; point < cell.points(); ++point) {
-      replay.caches.residents[point] = as_bundle(layers.pool(point).residents(layer));
-    }
-    replay.judge(pass);
     for (std::uint32_t point = 0; point < cell.points(); ++point) {
       const PoolCache<Words> pool = layers.pool(point);
       const ExpertMask<Words> before = pool.residents(layer);

@@ -91,24 +91,32 @@ MOECARLO_HOST_DEVICE std::uint32_t insert_alias_draws(const std::uint32_t* cells
   return found;
 }
 
-/// Adds the `wanted` experts outside `chosen` with the largest key logit + Gumbel; equal keys go to the lower mask bit.
-/// Given what is already drawn, these are the next `wanted` of successive sampling. logits: [experts], one row.
-/// `wanted` is at most the number of experts outside `chosen`. `at` names round, request, column and layer.
-template <int Words>
-MOECARLO_HOST_DEVICE void add_by_gumbel(const PerturbView& view, const std::int32_t* logits, std::uint32_t wanted,
-                                        const DrawAddress& at, ExpertMask<Words>& chosen) {
-  constexpr std::uint32_t kLowBits = (1U << kAliasBits) - 1;
-  constexpr std::int64_t kTaken = -(std::int64_t{1} << 62);  // below every key
-  std::int64_t keys[64 * Words];  // (logit + Gumbel) << 10 | complement of the expert: no two are equal
+/// Calls use(expert, noise) for every expert in order: its Q12 Gumbel value at an address.
+template <class Use>
+MOECARLO_HOST_DEVICE void for_each_gumbel(const PerturbView& view, const DrawAddress& at, const Use& use) {
   for (std::uint32_t b = 0; 8 * b < view.experts; b += kRowBlocks) {
     const auto blocks = gumbel_blocks(at, b);
     for (std::uint32_t i = 0; i < 8 * kRowBlocks && 8 * b + i < view.experts; ++i) {
-      const std::uint32_t expert = 8 * b + i;
       const std::uint64_t uniform = blocks.word[i % 8 / 2][i / 8] >> (i % 2 * 16) & 0xffffU;
-      const std::int64_t key = std::int64_t{logits[expert]} + view.gumbel[uniform];
-      keys[expert] = key * (1 << kAliasBits) + (kLowBits - expert);
+      use(8 * b + i, view.gumbel[uniform]);
     }
   }
+}
+
+/// Adds the `wanted` experts outside `chosen` with the largest key logit + Gumbel; equal keys go to the lower mask bit.
+/// Given what is already drawn, these are the next `wanted` of successive sampling. logits: [experts], one row.
+/// `wanted` is at most the number of experts outside `chosen`. `at` names round, request, column and layer.
+///
+/// A host goes through all keys for each expert that it takes: vectors compare many at a time.
+template <int Words>
+MOECARLO_HOST_DEVICE void add_by_scan(const PerturbView& view, const std::int32_t* logits, std::uint32_t wanted,
+                                      const DrawAddress& at, ExpertMask<Words>& chosen) {
+  constexpr std::uint32_t kLowBits = (1U << kAliasBits) - 1;
+  constexpr std::int64_t kTaken = -(std::int64_t{1} << 62);  // below every key
+  std::int64_t keys[64 * Words];  // (logit + Gumbel) << 10 | complement of the expert: no two are equal
+  for_each_gumbel(view, at, [&](std::uint32_t expert, std::int32_t noise) MOECARLO_INLINED {
+    keys[expert] = (std::int64_t{logits[expert]} + noise) * (1 << kAliasBits) + (kLowBits - expert);
+  });
   for (std::uint32_t w = 0; w < Words; ++w) {
     for (std::uint64_t rest = chosen.word[w]; rest != 0; rest &= rest - 1) keys[64 * w + lowest_bit(rest)] = kTaken;
   }
@@ -121,6 +129,62 @@ MOECARLO_HOST_DEVICE void add_by_gumbel(const PerturbView& view, const std::int3
   }
 }
 
+/// The same; a device thread keeps the largest key of each eight experts in registers, and goes through only those
+/// eight again when it takes the largest of all.
+template <int Words>
+MOECARLO_HOST_DEVICE void add_by_groups(const PerturbView& view, const std::int32_t* logits, std::uint32_t wanted,
+                                        const DrawAddress& at, ExpertMask<Words>& chosen) {
+  constexpr std::uint32_t kGroup = 8, kGroups = 64 * Words / kGroup;
+  constexpr std::int32_t kTaken = -(std::int32_t{1} << 30) - (1 << 16);  // below every key
+  std::int32_t keys[64 * Words];
+  std::int32_t largest[kGroups];
+  for (std::uint32_t e = view.experts / kGroup * kGroup; e < 64 * Words; ++e) keys[e] = kTaken;
+  for_each_gumbel(view, at, [&](std::uint32_t expert, std::int32_t noise) MOECARLO_INLINED {
+    keys[expert] = chosen.contains(expert) ? kTaken : logits[expert] + noise;
+  });
+  for (std::uint32_t g = 0; g < kGroups; ++g) {
+    largest[g] = kTaken;
+    for (std::uint32_t i = 0; i < kGroup && kGroup * g < view.experts; ++i) {
+      const std::int32_t key = keys[kGroup * g + i];
+      largest[g] = key > largest[g] ? key : largest[g];
+    }
+  }
+  for (; wanted > 0; --wanted) {
+    std::uint32_t group = 0;
+    std::int32_t key = largest[0];
+    for (std::uint32_t g = 1; g < kGroups; ++g) {
+      if (largest[g] <= key) continue;  // equal keys: the lower group
+      key = largest[g];
+      group = g;
+    }
+    std::int32_t next = kTaken;
+    std::uint32_t expert = 64 * Words;
+    for (std::uint32_t e = kGroup * group; e < kGroup * (group + 1); ++e) {
+      if (keys[e] == key && expert == 64 * Words) {  // and in it the lower expert
+        expert = e;
+      } else if (keys[e] > next) {
+        next = keys[e];
+      }
+    }
+    keys[expert] = kTaken;
+    for (std::uint32_t g = 0; g < kGroups; ++g) largest[g] = g == group ? next : largest[g];
+    chosen.insert(expert);
+  }
+}
+
+/// By value, so that nothing of the caller's has an address.
+template <int Words>
+MOECARLO_HOST_DEVICE_CALL ExpertMask<Words> with_gumbel(PerturbView view, const std::int32_t* logits,
+                                                        std::uint32_t wanted, DrawAddress at,
+                                                        ExpertMask<Words> chosen) {
+#if defined(__CUDA_ARCH__)
+  add_by_groups(view, logits, wanted, at, chosen);
+#else
+  add_by_scan(view, logits, wanted, at, chosen);
+#endif
+  return chosen;
+}
+
 /// Adds `missing` experts to those that the alias draws of a row have chosen before block q: by the draws that are
 /// left, then by Gumbel-top-k. row: of the first expert in the tables.
 template <int Words>
@@ -130,7 +194,7 @@ MOECARLO_HOST_DEVICE void complete_row(const PerturbView& view, std::size_t row,
     missing -= insert_alias_draws(view.alias + row, view.experts, at, q, missing, chosen);
     if (missing == 0) return;
   }
-  add_by_gumbel(view, view.logits + row, missing, at, chosen);
+  chosen = with_gumbel(view, view.logits + row, missing, at, chosen);
 }
 
 }  // namespace moecarlo

@@ -90,11 +90,9 @@ MOECARLO_HOST_DEVICE LayerBundle<Words, Lanes> draw_routing(const PerturbView& v
   LayerBundle<Words, Lanes> chosen;
   LaneWord<Lanes> missing = LaneWord<Lanes>::all(view.top_k);
   std::uint32_t drawn_blocks = 0;
-  if constexpr (Lanes > 1) {
-    if (view.alias != nullptr) {
-      missing = draw_together(view, view.alias + row, at, chosen);
-      drawn_blocks = kBundleBlocks;
-    }
+  if (view.alias != nullptr) {
+    missing = draw_together(view, view.alias + row, at, chosen);
+    drawn_blocks = kBundleBlocks;
   }
   for (int lane = 0; lane < Lanes; ++lane) {
     if (missing[lane] == 0) continue;

@@ -48,6 +48,21 @@ MOECARLO_HOST_DEVICE void begin_trajectory(const PlanView& plan, std::uint32_t c
   }
 }
 
+/// Replays `Lanes` layers, those of `at`, of an episode that has begun, and adds to their totals. Not for a plan in
+/// lockstep. `id` is what `at` and `caches` refer to.
+template <int Words, int Lanes>
+MOECARLO_HOST_DEVICE void add_episode(const LayerContext<Lanes>& at, const Cell& cell,
+                                      const LayerCaches<Words, Lanes>& caches, TrajectoryId& id, const Path& path,
+                                      std::uint64_t* drawn_masks) {
+  if (draws_routing(at.plan, cell)) {
+    for (std::uint32_t pass = 0; pass < caches.path.passes; ++pass) {
+      draw_columns<Words, Lanes>(at.routing, at.plan, cell, id, path, pass, caches.path.passes, at.first_layer,
+                                 drawn_masks);
+    }
+  }
+  EpisodeReplay<Words, Lanes>{at, cell, caches}.add_passes(id);
+}
+
 /// Replays `Lanes` layers, from `first_layer` on, of an episode that has begun. Lanes below `first_lane` are computed
 /// but not counted: where the layers are no multiple of Lanes, the last bundle overlaps the one before. Not for a plan
 /// in lockstep.
@@ -60,15 +75,10 @@ MOECARLO_HOST_DEVICE void replay_episode(const RoutingView& routing, const PlanV
   const EpisodeScratch<Words, Lanes> scratch{routing, plan,       own,         id,        tally,
                                              layout,  path_block, layer_block, first_lane};
   const LayerContext<Lanes> at = scratch.context(first_layer, 0);
-  const LayerCaches<Words, Lanes> caches = scratch.caches(first_layer, 0);
-  if (draws_routing(plan, own)) {
-    const Path path = path_in(layout, path_block);
-    for (std::uint32_t pass = 0; pass < caches.path.passes; ++pass) {
-      draw_columns<Words, Lanes>(routing, plan, own, id, path, pass, caches.path.passes, first_layer,
-                                 layer_block + layout.drawn_masks);
-    }
-  }
-  EpisodeReplay<Words, Lanes>{at, own, caches}(id);
+  at.clear(own);
+  add_episode<Words, Lanes>(at, own, scratch.caches(first_layer, 0), id, path_in(layout, path_block),
+                            layer_block + layout.drawn_masks);
+  flush(at, own);
 }
 
 /// Replays one layer of a trajectory that has begun and whose rounds or starts stand alone (samples, enumerate).

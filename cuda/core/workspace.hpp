@@ -83,7 +83,7 @@ struct WorkspaceLayout {
     masks_a = take(layer, passes * mask);
     masks_b = take(layer, points * mask);
     // A FoundResidents is two bundles and a number for each lane.
-    found = take(layer, capacities * (2 * mask + static_cast<std::size_t>(lanes) * 8));
+    found = take(layer, lanes == 1 ? 0 : capacities * (2 * mask + static_cast<std::size_t>(lanes) * 8));
     hotness = take(layer, plan.hotness_planes * mask);
     lists = take(layer, pool ? 0 : points * static_cast<std::size_t>(lanes) * plan.list_words * 8);
     last = take(layer, plan.list_words > 0 ? touches * static_cast<std::size_t>(words) * 8 : 0);

@@ -4,21 +4,31 @@ namespace moecarlo {
 namespace {
 
 template <int Words>
-__global__ void replay_episodes(DeviceBlock block) {
+__global__ void __launch_bounds__(kThreads) replay_episodes(DeviceBlock block) {
   std::uint64_t local[kLocalWords];
   const LayerThread own(block);
-  for (std::uint32_t t = own.trajectory; own.trajectory < block.flying && t < block.count; t += block.flying) {
-    replay_episode<Words, 1>(block.routing, block.plan, block.cell, id_of(block, t), own.layer, 0, block.layout,
-                             path_block(block, t), own.layer_block(block, local), block.tally);
+  if (!own.exists(block)) return;
+  std::uint64_t* scratch = own.layer_block(block, local);
+  const Cell& cell = block.plan.cells[block.cell];
+  TrajectoryId id = id_of(block, own.trajectory);
+  const LayerContext<1> at{block.routing, block.plan, id, block.tally, own.layer, 0, scratch + block.layout.totals};
+  at.clear(cell);
+  // All trajectories of a thread fall into the same group.
+  for (std::uint32_t t = own.trajectory; t < block.count; t += block.flying) {
+    id.number = block.first + t;
+    const EpisodeScratch<Words, 1> parts{block.routing, block.plan,           cell,   id, block.tally,
+                                         block.layout,  path_block(block, t), scratch};
+    add_episode<Words, 1>(at, cell, parts.caches(own.layer, 0), id, path_in(block.layout, path_block(block, t)),
+                          scratch + block.layout.drawn_masks);
   }
+  flush(at, cell);
 }
 
 }  // namespace
 
 cudaError_t launch_episodes(const DeviceBlock& block, cudaStream_t stream) {
-  const unsigned blocks = blocks_for(std::uint64_t{block.flying} * block.routing.layers);
   return for_words(block.routing.experts,
-                   [&](auto words) { replay_episodes<words><<<blocks, kThreads, 0, stream>>>(block); });
+                   [&](auto words) { replay_episodes<words><<<layer_blocks(block), kThreads, 0, stream>>>(block); });
 }
 
 }  // namespace moecarlo

@@ -11,20 +11,32 @@ inline unsigned blocks_for(std::uint64_t threads) {
   return static_cast<unsigned>((threads + kThreads - 1) / kThreads);
 }
 
-/// One layer of a trajectory for each thread. Neighbouring threads take neighbouring layers of a trajectory, whose
-/// masks lie side by side in the routing table.
+/// Blocks in which every layer of `flying` trajectories has a thread: the layers that are replayed at a time, one set
+/// of them after the other.
+inline dim3 layer_blocks(const DeviceBlock& block) {
+  return {blocks_for(std::uint64_t{block.flying} * block.layers_at_a_time),
+          (block.routing.layers + block.layers_at_a_time - 1) / block.layers_at_a_time};
+}
+
+/// The trajectory and layer of a thread. Neighbouring threads take neighbouring layers of a trajectory, whose masks lie
+/// side by side in the routing table. Some threads have none.
 struct LayerThread {
-  std::uint64_t number;  ///< of the thread in the launch
   std::uint32_t trajectory;
   std::uint32_t layer;
 
-  __device__ explicit LayerThread(const DeviceBlock& block)
-      : number(std::uint64_t{blockIdx.x} * blockDim.x + threadIdx.x),
-        trajectory(static_cast<std::uint32_t>(number / block.routing.layers)),
-        layer(static_cast<std::uint32_t>(number % block.routing.layers)) {}
+  __device__ explicit LayerThread(const DeviceBlock& block) {
+    const std::uint64_t number = std::uint64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+    trajectory = static_cast<std::uint32_t>(number / block.layers_at_a_time);
+    layer = static_cast<std::uint32_t>(number % block.layers_at_a_time) + blockIdx.y * block.layers_at_a_time;
+  }
+
+  __device__ bool exists(const DeviceBlock& block) const {
+    return trajectory < block.flying && layer < block.routing.layers;
+  }
 
   __device__ std::uint64_t* layer_block(const DeviceBlock& block, std::uint64_t* local) const {
-    return block.layout.layer_words <= kLocalWords ? local : block.layer_scratch + number * block.layout.layer_words;
+    if (block.layout.layer_words <= kLocalWords) return local;
+    return block.layer_scratch + (std::size_t{trajectory} * block.routing.layers + layer) * block.layout.layer_words;
   }
 };
 

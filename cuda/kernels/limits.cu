@@ -12,7 +12,8 @@ constexpr unsigned kBlocksPerMultiprocessor = 8;
 constexpr int kChains = 8;  // independent chains of operations in a thread
 constexpr int kSteps = 4096;
 
-__global__ void integer_operations(std::uint32_t* out, std::uint32_t seed) {
+__global__ void integer_operations(std::uint32_t* out, const std::uint32_t* number) {
+  const std::uint32_t seed = *number;  // that the compiler does not know
   std::uint32_t chain[kChains];
   for (int c = 0; c < kChains; ++c) chain[c] = seed + threadIdx.x * kChains + c;
 #pragma unroll 8
@@ -27,7 +28,8 @@ __global__ void integer_operations(std::uint32_t* out, std::uint32_t seed) {
   if (sum == 1) *out = sum;  // never: keeps the work
 }
 
-__global__ void population_counts(std::uint32_t* out, std::uint32_t seed) {
+__global__ void population_counts(std::uint32_t* out, const std::uint32_t* number) {
+  const std::uint32_t seed = *number;  // that the compiler does not know
   std::uint32_t chain[kChains];
   for (int c = 0; c < kChains; ++c) chain[c] = seed + threadIdx.x * kChains + c;
 #pragma unroll 8
@@ -65,7 +67,7 @@ double fastest(const Launch& launch) {
 }  // namespace
 
 DeviceLimits measure_device_limits(int device) {
-  check_cuda(cudaSetDevice(device), "choosing the device");
+  choose_device(device);
   cudaDeviceProp properties{};
   check_cuda(cudaGetDeviceProperties(&properties, device), "asking for the device's properties");
   const unsigned blocks = static_cast<unsigned>(properties.multiProcessorCount) * kBlocksPerMultiprocessor;
@@ -73,11 +75,11 @@ DeviceLimits measure_device_limits(int device) {
   DeviceLimits limits;
   limits.device = properties.name;
 
-  DeviceArray<std::uint32_t> out(1);
+  const DeviceArray<std::uint32_t> out(1), number(std::vector<std::uint32_t>{12345});
   limits.integer_operations_per_second =
-      operations / fastest([&] { integer_operations<<<blocks, kThreads>>>(out.data(), 12345); });
+      operations / fastest([&] { integer_operations<<<blocks, kThreads>>>(out.data(), number.data()); });
   limits.population_counts_per_second =
-      operations / fastest([&] { population_counts<<<blocks, kThreads>>>(out.data(), 12345); });
+      operations / fastest([&] { population_counts<<<blocks, kThreads>>>(out.data(), number.data()); });
 
   std::size_t free = 0, total = 0;
   check_cuda(cudaMemGetInfo(&free, &total), "asking for free device memory");

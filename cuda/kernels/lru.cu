@@ -10,7 +10,7 @@ __global__ void __launch_bounds__(kThreads) replay_lru(DeviceBlock block) {
   constexpr std::uint32_t kTotals = Cell::kDistinctAccepted + 1 + Cell::kRejectedOnly + 1;
   std::uint64_t local[kLocalWords];
   const LayerThread own(block);
-  if (own.trajectory >= block.flying || own.trajectory >= block.count) return;
+  if (!own.exists(block)) return;
 
   const Policy policy = Policy::lru;
   PlanView plan = block.plan;
@@ -30,7 +30,6 @@ __global__ void __launch_bounds__(kThreads) replay_lru(DeviceBlock block) {
   cell.first_total = 0;
 
   LayerBundle<Words, 1> residents;
-  FoundResidents<Words, 1> found;
   std::uint64_t totals[kTotals];
   std::uint64_t* scratch = own.layer_block(block, local);
   TrajectoryId id = id_of(block, own.trajectory);
@@ -43,15 +42,8 @@ __global__ void __launch_bounds__(kThreads) replay_lru(DeviceBlock block) {
                                          path_block(block, t), scratch};
     LayerCaches<Words, 1> caches = parts.caches(own.layer, 0);
     caches.residents = &residents;
-    caches.found = &found;
-    if (Drawn) {
-      const Path path = path_in(block.layout, path_block(block, t));
-      for (std::uint32_t pass = 0; pass < caches.path.passes; ++pass) {
-        draw_columns<Words, 1>(block.routing, plan, cell, id, path, pass, caches.path.passes, own.layer,
-                               scratch + block.layout.drawn_masks);
-      }
-    }
-    EpisodeReplay<Words, 1>{at, cell, caches}.add_passes(id);
+    add_episode<Words, 1>(at, cell, caches, id, path_in(block.layout, path_block(block, t)),
+                          scratch + block.layout.drawn_masks);
   }
   flush(at, cell);
 }
@@ -66,12 +58,11 @@ EpisodeKernel kernel_for(const PlanView& plan, const Cell& cell, const RoutingVi
 }
 
 cudaError_t launch_lru(const DeviceBlock& block, cudaStream_t stream) {
-  const unsigned blocks = blocks_for(std::uint64_t{block.flying} * block.routing.layers);
   return for_words(block.routing.experts, [&](auto words) {
     if (block.plan.perturb.logits != nullptr) {
-      replay_lru<words, true><<<blocks, kThreads, 0, stream>>>(block);
+      replay_lru<words, true><<<layer_blocks(block), kThreads, 0, stream>>>(block);
     } else {
-      replay_lru<words, false><<<blocks, kThreads, 0, stream>>>(block);
+      replay_lru<words, false><<<layer_blocks(block), kThreads, 0, stream>>>(block);
     }
   });
 }

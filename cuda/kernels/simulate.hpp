@@ -7,6 +7,7 @@
 #include "cuda/core/routing_view.hpp"
 #include "cuda/core/tally.hpp"
 #include "cuda/launch_plan.hpp"
+#include "cuda/stateless_shape.hpp"
 
 namespace moecarlo {
 
@@ -19,7 +20,8 @@ struct DeviceBlock {
   Stream stream;
   std::uint64_t first;
   std::uint32_t count;
-  std::uint32_t flying;          ///< of LaunchPlan
+  std::uint32_t flying;  ///< trajectories replayed at a time, see LaunchPlan
+  std::uint32_t layers_at_a_time;
   std::uint64_t* path_scratch;   ///< [count][layout.path_words]
   std::uint64_t* layer_scratch;  ///< [flying][layers][layout.layer_words], unused where that fits local memory
   TallyView tally;
@@ -34,10 +36,11 @@ EpisodeKernel kernel_for(const PlanView& plan, const Cell& cell, const RoutingVi
 
 /// Draws the paths of the block, a thread a trajectory.
 cudaError_t launch_paths(const DeviceBlock& block, cudaStream_t stream);
-/// Replays every layer, a thread a trajectory and layer: episodes of any shape, those of `EpisodeKernel::lru`, walks whose
-/// rounds stand alone; and a thread a trajectory, where its layers depend on each other.
+/// Replays every layer, a thread a trajectory and layer: episodes of any shape, those of `EpisodeKernel::lru`, walks
+/// whose rounds stand alone; and a thread a trajectory, where its layers depend on each other.
 cudaError_t launch_episodes(const DeviceBlock& block, cudaStream_t stream);
 cudaError_t launch_lru(const DeviceBlock& block, cudaStream_t stream);
+cudaError_t launch_stateless(const DeviceBlock& block, const StatelessShape& shape, cudaStream_t stream);
 cudaError_t launch_alone(const DeviceBlock& block, cudaStream_t stream);
 cudaError_t launch_together(const DeviceBlock& block, cudaStream_t stream);
 

@@ -27,6 +27,7 @@ struct Options {
   std::string backend = "auto";
   int device = 0;
   std::string baseline;
+  std::string only;
   bool json = false;
 };
 
@@ -80,7 +81,7 @@ double mask_stream_rate(const RoutingTable& table, double seconds) {
   return passes * (kBenchDepth + 1) * kBenchLayers;
 }
 
-/// The reference workload with each instruction set and with all threads, then the other workloads on one thread.
+/// The first workload with each instruction set and with all threads, then the others on one thread.
 struct CpuRates {
   std::vector<Rate> rates;
   double limit = 0;  ///< steps per second of one thread that only streams masks
@@ -94,12 +95,12 @@ CpuRates measure_cpu(const std::vector<Workload>& workloads, double seconds) {
   for (const InstructionSet set : {InstructionSet::baseline, InstructionSet::x86_64_v3, InstructionSet::x86_64_v4}) {
     if (set > best_instruction_set()) break;
     const auto backend = make_cpu_backend(reference.table->view(), reference.plan, 1, set);
-    cpu.rates.push_back(measure(*backend, reference, fmt::format("lru, {}", to_string(set)), seconds));
+    cpu.rates.push_back(measure(*backend, reference, fmt::format("{}, {}", reference.name, to_string(set)), seconds));
   }
   cpu.one_thread = cpu.rates.back().steps_per_second;
   cpu.threads = thread_count(0);
   const auto all = make_cpu_backend(reference.table->view(), reference.plan, cpu.threads);
-  cpu.rates.push_back(measure(*all, reference, fmt::format("lru, {} threads", cpu.threads), seconds));
+  cpu.rates.push_back(measure(*all, reference, fmt::format("{}, {} threads", reference.name, cpu.threads), seconds));
   cpu.many_threads = cpu.rates.back().steps_per_second;
   for (std::size_t i = 1; i < workloads.size(); ++i) {
     const auto backend = make_cpu_backend(workloads[i].table->view(), workloads[i].plan, 1);
@@ -156,9 +157,16 @@ const Rate* find(const std::vector<Rate>& rates, const std::string& name) {
   return found == rates.end() ? nullptr : &*found;
 }
 
-/// What a trajectory of one workload costs, in trajectories of another; both are there.
-double cost_ratio(const std::vector<Rate>& rates, const std::string& name, const std::string& unit) {
-  return find(rates, name)->seconds_per_trajectory / find(rates, unit)->seconds_per_trajectory;
+/// What a trajectory of one workload costs, in trajectories of another, where both were measured.
+std::optional<double> cost_ratio(const std::vector<Rate>& rates, const std::string& name, const std::string& unit) {
+  const Rate* one = find(rates, name);
+  const Rate* other = find(rates, unit);
+  if (one == nullptr || other == nullptr) return {};
+  return one->seconds_per_trajectory / other->seconds_per_trajectory;
+}
+
+nlohmann::ordered_json or_null(const std::optional<double>& number) {
+  return number ? nlohmann::ordered_json(*number) : nullptr;
 }
 
 nlohmann::ordered_json to_json(const std::vector<Rate>& rates) {
@@ -167,7 +175,7 @@ nlohmann::ordered_json to_json(const std::vector<Rate>& rates) {
     list.push_back({{"name", rate.name},
                     {"steps_per_second", rate.steps_per_second},
                     {"seconds_per_trajectory", rate.seconds_per_trajectory},
-                    {"share_of_limit", rate.share_of_limit ? nlohmann::ordered_json(*rate.share_of_limit) : nullptr}});
+                    {"share_of_limit", or_null(rate.share_of_limit)}});
   }
   return list;
 }
@@ -200,8 +208,8 @@ nlohmann::ordered_json describe_device(const DeviceRates& device) {
            {{"copied_bytes_per_second", device.limits.copied_bytes_per_second},
             {"integer_operations_per_second", device.limits.integer_operations_per_second},
             {"population_counts_per_second", device.limits.population_counts_per_second}}},
-          {"cost_of_16_lru_capacities", cost_ratio(device.rates, kSixteenName, kReferenceName)},
-          {"cost_of_stateless_grid", cost_ratio(device.rates, kGridName, kLargestName)}};
+          {"cost_of_16_lru_capacities", or_null(cost_ratio(device.rates, kSixteenName, kReferenceName))},
+          {"cost_of_stateless_grid", or_null(cost_ratio(device.rates, kGridName, kLargestName))}};
 }
 
 void print(const CpuRates& cpu) {
@@ -216,16 +224,22 @@ void print(const DeviceRates& device) {
   fmt::print("limits: {:.0f} GB/s copied, {:.1f} T integer operations/s, {:.1f} T population counts/s\n",
              limits.copied_bytes_per_second / 1e9, limits.integer_operations_per_second / 1e12,
              limits.population_counts_per_second / 1e12);
-  fmt::print("16 LRU capacities cost {:.2f} times one; the stateless grid costs {:.2f} times its largest point\n",
-             cost_ratio(device.rates, kSixteenName, kReferenceName), cost_ratio(device.rates, kGridName, kLargestName));
+  const auto print_cost = [&](const char* name, const char* unit) {
+    if (const auto ratio = cost_ratio(device.rates, name, unit))
+      fmt::print("{} costs {:.2f} times {}\n", name, *ratio, unit);
+  };
+  print_cost(kSixteenName, kReferenceName);
+  print_cost(kGridName, kLargestName);
 }
 
 void bench(const Options& options) {
   std::string why_not;
-  const bool on_device = options.backend == "cuda" || (options.backend != "cpu" && device_available(why_not));
+  const bool on_device = options.backend == "cuda" || (options.backend != "cpu" && device_count(why_not) > 0);
   const BenchTrace trace(false), logits_trace(true);
   const RoutingTable table = trace.read(), logits = logits_trace.read();
-  const std::vector<Workload> workloads = bench_workloads(table, logits_trace, logits);
+  std::vector<Workload> workloads = bench_workloads(table, logits_trace, logits);
+  std::erase_if(workloads, [&](const Workload& one) { return one.name.find(options.only) == std::string::npos; });
+  if (workloads.empty()) fail(ErrorKind::usage, "bench: no workload has \"{}\" in its name", options.only);
 
   nlohmann::ordered_json json{{"workload", describe_workload()}, {"unit", "token-layer steps per second"}};
   std::optional<CpuRates> cpu;
@@ -269,6 +283,7 @@ void add_bench(CLI::App& app, const Common& common) {
       ->add_option("--baseline", options->baseline,
                    "A NumPy version to compare with (scripts/cross_check/numpy_baseline.py)")
       ->check(CLI::ExistingFile);
+  command->add_option("--only", options->only, "Measure only workloads with this in their name");
   command->add_flag("--json", options->json, "JSON on stdout");
   command->footer("Example: moecarlo bench --baseline scripts/cross_check/numpy_baseline.py");
   command->callback([options, &common] {

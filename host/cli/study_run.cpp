@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "cuda/device_backend.hpp"
+#include "cuda/device_selector.hpp"
 #include "host/cli/commands.hpp"
 #include "host/cli/study_results.hpp"
 #include "host/cli/trace_facts.hpp"
@@ -22,6 +23,7 @@
 #include "host/study/parse_study.hpp"
 #include "host/support/atomic_file.hpp"
 #include "host/support/error.hpp"
+#include "host/support/local_rank.hpp"
 #include "host/support/memory_limit.hpp"
 #include "host/support/parallel.hpp"
 #include "host/support/progress.hpp"
@@ -75,12 +77,23 @@ class OutputFolder {
   bool made_ = false;
 };
 
+/// The GPU that a run takes; none where it takes the CPU. Of several processes on a machine each takes the next one.
+std::optional<int> chosen_device(const RunSpec& run) {
+  std::string why_not;
+  const auto devices = static_cast<std::uint32_t>(run.backend == "cpu" ? 0 : device_count(why_not));
+  if (devices == 0 && run.backend != "cuda") return {};
+  return static_cast<int>(run.device.value_or(local_rank() % std::max(1U, devices)));
+}
+
 RoutingTable load_table(const StudyRun& run) {
   std::optional<Progress> bar;
   TableOptions options;
   options.calibration_share = run.study.calibration;
   options.split_seed = run.study.split_seed;
   options.threads = run.study.run.threads;
+  if (const auto device = chosen_device(run.study.run)) {
+    options.make_selector = [=](const StoredLogits& logits) { return make_device_selector(logits, *device); };
+  }
   options.progress = [&](std::uint64_t done, std::uint64_t total) {
     if (!bar) bar.emplace("reading trace", std::max<std::uint64_t>(1, total), progress_style(run.quiet));
     bar->update(done);
@@ -154,7 +167,14 @@ void simulate(const StudyRun& run, const Plan& plan, Clock::time_point job_start
     return signal_seen != 0 || (limit && seconds_since(job_start) > *limit);
   };
   if (study.stop) options.satisfied = [&](const Tallies& now) { return is_satisfied(*study.stop, now, study); };
-  const RunEnd end = moecarlo::run(backend, options, tallies);
+  const RunEnd end = [&] {
+    try {
+      return moecarlo::run(backend, options, tallies);
+    } catch (const Error&) {  // a device was lost: keep what whole passes have counted
+      if (tallies.trajectories > 0) save();
+      throw;
+    }
+  }();
   provenance.finished = end == RunEnd::finished;
   save();
   if (end == RunEnd::interrupted) {
@@ -168,10 +188,7 @@ void simulate(const StudyRun& run, const Plan& plan, Clock::time_point job_start
 }  // namespace
 
 std::unique_ptr<Backend> make_backend(const RunSpec& run, const RoutingView& routing, const Plan& plan) {
-  std::string why_not;
-  if (run.backend == "cuda" || (run.backend == "auto" && device_available(why_not))) {
-    return make_device_backend(routing, plan, static_cast<int>(run.device));
-  }
+  if (const auto device = chosen_device(run)) return make_device_backend(routing, plan, *device);
   return make_cpu_backend(routing, plan, run.threads);
 }
 

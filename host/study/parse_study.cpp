@@ -46,7 +46,7 @@ void read_main(TableReader table, Study& study, const std::filesystem::path& fol
   const Names<std::string> backends = {{"auto", "auto"}, {"cpu", "cpu"}, {"cuda", "cuda"}};
   study.run.backend = table.choice("backend", backends).value_or(study.run.backend);
   study.run.threads = static_cast<std::uint32_t>(table.integer("threads", 0, 4096).value_or(0));
-  study.run.device = static_cast<std::uint32_t>(table.integer("device", 0, 1023).value_or(0));
+  if (const auto device = table.integer("device", 0, 1023)) study.run.device = static_cast<std::uint32_t>(*device);
   if (const auto limit = table.text("time_limit")) {
     study.run.time_limit_seconds = parse_duration(*limit);
     if (!study.run.time_limit_seconds) table.wrong("time_limit", "a duration such as \"90s\", \"20m\" or \"3h\"");

@@ -77,9 +77,9 @@ struct HardwareSpec {
 
 /// How to run, not what to simulate: none of it changes a result.
 struct RunSpec {
-  std::string backend = "auto";  ///< auto | cpu | cuda
-  std::uint32_t threads = 0;     ///< 0 = all cores
-  std::uint32_t device = 0;      ///< number of the GPU
+  std::string backend = "auto";         ///< auto | cpu | cuda
+  std::uint32_t threads = 0;            ///< 0 = all cores
+  std::optional<std::uint32_t> device;  ///< number of the GPU; unset: the local rank's turn among those there are
   std::optional<double> time_limit_seconds;
 };
 

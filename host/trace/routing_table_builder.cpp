@@ -68,8 +68,10 @@ void allocate_masks(RoutingTable& table) {
 void read_masks(const TraceReader& reader, const TableOptions& options, RoutingTable& table) {
   const auto words = static_cast<std::size_t>(table.words);
   std::uint64_t* next = table.masks.data();
+  std::unique_ptr<ExpertSelector> selector;
+  if (options.make_selector && table.info.full_logits) selector = options.make_selector(reader.stored_logits());
   for_each_kept(reader, [&](const KeptChunk& chunk) {
-    const Choices choices = reader.read_choices(chunk.first, chunk.count, options.threads);
+    const Choices choices = reader.read_choices(chunk.first, chunk.count, options.threads, selector.get());
     for (const std::uint32_t token : chunk.kept) {
       for (std::uint32_t layer = 0; layer < table.layers; ++layer, next += words) {
         for (const std::uint16_t expert : choices.at(token, layer)) {

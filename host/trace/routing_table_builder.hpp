@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 
+#include "host/trace/expert_selector.hpp"
 #include "host/trace/routing_table.hpp"
 
 namespace moecarlo {
@@ -15,6 +16,7 @@ struct TableOptions {
   std::uint32_t split_seed = 0;
   unsigned threads = 0;                                                        ///< 0 = all cores
   std::function<void(std::uint64_t done, std::uint64_t total)> progress = {};  ///< tokens of the file; may be empty
+  MakeSelector make_selector = {};  ///< who chooses experts by logits; empty: the threads
 };
 
 /// Reads a trace into the packed routing table.

@@ -61,7 +61,7 @@ void selection_scores(const ScoringRule& rule, std::span<const float> logits, st
   std::copy(logits.begin(), logits.end(), scores.begin());
   if (bias.empty()) return;
   if (rule.scoring == Scoring::sigmoid) {
-    for (float& score : scores) score = sigmoid(score);
+    for (float& score : scores) score = own_score(rule.scoring, score);
   } else if (rule.scoring == Scoring::softmax) {
     const float sum = exponentials(logits, scores);
     for (float& score : scores) score /= sum;
@@ -108,6 +108,10 @@ const char* to_string(Scoring scoring) {
     default:
       return "topk_softmax";
   }
+}
+
+float own_score(Scoring scoring, float logit) {
+  return scoring == Scoring::sigmoid ? sigmoid(logit) : logit;
 }
 
 void select_experts(const ScoringRule& rule, std::span<const float> logits, std::span<const float> bias,

@@ -27,6 +27,9 @@ struct ScoringRule {
   std::uint32_t num_groups = 1, top_k_groups = 1;
 };
 
+/// The score of a logit under a scoring that looks at each expert alone; for the others the logit itself.
+float own_score(Scoring scoring, float logit);
+
 /// Chooses `top_k` distinct experts for one (token, layer): descending selection score, the lower index first on ties.
 ///
 /// `logits` [experts], finite. `bias` [experts] is added to the scores for selection only; empty where there is none,

@@ -31,6 +31,10 @@ bool is_finite(std::uint16_t stored) {
   return float16_is_finite(stored);
 }
 
+[[noreturn]] void refuse_not_finite(const hdf5::Dataset& dataset, std::uint64_t first, std::uint64_t index) {
+  fail(ErrorKind::input, "{}: NaN or infinite value at {}", dataset.name(), dataset.position(first, index));
+}
+
 // Calls use(token, layer, logits) for each row of the tokens first .. first + count - 1; `token` counts from 0. The
 // rows become float32 one at a time, so that a piece of the file is held once and in its stored width.
 template <class Stored, class Use>
@@ -52,8 +56,7 @@ void for_each_stored_row(const hdf5::Dataset& dataset, std::uint64_t first, std:
       }
       if (!finite) {
         const auto* bad = std::find_if(source, source + experts, [](Stored value) { return !is_finite(value); });
-        fail(ErrorKind::input, "{}: NaN or infinite value at {}", dataset.name(),
-             dataset.position(first, static_cast<std::uint64_t>(bad - stored.data())));
+        refuse_not_finite(dataset, first, static_cast<std::uint64_t>(bad - stored.data()));
       }
       use(row / layers, static_cast<std::uint32_t>(row % layers), std::span<const float>(logits.data(), experts));
     }
@@ -67,6 +70,15 @@ void for_each_row(const hdf5::Dataset& dataset, std::uint64_t first, std::uint64
     for_each_stored_row<std::uint16_t>(dataset, first, count, threads, use);
   } else {
     for_each_stored_row<float>(dataset, first, count, threads, use);
+  }
+}
+
+template <class Stored>
+void select_elsewhere(const hdf5::Dataset& dataset, std::uint64_t first, ExpertSelector& selector, Choices& choices) {
+  std::vector<Stored> stored(choices.tokens * dataset.row_elements());
+  dataset.read_rows(first, choices.tokens, stored.data());
+  if (const auto bad = selector.select(stored.data(), choices.tokens, choices.ids)) {
+    refuse_not_finite(dataset, first, *bad);
   }
 }
 
@@ -130,12 +142,21 @@ std::uint64_t TraceReader::tokens_per_read() const {
                                                    : std::max<std::uint64_t>(1, largest_read_bytes / token_bytes);
 }
 
-Choices TraceReader::read_choices(std::uint64_t first, std::uint64_t count, unsigned threads) const {
+Choices TraceReader::read_choices(std::uint64_t first, std::uint64_t count, unsigned threads,
+                                  ExpertSelector* selector) const {
   expect_inside(info(), first, count);
   Choices choices{count, info().layers, info().top_k, info().experts, {}};
   choices.ids.resize(count * choices.layers * choices.top_k);
   if (!info().full_logits) {
     copy_stored_ids(*contents_->expert_ids, first, scoring(), threads, choices);
+    return choices;
+  }
+  if (selector != nullptr) {
+    if (contents_->logits->element() == hdf5::Element::float16) {
+      select_elsewhere<std::uint16_t>(*contents_->logits, first, *selector, choices);
+    } else {
+      select_elsewhere<float>(*contents_->logits, first, *selector, choices);
+    }
     return choices;
   }
   for_each_row(*contents_->logits, first, count, threads,
@@ -145,6 +166,11 @@ Choices TraceReader::read_choices(std::uint64_t first, std::uint64_t count, unsi
                  select_experts(scoring(), logits, bias, choices.at(token, layer));
                });
   return choices;
+}
+
+StoredLogits TraceReader::stored_logits() const {
+  if (!info().full_logits) throw std::logic_error("an expert-id trace has no logits");
+  return {scoring(), info().layers, selection_bias(), contents_->logits->element() == hdf5::Element::float16};
 }
 
 std::vector<float> TraceReader::read_logits(std::uint64_t first, std::uint64_t count) const {

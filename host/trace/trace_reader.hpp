@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "host/trace/choices.hpp"
+#include "host/trace/expert_selector.hpp"
 #include "host/trace/routing_table.hpp"
 #include "host/trace/scoring.hpp"
 
@@ -58,8 +59,13 @@ class TraceReader {
   /// Tokens to ask for at a time: whole storage chunks, so that none is decompressed twice, within a memory bound.
   std::uint64_t tokens_per_read() const;
 
-  /// The chosen experts. `threads` (0 = all cores) share the work of finding them in logits.
-  Choices read_choices(std::uint64_t first, std::uint64_t count, unsigned threads = 1) const;
+  /// The chosen experts. `threads` (0 = all cores) share the work of finding them in logits, or `selector`, made for
+  /// stored_logits(), does it.
+  Choices read_choices(std::uint64_t first, std::uint64_t count, unsigned threads = 1,
+                       ExpertSelector* selector = nullptr) const;
+
+  /// How the logits of a logit trace are stored, and what chooses by them.
+  StoredLogits stored_logits() const;
 
   /// [count][layers][experts]; a logit trace only.
   std::vector<float> read_logits(std::uint64_t first, std::uint64_t count) const;

@@ -88,7 +88,7 @@ std::vector<std::vector<Experts>> walked(const Passes<Words>& trace, std::uint32
   const PassHistory<Words, Lanes> history{columns, unions.data(), passes, trace.touches, trace.touches, warm};
   std::vector<FoundResidents<Words, Lanes>> found(capacities.size());
   walk_lru(view.experts, first_layer, history, capacities.data(), static_cast<std::uint32_t>(capacities.size()),
-           found.data());
+           [&](std::uint32_t index, const auto& lanes, const auto& one) { found[index].take(lanes, one); });
   std::vector<std::vector<Experts>> residents(Lanes);
   for (int lane = 0; lane < Lanes; ++lane) {
     for (const auto& one : found) {

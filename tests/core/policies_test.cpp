@@ -202,7 +202,8 @@ TEST(ListCache, of_lru_holds_what_a_walk_over_the_passes_finds) {
     const bool warm = random() % 2 == 0;
     FoundResidents<1, 1> found;
     const auto columns = ColumnMasks<1, 1>::of_trace(view, 0, touched.data());
-    walk_lru(objects, 0, PassHistory<1, 1>{columns, unions.data(), 4, touches, touches, warm}, &capacity, 1, &found);
+    walk_lru(objects, 0, PassHistory<1, 1>{columns, unions.data(), 4, touches, touches, warm}, &capacity, 1,
+             [&](std::uint32_t, const auto& lanes, const auto& residents) { found.take(lanes, residents); });
 
     const Block block(Policy::lru, objects, capacity.base, 0);
     for (std::uint32_t rank = capacity.base; warm && rank-- > 0;) reference<Policy::lru>(block.cache, rank, 0);

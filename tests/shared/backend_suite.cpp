@@ -4,9 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <numeric>
 #include <random>
 #include <set>
 
+#include "host/trace/perturbed_law.hpp"
 #include "tests/shared/random_table.hpp"
 #include "tests/shared/slow_simulation.hpp"
 
@@ -149,9 +151,24 @@ std::vector<ImpliedCapacity> random_implied(const Study& study, const RoutingTab
   return implied;
 }
 
+/// Where a draft's replacements come from, for every token of the table.
+TraceSources random_scores(const RoutingTable& table, Dice& dice) {
+  TraceSources sources;
+  for (std::size_t i = 0; i < std::size_t{table.tokens} * table.layers * table.top_k; ++i) {
+    sources.gate_mass.push_back(static_cast<std::uint16_t>(dice.below(20'000)));
+  }
+  std::vector<std::uint16_t> order(table.experts);
+  std::iota(order.begin(), order.end(), std::uint16_t{0});
+  for (std::size_t row = 0; row < std::size_t{table.tokens} * table.layers; ++row) {
+    std::swap(order[dice.below(table.experts)], order[dice.below(table.experts)]);
+    sources.score_order.insert(sources.score_order.end(), order.begin(), order.end());
+  }
+  return sources;
+}
+
 /// A stretch of the family that starts at a random number, beyond 32 bits now and then.
 TrajectoryRange random_range(Stream stream, const Plan& plan, Dice& dice) {
-  if (plan.walk == Walk::enumerate) return {stream, 0, plan.trajectories(0)};
+  if (plan.walk == Walk::enumerate || plan.walk == Walk::replay) return {stream, 0, plan.trajectories(0)};
   const std::uint64_t first = dice.heads() ? dice.below(300) : (std::uint64_t{1} << 32) - dice.below(5);
   return {stream, first, first + dice.between(4, 10)};
 }
@@ -172,7 +189,86 @@ StudyCase study_case(std::uint32_t number) {
   return one;
 }
 
-void expect_equals_slow_simulation(const StudyCase& one, const std::vector<Simulate>& ways) {
+PerturbedTables random_perturbed(const RoutingTable& table, PerturbMethod method) {
+  std::mt19937 random(5);
+  PerturbedTables tables{table.layers, table.experts, table.top_k, 1, {}, {}, gumbel_table()};
+  std::vector<std::uint32_t> cells(table.experts);
+  for (std::size_t row = 0; row < std::size_t{table.tokens} * table.layers; ++row) {
+    std::vector<std::int32_t> logits(table.experts);
+    for (std::int32_t& logit : logits) logit = -static_cast<std::int32_t>(random() % (row % 16 * 4096 + 1));
+    alias_row(logits, cells);
+    tables.logits.insert(tables.logits.end(), logits.begin(), logits.end());
+    if (method == PerturbMethod::alias) tables.alias.insert(tables.alias.end(), cells.begin(), cells.end());
+  }
+  return tables;
+}
+
+StudyCase elastic_case(std::uint32_t number) {
+  Dice dice(number + 1000);
+  StudyCase one;
+  TableSpec spec = random_spec(number, dice);
+  spec.layers = std::min(spec.layers, 9U);
+  one.table = random_table(spec);
+  Study& study = one.study;
+  study = random_study(4, spec.experts, spec.layers, dice);  // several policies, each layer with slots of its own
+  study.seed = number;
+  if (dice.below(3) == 0) study.grid.policy = {Policy::lru};
+  const char* feature = "replay";
+  switch (number % 6) {
+    case 0:
+    case 1: {
+      feature = number % 6 == 0 ? "alias" : "gumbel";
+      study.mode = Mode::perturbed;
+      one.sources.perturbed =
+          random_perturbed(one.table, number % 6 == 0 ? PerturbMethod::alias : PerturbMethod::gumbel);
+      break;
+    }
+    case 2:
+      feature = "tree";
+      study.draft.width = dice.between(2, 4);
+      study.draft.verify_tokens = dice.below(8);
+      study.draft.sibling_routing = dice.any({0.0, 0.25, 1.0});
+      study.grid.depth = {0, 2, 3};
+      break;
+    case 3:
+      feature = "slices";
+      study.cache.objects = Objects::slices;
+      if (spec.experts <= 300) one.table = with_slices(std::move(one.table));
+      break;
+    case 4:
+      feature = "coverage";
+      study.acceptance.model = AcceptanceModel::coverage;
+      // An oracle needs a future that does not depend on the cache.
+      std::erase_if(study.grid.policy,
+                    [](Policy policy) { return policy == Policy::belady || policy == Policy::belady_bypass; });
+      if (study.grid.policy.empty()) study.grid.policy = {Policy::slru};
+      one.sources = random_scores(one.table, dice);
+      one.sources.coverage = CoverageLaw{-1, 3};
+      break;
+    case 5:
+      if (dice.heads()) {
+        study.mode = Mode::replay;
+        study.grid.batch = {1};
+        study.acceptance.rejected_routing = RejectedRouting::trace;
+      } else {
+        feature = "scores";
+        study.grid.policy = {Policy::lru, Policy::hotness};
+        one.sources = random_scores(one.table, dice);
+      }
+      break;
+  }
+  one.implied = random_implied(study, one.table, dice);
+  one.description = fmt::format(
+      "elastic case {}, {}: {} experts, {} layers, top {}, {} sequences, batches {}, depths {}", number, feature,
+      one.table.experts, spec.layers, one.table.top_k, spec.lengths.size(), study.grid.batch, study.grid.depth);
+  return one;
+}
+
+namespace {
+
+/// Calls check(plan, range) for stretches of every family of a case's trajectories.
+template <class Check>
+void for_each_range(const StudyCase& one, const Check& check) {
   SCOPED_TRACE(one.description);
   const Plan plan = make_plan(one.study, make_grid(one.study, one.implied, {one.table.layers}), one.table, one.sources);
   Dice dice(static_cast<std::uint32_t>(plan.layout.size));
@@ -182,18 +278,42 @@ void expect_equals_slow_simulation(const StudyCase& one, const std::vector<Simul
     ranges.push_back(random_range(Stream::main, plan, dice));
     ranges.back().cell = dice.below(static_cast<std::uint32_t>(plan.layout.cells.size()));
   }
-  for (const TrajectoryRange& range : ranges) {
+  for (const TrajectoryRange& range : ranges) check(plan, range);
+}
+
+void expect_equal(const std::vector<std::uint64_t>& expected, const std::vector<std::uint64_t>& found, std::size_t way,
+                  const TrajectoryRange& range) {
+  const auto wrong = std::mismatch(expected.begin(), expected.end(), found.begin());
+  if (wrong.first == expected.end()) return;
+  ADD_FAILURE() << fmt::format("way {}, stream {}, trajectories {} to {}: counter {} is {}, expected {}", way,
+                               static_cast<int>(range.stream), range.first, range.last, wrong.first - expected.begin(),
+                               *wrong.second, *wrong.first);
+}
+
+}  // namespace
+
+void expect_equals_slow_simulation(const StudyCase& one, const std::vector<Simulate>& ways) {
+  for_each_range(one, [&](const Plan& plan, const TrajectoryRange& range) {
     const std::vector<std::uint64_t> slow = simulate_slowly(one.table, plan, range);
     for (std::size_t way = 0; way < ways.size(); ++way) {
       std::vector<std::uint64_t> counters(plan.layout.size, 0);
       ways[way](one.table, plan, range, counters);
-      const auto wrong = std::mismatch(slow.begin(), slow.end(), counters.begin());
-      if (wrong.first == slow.end()) continue;
-      ADD_FAILURE() << fmt::format("way {}, stream {}, trajectories {} to {}: counter {} is {}, slowly {}", way,
-                                   static_cast<int>(range.stream), range.first, range.last, wrong.first - slow.begin(),
-                                   *wrong.second, *wrong.first);
+      expect_equal(slow, counters, way, range);
     }
-  }
+  });
+}
+
+void expect_agreement(const StudyCase& one, const std::vector<Simulate>& ways) {
+  for_each_range(one, [&](const Plan& plan, const TrajectoryRange& range) {
+    std::vector<std::uint64_t> first(plan.layout.size, 0);
+    ways.front()(one.table, plan, range, first);
+    EXPECT_GT(std::accumulate(first.begin(), first.end(), std::uint64_t{0}), 0U);
+    for (std::size_t way = 1; way < ways.size(); ++way) {
+      std::vector<std::uint64_t> counters(plan.layout.size, 0);
+      ways[way](one.table, plan, range, counters);
+      expect_equal(first, counters, way, range);
+    }
+  });
 }
 
 }  // namespace moecarlo::testing

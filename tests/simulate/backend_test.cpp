@@ -29,21 +29,42 @@ class EveryBackend : public ::testing::TestWithParam<std::uint32_t> {
       if (HasFailure()) return;
     }
   }
+  static void expect_agreement(const std::vector<testing::Simulate>& ways) {
+    for (std::uint32_t number = GetParam(); number < testing::kElasticCases; number += kTests) {
+      testing::expect_agreement(testing::elastic_case(number), ways);
+      if (HasFailure()) return;
+    }
+  }
 };
 
-TEST_P(EveryBackend, CpuEqualsSlowSimulationWithEveryInstructionSetAndThreadCount) {
+/// One thread of the baseline first.
+std::vector<testing::Simulate> on_every_cpu() {
   std::vector<testing::Simulate> ways;
   for (const InstructionSet set : {InstructionSet::baseline, InstructionSet::x86_64_v3, InstructionSet::x86_64_v4}) {
     if (set > best_instruction_set()) continue;
     for (const unsigned threads : {1U, 3U}) ways.push_back(on_cpu(threads, set));
   }
-  expect_equals_slow_simulation(ways);
+  return ways;
+}
+
+TEST_P(EveryBackend, CpuEqualsSlowSimulationWithEveryInstructionSetAndThreadCount) {
+  expect_equals_slow_simulation(on_every_cpu());
+}
+
+TEST_P(EveryBackend, CpuAgreesWithItselfOnElasticStudies) {
+  expect_agreement(on_every_cpu());
 }
 
 TEST_P(EveryBackend, DeviceEqualsSlowSimulation) {
   std::string why_not;
-  if (!device_available(why_not)) GTEST_SKIP() << why_not;
+  if (device_count(why_not) == 0) GTEST_SKIP() << why_not;
   expect_equals_slow_simulation({simulate_on_device});
+}
+
+TEST_P(EveryBackend, DeviceEqualsCpuOnElasticStudies) {
+  std::string why_not;
+  if (device_count(why_not) == 0) GTEST_SKIP() << why_not;
+  expect_agreement({on_cpu(1, InstructionSet::baseline), simulate_on_device});
 }
 
 INSTANTIATE_TEST_SUITE_P(RandomStudies, EveryBackend, ::testing::Range(0U, kTests));

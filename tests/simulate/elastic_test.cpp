@@ -4,7 +4,6 @@
 #include <random>
 
 #include "cuda/core/drawn_routing.hpp"
-#include "host/trace/perturbed_law.hpp"
 #include "tests/shared/chi_square.hpp"
 #include "tests/simulate/simulated.hpp"
 
@@ -233,46 +232,6 @@ TEST(Tree, counts_its_columns_path_first) {
   EXPECT_EQ((Tree{1, 0}).columns(0), 1U);
   const std::vector<std::uint32_t> levels = {0, 1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3, 4};
   for (std::uint32_t column = 0; column < 13; ++column) EXPECT_EQ(Tree::level(column, 4), levels[column]);
-}
-
-// Rows from even to steep, so that some need Gumbel draws; the law itself is tested in tests/core/perturb_test.cpp.
-PerturbedTables random_perturbed(const RoutingTable& table, PerturbMethod method) {
-  std::mt19937 random(5);
-  PerturbedTables tables{table.layers, table.experts, table.top_k, 1, {}, {}, gumbel_table()};
-  std::vector<std::uint32_t> cells(table.experts);
-  for (std::size_t row = 0; row < std::size_t{table.tokens} * table.layers; ++row) {
-    std::vector<std::int32_t> logits(table.experts);
-    for (std::int32_t& logit : logits) logit = -static_cast<std::int32_t>(random() % (row % 16 * 4096 + 1));
-    alias_row(logits, cells);
-    tables.logits.insert(tables.logits.end(), logits.begin(), logits.end());
-    if (method == PerturbMethod::alias) tables.alias.insert(tables.alias.end(), cells.begin(), cells.end());
-  }
-  return tables;
-}
-
-TEST(PerturbedRouting, is_the_same_with_every_instruction_set) {
-  TableSpec spec;
-  spec.layers = 11;
-  spec.experts = 100;
-  spec.top_k = 8;
-  const RoutingTable table = random_table(spec);
-  Study study = small_study();
-  study.mode = Mode::perturbed;
-  study.grid.depth = {0, 3};
-  study.grid.policy = {Policy::lru};
-  for (const PerturbMethod method : {PerturbMethod::alias, PerturbMethod::gumbel}) {
-    TraceSources sources;
-    sources.perturbed = random_perturbed(table, method);
-    const Plan plan = make_plan(study, make_grid(study, {}, {table.layers}), table, std::move(sources));
-    std::vector<std::uint64_t> first;
-    for (const InstructionSet set : {InstructionSet::baseline, InstructionSet::x86_64_v3, InstructionSet::x86_64_v4}) {
-      if (set > best_instruction_set()) break;
-      std::vector<std::uint64_t> counters(plan.layout.size, 0);
-      make_cpu_backend(table.view(), plan, 1, set)->run({Stream::main, 0, 100}, counters);
-      if (set == InstructionSet::baseline) first = counters;
-      EXPECT_EQ(counters, first) << to_string(set);
-    }
-  }
 }
 
 }  // namespace

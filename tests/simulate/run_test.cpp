@@ -5,6 +5,7 @@
 
 #include <map>
 
+#include "host/support/error.hpp"
 #include "tests/simulate/simulated.hpp"
 
 namespace moecarlo {
@@ -58,6 +59,30 @@ std::vector<std::uint64_t> checks(std::uint64_t from, std::uint64_t cap) {
   EXPECT_EQ(run(backend, options, tallies), RunEnd::finished);
   EXPECT_EQ(tallies.trajectories, cap);
   return looked;
+}
+
+/// Fails in its third pass, as a device does that is lost.
+class FailingBackend final : public Backend {
+ public:
+  std::string name() const override { return "failing"; }
+  bool run(const TrajectoryRange& range, std::span<std::uint64_t> counters, const std::function<bool()>&) override {
+    counters[0] += range.last - range.first;
+    if (range.stream == Stream::main && ++passes == 3) fail(ErrorKind::machine, "lost");
+    return true;
+  }
+  int passes = 0;
+};
+
+TEST(Run, leaves_whole_passes_when_the_backend_fails) {
+  FailingBackend backend;
+  TallyShape shape = shape_of({1}, Walk::samples);
+  shape.groups.replicates = shape.groups.populations = 0;
+  Tallies tallies(shape);
+  RunOptions options;
+  options.trajectories = 1'000'000;
+  EXPECT_THROW(run(backend, options, tallies), Error);
+  EXPECT_GT(tallies.trajectories, 0U);
+  EXPECT_EQ(tallies.counters[0], tallies.trajectories);
 }
 
 TEST(StopRule, looks_only_at_4096_times_powers_of_two) {

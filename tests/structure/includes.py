@@ -16,8 +16,8 @@ ROOM = re.compile(r"^moecarlo_room\((\w+)\s+([\w/]+)([^)]*)\)", re.MULTILINE)
 DEVICE_HEADER = re.compile(r"(cuda_runtime\w*|cuda_fp16|curand\w*|cooperative_groups)\.h|(thrust|cub|cuda/std)/")
 # The hardware model sees what was counted, never a trace or a backend, whatever its room may name.
 HIDDEN_FROM = {"hw": re.compile(r"host/trace/|host/simulate/\w*(backend|kernel)")}
-BACKEND = "host/simulate/backend.hpp"
-ERROR = "host/support/error.hpp"
+INTERFACES = ("host/simulate/backend.hpp", "host/trace/expert_selector.hpp")
+SUPPORT = {"host/support/error.hpp", "host/support/float16.hpp"}
 
 
 def includes(path):
@@ -48,8 +48,8 @@ def circles(edges):
 
 
 def backend_headers(root):
-    """What the device side may see of host/: the backend interface with all it includes, and the error type."""
-    seen, open_ = {ERROR}, [BACKEND]
+    """What the device side may see of host/: the interfaces it implements with all they include, and some support."""
+    seen, open_ = set(SUPPORT), list(INTERFACES)
     while open_:
         name = open_.pop()
         if name not in seen and (root / name).is_file():

@@ -3,7 +3,7 @@
 
 nvcc can turn a host-only call in a kernel into "unreachable" and leave an empty kernel without a diagnostic. So each
 .cu below cuda/ is compiled with `nvcc -ptx`, and every kernel entry must hold a load from and a store or atomic to
-global memory. A kernel that is a template over the words of an expert mask must hold popc.b64 as well. Device
+global memory. A kernel that is a template over the words of an expert mask must count bits as well. Device
 functions an entry calls count as its own; kernels of Thrust and CUB are left out. Exit status 77, a skip, where there
 is no nvcc of CUDA 12 or newer.
 Usage: ptx.py [ROOT [nvcc option...]]
@@ -29,7 +29,7 @@ SPACE = r"(?:\.(?:volatile|relaxed|acquire|release|weak|sys|gpu|cta))*(?:\.globa
 LOAD = re.compile(r"\bld" + SPACE)
 STORE = re.compile(r"\bst" + SPACE + r"|\b(?:atom|red)\.(?!\S*shared)")
 MASK_WORDS = re.compile(r"ILi\d+E")  # a mangled template argument of type int
-POPCOUNT = re.compile(r"\bpopc\.b64\b")
+POPCOUNT = re.compile(r"\bpopc\.b(?:32|64)\b")
 
 
 def find_nvcc():
@@ -60,7 +60,7 @@ def problems_of(ptx, source):
     lines = []
     for name, body in kernels(ptx).items():
         wanted = [(LOAD, "ld.global"), (STORE, "st.global, atom.global or red.global")]
-        wanted += [(POPCOUNT, "popc.b64")] if MASK_WORDS.search(name) else []
+        wanted += [(POPCOUNT, "popc")] if MASK_WORDS.search(name) else []
         lines += [f"{source}: kernel {name} has no {what}" for pattern, what in wanted if not pattern.search(body)]
     return lines
 

@@ -35,7 +35,7 @@ TEST(ParseStudy, TheLeastStudyTakesTheDocumentedDefaults) {
   EXPECT_FALSE(study.hardware);
   EXPECT_EQ(study.run.backend, "auto");
   EXPECT_EQ(study.run.threads, 0U);
-  EXPECT_EQ(study.run.device, 0U);
+  EXPECT_FALSE(study.run.device);
   EXPECT_FALSE(study.run.time_limit_seconds);
 }
 

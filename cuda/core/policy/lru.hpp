@@ -25,6 +25,13 @@ struct FoundResidents {
   LaneWord<Lanes> missing;
 
   MOECARLO_HOST_DEVICE LayerBundle<Words, Lanes> residents() const { return newer | filling.lowest(missing); }
+
+  /// Takes over the lanes of `other` whose mask is all ones.
+  MOECARLO_HOST_DEVICE void take(const LaneWord<Lanes>& lanes, const FoundResidents& other) {
+    newer = select(lanes, other.newer, newer);
+    filling = select(lanes, other.filling, filling);
+    missing = select(lanes, other.missing, missing);
+  }
 };
 
 /// The LRU residents of a bundle of layers at every capacity, in one walk (LRU is a stack algorithm: Mattson et al.
@@ -33,8 +40,9 @@ struct FoundResidents {
 /// Passes are event-atomic: a pass is judged against the residents at its start and only then touches its tokens,
 /// column by column, inside a token by descending bit. So the newest touch is the lowest bit of the last token, and the
 /// residents are found by walking back over the tokens until C different experts are seen; no list and no time stamps
-/// are kept. `capacities` ascend at every layer; the result goes to found[index].
-template <int Words, int Lanes>
+/// are kept. `capacities` ascend at every layer. `found(index, lanes, residents)` hears of each capacity but 0, once a
+/// lane: in the lanes whose mask is all ones.
+template <int Words, int Lanes, class Found>
 struct LruWalk {
   using Bundle = LayerBundle<Words, Lanes>;
   using Number = LaneWord<Lanes>;
@@ -44,7 +52,7 @@ struct LruWalk {
   const PassHistory<Words, Lanes>& history;
   const Capacity* capacities;
   std::uint32_t capacity_count;
-  FoundResidents<Words, Lanes>* found;
+  const Found& found;
 
   Bundle seen{};
   Number held{};             ///< members of `seen`
@@ -103,10 +111,7 @@ struct LruWalk {
 
   MOECARLO_HOST_DEVICE void note(std::uint32_t index, const Number& lanes, const Bundle& filling,
                                  const Number& missing) const {
-    FoundResidents<Words, Lanes>& into = found[index];
-    into.newer = select(lanes, seen, into.newer);
-    into.filling = select(lanes, filling, into.filling);
-    into.missing = select(lanes, missing, into.missing);
+    found(index, lanes, FoundResidents<Words, Lanes>{seen, filling, missing});
   }
 
   /// Older than the first pass: the start. A warm cache of capacity C held the ranks 0 .. C - 1 in order of recency.
@@ -124,11 +129,11 @@ struct LruWalk {
   }
 };
 
-template <int Words, int Lanes>
+template <int Words, int Lanes, class Found>
 MOECARLO_HOST_DEVICE void walk_lru(std::uint32_t experts, std::uint32_t first_layer,
                                    const PassHistory<Words, Lanes>& history, const Capacity* capacities,
-                                   std::uint32_t capacity_count, FoundResidents<Words, Lanes>* found) {
-  LruWalk<Words, Lanes> walk{experts, first_layer, history, capacities, capacity_count, found};
+                                   std::uint32_t capacity_count, const Found& found) {
+  LruWalk<Words, Lanes, Found> walk{experts, first_layer, history, capacities, capacity_count, found};
   walk();
 }
 

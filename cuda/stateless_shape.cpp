@@ -1,0 +1,44 @@
+#include "cuda/stateless_shape.hpp"
+
+#include <algorithm>
+
+#include "cuda/launch_plan.hpp"
+
+namespace moecarlo {
+namespace {
+
+bool same_capacities(const PlanView& plan, const Cell& a, const Cell& b) {
+  return std::equal(plan.capacities + a.first_capacity, plan.capacities + a.first_capacity + a.capacity_count,
+                    plan.capacities + b.first_capacity, plan.capacities + b.first_capacity + b.capacity_count);
+}
+
+bool is_plain(const PlanView& plan, const Cell& cell) {
+  const std::uint32_t* joint = plan.joint_index + cell.first_joint;
+  return cell.policy_count == 1 && same_capacities(plan, cell, plan.cells[0]) &&
+         std::all_of(joint, joint + cell.points(), [](std::uint32_t index) { return index == kNoJoint; });
+}
+
+}  // namespace
+
+std::optional<StatelessShape> stateless_shape(const PlanView& plan, const RoutingView& routing,
+                                              std::uint32_t per_launch, std::uint64_t shared_bytes) {
+  if (plan.walk != Walk::samples || plan.resample_rejected || plan.gate_mass != nullptr ||
+      plan.drafting_experts != routing.experts || plan.max_batch >= 1U << kStatelessPlanes) {
+    return {};
+  }
+  if (!std::all_of(plan.cells, plan.cells + plan.cell_count, [&](const Cell& cell) { return is_plain(plan, cell); }))
+    return {};
+  StatelessShape shape;
+  shape.cells = plan.cell_count;
+  shape.capacities = plan.cells[0].capacity_count;
+  shape.experts = routing.experts;
+  shape.period = group_period(plan.groups);
+  const std::uint64_t most = std::uint64_t{plan.max_batch} * std::max(routing.experts, routing.top_k);
+  const std::uint64_t rounds = std::uint64_t{plan.rounds} * (per_launch / shape.period + 1);
+  if (rounds * most > 0xffffffffU || shape.shared_bytes() > shared_bytes) return {};
+  const std::uint64_t masks = std::uint64_t{routing.tokens} * static_cast<std::uint64_t>(mask_words(routing.experts));
+  if (8 * masks + shape.shared_bytes() <= shared_bytes) shape.staged_words = static_cast<std::uint32_t>(masks);
+  return shape;
+}
+
+}  // namespace moecarlo

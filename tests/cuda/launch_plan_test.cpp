@@ -1,0 +1,92 @@
+#include "cuda/launch_plan.hpp"
+
+#include <gtest/gtest.h>
+
+#include "host/support/error.hpp"
+
+namespace moecarlo {
+namespace {
+
+constexpr std::uint64_t kGiB = std::uint64_t{1} << 30;
+
+/// Episodes of 48 layers with the groups of a real study; 100 words of path and 40 of scratch for a layer.
+struct Fixture {
+  PlanView plan;
+  WorkspaceLayout layout;
+  RoutingView routing{nullptr, 4096, 48, 128, 8, 4097};
+  DeviceRoom room{kGiB, 132, 2048, 227 << 10, std::uint64_t{50} << 20};
+
+  Fixture() {
+    plan.groups = {64, 64, 64};
+    layout.path_words = 100;
+    layout.layer_words = 40;
+  }
+  LaunchPlan launches() const { return plan_launches(plan, layout, routing, room); }
+};
+
+TEST(GroupPeriod, brings_a_trajectory_back_to_its_group_in_both_families) {
+  for (const GroupLayout groups : {GroupLayout{64, 64, 64}, GroupLayout{64, 0, 0}, GroupLayout{16, 16, 64}}) {
+    const std::uint32_t period = group_period(groups);
+    for (std::uint64_t number = 0; number < 300; ++number) {
+      EXPECT_EQ(groups.group_of(Stream::main, number), groups.group_of(Stream::main, number + period));
+      if (groups.populations == 0) continue;
+      EXPECT_EQ(groups.group_of(Stream::replicates, number), groups.group_of(Stream::replicates, number + period));
+    }
+  }
+}
+
+TEST(PlanLaunches, keeps_the_trajectories_of_a_thread_in_one_group) {
+  const LaunchPlan launches = Fixture().launches();
+  EXPECT_EQ(launches.flying % group_period({64, 64, 64}), 0U);
+  EXPECT_GE(launches.flying * 48U, 132U * 2048U);
+  EXPECT_LE(launches.flying, launches.per_launch);
+  EXPECT_EQ(launches.layer_words, 0U) << "scratch of 40 words is in local memory";
+}
+
+TEST(PlanLaunches, fills_nine_tenths_of_the_memory_and_no_more) {
+  Fixture one;
+  one.layout.layer_words = kLocalWords + 1;
+  for (const std::uint64_t bytes : {std::uint64_t{1} << 20, std::uint64_t{64} << 20, kGiB, 64 * kGiB}) {
+    one.room.free_bytes = bytes;
+    const LaunchPlan launches = one.launches();
+    EXPECT_LE(launches.bytes(), bytes / 10 * 9) << bytes;
+    EXPECT_GE(launches.flying, 1U) << bytes;
+    if (launches.flying < group_period(one.plan.groups)) {
+      EXPECT_EQ(launches.per_launch, launches.flying);
+    }
+  }
+}
+
+TEST(PlanLaunches, refuses_a_device_on_which_no_trajectory_fits) {
+  Fixture one;
+  one.layout.layer_words = kLocalWords + 1;
+  one.room.free_bytes = 8 * (100 + 48 * 513);  // exactly one, but a tenth has to stay free
+  try {
+    static_cast<void>(one.launches());
+    ADD_FAILURE() << "not refused";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::machine);
+    EXPECT_STREQ(error.what(),
+                 "backend cuda: out of device memory (expected 197792 bytes for one trajectory, found 197792 free)");
+  }
+}
+
+TEST(PlanLaunches, takes_as_many_layers_at_a_time_as_the_cache_holds_tables_of) {
+  Fixture one;
+  EXPECT_EQ(one.launches().layers, 48U);
+  const std::int32_t logits = 0;
+  one.plan.perturb.logits = &logits;
+  EXPECT_EQ(one.launches().layers, 6U);  // 2 MiB each, of 12.5
+  one.room.second_level = 1 << 20;
+  EXPECT_EQ(one.launches().layers, 1U);
+}
+
+TEST(PlanLaunches, gives_a_trajectory_in_lockstep_one_thread_and_all_scratch) {
+  Fixture one;
+  one.plan.lockstep = true;
+  const LaunchPlan launches = one.launches();
+  EXPECT_EQ(launches.layer_words, std::uint64_t{launches.flying} * 48 * 40);
+}
+
+}  // namespace
+}  // namespace moecarlo
