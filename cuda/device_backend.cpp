@@ -1,7 +1,6 @@
 #include "cuda/device_backend.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 #include <optional>
 
 #include "cuda/device_memory.hpp"
@@ -104,7 +103,6 @@ DeviceRoom device_room() {
   room.threads = static_cast<std::uint32_t>(properties.maxThreadsPerMultiProcessor);
   room.shared_bytes = properties.sharedMemPerBlockOptin;
   room.second_level = static_cast<std::uint64_t>(properties.l2CacheSize);
-  if (const char* t = std::getenv("TUNE_L2")) room.second_level = static_cast<std::uint64_t>(std::atoi(t)) << 20;
   return room;
 }
 

@@ -17,7 +17,9 @@ std::uint32_t layers_at_a_time(const PlanView& plan, const RoutingView& routing,
   if (plan.perturb.logits == nullptr || plan.lockstep) return routing.layers;
   const std::uint64_t bytes = std::uint64_t{4} * routing.tokens * routing.experts;
   const std::uint64_t fit = room.second_level / 4 / std::max<std::uint64_t>(1, bytes);
-  return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(fit, 1, routing.layers));
+  auto layers = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(fit, 1, routing.layers));
+  while (routing.layers % layers != 0) --layers;  // whole sets leave no thread of a warp without a layer
+  return layers;
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include "cuda/core/layer_bundle.hpp"
 #include "cuda/core/perturb.hpp"
+#include "cuda/core/perturb_warp.hpp"
 
 namespace moecarlo {
 
@@ -94,6 +95,13 @@ MOECARLO_HOST_DEVICE LayerBundle<Words, Lanes> draw_routing(const PerturbView& v
     missing = draw_together(view, view.alias + row, at, chosen);
     drawn_blocks = kBundleBlocks;
   }
+#if defined(__CUDA_ARCH__)
+  if (__activemask() == kWholeWarp) {
+    chosen.set_lane(
+        0, complete_rows<Words>(view, row, at, drawn_blocks, static_cast<std::uint32_t>(missing[0]), chosen.lane(0)));
+    return chosen;
+  }
+#endif
   for (int lane = 0; lane < Lanes; ++lane) {
     if (missing[lane] == 0) continue;
     at.layer = first_layer + static_cast<std::uint32_t>(lane);

@@ -10,7 +10,6 @@ namespace {
 // counted at every capacity goes to the warp: each thread then takes one capacity and counts it in all the warp's
 // trajectories, so that a sum is in one register and no word is counted twice.
 
-constexpr unsigned kWholeWarp = 0xffffffffU;
 constexpr std::uint32_t kColumn =
     33;  // of a row with a number for each thread: different rows begin in different banks
 
@@ -66,13 +65,30 @@ struct StatelessRound {
   const std::uint64_t* masks;  ///< of the layer; the mask of token t is at t * stride
   std::size_t stride;
   const std::uint32_t* capacities;  ///< [shape.capacities] at this layer
+  std::uint32_t* paths;             ///< [shape.path_words()][threads] tokens, reach and accepted lengths of a round
   std::uint32_t* exchange;          ///< [shape.rows()][kColumn] of this warp
   std::uint32_t* totals;            ///< [cells][shape.width()]
   std::uint32_t* distinct;          ///< [cells][experts + 1] passes by number of distinct experts; null: not counted
 
-  /// `path` of a thread without a trajectory is never read: `exists` is false.
-  __device__ void operator()(const Path& path, bool exists, std::uint64_t number, std::uint32_t round,
-                             std::uint32_t d) const {
+  /// Whole warps; a thread without a trajectory (`exists` is false) lends a hand in counting.
+  __device__ void operator()(const Path& path, bool exists, std::uint64_t number, std::uint32_t round) const {
+    const PlanView& plan = block.plan;
+    const std::size_t first = std::size_t{round} * plan.max_batch;
+    for (std::uint32_t r = 0; exists && r < plan.max_batch; ++r) {
+      // The columns of a request are neighbouring tokens up to its reach.
+      *own(r) = path.tokens[(first + r) * (plan.max_depth + 1)];
+      own_byte(plan.max_batch, r) = static_cast<std::uint8_t>(path.reach[first + r]);
+    }
+    for (std::uint32_t d = 0; d < plan.depth_count; ++d) {
+      const std::uint8_t* accepted = path.accepted + (std::size_t{round} * plan.depth_count + d) * plan.max_batch;
+      for (std::uint32_t r = 0; exists && r < plan.max_batch; ++r) {
+        own_byte(plan.max_batch + shape.byte_words(), r) = accepted[r];
+      }
+      replay(exists, number, round, d);
+    }
+  }
+
+  __device__ void replay(bool exists, std::uint64_t number, std::uint32_t round, std::uint32_t d) const {
     const PlanView& plan = block.plan;
     const std::uint32_t depth = plan.cells[d].depth;
     const std::uint32_t step = depth > 0 ? counted_step(number, round, depth) : ~0U;
@@ -80,30 +96,33 @@ struct StatelessRound {
     ChoiceCounts<Words> drafted;
     std::uint32_t cell = d;
     for (std::uint32_t request = 0; request < plan.max_batch; ++request) {
-      const std::size_t slot = std::size_t{round} * plan.max_batch + request;
-      const std::uint32_t reach = exists ? path.reach[slot] : 0;
-      const bool fits = exists && depth <= reach;
+      const bool fits = exists && depth <= own_byte(plan.max_batch, request);
       if (fits) {
-        // The columns of a request are neighbouring tokens up to its reach.
-        const std::uint64_t* mask = masks + path.tokens[slot * (plan.max_depth + 1)] * stride;
-        const std::size_t row = std::size_t{round} * plan.depth_count + d;
-        const std::uint32_t accepted = path.accepted[row * plan.max_batch + request];
+        const std::uint64_t* mask = masks + *own(request) * stride;
+        const std::uint32_t accepted = own_byte(plan.max_batch + shape.byte_words(), request);
         NarrowMask<Words> running;
         for (std::uint32_t column = 0; column <= depth; ++column, mask += stride) {
           const auto chosen = NarrowMask<Words>::load(mask);
-          for (int w = 0; w < 2 * Words; ++w) running.word[w] |= chosen.word[w];
+          for (int w = 0; w < kWords; ++w) running.word[w] |= chosen.word[w];
           if (column == accepted) {
-            for (int w = 0; w < 2 * Words; ++w) kept.word[w] |= running.word[w];
+            for (int w = 0; w < kWords; ++w) kept.word[w] |= running.word[w];
           }
           if (column == step) drafted.add(chosen, request + 1);
         }
-        for (int w = 0; w < 2 * Words; ++w) all.word[w] |= running.word[w];
+        for (int w = 0; w < kWords; ++w) all.word[w] |= running.word[w];
       }
       if (cell < plan.cell_count && plan.cells[cell].batch == request + 1) {
         count(cell, fits, all, kept, drafted, request + 1);
         cell += plan.depth_count;
       }
     }
+  }
+
+  /// Number `index` of what the thread keeps of its path.
+  __device__ std::uint32_t* own(std::uint32_t index) const { return paths + index * kStatelessThreads + threadIdx.x; }
+  /// One of bytes, four to a number, from number `first` on.
+  __device__ std::uint8_t& own_byte(std::uint32_t first, std::uint32_t index) const {
+    return reinterpret_cast<std::uint8_t*>(own(first + index / 4))[index % 4];
   }
 
   __device__ void count(std::uint32_t cell, bool counts, const NarrowMask<Words>& all, const NarrowMask<Words>& kept,
@@ -209,7 +228,8 @@ __global__ void __launch_bounds__(kStatelessThreads, 1) replay_stateless(DeviceB
   const PlanView& plan = block.plan;
   const std::uint32_t layer = blockIdx.x;
   const std::uint32_t first = blockIdx.y;  // the block's trajectories are first, first + period, ...
-  auto* const exchange = reinterpret_cast<std::uint32_t*>(shared + shape.staged_words);
+  auto* const paths = reinterpret_cast<std::uint32_t*>(shared + shape.staged_words);
+  std::uint32_t* const exchange = paths + shape.path_words() * kStatelessThreads;
   std::uint32_t* const totals = exchange + shape.exchange_words();
   std::uint32_t* const distinct = totals + plan.cell_count * shape.width();
   std::uint32_t* const capacities = distinct + plan.cell_count * (block.routing.experts + 1);
@@ -227,6 +247,7 @@ __global__ void __launch_bounds__(kStatelessThreads, 1) replay_stateless(DeviceB
                                      staged ? shared : block.routing.masks + std::size_t{layer} * Words,
                                      staged ? Words : std::size_t{block.routing.layers} * Words,
                                      capacities,
+                                     paths,
                                      exchange + threadIdx.x / 32 * shape.rows() * kColumn,
                                      totals,
                                      block.stream == Stream::main ? distinct : nullptr};
@@ -236,9 +257,7 @@ __global__ void __launch_bounds__(kStatelessThreads, 1) replay_stateless(DeviceB
     const bool exists = mine < own;
     const std::uint32_t t = first + (exists ? mine : 0) * shape.period;
     const Path path = path_in(block.layout, path_block(block, t));
-    for (std::uint32_t round = 0; round < plan.rounds; ++round) {
-      for (std::uint32_t d = 0; d < plan.depth_count; ++d) replay(path, exists, block.first + t, round, d);
-    }
+    for (std::uint32_t round = 0; round < plan.rounds; ++round) replay(path, exists, block.first + t, round);
   }
   __syncthreads();
 

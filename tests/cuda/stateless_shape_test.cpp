@@ -35,7 +35,7 @@ TEST(StatelessShape, counts_every_cell_and_capacity) {
   EXPECT_EQ(shape->counters(), 4 * (12U + 17));
   EXPECT_EQ(shape->lanes(), 4U);
   EXPECT_EQ(shape->staged_words, 115U);  // one for each token
-  EXPECT_EQ(shape->shared_bytes(), 8U * 115 + 4 * (16 * 14 * 33 + 116 + 3));
+  EXPECT_EQ(shape->shared_bytes(), 8U * 115 + 4 * (512 * 4 + 16 * 14 * 33 + 116 + 3));
 }
 
 TEST(StatelessShape, leaves_the_masks_where_they_are_when_they_do_not_fit) {
