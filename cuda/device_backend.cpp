@@ -149,14 +149,17 @@ class DeviceBackend final : public Backend {
   EpisodeKernel kernel_of(std::uint32_t cell) const { return kernel_for(host_view_, host_view_.cells[cell], routing_); }
 
   void launch(const DeviceBlock& block) const {
-    check_cuda(launch_paths(block, nullptr), "launching the simulation");
-    check_cuda(launch_replay(block), "launching the simulation");
+    if (stateless_) {
+      check_cuda(launch_stateless(block, *stateless_, nullptr), "launching the simulation");
+    } else {
+      check_cuda(launch_paths(block, nullptr), "launching the simulation");
+      check_cuda(launch_replay(block), "launching the simulation");
+    }
     check_cuda(cudaStreamSynchronize(nullptr), "simulating");
   }
 
   cudaError_t launch_replay(const DeviceBlock& block) const {
     if (host_view_.lockstep) return launch_together(block, nullptr);
-    if (stateless_) return launch_stateless(block, *stateless_, nullptr);
     if (!has_episodes(host_view_.walk)) return launch_alone(block, nullptr);
     return kernel_of(block.cell) == EpisodeKernel::lru ? launch_lru(block, nullptr) : launch_episodes(block, nullptr);
   }

@@ -49,7 +49,8 @@ LaunchPlan plan_launches(const PlanView& plan, const WorkspaceLayout& layout, co
   if (flying >= period) {
     flying = flying / period * period;
     const std::uint64_t left = words - flying * layer_words;
-    paths = layout.path_words == 0 ? kMostPaths : std::clamp(left / layout.path_words, flying, kMostPaths);
+    paths = layout.path_words == 0 ? kMostPaths
+                                   : std::clamp(left / layout.path_words / period * period, flying, kMostPaths);
   }
   return {static_cast<std::uint32_t>(paths), static_cast<std::uint32_t>(flying), layers, paths * layout.path_words,
           flying * layer_words};

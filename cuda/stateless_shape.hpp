@@ -15,13 +15,13 @@ constexpr int kStatelessPlanes = 6;
 constexpr std::uint32_t kStatelessThreads = 512;
 
 /// The shared memory of a block that replays a grid of stateless design points in one layer: the layer's masks (where
-/// they fit), a round of each thread's path, what the threads of a warp tell each other, then 32-bit counters: a record
+/// they fit), what the threads of a warp tell each other, then 32-bit counters: a record
 /// for each cell, and the cell's passes by number of distinct experts. A record holds counted rounds, distinct experts
 /// and distinct experts of the accepted columns, then for all capacities the hits, for all of them the resident ones
 /// among the experts that only rejected columns chose, and for all of them the resident choices of the sampled draft
 /// step.
 struct StatelessShape {
-  std::uint32_t cells = 0, capacities = 0, experts = 0, batch = 1;
+  std::uint32_t cells = 0, capacities = 0, experts = 0;
   std::uint32_t period = 1;        ///< trajectories whose numbers differ by a multiple of it fall into the same group
   std::uint32_t staged_words = 0;  ///< 64-bit words of the layer's masks in shared memory; 0: they stay where they are
 
@@ -33,10 +33,6 @@ struct StatelessShape {
     while (count < capacities && count < 32) count *= 2;
     return count;
   }
-  /// What a thread keeps of a round of its path: a token, and in bytes the reach and an accepted length of each
-  /// request.
-  MOECARLO_HOST_DEVICE std::uint32_t byte_words() const { return (batch + 3) / 4; }
-  MOECARLO_HOST_DEVICE std::uint32_t path_words() const { return batch + 2 * byte_words(); }
   /// Rows of numbers that the threads of a warp tell each other: bits of the choices by expert, and a running sum, for
   /// each 32-bit word of a mask.
   MOECARLO_HOST_DEVICE std::uint32_t rows() const {
@@ -44,8 +40,7 @@ struct StatelessShape {
   }
   MOECARLO_HOST_DEVICE std::uint32_t exchange_words() const { return kStatelessThreads / 32 * rows() * 33; }
   std::uint64_t shared_bytes() const {
-    return std::uint64_t{8} * staged_words +
-           4 * (std::uint64_t{kStatelessThreads} * path_words() + exchange_words() + counters() + capacities);
+    return std::uint64_t{8} * staged_words + 4 * (std::uint64_t{exchange_words()} + counters() + capacities);
   }
 };
 

@@ -163,8 +163,9 @@ MOECARLO_HOST_DEVICE void draw_episode(const PlanView& plan, const Cell& cell, c
 }
 
 /// Draws the rounds of a `samples` trajectory: fresh starts each round, one per request, shared by all batches and
-/// depths.
-MOECARLO_HOST_DEVICE void draw_samples(const PlanView& plan, const TrajectoryId& id, const Path& path) {
+/// depths. `path` has what a Path has for them: tokens, drawn, accepted, reach and places, by index.
+template <class SamplePath>
+MOECARLO_HOST_DEVICE void draw_samples(const PlanView& plan, const TrajectoryId& id, const SamplePath& path) {
   const StartView starts = plan.starts(plan.cells[0], plan.population_of(id.stream, id.number));
   const std::uint32_t columns = plan.max_depth + 1;
   for (std::uint32_t round = 0; round < plan.rounds; ++round) {

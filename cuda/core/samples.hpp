@@ -116,7 +116,8 @@ struct SampleReplay {
 };
 
 /// What a `samples` trajectory counts once, whatever the layers.
-MOECARLO_HOST_DEVICE void count_samples(const PlanView& plan, const TrajectoryId& id, const Path& path,
+template <class SamplePath>
+MOECARLO_HOST_DEVICE void count_samples(const PlanView& plan, const TrajectoryId& id, const SamplePath& path,
                                         const TallyView& tally) {
   for (std::uint32_t round = 0; round < plan.rounds; ++round) {
     for (std::uint32_t c = 0; c < plan.cell_count; ++c) {

@@ -40,6 +40,7 @@ cudaError_t launch_paths(const DeviceBlock& block, cudaStream_t stream);
 /// whose rounds stand alone; and a thread a trajectory, where its layers depend on each other.
 cudaError_t launch_episodes(const DeviceBlock& block, cudaStream_t stream);
 cudaError_t launch_lru(const DeviceBlock& block, cudaStream_t stream);
+/// Draws the paths and replays a grid of stateless points.
 cudaError_t launch_stateless(const DeviceBlock& block, const StatelessShape& shape, cudaStream_t stream);
 cudaError_t launch_alone(const DeviceBlock& block, cudaStream_t stream);
 cudaError_t launch_together(const DeviceBlock& block, cudaStream_t stream);

@@ -13,6 +13,53 @@ namespace {
 constexpr std::uint32_t kColumn =
     33;  // of a row with a number for each thread: different rows begin in different banks
 
+/// An array of one trajectory among those of others: its elements lie `stride` apart.
+template <class T>
+struct Strided {
+  T* first = nullptr;
+  std::size_t stride = 0;
+  __device__ T& operator[](std::size_t index) const { return first[index * stride]; }
+};
+
+/// The part of Path that samples have, interleaved: the elements of a warp's trajectories lie side by side.
+struct InterleavedPath {
+  Strided<std::uint32_t> tokens, drawn, reach;
+  Strided<std::uint8_t> accepted;
+  Place* places = nullptr;
+
+  /// Of slot `slot` among `slots`.
+  __device__ static InterleavedPath of(const DeviceBlock& block, std::size_t slots, std::size_t slot) {
+    const auto numbers = [&](std::size_t at) {
+      return Strided<std::uint32_t>{reinterpret_cast<std::uint32_t*>(block.path_scratch + at * slots) + slot, slots};
+    };
+    auto* accepted = reinterpret_cast<std::uint8_t*>(block.path_scratch + block.layout.accepted * slots) + slot;
+    return {numbers(block.layout.tokens), {}, numbers(block.layout.reach), {accepted, slots}, nullptr};
+  }
+};
+
+/// Slots by group, so that the trajectories of a block are neighbours: slot s is trajectory s / each + s % each *
+/// period.
+struct Slots {
+  std::uint32_t period, each;
+
+  __device__ Slots(const DeviceBlock& block, const StatelessShape& shape)
+      : period(shape.period), each((block.count + shape.period - 1) / shape.period) {}
+  __device__ std::size_t count() const { return std::size_t{each} * period; }
+  __device__ std::uint32_t trajectory(std::uint32_t slot) const { return slot / each + slot % each * period; }
+};
+
+__global__ void draw_stateless_paths(DeviceBlock block, StatelessShape shape) {
+  const Slots slots(block, shape);
+  const std::uint32_t slot = blockIdx.x * blockDim.x + threadIdx.x;
+  if (slot >= slots.count() || slots.trajectory(slot) >= block.count) return;
+  Place places[1U << kStatelessPlanes];
+  InterleavedPath path = InterleavedPath::of(block, slots.count(), slot);
+  path.places = places;
+  const TrajectoryId id = id_of(block, slots.trajectory(slot));
+  draw_samples(block.plan, id, path);
+  count_samples(block.plan, id, path, block.tally);
+}
+
 /// Masks in 32-bit words, the width of a device's registers.
 template <int Words>
 struct NarrowMask {
@@ -65,30 +112,13 @@ struct StatelessRound {
   const std::uint64_t* masks;  ///< of the layer; the mask of token t is at t * stride
   std::size_t stride;
   const std::uint32_t* capacities;  ///< [shape.capacities] at this layer
-  std::uint32_t* paths;             ///< [shape.path_words()][threads] tokens, reach and accepted lengths of a round
   std::uint32_t* exchange;          ///< [shape.rows()][kColumn] of this warp
   std::uint32_t* totals;            ///< [cells][shape.width()]
   std::uint32_t* distinct;          ///< [cells][experts + 1] passes by number of distinct experts; null: not counted
 
-  /// Whole warps; a thread without a trajectory (`exists` is false) lends a hand in counting.
-  __device__ void operator()(const Path& path, bool exists, std::uint64_t number, std::uint32_t round) const {
-    const PlanView& plan = block.plan;
-    const std::size_t first = std::size_t{round} * plan.max_batch;
-    for (std::uint32_t r = 0; exists && r < plan.max_batch; ++r) {
-      // The columns of a request are neighbouring tokens up to its reach.
-      *own(r) = path.tokens[(first + r) * (plan.max_depth + 1)];
-      own_byte(plan.max_batch, r) = static_cast<std::uint8_t>(path.reach[first + r]);
-    }
-    for (std::uint32_t d = 0; d < plan.depth_count; ++d) {
-      const std::uint8_t* accepted = path.accepted + (std::size_t{round} * plan.depth_count + d) * plan.max_batch;
-      for (std::uint32_t r = 0; exists && r < plan.max_batch; ++r) {
-        own_byte(plan.max_batch + shape.byte_words(), r) = accepted[r];
-      }
-      replay(exists, number, round, d);
-    }
-  }
-
-  __device__ void replay(bool exists, std::uint64_t number, std::uint32_t round, std::uint32_t d) const {
+  /// Whole warps: a thread without a trajectory (`exists` is false) lends a hand in counting.
+  __device__ void operator()(const InterleavedPath& path, bool exists, std::uint64_t number, std::uint32_t round,
+                             std::uint32_t d) const {
     const PlanView& plan = block.plan;
     const std::uint32_t depth = plan.cells[d].depth;
     const std::uint32_t step = depth > 0 ? counted_step(number, round, depth) : ~0U;
@@ -96,10 +126,13 @@ struct StatelessRound {
     ChoiceCounts<Words> drafted;
     std::uint32_t cell = d;
     for (std::uint32_t request = 0; request < plan.max_batch; ++request) {
-      const bool fits = exists && depth <= own_byte(plan.max_batch, request);
+      const std::size_t place = std::size_t{round} * plan.max_batch + request;
+      const bool fits = exists && depth <= path.reach[place];
       if (fits) {
-        const std::uint64_t* mask = masks + *own(request) * stride;
-        const std::uint32_t accepted = own_byte(plan.max_batch + shape.byte_words(), request);
+        // The columns of a request are neighbouring tokens up to its reach.
+        const std::uint64_t* mask = masks + path.tokens[place * (plan.max_depth + 1)] * stride;
+        const std::uint32_t accepted =
+            path.accepted[(std::size_t{round} * plan.depth_count + d) * plan.max_batch + request];
         NarrowMask<Words> running;
         for (std::uint32_t column = 0; column <= depth; ++column, mask += stride) {
           const auto chosen = NarrowMask<Words>::load(mask);
@@ -116,13 +149,6 @@ struct StatelessRound {
         cell += plan.depth_count;
       }
     }
-  }
-
-  /// Number `index` of what the thread keeps of its path.
-  __device__ std::uint32_t* own(std::uint32_t index) const { return paths + index * kStatelessThreads + threadIdx.x; }
-  /// One of bytes, four to a number, from number `first` on.
-  __device__ std::uint8_t& own_byte(std::uint32_t first, std::uint32_t index) const {
-    return reinterpret_cast<std::uint8_t*>(own(first + index / 4))[index % 4];
   }
 
   __device__ void count(std::uint32_t cell, bool counts, const NarrowMask<Words>& all, const NarrowMask<Words>& kept,
@@ -228,8 +254,7 @@ __global__ void __launch_bounds__(kStatelessThreads, 1) replay_stateless(DeviceB
   const PlanView& plan = block.plan;
   const std::uint32_t layer = blockIdx.x;
   const std::uint32_t first = blockIdx.y;  // the block's trajectories are first, first + period, ...
-  auto* const paths = reinterpret_cast<std::uint32_t*>(shared + shape.staged_words);
-  std::uint32_t* const exchange = paths + shape.path_words() * kStatelessThreads;
+  auto* const exchange = reinterpret_cast<std::uint32_t*>(shared + shape.staged_words);
   std::uint32_t* const totals = exchange + shape.exchange_words();
   std::uint32_t* const distinct = totals + plan.cell_count * shape.width();
   std::uint32_t* const capacities = distinct + plan.cell_count * (block.routing.experts + 1);
@@ -247,17 +272,19 @@ __global__ void __launch_bounds__(kStatelessThreads, 1) replay_stateless(DeviceB
                                      staged ? shared : block.routing.masks + std::size_t{layer} * Words,
                                      staged ? Words : std::size_t{block.routing.layers} * Words,
                                      capacities,
-                                     paths,
                                      exchange + threadIdx.x / 32 * shape.rows() * kColumn,
                                      totals,
                                      block.stream == Stream::main ? distinct : nullptr};
+  const Slots slots(block, shape);
   const std::uint32_t own = (block.count - first + shape.period - 1) / shape.period;  // trajectories of the block
   for (std::uint32_t i = threadIdx.x / 32 * 32; i < own; i += blockDim.x) {           // whole warps
     const std::uint32_t mine = i + threadIdx.x % 32;
     const bool exists = mine < own;
-    const std::uint32_t t = first + (exists ? mine : 0) * shape.period;
-    const Path path = path_in(block.layout, path_block(block, t));
-    for (std::uint32_t round = 0; round < plan.rounds; ++round) replay(path, exists, block.first + t, round);
+    const auto path = InterleavedPath::of(block, slots.count(), std::size_t{first} * slots.each + mine);
+    const std::uint64_t number = block.first + first + std::uint64_t{mine} * shape.period;
+    for (std::uint32_t round = 0; round < plan.rounds; ++round) {
+      for (std::uint32_t d = 0; d < plan.depth_count; ++d) replay(path, exists, number, round, d);
+    }
   }
   __syncthreads();
 
@@ -309,6 +336,8 @@ __global__ void __launch_bounds__(kStatelessThreads, 1) replay_stateless(DeviceB
 
 cudaError_t launch_stateless(const DeviceBlock& block, const StatelessShape& shape, cudaStream_t stream) {
   const dim3 blocks(block.routing.layers, std::min(block.count, shape.period));
+  const std::uint64_t slots = std::uint64_t{(block.count + shape.period - 1) / shape.period} * shape.period;
+  draw_stateless_paths<<<blocks_for(slots), kThreads, 0, stream>>>(block, shape);
   return for_words(block.routing.experts, [&](auto words) {
     cudaFuncSetAttribute(replay_stateless<words>, cudaFuncAttributeMaxDynamicSharedMemorySize,
                          static_cast<int>(shape.shared_bytes()));

@@ -35,7 +35,7 @@ TEST(StatelessShape, counts_every_cell_and_capacity) {
   EXPECT_EQ(shape->counters(), 4 * (12U + 17));
   EXPECT_EQ(shape->lanes(), 4U);
   EXPECT_EQ(shape->staged_words, 115U);  // one for each token
-  EXPECT_EQ(shape->shared_bytes(), 8U * 115 + 4 * (512 * 4 + 16 * 14 * 33 + 116 + 3));
+  EXPECT_EQ(shape->shared_bytes(), 8U * 115 + 4 * (16 * 14 * 33 + 116 + 3));
 }
 
 TEST(StatelessShape, leaves_the_masks_where_they_are_when_they_do_not_fit) {
@@ -61,6 +61,7 @@ TEST(StatelessShape, is_not_for_what_its_counters_do_not_hold) {
   study = stateless_study();
   study.rounds = 65535;
   EXPECT_TRUE(shape_of(study, {}, 128));
+  EXPECT_FALSE(shape_of(study, {}, 63));  // not a whole turn over the groups
   EXPECT_FALSE(shape_of(study, {}, 1U << 30));
 
   const std::vector<ImpliedCapacity> joint = {{1, false, {3, 1}}};
