@@ -72,7 +72,8 @@ void add_simulate(CLI::App& app, const Common& common) {
   command->add_option("--seed", options->seed, "Seed, 32 bits")
       ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{4294967295}));
   command->add_option("--time-limit", options->time_limit, "Stop with a checkpoint and exit status 75, e.g. 20m or 3h");
-  command->add_option("--device", options->device, "GPU number; default: 0, or the local rank under Slurm and MPI")->check(CLI::Range(0, 1023));
+  command->add_option("--device", options->device, "GPU number; default: 0, or the local rank under Slurm and MPI")
+      ->check(CLI::Range(0, 1023));
   command->add_flag("--resume", options->resume, "Go on from the checkpoint in the output folder");
   command->add_flag("--json", options->json, "Print summary.json on stdout");
   command->footer("Example: moecarlo simulate study.toml -o results --trajectories 20000");
