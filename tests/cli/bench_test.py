@@ -1,0 +1,41 @@
+"""`moecarlo bench` measures what it is asked for, and its JSON says of what."""
+
+import json
+
+import program
+from program import MACHINE, USAGE
+
+
+def has_gpu():
+    return "cuda not available" not in program.run("--version").stdout
+
+
+class Bench(program.ProgramTest):
+    def bench(self, *arguments):
+        return json.loads(self.done("bench", "--seconds", "0.001", "--json", *arguments).stdout)
+
+    def test_rates_of_the_cpu_stand_beside_its_limit(self):
+        result = self.bench("--backend", "cpu")
+        self.assertNotIn("cuda", result)
+        names = [rate["name"] for rate in result["cpu"]["rates"]]
+        self.assertEqual(names[0], "lru, baseline")
+        for name in ("static", "hotness", "lru, routing drawn by alias", "lru, 16 capacities"):
+            self.assertIn(name, names)
+        limit = result["cpu"]["limit"]["steps_per_second"]
+        for rate in result["cpu"]["rates"]:
+            self.assertGreater(rate["steps_per_second"], 0)
+            self.assertAlmostEqual(rate["share_of_limit"] * limit / rate["steps_per_second"], 1)
+
+    def test_only_chooses_workloads_by_their_names(self):
+        names = [rate["name"] for rate in self.bench("--backend", "cpu", "--only", "belady")["cpu"]["rates"]]
+        self.assertEqual(names[0], "belady, baseline")
+        self.assertEqual(names[-1], "belady-bypass")
+        self.refused(USAGE, "bench", "--backend", "cpu", "--only", "mru", says='no workload has "mru" in its name')
+
+    def test_a_device_that_is_not_there_is_a_failing_machine(self):
+        says = "expected a number from 0 to" if has_gpu() else "backend cuda: "
+        self.refused(MACHINE, "bench", "--backend", "cuda", "--device", "1023", says=says)
+
+
+if __name__ == "__main__":
+    program.main()
