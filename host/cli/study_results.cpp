@@ -7,7 +7,7 @@
 
 #include "host/cli/version.hpp"
 #include "host/report/summary.hpp"
-#include "host/statistics/metrics.hpp"
+#include "host/statistics/point_results.hpp"
 #include "host/study/grid.hpp"
 #include "host/study/parse_study.hpp"
 #include "host/support/error.hpp"

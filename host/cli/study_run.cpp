@@ -19,6 +19,7 @@
 #include "host/simulate/cpu_backend.hpp"
 #include "host/simulate/run.hpp"
 #include "host/statistics/metrics.hpp"
+#include "host/statistics/point_results.hpp"
 #include "host/study/grid.hpp"
 #include "host/study/parse_study.hpp"
 #include "host/support/atomic_file.hpp"

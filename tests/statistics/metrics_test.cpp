@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "host/statistics/point_results.hpp"
 #include "tests/statistics/tiny_tallies.hpp"
 
 namespace moecarlo {

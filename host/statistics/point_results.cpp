@@ -1,0 +1,193 @@
+#include "host/statistics/point_results.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "host/simulate/plan.hpp"
+#include "host/study/names.hpp"
+
+namespace moecarlo {
+namespace {
+
+bool lists(const GridSpec& grid, const Capacity& capacity, std::uint32_t layers) {
+  const auto holds = [](const std::vector<std::uint32_t>& list, std::uint32_t value) {
+    return std::find(list.begin(), list.end(), value) != list.end();
+  };
+  if (!grid.pool.empty()) return holds(grid.pool, capacity.total(layers));
+  return capacity.extra_layers == 0 && holds(grid.capacity, capacity.base);
+}
+
+/// A design point of the study: where it was counted, and for how many bits it stands.
+struct GridPoint {
+  PointAddress at;
+  std::uint32_t bits;
+};
+
+/// The points of the study's own grid: its depths, policies and capacities crossed with all batches and bits.
+std::vector<GridPoint> grid_points(const Tallies& tallies, const Study& study) {
+  std::vector<GridPoint> points;
+  for (std::size_t c = 0; c < tallies.shape.cells.size(); ++c) {
+    const CellShape& cell = tallies.shape.cells[c];
+    const auto& depths = study.grid.depth;
+    const auto& wanted = study.grid.policy;
+    if (cell.acceptance.independent || std::find(depths.begin(), depths.end(), cell.depth) == depths.end()) continue;
+    const std::vector<std::uint32_t> bits = cell.bits == 0 ? study.grid.bits : std::vector<std::uint32_t>{cell.bits};
+    for (std::uint32_t p = 0; p < cell.policies.size(); ++p) {
+      if (std::find(wanted.begin(), wanted.end(), cell.policies[p]) == wanted.end()) continue;
+      for (std::uint32_t i = 0; i < cell.capacities.size(); ++i) {
+        if (!lists(study.grid, cell.capacities[i], tallies.shape.layers)) continue;
+        for (const std::uint32_t one : bits) points.push_back({{c, p, i}, one});
+      }
+    }
+  }
+  return points;
+}
+
+/// The same batch, depth, capacity and bits elsewhere: under another policy, or in the control. None where it was not
+/// counted.
+std::optional<PointAddress> counterpart(const Tallies& tallies, const GridPoint& point, Policy policy,
+                                        bool independent) {
+  const CellShape& own = tallies.shape.cells[point.at.cell];
+  const Capacity& capacity = own.capacities[point.at.capacity];
+  for (std::size_t c = 0; c < tallies.shape.cells.size(); ++c) {
+    const CellShape& cell = tallies.shape.cells[c];
+    if (cell.batch != own.batch || cell.depth != own.depth || cell.bits != own.bits) continue;
+    if (cell.acceptance.independent != independent) continue;
+    const auto p = std::find(cell.policies.begin(), cell.policies.end(), policy);
+    const auto i = std::find(cell.capacities.begin(), cell.capacities.end(), capacity);
+    if (p == cell.policies.end() || i == cell.capacities.end()) continue;
+    return PointAddress{c, static_cast<std::uint32_t>(p - cell.policies.begin()),
+                        static_cast<std::uint32_t>(i - cell.capacities.begin())};
+  }
+  return std::nullopt;
+}
+
+/// Whether a point is the one before it at another number of bits, which counts nothing differently.
+bool repeats(const std::vector<GridPoint>& points, std::size_t i) {
+  return i > 0 && points[i].at == points[i - 1].at;
+}
+
+/// The same batch, policy and capacity without speculation.
+std::optional<PointAddress> autoregressive_point(const Tallies& tallies, const GridPoint& point) {
+  const CellShape& own = tallies.shape.cells[point.at.cell];
+  for (std::size_t c = 0; c < tallies.shape.cells.size(); ++c) {
+    const CellShape& cell = tallies.shape.cells[c];
+    if (cell.batch != own.batch || cell.depth != 0) continue;
+    const auto p = std::find(cell.policies.begin(), cell.policies.end(), own.policies[point.at.policy]);
+    const auto i = std::find(cell.capacities.begin(), cell.capacities.end(), own.capacities[point.at.capacity]);
+    if (p == cell.policies.end() || i == cell.capacities.end()) continue;
+    return PointAddress{c, static_cast<std::uint32_t>(p - cell.policies.begin()),
+                        static_cast<std::uint32_t>(i - cell.capacities.begin())};
+  }
+  return std::nullopt;
+}
+
+Policy policy_of(const Tallies& tallies, const PointAddress& point) {
+  return tallies.shape.cells[point.cell].policies[point.policy];
+}
+
+MetricResult oracle_hit_rate(const MetricReader& reader, const Tallies& tallies, const Study& study,
+                             const GridPoint& point) {
+  // Static residents are loaded beforehand, which a cold oracle that loads only what passes fetch cannot match.
+  const bool loaded_before = study.start == Start::cold && policy_of(tallies, point.at) == Policy::static_residents;
+  const auto oracle = counterpart(tallies, point, Policy::belady_bypass, false);
+  if (oracle && !loaded_before) {
+    return {reader.estimate("hit_rate", *oracle), reader.per_layer("hit_rate", *oracle)};
+  }
+  return {{reader.foresight_hit_rate(point.at), std::nullopt, std::nullopt}, {}};
+}
+
+}  // namespace
+
+std::vector<PointResult> point_results(const MetricReader& reader, const Tallies& tallies, const Study& study) {
+  std::vector<PointResult> results;
+  for (const GridPoint& point : grid_points(tallies, study)) {
+    const CellShape& cell = tallies.shape.cells[point.at.cell];
+    PointResult result;
+    result.batch = cell.batch;
+    result.depth = cell.depth;
+    result.policy = to_string(policy_of(tallies, point.at));
+    result.capacity = cell.capacities[point.at.capacity].mean(tallies.shape.layers);
+    result.bits = point.bits;
+    for (const std::string& metric : reader.names_at(point.at)) {
+      result.metrics[metric] = {reader.estimate(metric, point.at), reader.per_layer(metric, point.at)};
+    }
+    result.metrics["oracle_hit_rate"] = oracle_hit_rate(reader, tallies, study, point);
+    results.push_back(std::move(result));
+  }
+  return results;
+}
+
+std::vector<DifferenceResult> policy_differences(const MetricReader& reader, const Tallies& tallies,
+                                                 const Study& study) {
+  std::vector<DifferenceResult> results;
+  const std::vector<GridPoint> points = grid_points(tallies, study);
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    if (policy_of(tallies, points[i].at) == study.grid.policy.front() || repeats(points, i)) continue;
+    const auto first = counterpart(tallies, points[i], study.grid.policy.front(), false);
+    const auto base = std::find_if(points.begin(), points.end(), [&](const GridPoint& other) {
+      return first && other.at == *first && other.bits == points[i].bits;
+    });
+    if (base == points.end()) continue;
+    for (const char* metric : {"hit_rate", "misses"}) {
+      const Quantity difference = reader.quantity(metric, points[i].at) - reader.quantity(metric, *first);
+      results.push_back(
+          {metric, i, static_cast<std::size_t>(base - points.begin()), reader.sampling().estimate(difference)});
+    }
+  }
+  return results;
+}
+
+std::vector<ControlResult> independence_controls(const MetricReader& reader, const Tallies& tallies,
+                                                 const Study& study) {
+  std::vector<ControlResult> results;
+  const std::vector<GridPoint> points = grid_points(tallies, study);
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    const auto control = counterpart(tallies, points[i], policy_of(tallies, points[i].at), true);
+    if (!control || repeats(points, i)) continue;
+    for (const char* metric :
+         {"tokens_per_round", "distinct_experts", "distinct_experts_accepted", "hit_rate", "misses", "rejected_only"}) {
+      const Quantity paired = reader.quantity(metric, points[i].at);
+      const Quantity independent = reader.quantity(metric, *control);
+      results.push_back(
+          {metric, i, reader.sampling().estimate(independent), reader.sampling().estimate(independent - paired)});
+    }
+  }
+  return results;
+}
+
+std::vector<BreakEvenResult> break_even(const MetricReader& reader, const Tallies& tallies, const Study& study) {
+  std::vector<BreakEvenResult> results;
+  const std::vector<GridPoint> points = grid_points(tallies, study);
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    const CellShape& cell = tallies.shape.cells[points[i].at.cell];
+    if (cell.depth == 0 || repeats(points, i)) continue;
+    const auto baseline = autoregressive_point(tallies, points[i]);
+    if (!baseline) continue;
+    const Quantity tokens = reader.quantity("tokens_per_round", points[i].at);
+    for (const char* cost : {"misses", "distinct_experts"}) {
+      const Quantity base = reader.quantity(cost, *baseline);
+      if (base.value == 0) continue;
+      const Quantity ratio = reader.quantity(cost, points[i].at) / base;
+      const Estimate needed = reader.sampling().estimate(ratio);
+      results.push_back({cost, i, reader.sampling().estimate(tokens / ratio), needed, (needed.value - 1) / cell.depth});
+    }
+  }
+  return results;
+}
+
+bool is_satisfied(const StopSpec& stop, const Tallies& tallies, const Study& study) {
+  const MetricReader reader(tallies);
+  for (const auto& [point, bits] : grid_points(tallies, study)) {
+    const std::vector<std::string> names = reader.names_at(point);
+    for (const std::string& metric : stop.metrics) {
+      if (std::find(names.begin(), names.end(), metric) == names.end()) continue;
+      const Estimate estimate = reader.estimate(metric, point);
+      const double allowed = stop.relative_half_width * std::abs(estimate.value);
+      if (!estimate.mc_half_width || *estimate.mc_half_width > allowed) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace moecarlo
