@@ -3,9 +3,9 @@
 
 nvcc can turn a host-only call in a kernel into "unreachable" and leave an empty kernel without a diagnostic. So each
 .cu below cuda/ is compiled with `nvcc -ptx`, and every kernel entry must hold a load from and a store or atomic to
-global memory. A kernel that is a template over the words of an expert mask must count bits as well. Device
-functions an entry calls count as its own; kernels of Thrust and CUB are left out. Exit status 77, a skip, where there
-is no nvcc of CUDA 12 or newer.
+global memory. A replay, which is a template over the words of an expert mask, must count bits as well. Device functions
+an entry calls count as its own; kernels of Thrust and CUB are left out. Exit status 77, a skip, where there is no nvcc
+of CUDA 12 or newer.
 Usage: ptx.py [ROOT [nvcc option...]]
 """
 
@@ -28,7 +28,7 @@ FOREIGN = ("_ZN3cub", "_ZN6thrust")
 SPACE = r"(?:\.(?:volatile|relaxed|acquire|release|weak|sys|gpu|cta))*(?:\.global|(?=\.(?:nc|v[24]|[busf]\d+)\b))"
 LOAD = re.compile(r"\bld" + SPACE)
 STORE = re.compile(r"\bst" + SPACE + r"|\b(?:atom|red)\.(?!\S*shared)")
-MASK_WORDS = re.compile(r"ILi\d+E")  # a mangled template argument of type int
+MASK_WORDS = re.compile(r"replay_[a-z]+ILi\d+E")  # a replay with a mangled template argument of type int
 POPCOUNT = re.compile(r"\bpopc\.b(?:32|64)\b")
 
 

@@ -117,7 +117,7 @@ class CompileFlags(Example):
 
 class Ptx(unittest.TestCase):
     GOOD = (
-        ".visible .entry _ZN8moecarlo3runILi2EEEvv(\n\t.param .u64 p0\n)\n.maxntid 128, 1, 1\n{\n"
+        ".visible .entry _ZN8moecarlo10replay_runILi2EEEvv(\n\t.param .u64 p0\n)\n.maxntid 128, 1, 1\n{\n"
         "\tld.param.u64 %rd1, [p0];\n\tld.global.nc.u64 %rd2, [%rd1];\n\tpopc.b64 %r1, %rd2;\n"
         "\tst.global.u32 [%rd1], %r1;\n\tret;\n\n}\n"
     )
@@ -129,7 +129,7 @@ class Ptx(unittest.TestCase):
         self.assertEqual(self.problems(self.GOOD), [])
 
     def test_an_empty_kernel_fails_on_all_three(self):
-        text = ".visible .entry _ZN8moecarlo3runILi2EEEvv(\n\t.param .u64 p0\n)\n{\n\tret;\n\n}\n"
+        text = ".visible .entry _ZN8moecarlo10replay_runILi2EEEvv(\n\t.param .u64 p0\n)\n{\n\tret;\n\n}\n"
         self.assertEqual(len(self.problems(text)), 3)
 
     def test_each_missing_instruction_fails(self):
@@ -155,14 +155,14 @@ class Ptx(unittest.TestCase):
         body = self.GOOD.split("{\n", 1)[1].rsplit("\n}", 1)[0]
         text = (
             ".func _ZN8moecarlo4workE(\n\t.param .b64 q0\n)\n{\n" + body + "\n}\n"
-            ".visible .entry _ZN8moecarlo3runILi2EEEvv(\n\t.param .u64 p0\n)\n{\n"
+            ".visible .entry _ZN8moecarlo10replay_runILi2EEEvv(\n\t.param .u64 p0\n)\n{\n"
             "\tcall.uni \n\t_ZN8moecarlo4workE, \n\t(\n\tparam0\n\t);\n\tret;\n\n}\n"
         )
         self.assertEqual(self.problems(text), [])
 
     def test_kernels_of_cub_are_left_out(self):
         text = self.GOOD + ".visible .entry _ZN3cub11EmptyKernelIvEEvv()\n{\n\tret;\n\n}\n"
-        self.assertEqual(list(ptx.kernels(text)), ["_ZN8moecarlo3runILi2EEEvv"])
+        self.assertEqual(list(ptx.kernels(text)), ["_ZN8moecarlo10replay_runILi2EEEvv"])
 
 
 if __name__ == "__main__":
