@@ -14,12 +14,14 @@ constexpr int kStatelessPlanes = 6;
 /// Threads of a block.
 constexpr std::uint32_t kStatelessThreads = 512;
 
+/// Places of a row that holds a number for each thread of a warp: different rows begin in different banks.
+constexpr std::uint32_t kStatelessRow = 33;
+
 /// The shared memory of a block that replays a grid of stateless design points in one layer: the layer's masks (where
-/// they fit), what the threads of a warp tell each other, then 32-bit counters: a record
-/// for each cell, and the cell's passes by number of distinct experts. A record holds counted rounds, distinct experts
-/// and distinct experts of the accepted columns, then for all capacities the hits, for all of them the resident ones
-/// among the experts that only rejected columns chose, and for all of them the resident choices of the sampled draft
-/// step.
+/// they fit), what the threads of a warp tell each other, then 32-bit counters: a record for each cell, and the cell's
+/// passes by number of distinct experts. A record holds counted rounds, distinct experts and distinct experts of the
+/// accepted columns, then for all capacities the hits, for all of them the resident ones among the experts that only
+/// rejected columns chose, and for all of them the resident choices of the sampled draft step.
 struct StatelessShape {
   std::uint32_t cells = 0, capacities = 0, experts = 0;
   std::uint32_t period = 1;        ///< trajectories whose numbers differ by a multiple of it fall into the same group
@@ -38,7 +40,7 @@ struct StatelessShape {
   MOECARLO_HOST_DEVICE std::uint32_t rows() const {
     return (kStatelessPlanes + 1) * 2 * static_cast<std::uint32_t>(mask_words(experts));
   }
-  MOECARLO_HOST_DEVICE std::uint32_t exchange_words() const { return kStatelessThreads / 32 * rows() * 33; }
+  MOECARLO_HOST_DEVICE std::uint32_t exchange_words() const { return kStatelessThreads / 32 * rows() * kStatelessRow; }
   std::uint64_t shared_bytes() const {
     return std::uint64_t{8} * staged_words + 4 * (std::uint64_t{exchange_words()} + counters() + capacities);
   }

@@ -10,9 +10,6 @@ namespace {
 // counted at every capacity goes to the warp: each thread then takes one capacity and counts it in all the warp's
 // trajectories, so that a sum is in one register and no word is counted twice.
 
-constexpr std::uint32_t kColumn =
-    33;  // of a row with a number for each thread: different rows begin in different banks
-
 /// An array of one trajectory among those of others: its elements lie `stride` apart.
 template <class T>
 struct Strided {
@@ -37,8 +34,8 @@ struct InterleavedPath {
   }
 };
 
-/// Slots by group, so that the trajectories of a block are neighbours: slot s is trajectory s / each + s % each *
-/// period.
+/// Slots by group, so that the trajectories of a block are neighbours: the `each` trajectories t, t + period, ... of
+/// the first group, then those of the next.
 struct Slots {
   std::uint32_t period, each;
 
@@ -112,7 +109,7 @@ struct StatelessRound {
   const std::uint64_t* masks;  ///< of the layer; the mask of token t is at t * stride
   std::size_t stride;
   const std::uint32_t* capacities;  ///< [shape.capacities] at this layer
-  std::uint32_t* exchange;          ///< [shape.rows()][kColumn] of this warp
+  std::uint32_t* exchange;          ///< [shape.rows()][kStatelessRow] of this warp
   std::uint32_t* totals;            ///< [cells][shape.width()]
   std::uint32_t* distinct;          ///< [cells][experts + 1] passes by number of distinct experts; null: not counted
 
@@ -205,7 +202,7 @@ struct StatelessRound {
   }
 
   __device__ std::uint32_t* row(std::uint32_t index) const {
-    return exchange + index * kColumn;
+    return exchange + index * kStatelessRow;
   }
 
   __device__ static std::uint32_t plus(std::uint32_t a, std::uint32_t b) {
@@ -272,7 +269,7 @@ __global__ void __launch_bounds__(kStatelessThreads, 1) replay_stateless(DeviceB
                                      staged ? shared : block.routing.masks + std::size_t{layer} * Words,
                                      staged ? Words : std::size_t{block.routing.layers} * Words,
                                      capacities,
-                                     exchange + threadIdx.x / 32 * shape.rows() * kColumn,
+                                     exchange + threadIdx.x / 32 * shape.rows() * kStatelessRow,
                                      totals,
                                      block.stream == Stream::main ? distinct : nullptr};
   const Slots slots(block, shape);
