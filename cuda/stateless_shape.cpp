@@ -23,7 +23,7 @@ bool is_plain(const PlanView& plan, const Cell& cell) {
 std::optional<StatelessShape> stateless_shape(const PlanView& plan, const RoutingView& routing,
                                               std::uint32_t per_launch, std::uint64_t shared_bytes) {
   if (plan.walk != Walk::samples || plan.resample_rejected || plan.gate_mass != nullptr ||
-      plan.drafting_experts != routing.experts || plan.max_batch >= 1U << kStatelessPlanes) {
+      plan.drafting_experts != routing.experts || plan.max_batch > kMostStatelessRequests) {
     return {};
   }
   if (!std::all_of(plan.cells, plan.cells + plan.cell_count, [&](const Cell& cell) { return is_plain(plan, cell); }))
@@ -32,11 +32,15 @@ std::optional<StatelessShape> stateless_shape(const PlanView& plan, const Routin
   shape.cells = plan.cell_count;
   shape.capacities = plan.cells[0].capacity_count;
   shape.experts = routing.experts;
+  shape.depths = plan.depth_count;
+  shape.max_depth = plan.max_depth;
+  shape.max_batch = plan.max_batch;
   shape.period = group_period(plan.groups);
   if (per_launch < shape.period) return {};
   const std::uint64_t most = std::uint64_t{plan.max_batch} * std::max(routing.experts, routing.top_k);
   const std::uint64_t rounds = std::uint64_t{plan.rounds} * (per_launch / shape.period + 1);
-  if (rounds * most > 0xffffffffU || shape.shared_bytes() > shared_bytes) return {};
+  if (rounds * most > 0xffffffffU) return {};
+  if (std::max(shape.shared_bytes(), std::uint64_t{4} * shape.path_counters()) > shared_bytes) return {};
   const std::uint64_t masks = std::uint64_t{routing.tokens} * static_cast<std::uint64_t>(mask_words(routing.experts));
   if (8 * masks + shape.shared_bytes() <= shared_bytes) shape.staged_words = static_cast<std::uint32_t>(masks);
   return shape;

@@ -5,6 +5,7 @@
 #include "cuda/core/policy/belady.hpp"
 #include "cuda/core/policy/list_caches.hpp"
 #include "cuda/core/policy/lru.hpp"
+#include "cuda/core/policy/vector_caches.hpp"
 
 namespace moecarlo {
 
@@ -13,6 +14,7 @@ namespace moecarlo {
 template <int Words, int Lanes>
 struct LayerCaches {
   using Bundle = LayerBundle<Words, Lanes>;
+  static constexpr bool kVectors = Lanes % 4 == 0 && Words <= 4;  ///< whether lists can be vectors
 
   const RoutingView& routing;
   const PlanView& plan;
@@ -45,18 +47,30 @@ struct LayerCaches {
       const bool filled = plan.warm || policy(point) == Policy::static_residents;
       residents[point] = filled ? static_residents<Words, Lanes>(capacity(point), first_layer) : Bundle{};
       if (plan.scope == Scope::pool || !keeps_lists(policy(point))) continue;
-      for (int lane = 0; lane < Lanes; ++lane) {
-        const ListCache cache = list(point, lane);
-        cache.clear();
-        // Rank 0 comes last: it is the most recent.
-        const std::uint32_t held = filled ? capacity(point).at(first_layer + static_cast<std::uint32_t>(lane)) : 0;
-        for (std::uint32_t rank = held; rank-- > 0;) reference_one(policy(point), cache, rank);
-      }
+      for (int lane = 0; lane < Lanes; ++lane) list(point, lane).clear();
+      if (filled) fill_lists(point);
     }
     if (Lanes > 1) {
       for (std::uint32_t index = 0; index < cell.capacity_count; ++index) found[index] = {};
     }
     for (std::uint32_t p = 0; p < plan.hotness_planes; ++p) hotness[p] = {};
+  }
+
+  /// Fills empty lists with the static set. Rank 0 comes last: it is the most recent.
+  MOECARLO_HOST_DEVICE void fill_lists(std::uint32_t point) const {
+#if defined(MOECARLO_VECTOR_CACHES)
+    if constexpr (kVectors) {
+      for (int lane = 0; keeps_vectors(point) && lane < Lanes; lane += 4) {
+        ReferenceList references[4];
+        for (int i = 0; i < 4; ++i) references[i] = ReferenceList::first(list(point, lane + i).capacity);
+        reference_vectors(0, lane, point, references);
+      }
+    }
+#endif
+    for (int lane = 0; !keeps_vectors(point) && lane < Lanes; ++lane) {
+      const ListCache cache = list(point, lane);
+      for (std::uint32_t rank = cache.capacity; rank-- > 0;) reference_one(policy(point), cache, rank);
+    }
   }
 
   /// What a draft step chose originally. Only hotness listens.
@@ -146,22 +160,28 @@ struct LayerCaches {
     return {};
   }
 
-  /// List policies take one layer at a time: its references in order, then every point's list of them.
+  /// List policies: the references of a layer in order, then every point's list of them.
   template <class Wrote>
   MOECARLO_HOST_DEVICE void update_lists(std::uint32_t pass, const Wrote& wrote) const {
     if (plan.list_words == 0) return;
-    const std::size_t first_slot = EpisodePath::slot(cell, pass, 0);
-    std::uint64_t masks[Lanes * Words];
-    for (int lane = 0; lane < Lanes; ++lane) {
-      const std::uint32_t tokens = cell.verified() * cell.batch;
-      last_touches<Words>(
-          tokens, [&](std::uint32_t i) MOECARLO_INLINED { return columns.mask(first_slot + i, lane); }, last);
-      const Eviction eviction{{plan.seed, id.stream, id.number, pass, 0, Purpose::eviction, 0,
-                               first_layer + static_cast<std::uint32_t>(lane)}};
+#if defined(MOECARLO_VECTOR_CACHES)
+    if constexpr (kVectors) {
+      for (int lane = 0; lane < Lanes; lane += 4) reference_vectors(pass, lane);
+    }
+#endif
+    bool one_by_one = false;
+    for (std::uint32_t point = 0; point < cell.points(); ++point) {
+      one_by_one = one_by_one || (keeps_lists(policy(point)) && !keeps_vectors(point));
+    }
+    for (int lane = 0; one_by_one && lane < Lanes; ++lane) {
+      find_last_touches(pass, lane);
+      const Eviction eviction{eviction_at(pass, lane)};
       for (std::uint32_t point = 0; point < cell.points(); ++point) {
-        if (keeps_lists(policy(point))) reference_pass(policy(point), list(point, lane), last, tokens, 0, eviction);
+        if (!keeps_lists(policy(point)) || keeps_vectors(point)) continue;
+        reference_pass(policy(point), list(point, lane), last, touches(), 0, eviction);
       }
     }
+    std::uint64_t masks[Lanes * Words];
     for (std::uint32_t point = 0; point < cell.points(); ++point) {
       if (!keeps_lists(policy(point))) continue;
       for (int lane = 0; lane < Lanes; ++lane) {
@@ -171,6 +191,58 @@ struct LayerCaches {
       replace(point, Bundle::gather(masks), wrote);
     }
   }
+
+  MOECARLO_HOST_DEVICE std::uint32_t touches() const {
+    return cell.verified() * cell.batch;
+  }
+
+  MOECARLO_HOST_DEVICE void find_last_touches(std::uint32_t pass, int lane) const {
+    const std::size_t first_slot = EpisodePath::slot(cell, pass, 0);
+    last_touches<Words>(
+        touches(), [&](std::uint32_t i) MOECARLO_INLINED { return columns.mask(first_slot + i, lane); }, last);
+  }
+
+  MOECARLO_HOST_DEVICE DrawAddress eviction_at(std::uint32_t pass, int lane) const {
+    return {plan.seed, id.stream,         id.number, pass,
+            0,         Purpose::eviction, 0,         first_layer + static_cast<std::uint32_t>(lane)};
+  }
+
+  /// Whether the lists of a design point are vectors, in all layers.
+  MOECARLO_HOST_DEVICE bool keeps_vectors(std::uint32_t point) const {
+#if defined(MOECARLO_VECTOR_CACHES)
+    return kVectors && policy(point) != Policy::fifo && capacity(point).at(0) <= kVectorSlots &&
+           routing.experts <= kVectorObjects && routing.experts >= kLeastVectorObjects && path.passes < kVectorUses;
+#else
+    static_cast<void>(point);
+    return false;
+#endif
+  }
+
+#if defined(MOECARLO_VECTOR_CACHES)
+  MOECARLO_HOST_DEVICE void reference_vectors(std::uint32_t pass, int lane) const {
+    ReferenceList references[4];
+    bool listed = false;
+    for (std::uint32_t point = 0; point < cell.points(); ++point) {
+      if (!keeps_lists(policy(point)) || !keeps_vectors(point)) continue;
+      for (int i = 0; i < 4 && !listed; ++i) {
+        find_last_touches(pass, lane + i);
+        references[i].list(last, touches());
+      }
+      listed = true;
+      reference_vectors(pass, lane, point, references);
+    }
+  }
+
+  /// A pass of four layers from `lane` on.
+  MOECARLO_HOST_DEVICE void reference_vectors(std::uint32_t pass, int lane, std::uint32_t point,
+                                              const ReferenceList* references) const {
+    const ListCache lists_of[4] = {list(point, lane), list(point, lane + 1), list(point, lane + 2),
+                                   list(point, lane + 3)};
+    const DrawAddress evictions[4] = {eviction_at(pass, lane), eviction_at(pass, lane + 1), eviction_at(pass, lane + 2),
+                                      eviction_at(pass, lane + 3)};
+    reference_four(policy(point), capacity(point).at(0), lists_of, references, evictions);
+  }
+#endif
 };
 
 }  // namespace moecarlo

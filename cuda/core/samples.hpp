@@ -115,23 +115,46 @@ struct SampleReplay {
   }
 };
 
-/// What a `samples` trajectory counts once, whatever the layers.
-template <class SamplePath>
-MOECARLO_HOST_DEVICE void count_samples(const PlanView& plan, const TrajectoryId& id, const SamplePath& path,
-                                        const TallyView& tally) {
+/// What a `samples` trajectory counts once, whatever the layers: `counter.round(c)` hears of every round that cell c
+/// counts, `counter.accepted(c, length)` of the accepted length of each of its requests.
+template <class SamplePath, class Counter>
+MOECARLO_HOST_DEVICE void count_samples(const PlanView& plan, const SamplePath& path, const Counter& counter) {
   for (std::uint32_t round = 0; round < plan.rounds; ++round) {
     for (std::uint32_t c = 0; c < plan.cell_count; ++c) {
       const Cell& cell = plan.cells[c];
       if (path.reach[std::size_t{round} * plan.max_batch + cell.batch - 1] < cell.depth) continue;
-      tally.add(cell.rounds + id.group, 1);
+      counter.round(c);
       const std::size_t row = std::size_t{round} * plan.depth_count + c % plan.depth_count;
       for (std::uint32_t request = 0; request < cell.batch; ++request) {
-        const std::uint32_t length = path.accepted[row * plan.max_batch + request];
-        tally.add(cell.accepted + std::uint64_t{id.group} * (cell.depth + 1) + length, 1);
-        tally.add(cell.drafted + id.group, cell.depth);
+        counter.accepted(c, path.accepted[row * plan.max_batch + request]);
       }
     }
   }
 }
+
+/// Adds `rounds` of a cell to the tallies of a group, and the draft tokens that were proposed in them.
+MOECARLO_HOST_DEVICE void add_rounds(const TallyView& tally, const Cell& cell, std::uint32_t group,
+                                     std::uint64_t rounds) {
+  tally.add(cell.rounds + group, rounds);
+  tally.add(cell.drafted + group, rounds * cell.batch * cell.depth);
+}
+
+/// Adds `requests` that accepted `length` draft tokens.
+MOECARLO_HOST_DEVICE void add_accepted(const TallyView& tally, const Cell& cell, std::uint32_t group,
+                                       std::uint32_t length, std::uint64_t requests) {
+  tally.add(cell.accepted + std::uint64_t{group} * (cell.depth + 1) + length, requests);
+}
+
+/// Counts a trajectory's samples straight into the tallies.
+struct SampleCounter {
+  const PlanView& plan;
+  const TallyView& tally;
+  std::uint32_t group;
+
+  MOECARLO_HOST_DEVICE void round(std::uint32_t c) const { add_rounds(tally, plan.cells[c], group, 1); }
+  MOECARLO_HOST_DEVICE void accepted(std::uint32_t c, std::uint32_t length) const {
+    add_accepted(tally, plan.cells[c], group, length, 1);
+  }
+};
 
 }  // namespace moecarlo

@@ -40,7 +40,7 @@ MOECARLO_HOST_DEVICE void begin_trajectory(const PlanView& plan, std::uint32_t c
       break;
     case Walk::samples:
       draw_samples(plan, id, path);
-      count_samples(plan, id, path, tally);
+      count_samples(plan, path, SampleCounter{plan, tally, id.group});
       break;
     case Walk::enumerate:
       count_starts(plan, id, plan.entries[id.number], tally);

@@ -31,11 +31,22 @@ std::optional<StatelessShape> shape_of(const Study& study, const std::vector<Imp
 TEST(StatelessShape, counts_every_cell_and_capacity) {
   const auto shape = shape_of(stateless_study());
   ASSERT_TRUE(shape);
-  EXPECT_EQ(shape->width(), 3U + 3 * 3);
-  EXPECT_EQ(shape->counters(), 4 * (12U + 17));
-  EXPECT_EQ(shape->lanes(), 4U);
+  EXPECT_EQ(shape->width(), 1U + 3 * 4);
+  EXPECT_EQ(shape->counters(), 4 * (13U + 17));
+  EXPECT_EQ(shape->path_counters(), 4 * (1U + 4));
   EXPECT_EQ(shape->staged_words, 115U);  // one for each token
-  EXPECT_EQ(shape->shared_bytes(), 8U * 115 + 4 * (16 * 14 * 33 + 116 + 3));
+  EXPECT_EQ(shape->rows(), 8U * 2);      // eight depths, two words of 32 bits
+  EXPECT_EQ(shape->shared_bytes(), 8U * 115 + 4 * (16 * 16 * 33 + 120 + 4));
+}
+
+TEST(StatelessShape, of_one_depth_has_a_row_for_each_request) {
+  Study study = stateless_study();
+  study.grid.depth = {3};
+  study.grid.batch = {1, 2, 40};
+  const auto shape = shape_of(study);
+  ASSERT_TRUE(shape);
+  EXPECT_EQ(shape->slots(), 1U);
+  EXPECT_EQ(shape->rows(), 40U + 3 + 1);
 }
 
 TEST(StatelessShape, leaves_the_masks_where_they_are_when_they_do_not_fit) {
@@ -55,7 +66,7 @@ TEST(StatelessShape, is_not_for_what_its_counters_do_not_hold) {
   EXPECT_FALSE(shape_of(study));
 
   study = stateless_study();
-  study.grid.batch = {64};
+  study.grid.batch = {kMostStatelessRequests + 1};
   EXPECT_FALSE(shape_of(study));
 
   study = stateless_study();

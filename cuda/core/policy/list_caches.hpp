@@ -19,7 +19,7 @@ MOECARLO_HOST_DEVICE ListCache list_cache(const PlanView& plan, Policy policy, s
   return ListCache::over(block, policy, objects, slots, share);
 }
 
-/// Random words for the victims of one pass: each eviction takes the next one.
+/// Random words for the victims of one pass: each eviction takes the next one. See also reference_four.
 struct Eviction {
   DrawAddress at;
   std::uint32_t used = 0;
