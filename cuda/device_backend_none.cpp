@@ -1,5 +1,6 @@
 #include "cuda/device_backend.hpp"
 #include "cuda/device_limits.hpp"
+#include "cuda/device_ranker.hpp"
 #include "cuda/device_selector.hpp"
 #include "host/support/error.hpp"
 
@@ -23,6 +24,10 @@ std::unique_ptr<Backend> make_device_backend(const RoutingView&, const Plan&, in
 }
 
 std::unique_ptr<ExpertSelector> make_device_selector(const StoredLogits&, int) {
+  fail_without_cuda();
+}
+
+std::unique_ptr<TableRanker> make_device_ranker(int, std::uint64_t) {
   fail_without_cuda();
 }
 

@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "cuda/device_backend.hpp"
+#include "cuda/device_ranker.hpp"
 #include "cuda/device_selector.hpp"
 #include "host/cli/commands.hpp"
 #include "host/cli/study_results.hpp"
@@ -92,7 +93,10 @@ RoutingTable load_table(const StudyRun& run) {
   options.calibration_share = run.study.calibration;
   options.split_seed = run.study.split_seed;
   options.threads = run.study.run.threads;
+  std::unique_ptr<TableRanker> ranker;
   if (const auto device = chosen_device(run.study.run)) {
+    ranker = make_device_ranker(*device);
+    options.ranker = ranker.get();
     options.make_selector = [=](const StoredLogits& logits) { return make_device_selector(logits, *device); };
   }
   options.progress = [&](std::uint64_t done, std::uint64_t total) {
