@@ -1,6 +1,7 @@
 #include "cuda/device_backend.hpp"
 #include "cuda/device_limits.hpp"
 #include "cuda/device_ranker.hpp"
+#include "cuda/device_resample.hpp"
 #include "cuda/device_selector.hpp"
 #include "host/support/error.hpp"
 
@@ -28,6 +29,10 @@ std::unique_ptr<ExpertSelector> make_device_selector(const StoredLogits&, int) {
 }
 
 std::unique_ptr<TableRanker> make_device_ranker(int, std::uint64_t) {
+  fail_without_cuda();
+}
+
+std::vector<std::uint64_t> resample_on_device(const GroupCounts&, int) {
   fail_without_cuda();
 }
 
