@@ -20,7 +20,7 @@ int device_count(std::string& why_not) {
   return 0;
 }
 
-std::unique_ptr<Backend> make_device_backend(const RoutingView&, const Plan&, int) {
+std::unique_ptr<Backend> make_device_backend(const RoutingView&, const Plan&, int, std::uint64_t) {
   fail_without_cuda();
 }
 

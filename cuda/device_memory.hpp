@@ -27,8 +27,10 @@ class DeviceArray {
     if (size_ > 0)
       check_cuda(cudaMalloc(reinterpret_cast<void**>(&data_), size_ * sizeof(T)), "allocating device memory");
   }
-  explicit DeviceArray(const std::vector<T>& values) : DeviceArray(values.size()) { copy_from(values.data(), size_); }
-  DeviceArray(const T* values, std::size_t size) : DeviceArray(size) { copy_from(values, size); }
+  explicit DeviceArray(const std::vector<T>& values) : DeviceArray(values.size()) {
+    copy_from(values.data(), 0, size_);
+  }
+  DeviceArray(const T* values, std::size_t size) : DeviceArray(size) { copy_from(values, 0, size); }
   ~DeviceArray() { cudaFree(data_); }
   DeviceArray(DeviceArray&& other) noexcept
       : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
@@ -47,10 +49,10 @@ class DeviceArray {
     if (count > 0)
       check_cuda(cudaMemcpy(host, data_, count * sizeof(T), cudaMemcpyDeviceToHost), "copying from the device");
   }
-  /// Replaces the first `count` elements.
-  void copy_from(const T* host, std::size_t count) {
+  /// Replaces elements first .. first + count - 1.
+  void copy_from(const T* host, std::size_t first, std::size_t count) {
     if (count > 0)
-      check_cuda(cudaMemcpy(data_, host, count * sizeof(T), cudaMemcpyHostToDevice), "copying to the device");
+      check_cuda(cudaMemcpy(data_ + first, host, count * sizeof(T), cudaMemcpyHostToDevice), "copying to the device");
   }
   void clear() {
     if (size_ > 0) check_cuda(cudaMemset(data_, 0, size_ * sizeof(T)), "clearing device memory");

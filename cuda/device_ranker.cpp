@@ -74,14 +74,14 @@ class DeviceRanker final : public TableRanker {
       }
     };
     for_each_piece([&](const std::uint64_t* from, std::uint64_t first, const MaskBlock& block) {
-      masks.copy_from(from, block.tokens * token_words);
+      masks.copy_from(from, 0, block.tokens * token_words);
       count(block, calibrating_runs(table, first, block.tokens), counts.data());
     });
     check_cuda(launch_rank_keys(counts.data(), table.layers, table.experts, pairs.buffers(), nullptr),
                "launching the ranking");
     pairs.sort();
     for_each_piece([&](std::uint64_t* at, std::uint64_t, const MaskBlock& block) {
-      if (block.tokens < table.tokens) masks.copy_from(at, block.tokens * token_words);
+      if (block.tokens < table.tokens) masks.copy_from(at, 0, block.tokens * token_words);
       check_cuda(launch_permute(block, pairs.device_values(), nullptr), "launching the permutation of masks");
       masks.copy_to(at, block.tokens * token_words);
     });

@@ -54,7 +54,7 @@ __global__ void draw_stateless_paths(DeviceBlock block, StatelessShape shape) {
   path.places = places;
   const TrajectoryId id = id_of(block, slots.trajectory(slot));
   draw_samples(block.plan, id, path);
-  count_samples(block.plan, id, path, block.tally);
+  count_samples(block.plan, id, path, block.path_tally);
 }
 
 /// Masks in 32-bit words, the width of a device's registers.
@@ -249,7 +249,7 @@ template <int Words>
 __global__ void __launch_bounds__(kStatelessThreads, 1) replay_stateless(DeviceBlock block, StatelessShape shape) {
   extern __shared__ std::uint64_t shared[];
   const PlanView& plan = block.plan;
-  const std::uint32_t layer = blockIdx.x;
+  const std::uint32_t layer = block.first_layer + blockIdx.x;
   const std::uint32_t first = blockIdx.y;  // the block's trajectories are first, first + period, ...
   auto* const exchange = reinterpret_cast<std::uint32_t*>(shared + shape.staged_words);
   std::uint32_t* const totals = exchange + shape.exchange_words();
@@ -259,7 +259,7 @@ __global__ void __launch_bounds__(kStatelessThreads, 1) replay_stateless(DeviceB
   for (std::uint32_t c = threadIdx.x; c < shape.capacities; c += blockDim.x)
     capacities[c] = plan.capacities[plan.cells[0].first_capacity + c].at(layer);
   for (std::uint32_t i = threadIdx.x; i < shape.staged_words; i += blockDim.x) {
-    shared[i] = block.routing.masks[(std::size_t{i / Words} * block.routing.layers + layer) * Words + i % Words];
+    shared[i] = block.routing.masks[(std::size_t{i / Words} * block.routing.stride + layer) * Words + i % Words];
   }
   __syncthreads();
 
@@ -267,7 +267,7 @@ __global__ void __launch_bounds__(kStatelessThreads, 1) replay_stateless(DeviceB
   const StatelessRound<Words> replay{block,
                                      shape,
                                      staged ? shared : block.routing.masks + std::size_t{layer} * Words,
-                                     staged ? Words : std::size_t{block.routing.layers} * Words,
+                                     staged ? Words : std::size_t{block.routing.stride} * Words,
                                      capacities,
                                      exchange + threadIdx.x / 32 * shape.rows() * kStatelessRow,
                                      totals,
@@ -332,7 +332,7 @@ __global__ void __launch_bounds__(kStatelessThreads, 1) replay_stateless(DeviceB
 }  // namespace
 
 cudaError_t launch_stateless(const DeviceBlock& block, const StatelessShape& shape, cudaStream_t stream) {
-  const dim3 blocks(block.routing.layers, std::min(block.count, shape.period));
+  const dim3 blocks(block.layer_count, std::min(block.count, shape.period));
   const std::uint64_t slots = std::uint64_t{(block.count + shape.period - 1) / shape.period} * shape.period;
   draw_stateless_paths<<<blocks_for(slots), kThreads, 0, stream>>>(block, shape);
   return for_words(block.routing.experts, [&](auto words) {
