@@ -108,7 +108,7 @@ class DeviceBackend final : public Backend {
         stateless_(stateless_shape(host_view_, routing, launches_.per_launch, device_room().shared_bytes)),
         path_scratch_(launches_.path_words),
         layer_scratch_(launches_.layer_words) {
-    tables_.hold(0, layers_held_, routing_, plan_.view);
+    if (layers_held_ == routing.layers) tables_.hold(0, routing.layers, routing_, plan_.view);
   }
 
   std::string name() const override { return "cuda"; }

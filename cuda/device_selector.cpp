@@ -47,6 +47,7 @@ class DeviceSelector final : public ExpertSelector {
       scores_ = DeviceArray<float>(scores_of_float16(logits.rule));
       select_.score_of_float16 = scores_.data();
     }
+    check_cuda(cudaStreamSynchronize(nullptr), "copying biases to the device");  // the pieces' streams do not wait
   }
 
   void* room(std::uint64_t tokens) override {
