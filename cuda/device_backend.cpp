@@ -5,12 +5,14 @@
 
 #include "cuda/device_memory.hpp"
 #include "cuda/kernels/simulate.hpp"
+#include "cuda/layer_plan.hpp"
+#include "cuda/layer_tables.hpp"
 #include "host/support/error.hpp"
 
 namespace moecarlo {
 namespace {
 
-/// What a plan points to, in device memory.
+/// What a plan points to, in device memory, besides the LayerTables.
 struct DevicePlan {
   explicit DevicePlan(const Plan& plan)
       : cells(plan.layout.cells),
@@ -22,15 +24,11 @@ struct DevicePlan {
         token_thresholds(plan.token_thresholds),
         coverage_thresholds(plan.coverage_thresholds),
         proposals(plan.sources.proposals),
-        gate_mass(plan.sources.gate_mass),
-        score_order(plan.sources.score_order),
         pool_order(plan.pool_order),
         replay_rows(plan.replay_rows),
         replay_accepted(plan.replay_accepted),
         replay_drafted(plan.replay_drafted),
         replay_group(plan.replay_group),
-        perturb_alias(plan.sources.perturbed.alias),
-        perturb_logits(plan.sources.perturbed.logits),
         perturb_gumbel(plan.sources.perturbed.gumbel),
         draft_weights(plan.draft_weights),
         start_tables(plan.start_tables),
@@ -46,15 +44,11 @@ struct DevicePlan {
     view.token_thresholds = token_thresholds.data();
     view.coverage_thresholds = coverage_thresholds.data();
     view.proposals = proposals.data();
-    view.gate_mass = gate_mass.data();
-    view.score_order = score_order.data();
     view.pool_order = pool_order.data();
     view.replay_rows = replay_rows.data();
     view.replay_accepted = replay_accepted.data();
     view.replay_drafted = replay_drafted.data();
     view.replay_group = replay_group.data();
-    view.perturb.alias = perturb_alias.data();
-    view.perturb.logits = perturb_logits.data();
     view.perturb.gumbel = perturb_gumbel.data();
     view.draft_weights = draft_weights.data();
     view.start_tables = start_tables.data();
@@ -71,15 +65,11 @@ struct DevicePlan {
   DeviceArray<Threshold> token_thresholds;
   DeviceArray<Threshold> coverage_thresholds;
   DeviceArray<ProposedDraft> proposals;
-  DeviceArray<std::uint16_t> gate_mass;
-  DeviceArray<std::uint16_t> score_order;
   DeviceArray<std::uint32_t> pool_order;
   DeviceArray<std::uint32_t> replay_rows;
   DeviceArray<std::uint8_t> replay_accepted;
   DeviceArray<std::uint8_t> replay_drafted;
   DeviceArray<std::uint32_t> replay_group;
-  DeviceArray<std::uint32_t> perturb_alias;
-  DeviceArray<std::int32_t> perturb_logits;
   DeviceArray<std::int32_t> perturb_gumbel;
   DeviceArray<std::uint32_t> draft_weights;
   DeviceArray<PlanView::StartTable> start_tables;
@@ -94,11 +84,8 @@ DeviceRoom device_room() {
   cudaDeviceProp properties{};
   check_cuda(cudaGetDevice(&device), "asking for the device");
   check_cuda(cudaGetDeviceProperties(&properties, device), "asking for the device's properties");
-  std::size_t free = 0;
-  std::size_t total = 0;
-  check_cuda(cudaMemGetInfo(&free, &total), "asking for free device memory");
   DeviceRoom room;
-  room.free_bytes = free;
+  room.free_bytes = free_device_bytes();
   room.multiprocessors = static_cast<std::uint32_t>(properties.multiProcessorCount);
   room.threads = static_cast<std::uint32_t>(properties.maxThreadsPerMultiProcessor);
   room.shared_bytes = properties.sharedMemPerBlockOptin;
@@ -108,19 +95,20 @@ DeviceRoom device_room() {
 
 class DeviceBackend final : public Backend {
  public:
-  DeviceBackend(const RoutingView& routing, const Plan& plan)
+  DeviceBackend(const RoutingView& routing, const Plan& plan, std::uint64_t most_bytes)
       : routing_(routing),
-        masks_(routing.masks,
-               std::size_t{routing.rows} * routing.layers * static_cast<std::size_t>(mask_words(routing.experts))),
         host_view_(plan.view()),
         plan_(plan),
         layout_(WorkspaceLayout::of(host_view_, routing.layers, mask_words(routing.experts), 1)),
         counters_(plan.layout.size),
+        layers_held_(layers_in_memory(routing, plan, std::min(most_bytes, free_device_bytes()))),
+        uncounted_(layers_held_ < routing.layers ? plan.layout.size : 0),
+        tables_(routing, plan, layers_held_),
         launches_(plan_launches(host_view_, layout_, routing, device_room())),
         stateless_(stateless_shape(host_view_, routing, launches_.per_launch, device_room().shared_bytes)),
         path_scratch_(launches_.path_words),
         layer_scratch_(launches_.layer_words) {
-    routing_.masks = masks_.data();
+    if (layers_held_ == routing.layers) tables_.hold(0, routing.layers, routing_, plan_.view);
   }
 
   std::string name() const override { return "cuda"; }
@@ -128,16 +116,10 @@ class DeviceBackend final : public Backend {
   bool run(const TrajectoryRange& range, std::span<std::uint64_t> counters,
            const std::function<bool()>& stop) override {
     counters_.clear();
-    const bool all = range.cell == TrajectoryRange::kAllCells;
-    const std::uint32_t cells = has_episodes(host_view_.walk) ? host_view_.cell_count : 1;
-    for (std::uint32_t cell = all ? 0 : range.cell; cell < (all ? cells : range.cell + 1); ++cell) {
-      for (std::uint64_t first = range.first; first < range.last; first += launches_.per_launch) {
-        if (stop && stop()) return false;
-        const auto count =
-            static_cast<std::uint32_t>(std::min<std::uint64_t>(launches_.per_launch, range.last - first));
-        launch({routing_, plan_.view, layout_, cell, range.stream, first, count, std::min(launches_.flying, count),
-                launches_.layers, path_scratch_.data(), layer_scratch_.data(), TallyView{counters_.data()}});
-      }
+    for (std::uint32_t layer = 0; layer < routing_.layers; layer += layers_held_) {
+      const std::uint32_t layers = std::min(layers_held_, routing_.layers - layer);
+      if (layers_held_ < routing_.layers) tables_.hold(layer, layers, routing_, plan_.view);
+      if (!run_layers(range, layer, layers, stop)) return false;
     }
     std::vector<std::uint64_t> counted(counters_.size());
     counters_.copy_to(counted.data());
@@ -146,6 +128,26 @@ class DeviceBackend final : public Backend {
   }
 
  private:
+  /// The range in some neighbouring layers. With the first of them is counted what no layer changes.
+  bool run_layers(const TrajectoryRange& range, std::uint32_t layer, std::uint32_t layers,
+                  const std::function<bool()>& stop) {
+    const TallyView tally{counters_.data()};
+    const TallyView path_tally = layer == 0 ? tally : TallyView{uncounted_.data()};
+    const bool all = range.cell == TrajectoryRange::kAllCells;
+    const std::uint32_t cells = has_episodes(host_view_.walk) ? host_view_.cell_count : 1;
+    for (std::uint32_t cell = all ? 0 : range.cell; cell < (all ? cells : range.cell + 1); ++cell) {
+      for (std::uint64_t first = range.first; first < range.last; first += launches_.per_launch) {
+        if (stop && stop()) return false;
+        const auto count =
+            static_cast<std::uint32_t>(std::min<std::uint64_t>(launches_.per_launch, range.last - first));
+        launch({routing_, plan_.view, layout_, cell, range.stream, first, count, std::min(launches_.flying, count),
+                std::min(launches_.layers, layers), path_scratch_.data(), layer_scratch_.data(), tally, path_tally,
+                layer, layers});
+      }
+    }
+    return true;
+  }
+
   EpisodeKernel kernel_of(std::uint32_t cell) const { return kernel_for(host_view_, host_view_.cells[cell], routing_); }
 
   void launch(const DeviceBlock& block) const {
@@ -165,11 +167,13 @@ class DeviceBackend final : public Backend {
   }
 
   RoutingView routing_;
-  DeviceArray<std::uint64_t> masks_;
   PlanView host_view_;
   DevicePlan plan_;
   WorkspaceLayout layout_;
   DeviceArray<std::uint64_t> counters_;
+  std::uint32_t layers_held_;  // in device memory at a time
+  DeviceArray<std::uint64_t> uncounted_;
+  LayerTables tables_;
   LaunchPlan launches_;
   std::optional<StatelessShape> stateless_;
   DeviceArray<std::uint64_t> path_scratch_;
@@ -178,9 +182,10 @@ class DeviceBackend final : public Backend {
 
 }  // namespace
 
-std::unique_ptr<Backend> make_device_backend(const RoutingView& routing, const Plan& plan, int device) {
+std::unique_ptr<Backend> make_device_backend(const RoutingView& routing, const Plan& plan, int device,
+                                             std::uint64_t most_bytes) {
   choose_device(device);
-  return std::make_unique<DeviceBackend>(routing, plan);
+  return std::make_unique<DeviceBackend>(routing, plan, most_bytes);
 }
 
 }  // namespace moecarlo

@@ -10,8 +10,10 @@ namespace moecarlo {
 /// Usable GPUs; where there is none, `why_not` is one line (no CUDA in this build, no driver, one too old, no device).
 int device_count(std::string& why_not);
 
-/// The CUDA backend on GPU `device`, 0 .. device_count - 1. Throws a machine error where there is no such GPU, or its
-/// memory does not suffice.
-std::unique_ptr<Backend> make_device_backend(const RoutingView& routing, const Plan& plan, int device);
+/// The CUDA backend on GPU `device`, 0 .. device_count - 1. A trace whose tables do not fit the GPU's memory, or
+/// `most_bytes` of it, is run some layers at a time; see layers_in_memory. Throws a machine error where there is no
+/// such GPU, or its memory does not suffice.
+std::unique_ptr<Backend> make_device_backend(const RoutingView& routing, const Plan& plan, int device,
+                                             std::uint64_t most_bytes = ~std::uint64_t{0});
 
 }  // namespace moecarlo

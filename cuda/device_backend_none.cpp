@@ -1,5 +1,7 @@
 #include "cuda/device_backend.hpp"
 #include "cuda/device_limits.hpp"
+#include "cuda/device_ranker.hpp"
+#include "cuda/device_resample.hpp"
 #include "cuda/device_selector.hpp"
 #include "host/support/error.hpp"
 
@@ -18,11 +20,19 @@ int device_count(std::string& why_not) {
   return 0;
 }
 
-std::unique_ptr<Backend> make_device_backend(const RoutingView&, const Plan&, int) {
+std::unique_ptr<Backend> make_device_backend(const RoutingView&, const Plan&, int, std::uint64_t) {
   fail_without_cuda();
 }
 
 std::unique_ptr<ExpertSelector> make_device_selector(const StoredLogits&, int) {
+  fail_without_cuda();
+}
+
+std::unique_ptr<TableRanker> make_device_ranker(int, std::uint64_t) {
+  fail_without_cuda();
+}
+
+std::vector<std::uint64_t> resample_on_device(const GroupCounts&, int) {
   fail_without_cuda();
 }
 

@@ -42,4 +42,10 @@ void choose_device(int device) {
   check_cuda(cudaSetDevice(device), "choosing the device");
 }
 
+std::uint64_t free_device_bytes() {
+  std::size_t free = 0, total = 0;
+  check_cuda(cudaMemGetInfo(&free, &total), "asking for free device memory");
+  return free;
+}
+
 }  // namespace moecarlo

@@ -1,5 +1,6 @@
 #include "cuda/device_selector.hpp"
 
+#include <algorithm>
 #include <vector>
 
 #include "cuda/device_memory.hpp"
@@ -19,10 +20,22 @@ std::vector<float> scores_of_float16(const ScoringRule& rule) {
   return scores;
 }
 
+/// One piece of a trace on its way: buffers on both sides, and the stream that its copies and its kernel run in.
+struct Piece {
+  std::uint64_t tokens = 0;
+  PinnedArray<std::uint8_t> logits;
+  PinnedArray<std::uint16_t> ids;
+  PinnedArray<unsigned long long> first_not_finite = PinnedArray<unsigned long long>(1);
+  DeviceArray<std::uint8_t> device_logits;
+  DeviceArray<std::uint16_t> device_ids;
+  DeviceArray<unsigned long long> device_first_not_finite = DeviceArray<unsigned long long>(1);
+  DeviceStream stream;  // destroyed first, which waits
+};
+
 class DeviceSelector final : public ExpertSelector {
  public:
   explicit DeviceSelector(const StoredLogits& logits)
-      : layers_(logits.layers), row_bytes_(logits.rule.experts * (logits.float16 ? 2 : 4)), bias_(logits.bias) {
+      : layers_(logits.layers), token_bytes_(logits.token_bytes()), bias_(logits.bias) {
     select_.float16 = logits.float16;
     select_.layers = logits.layers;
     select_.experts = logits.rule.experts;
@@ -34,37 +47,63 @@ class DeviceSelector final : public ExpertSelector {
       scores_ = DeviceArray<float>(scores_of_float16(logits.rule));
       select_.score_of_float16 = scores_.data();
     }
+    check_cuda(cudaStreamSynchronize(nullptr), "copying biases to the device");  // the pieces' streams do not wait
   }
 
-  std::optional<std::uint64_t> select(const void* logits, std::uint64_t tokens, std::span<std::uint16_t> ids) override {
-    select_.rows = tokens * layers_;
-    if (select_.rows * row_bytes_ > logits_.size()) {
-      logits_ = DeviceArray<std::uint8_t>(select_.rows * row_bytes_);
-      ids_ = DeviceArray<std::uint16_t>(ids.size());
+  void* room(std::uint64_t tokens) override {
+    Piece& piece = pieces_[next_];
+    piece.tokens = tokens;
+    if (tokens * token_bytes_ > piece.logits.size()) {
+      const std::size_t ids = tokens * layers_ * select_.top_k;
+      piece.logits = PinnedArray<std::uint8_t>(tokens * token_bytes_);
+      piece.ids = PinnedArray<std::uint16_t>(ids);
+      piece.device_logits = DeviceArray<std::uint8_t>(tokens * token_bytes_);
+      piece.device_ids = DeviceArray<std::uint16_t>(ids);
     }
-    select_.logits = logits_.data();
-    select_.ids = ids_.data();
-    select_.first_not_finite = first_not_finite_.data();
-    check_cuda(cudaMemset(first_not_finite_.data(), 0xff, sizeof(unsigned long long)), "clearing device memory");
-    check_cuda(cudaMemcpy(logits_.data(), logits, select_.rows * row_bytes_, cudaMemcpyHostToDevice),
+    return piece.logits.data();
+  }
+
+  void begin() override {
+    const Piece& piece = pieces_[next_];
+    next_ = 1 - next_;
+    ++under_way_;
+    const cudaStream_t stream = piece.stream.get();
+    SelectRows select = select_;
+    select.rows = piece.tokens * layers_;
+    select.logits = piece.device_logits.data();
+    select.ids = piece.device_ids.data();
+    select.first_not_finite = piece.device_first_not_finite.data();
+    check_cuda(cudaMemsetAsync(select.first_not_finite, 0xff, sizeof(unsigned long long), stream),
+               "clearing device memory");
+    check_cuda(cudaMemcpyAsync(piece.device_logits.data(), piece.logits.data(), piece.tokens * token_bytes_,
+                               cudaMemcpyHostToDevice, stream),
                "copying logits to the device");
-    check_cuda(launch_select(select_, nullptr), "launching the choice of experts");
-    check_cuda(cudaMemcpy(ids.data(), ids_.data(), ids.size_bytes(), cudaMemcpyDeviceToHost),
+    check_cuda(launch_select(select, stream), "launching the choice of experts");
+    check_cuda(cudaMemcpyAsync(piece.ids.data(), select.ids, select.rows * select.top_k * sizeof(std::uint16_t),
+                               cudaMemcpyDeviceToHost, stream),
                "copying experts from the device");
-    unsigned long long first = 0;
-    first_not_finite_.copy_to(&first);
-    if (first == ~0ULL) return {};
-    return first;
+    check_cuda(cudaMemcpyAsync(piece.first_not_finite.data(), select.first_not_finite, sizeof(unsigned long long),
+                               cudaMemcpyDeviceToHost, stream),
+               "copying experts from the device");
+  }
+
+  std::optional<std::uint64_t> finish(std::span<std::uint16_t> ids) override {
+    const Piece& piece = pieces_[under_way_ == 2 ? next_ : 1 - next_];
+    --under_way_;
+    piece.stream.wait("choosing experts");
+    if (*piece.first_not_finite.data() != ~0ULL) return *piece.first_not_finite.data();
+    std::copy_n(piece.ids.data(), ids.size(), ids.data());
+    return {};
   }
 
  private:
   std::uint32_t layers_;
-  std::uint64_t row_bytes_;
+  std::uint64_t token_bytes_;
   DeviceArray<float> bias_, scores_;
-  DeviceArray<std::uint8_t> logits_;
-  DeviceArray<std::uint16_t> ids_;
-  DeviceArray<unsigned long long> first_not_finite_ = DeviceArray<unsigned long long>(1);
   SelectRows select_;
+  Piece pieces_[2];
+  int next_ = 0;       // the piece that room and begin are about
+  int under_way_ = 0;  // begun and not finished
 };
 
 /// Whether a device computes the same scores, bit for bit: logits, and logits or tabled scores plus a bias.

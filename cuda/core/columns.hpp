@@ -26,7 +26,7 @@ struct ColumnMasks {
 
   MOECARLO_HOST_DEVICE static ColumnMasks of_trace(const RoutingView& routing, std::uint32_t first_layer,
                                                    const std::uint32_t* rows) {
-    return {routing.masks, rows, routing.layers, first_layer};
+    return {routing.masks, rows, routing.stride, first_layer};
   }
 };
 

@@ -167,7 +167,7 @@ struct LayerBundle {
   /// The masks of layers first_layer .. first_layer + Lanes - 1 of a token, which lie side by side.
   MOECARLO_HOST_DEVICE static LayerBundle load(const RoutingView& routing, std::uint32_t token,
                                                std::uint32_t first_layer) {
-    return gather(routing.masks + (std::size_t{token} * routing.layers + first_layer) * Words);
+    return gather(routing.masks + (std::size_t{token} * routing.stride + first_layer) * Words);
   }
 
   /// From one mask after the other: [Lanes][Words].

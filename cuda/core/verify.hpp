@@ -85,14 +85,14 @@ MOECARLO_HOST_DEVICE void count_touched(const LayerContext<Lanes>& at, int lane,
 MOECARLO_HOST_DEVICE const std::uint16_t* gate_mass_at(const RoutingView& routing, const PlanView& plan,
                                                        std::uint32_t token, std::uint32_t layer) {
   if (plan.gate_mass == nullptr || token >= plan.tokens || plan.perturb.logits != nullptr) return nullptr;
-  return plan.gate_mass + (std::size_t{token} * routing.layers + layer) * plan.drafting_top_k;
+  return plan.gate_mass + (std::size_t{token} * routing.stride + layer) * plan.drafting_top_k;
 }
 
 /// The same for the order of its scores, [drafting_experts].
 MOECARLO_HOST_DEVICE const std::uint16_t* score_order_at(const RoutingView& routing, const PlanView& plan,
                                                          std::uint32_t token, std::uint32_t layer) {
   if (plan.score_order == nullptr || token >= plan.tokens || plan.perturb.logits != nullptr) return nullptr;
-  return plan.score_order + (std::size_t{token} * routing.layers + layer) * plan.drafting_experts;
+  return plan.score_order + (std::size_t{token} * routing.stride + layer) * plan.drafting_experts;
 }
 
 /// Adds one record of the totals to the tallies of its layer (main family only) and of the group.

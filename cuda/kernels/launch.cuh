@@ -11,11 +11,11 @@ inline unsigned blocks_for(std::uint64_t threads) {
   return static_cast<unsigned>((threads + kThreads - 1) / kThreads);
 }
 
-/// Blocks in which every layer of `flying` trajectories has a thread: the layers that are replayed at a time, one set
-/// of them after the other.
+/// Blocks in which every layer of the launch has a thread for each of `flying` trajectories: the layers that are
+/// replayed at a time, one set of them after the other.
 inline dim3 layer_blocks(const DeviceBlock& block) {
   return {blocks_for(std::uint64_t{block.flying} * block.layers_at_a_time),
-          (block.routing.layers + block.layers_at_a_time - 1) / block.layers_at_a_time};
+          (block.layer_count + block.layers_at_a_time - 1) / block.layers_at_a_time};
 }
 
 /// The trajectory and layer of a thread. Neighbouring threads take neighbouring layers of a trajectory, whose masks lie
@@ -27,11 +27,12 @@ struct LayerThread {
   __device__ explicit LayerThread(const DeviceBlock& block) {
     const std::uint64_t number = std::uint64_t{blockIdx.x} * blockDim.x + threadIdx.x;
     trajectory = static_cast<std::uint32_t>(number / block.layers_at_a_time);
-    layer = static_cast<std::uint32_t>(number % block.layers_at_a_time) + blockIdx.y * block.layers_at_a_time;
+    layer = block.first_layer + static_cast<std::uint32_t>(number % block.layers_at_a_time) +
+            blockIdx.y * block.layers_at_a_time;
   }
 
   __device__ bool exists(const DeviceBlock& block) const {
-    return trajectory < block.flying && layer < block.routing.layers;
+    return trajectory < block.flying && layer < block.first_layer + block.layer_count;
   }
 
   __device__ std::uint64_t* layer_block(const DeviceBlock& block, std::uint64_t* local) const {

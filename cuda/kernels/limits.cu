@@ -88,6 +88,11 @@ DeviceLimits measure_device_limits(int device) {
   limits.copied_bytes_per_second = 2.0 * static_cast<double>(bytes) / fastest([&] {
                                      cudaMemcpyAsync(to.data(), from.data(), bytes, cudaMemcpyDeviceToDevice);
                                    });
+  const std::size_t host_bytes = std::min<std::size_t>(std::size_t{1} << 26, bytes);
+  const PinnedArray<std::uint8_t> pinned(host_bytes);
+  limits.copied_from_host_bytes_per_second =
+      static_cast<double>(host_bytes) /
+      fastest([&] { cudaMemcpyAsync(to.data(), pinned.data(), host_bytes, cudaMemcpyHostToDevice); });
   return limits;
 }
 

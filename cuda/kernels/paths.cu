@@ -6,7 +6,7 @@ namespace {
 __global__ void draw_paths(DeviceBlock block) {
   const std::uint32_t i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i >= block.count) return;
-  begin_trajectory(block.plan, block.cell, id_of(block, i), block.layout, path_block(block, i), block.tally);
+  begin_trajectory(block.plan, block.cell, id_of(block, i), block.layout, path_block(block, i), block.path_tally);
 }
 
 }  // namespace

@@ -11,7 +11,8 @@
 
 namespace moecarlo {
 
-/// One launch: trajectories first .. first + count - 1 of one cell. All pointers are device pointers.
+/// One launch: trajectories first .. first + count - 1 of one cell, in some neighbouring layers. All pointers are
+/// device pointers.
 struct DeviceBlock {
   RoutingView routing;
   PlanView plan;
@@ -25,6 +26,8 @@ struct DeviceBlock {
   std::uint64_t* path_scratch;   ///< [count][layout.path_words]
   std::uint64_t* layer_scratch;  ///< [flying][layers][layout.layer_words], unused where that fits local memory
   TallyView tally;
+  TallyView path_tally;  ///< for what no layer changes, which is to be counted once for all layers
+  std::uint32_t first_layer, layer_count;
 };
 
 /// Cells that have a kernel of their own, in which the compiler knows the shape and keeps a layer's state in registers.

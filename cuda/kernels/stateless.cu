@@ -346,7 +346,7 @@ template <int Words, int Slots>
 __global__ void __launch_bounds__(kStatelessThreads, 1) replay_stateless(DeviceBlock block, StatelessShape shape) {
   extern __shared__ std::uint64_t shared[];
   const PlanView& plan = block.plan;
-  const std::uint32_t layer = blockIdx.x;
+  const std::uint32_t layer = block.first_layer + blockIdx.x;
   const std::uint32_t group = blockIdx.y;
   auto* const exchange = reinterpret_cast<std::uint32_t*>(shared + shape.staged_words);
   std::uint32_t* const totals = exchange + shape.exchange_words();
@@ -357,7 +357,7 @@ __global__ void __launch_bounds__(kStatelessThreads, 1) replay_stateless(DeviceB
     capacities[c] = c < shape.capacities ? plan.capacities[plan.cells[0].first_capacity + c].at(layer) : shape.experts;
   }
   for (std::uint32_t i = threadIdx.x; i < shape.staged_words; i += blockDim.x) {
-    shared[i] = block.routing.masks[(std::size_t{i / Words} * block.routing.layers + layer) * Words + i % Words];
+    shared[i] = block.routing.masks[(std::size_t{i / Words} * block.routing.stride + layer) * Words + i % Words];
   }
   __syncthreads();
 
@@ -365,7 +365,7 @@ __global__ void __launch_bounds__(kStatelessThreads, 1) replay_stateless(DeviceB
   StatelessDepths<Words, Slots> depths{block,
                                        shape,
                                        staged ? shared : block.routing.masks + std::size_t{layer} * Words,
-                                       staged ? Words : block.routing.layers * Words,
+                                       staged ? Words : block.routing.stride * Words,
                                        capacities,
                                        exchange + threadIdx.x / 32 * shape.rows() * kStatelessRow,
                                        totals,
@@ -389,7 +389,7 @@ __global__ void __launch_bounds__(kStatelessThreads, 1) replay_stateless(DeviceB
 
 template <int Words, int Slots>
 void launch(const DeviceBlock& block, const StatelessShape& shape, cudaStream_t stream) {
-  const dim3 blocks(block.routing.layers, std::min(block.count, shape.period));
+  const dim3 blocks(block.layer_count, std::min(block.count, shape.period));
   cudaFuncSetAttribute(replay_stateless<Words, Slots>, cudaFuncAttributeMaxDynamicSharedMemorySize,
                        static_cast<int>(shape.shared_bytes()));
   replay_stateless<Words, Slots><<<blocks, kStatelessThreads, shape.shared_bytes(), stream>>>(block, shape);

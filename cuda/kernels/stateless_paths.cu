@@ -43,9 +43,9 @@ __global__ void draw_stateless_paths(DeviceBlock block, StatelessShape shape) {
     const Cell& cell = plan.cells[i / counter.width];
     const std::uint32_t field = i % counter.width;
     if (field == 0) {
-      add_rounds(block.tally, cell, tally_group, records[i]);
+      add_rounds(block.path_tally, cell, tally_group, records[i]);
     } else {
-      add_accepted(block.tally, cell, tally_group, field - 1, records[i]);
+      add_accepted(block.path_tally, cell, tally_group, field - 1, records[i]);
     }
   }
 }

@@ -11,6 +11,7 @@
 
 #include "cuda/device_backend.hpp"
 #include "cuda/device_limits.hpp"
+#include "host/cli/bench_ingest.hpp"
 #include "host/cli/bench_workloads.hpp"
 #include "host/cli/commands.hpp"
 #include "host/simulate/cpu_backend.hpp"
@@ -206,6 +207,7 @@ nlohmann::ordered_json describe_device(const DeviceRates& device) {
           {"rates", to_json(device.rates)},
           {"limits",
            {{"copied_bytes_per_second", device.limits.copied_bytes_per_second},
+            {"copied_from_host_bytes_per_second", device.limits.copied_from_host_bytes_per_second},
             {"integer_operations_per_second", device.limits.integer_operations_per_second},
             {"population_counts_per_second", device.limits.population_counts_per_second}}},
           {"cost_of_16_lru_capacities", or_null(cost_ratio(device.rates, kSixteenName, kReferenceName))},
@@ -221,9 +223,11 @@ void print(const CpuRates& cpu) {
 void print(const DeviceRates& device) {
   const DeviceLimits& limits = device.limits;
   print(limits.device, device.rates);
-  fmt::print("limits: {:.0f} GB/s copied, {:.1f} T integer operations/s, {:.1f} T population counts/s\n",
-             limits.copied_bytes_per_second / 1e9, limits.integer_operations_per_second / 1e12,
-             limits.population_counts_per_second / 1e12);
+  fmt::print(
+      "limits: {:.0f} GB/s copied, {:.0f} GB/s from the host, {:.1f} T integer operations/s, {:.1f} T population "
+      "counts/s\n",
+      limits.copied_bytes_per_second / 1e9, limits.copied_from_host_bytes_per_second / 1e9,
+      limits.integer_operations_per_second / 1e12, limits.population_counts_per_second / 1e12);
   const auto print_cost = [&](const char* name, const char* unit) {
     if (const auto ratio = cost_ratio(device.rates, name, unit))
       fmt::print("{} costs {:.2f} times {}\n", name, *ratio, unit);
@@ -246,6 +250,13 @@ void bench(const Options& options) {
   std::optional<DeviceRates> device;
   if (on_device) device = measure_device(workloads, options.device, options.seconds);
   if (options.backend != "cuda") cpu = measure_cpu(workloads, options.seconds);
+  std::vector<IngestRate> ingest;
+  if (cpu && options.only.empty()) ingest.push_back(measure_host_ingest(logits_trace, options.seconds));
+  if (device && options.only.empty()) {
+    measure_device_ingest(logits_trace, options.device, device->limits.copied_from_host_bytes_per_second,
+                          options.seconds, ingest);
+  }
+  if (!ingest.empty()) json["ingest"] = to_json(ingest);
   if (cpu) json["cpu"] = describe_cpu(*cpu);
   if (device) json["cuda"] = describe_device(*device);
   for (const char* design : {"stamps", "masks"}) {
@@ -262,6 +273,7 @@ void bench(const Options& options) {
              kBenchAlpha);
   if (cpu) print(*cpu);
   if (device) print(*device);
+  if (!ingest.empty()) print(ingest);
   if (!json.contains("numpy")) return;
   for (const auto& [design, result] : json["numpy"].items()) {
     fmt::print("{:<48} {:>14.1f}   one thread is {:.1f} times faster\n", fmt::format("numpy ({}), 1 thread", design),

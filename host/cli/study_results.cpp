@@ -80,7 +80,7 @@ std::optional<hw::StudyProjection> make_projection(const Study& study, std::uint
 }
 
 StudyResults assemble_results(const Tallies& tallies, const Study& study, const TraceFacts& facts,
-                              const std::optional<hw::StudyProjection>& projection) {
+                              const std::optional<hw::StudyProjection>& projection, const Resample& resample) {
   StudyResults results;
   results.name = study.name;
   results.trace_model = facts.model;
@@ -102,7 +102,7 @@ StudyResults assemble_results(const Tallies& tallies, const Study& study, const 
   for (const auto& notes : {ignored_settings(study), thin_cells(tallies, study)}) {
     results.notes.insert(results.notes.end(), notes.begin(), notes.end());
   }
-  const MetricReader reader(tallies);
+  const MetricReader reader(tallies, resample);
   results.points = point_results(reader, tallies, study);
   results.differences = policy_differences(reader, tallies, study);
   results.controls = independence_controls(reader, tallies, study);

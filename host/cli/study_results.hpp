@@ -8,6 +8,7 @@
 
 #include "host/cli/trace_facts.hpp"
 #include "host/simulate/tallies.hpp"
+#include "host/statistics/resample.hpp"
 #include "host/statistics/results.hpp"
 #include "host/study/study.hpp"
 #include "hw/study_projection.hpp"
@@ -18,9 +19,11 @@ namespace moecarlo::cli {
 std::optional<hw::StudyProjection> make_projection(const Study& study, std::uint32_t layers, std::uint32_t experts,
                                                    std::uint32_t top_k);
 
-/// Everything a report shows, from finished tallies. Backend and wall time are left to the caller.
+/// Everything a report shows, from finished tallies; see MetricReader for `resample`. Backend and wall time are left to
+/// the caller.
 StudyResults assemble_results(const Tallies& tallies, const Study& study, const TraceFacts& facts,
-                              const std::optional<hw::StudyProjection>& projection);
+                              const std::optional<hw::StudyProjection>& projection,
+                              const Resample& resample = resample_on_host);
 
 /// The same from a folder, with the hardware of `systems` instead of the study's own unless that is empty; their
 /// capacities must have been counted. Backend and wall time come from the folder's summary, if

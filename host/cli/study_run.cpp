@@ -10,6 +10,8 @@
 #include <optional>
 
 #include "cuda/device_backend.hpp"
+#include "cuda/device_ranker.hpp"
+#include "cuda/device_resample.hpp"
 #include "cuda/device_selector.hpp"
 #include "host/cli/commands.hpp"
 #include "host/cli/study_results.hpp"
@@ -86,13 +88,23 @@ std::optional<int> chosen_device(const RunSpec& run) {
   return static_cast<int>(run.device.value_or(local_rank() % std::max(1U, devices)));
 }
 
+Resample chosen_resample(const RunSpec& run) {
+  if (const auto device = chosen_device(run)) {
+    return [=](const GroupCounts& groups) { return resample_on_device(groups, *device); };
+  }
+  return resample_on_host;
+}
+
 RoutingTable load_table(const StudyRun& run) {
   std::optional<Progress> bar;
   TableOptions options;
   options.calibration_share = run.study.calibration;
   options.split_seed = run.study.split_seed;
   options.threads = run.study.run.threads;
+  std::unique_ptr<TableRanker> ranker;
   if (const auto device = chosen_device(run.study.run)) {
+    ranker = make_device_ranker(*device);
+    options.ranker = ranker.get();
     options.make_selector = [=](const StoredLogits& logits) { return make_device_selector(logits, *device); };
   }
   options.progress = [&](std::uint64_t done, std::uint64_t total) {
@@ -219,7 +231,7 @@ bool run_study(const StudyRun& run) {
   const Clock::time_point start = Clock::now();
   // Finished tallies without a summary: a run was killed while it wrote the report.
   if (!stored.finished) simulate(run, plan, job_start, *backend, tallies, provenance);
-  StudyResults results = assemble_results(tallies, study, facts, projection);
+  StudyResults results = assemble_results(tallies, study, facts, projection, chosen_resample(study.run));
   results.backend = backend->name();
   results.seconds = seconds_since(start);
   write_report(results, run.directory);

@@ -15,7 +15,7 @@ bool is_exact(Walk walk) {
 
 Sampling make_sampling(const Tallies& tallies) {
   const GroupLayout& layout = tallies.shape.groups;
-  if (is_exact(tallies.shape.walk)) return Sampling::exact(layout, layout.groups >= kFewestSequences);
+  if (is_exact(tallies.shape.walk)) return Sampling::exact(layout, false);  // the reader resamples whole records
   return Sampling::random(layout, tallies.trajectories >= layout.groups);
 }
 
@@ -47,8 +47,10 @@ struct MetricReader::Record {
   const std::uint64_t* accepted = nullptr;  // requests by accepted length; null for a layer
 };
 
-MetricReader::MetricReader(const Tallies& tallies) : tallies_(tallies), sampling_(make_sampling(tallies)) {
+MetricReader::MetricReader(const Tallies& tallies, const Resample& resample)
+    : tallies_(tallies), sampling_(make_sampling(tallies)) {
   for (const CellShape& cell : tallies.shape.cells) laws_.push_back(accepted_length_law(cell.thresholds));
+  if (is_exact(tallies.shape.walk) && tallies.shape.groups.groups >= kFewestSequences) resample_groups(resample);
 }
 
 std::vector<std::string> MetricReader::names(std::uint32_t depth) {
@@ -93,6 +95,48 @@ MetricReader::Record MetricReader::layer_record(const PointAddress& at, std::uin
   }
   return {rounds, 1, counters + cell.unions_by_layer + std::uint64_t{layer} * cell.union_width(),
           counters + cell.points_by_layer + row * cell.point_width(), nullptr};
+}
+
+/// A group's counters in a row: of each cell its rounds, its requests by accepted length (not when enumerating), its
+/// union record and its point records.
+void MetricReader::resample_groups(const Resample& resample) {
+  struct Block {
+    std::uint64_t offset;  // [groups][width]
+    std::size_t width;
+  };
+  std::vector<Block> blocks;
+  const std::uint32_t groups = tallies_.shape.groups.groups;
+  const auto add = [&](std::uint64_t offset, std::size_t width) {
+    blocks.push_back({offset, width});
+    columns_ += width;
+  };
+  for (const Cell& cell : tallies_.layout.cells) {
+    first_column_.push_back(columns_);
+    add(cell.rounds, 1);
+    if (tallies_.shape.walk != Walk::enumerate) add(cell.accepted, cell.depth + 1);
+    add(cell.unions_by_group, cell.union_width());
+    for (std::uint64_t point = 0; point < cell.points(); ++point) {
+      add(cell.points_by_group + point * groups * cell.point_width(), cell.point_width());
+    }
+  }
+  GroupCounts counts{groups, columns_, std::vector<std::uint64_t>(groups * columns_)};
+  auto next = counts.counts.begin();
+  for (std::uint32_t g = 0; g < groups; ++g) {
+    for (const Block& block : blocks) {
+      next = std::copy_n(tallies_.counters.data() + block.offset + g * block.width, block.width, next);
+    }
+  }
+  resampled_ = resample(counts);
+}
+
+MetricReader::Record MetricReader::resampled_record(const PointAddress& at, std::size_t resample) const {
+  const Cell& cell = tallies_.layout.cells[at.cell];
+  const std::uint64_t* rounds = resampled_.data() + resample * columns_ + first_column_[at.cell];
+  const std::uint64_t* accepted = rounds + 1;
+  const std::uint64_t* unions = accepted + (tallies_.shape.walk == Walk::enumerate ? 0 : cell.depth + 1);
+  const std::uint64_t point = std::uint64_t{at.policy} * cell.capacity_count + at.capacity;
+  return {static_cast<double>(*rounds), static_cast<double>(tallies_.shape.layers), unions,
+          unions + cell.union_width() + point * cell.point_width(), accepted};
 }
 
 double MetricReader::numerator(const std::string& metric, const CellShape& shape, const Record& record) const {
@@ -148,7 +192,13 @@ Quantity MetricReader::quantity(const std::string& metric, const PointAddress& p
     y.push_back(numerator(metric, shape, record));
     x.push_back(denominator(metric, shape, record));
   }
-  return sampling_.ratio(y, x);
+  Quantity quantity = sampling_.ratio(y, x);
+  for (std::size_t r = 0; !resampled_.empty() && r < kResamples; ++r) {
+    const Record record = resampled_record(point, r);
+    const double denominator = this->denominator(metric, shape, record);
+    quantity.replicates.push_back(denominator > 0 ? numerator(metric, shape, record) / denominator : quantity.value);
+  }
+  return quantity;
 }
 
 Estimate MetricReader::estimate(const std::string& metric, const PointAddress& point) const {

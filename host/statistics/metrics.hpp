@@ -5,6 +5,7 @@
 
 #include "host/simulate/tallies.hpp"
 #include "host/statistics/quantity.hpp"
+#include "host/statistics/resample.hpp"
 #include "host/statistics/results.hpp"
 
 namespace moecarlo {
@@ -25,7 +26,9 @@ struct PointAddress {
 /// upper_hit_rate and lower_hit_rate tell the two kinds apart.
 class MetricReader {
  public:
-  explicit MetricReader(const Tallies& tallies);
+  /// `resample` does the bootstrap of exact studies over their sequences, where there are enough. `tallies` must
+  /// outlive this.
+  explicit MetricReader(const Tallies& tallies, const Resample& resample = resample_on_host);
 
   /// The metrics that may exist at this depth, and those that do at a point.
   static std::vector<std::string> names(std::uint32_t depth);
@@ -47,10 +50,15 @@ class MetricReader {
   double denominator(const std::string& metric, const CellShape& shape, const Record& record) const;
   Record group_record(const PointAddress& point, std::uint32_t group) const;
   Record layer_record(const PointAddress& point, std::uint32_t layer) const;
+  Record resampled_record(const PointAddress& point, std::size_t resample) const;
+  void resample_groups(const Resample& resample);
 
   const Tallies& tallies_;
   Sampling sampling_;
   std::vector<std::vector<double>> laws_;  ///< [cells] P(accepted length = 0 .. depth)
+  std::vector<std::size_t> first_column_;  ///< [cells] of `resampled_`
+  std::size_t columns_ = 0;
+  std::vector<std::uint64_t> resampled_;  ///< [kResamples][columns_] counters of a group, of every cell; or empty
 };
 
 }  // namespace moecarlo

@@ -4,13 +4,11 @@
 #include <cmath>
 #include <numeric>
 
-#include "cuda/core/random.hpp"
-#include "host/support/poisson.hpp"
+#include "host/statistics/resample.hpp"
 
 namespace moecarlo {
 namespace {
 
-constexpr std::size_t kResamples = 2000;
 constexpr double kNormal = 1.959963984540054;  // 97.5 % point
 
 /// Applies f to two quantities, with its derivatives by both at their values (the delta method for the influence).
@@ -92,11 +90,7 @@ Sampling Sampling::exact(const GroupLayout& layout, bool groups_suffice) {
   sampling.layout_ = layout;
   sampling.exact_ = true;
   if (!groups_suffice) return sampling;
-  sampling.resample_weights_.resize(kResamples * layout.groups);
-  for (std::size_t i = 0; i < sampling.resample_weights_.size(); ++i) {
-    const DrawAddress at{0, Stream::setup, i / 4, 0, 0, Purpose::replicate_weight, 1};
-    sampling.resample_weights_[i] = static_cast<std::uint8_t>(poisson_one(at.draw(static_cast<std::uint32_t>(i % 4))));
-  }
+  sampling.resample_weights_ = resample_weights(layout.groups);
   return sampling;
 }
 

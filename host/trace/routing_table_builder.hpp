@@ -7,6 +7,7 @@
 
 #include "host/trace/expert_selector.hpp"
 #include "host/trace/routing_table.hpp"
+#include "host/trace/table_ranker.hpp"
 
 namespace moecarlo {
 
@@ -17,6 +18,7 @@ struct TableOptions {
   unsigned threads = 0;                                                        ///< 0 = all cores
   std::function<void(std::uint64_t done, std::uint64_t total)> progress = {};  ///< tokens of the file; may be empty
   MakeSelector make_selector = {};  ///< who chooses experts by logits; empty: the threads
+  TableRanker* ranker = nullptr;    ///< who splits the sequences and ranks the experts; null: the threads
 };
 
 /// Reads a trace into the packed routing table.

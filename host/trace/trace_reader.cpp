@@ -73,13 +73,10 @@ void for_each_row(const hdf5::Dataset& dataset, std::uint64_t first, std::uint64
   }
 }
 
-template <class Stored>
-void select_elsewhere(const hdf5::Dataset& dataset, std::uint64_t first, ExpertSelector& selector, Choices& choices) {
-  std::vector<Stored> stored(choices.tokens * dataset.row_elements());
-  dataset.read_rows(first, choices.tokens, stored.data());
-  if (const auto bad = selector.select(stored.data(), choices.tokens, choices.ids)) {
-    refuse_not_finite(dataset, first, *bad);
-  }
+Choices room_for_choices(const TraceInfo& info, std::uint64_t tokens) {
+  Choices choices{tokens, info.layers, info.top_k, info.experts, {}};
+  choices.ids.resize(tokens * choices.layers * choices.top_k);
+  return choices;
 }
 
 void copy_stored_ids(const hdf5::Dataset& dataset, std::uint64_t first, const ScoringRule& rule, unsigned threads,
@@ -142,21 +139,11 @@ std::uint64_t TraceReader::tokens_per_read() const {
                                                    : std::max<std::uint64_t>(1, largest_read_bytes / token_bytes);
 }
 
-Choices TraceReader::read_choices(std::uint64_t first, std::uint64_t count, unsigned threads,
-                                  ExpertSelector* selector) const {
+Choices TraceReader::read_choices(std::uint64_t first, std::uint64_t count, unsigned threads) const {
   expect_inside(info(), first, count);
-  Choices choices{count, info().layers, info().top_k, info().experts, {}};
-  choices.ids.resize(count * choices.layers * choices.top_k);
+  Choices choices = room_for_choices(info(), count);
   if (!info().full_logits) {
     copy_stored_ids(*contents_->expert_ids, first, scoring(), threads, choices);
-    return choices;
-  }
-  if (selector != nullptr) {
-    if (contents_->logits->element() == hdf5::Element::float16) {
-      select_elsewhere<std::uint16_t>(*contents_->logits, first, *selector, choices);
-    } else {
-      select_elsewhere<float>(*contents_->logits, first, *selector, choices);
-    }
     return choices;
   }
   for_each_row(*contents_->logits, first, count, threads,
@@ -165,6 +152,23 @@ Choices TraceReader::read_choices(std::uint64_t first, std::uint64_t count, unsi
                  if (!bias.empty()) bias = bias.subspan(std::size_t{layer} * logits.size(), logits.size());
                  select_experts(scoring(), logits, bias, choices.at(token, layer));
                });
+  return choices;
+}
+
+void TraceReader::begin_choices(std::uint64_t first, std::uint64_t count, ExpertSelector& selector) const {
+  expect_inside(info(), first, count);
+  void* const room = selector.room(count);
+  if (contents_->logits->element() == hdf5::Element::float16) {
+    contents_->logits->read_rows(first, count, static_cast<std::uint16_t*>(room));
+  } else {
+    contents_->logits->read_rows(first, count, static_cast<float*>(room));
+  }
+  selector.begin();
+}
+
+Choices TraceReader::finish_choices(std::uint64_t first, std::uint64_t count, ExpertSelector& selector) const {
+  Choices choices = room_for_choices(info(), count);
+  if (const auto bad = selector.finish(choices.ids)) refuse_not_finite(*contents_->logits, first, *bad);
   return choices;
 }
 

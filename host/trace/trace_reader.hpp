@@ -59,10 +59,12 @@ class TraceReader {
   /// Tokens to ask for at a time: whole storage chunks, so that none is decompressed twice, within a memory bound.
   std::uint64_t tokens_per_read() const;
 
-  /// The chosen experts. `threads` (0 = all cores) share the work of finding them in logits, or `selector`, made for
-  /// stored_logits(), does it.
-  Choices read_choices(std::uint64_t first, std::uint64_t count, unsigned threads = 1,
-                       ExpertSelector* selector = nullptr) const;
+  /// The chosen experts. `threads` (0 = all cores) share the work of finding them in logits.
+  Choices read_choices(std::uint64_t first, std::uint64_t count, unsigned threads = 1) const;
+
+  /// The same by a selector made for stored_logits(), in two steps: read and let it begin; wait for what it chose.
+  void begin_choices(std::uint64_t first, std::uint64_t count, ExpertSelector& selector) const;
+  Choices finish_choices(std::uint64_t first, std::uint64_t count, ExpertSelector& selector) const;
 
   /// How the logits of a logit trace are stored, and what chooses by them.
   StoredLogits stored_logits() const;

@@ -26,6 +26,13 @@ class Bench(program.ProgramTest):
             self.assertGreater(rate["steps_per_second"], 0)
             self.assertAlmostEqual(rate["share_of_limit"] * limit / rate["steps_per_second"], 1)
 
+    def test_ingest_is_measured_in_bytes_of_logits(self):
+        rates = self.bench("--backend", "cpu")["ingest"]
+        self.assertEqual([rate["name"] for rate in rates], ["file to table, all threads"])
+        self.assertGreater(rates[0]["bytes_per_second"], 0)
+        self.assertIsNone(rates[0]["share_of_limit"])
+        self.assertNotIn("ingest", self.bench("--backend", "cpu", "--only", "belady"))
+
     def test_only_chooses_workloads_by_their_names(self):
         names = [rate["name"] for rate in self.bench("--backend", "cpu", "--only", "belady")["cpu"]["rates"]]
         self.assertEqual(names[0], "belady, baseline")

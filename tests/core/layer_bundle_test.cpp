@@ -79,5 +79,25 @@ TEST(LayerBundle, loads_neighbouring_layers_of_a_token) {
   }
 }
 
+TEST(RoutingView, finds_layers_in_rows_that_hold_a_part_of_them) {
+  constexpr std::uint32_t layers = 11;
+  std::vector<std::uint64_t> masks(3 * layers * 2),
+      part(2 * 2);  // layers 2 .. 9; room for where layers 0 and 1 would lie
+  for (std::size_t i = 0; i < masks.size(); ++i) masks[i] = i + 1;
+  const RoutingView whole{masks.data(), 3, layers, 128, 2, 3};
+  for (std::size_t token = 0; token < 3; ++token) {
+    const auto from = masks.begin() + static_cast<std::ptrdiff_t>((token * layers + 2) * 2);
+    part.insert(part.end(), from, from + 8 * 2);
+  }
+  const RoutingView routing{part.data(), 3, layers, 128, 2, 3, 8};
+  for (std::uint32_t token = 0; token < 3; ++token) {
+    const auto bundle = LayerBundle<2, 8>::load(routing, token, 2);
+    for (std::uint32_t layer = 2; layer < 10; ++layer) {
+      EXPECT_EQ(words_of(routing.mask<2>(token, layer)), words_of(whole.mask<2>(token, layer)));
+      EXPECT_EQ(words_of(bundle.lane(static_cast<int>(layer - 2))), words_of(whole.mask<2>(token, layer)));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace moecarlo

@@ -66,6 +66,13 @@ std::vector<std::uint8_t> stored(const StoredLogits& logits, const std::vector<f
   return bytes;
 }
 
+std::optional<std::uint64_t> select(ExpertSelector& selector, const std::vector<std::uint8_t>& bytes,
+                                    std::vector<std::uint16_t>& ids) {
+  std::memcpy(selector.room(kTokens), bytes.data(), bytes.size());
+  selector.begin();
+  return selector.finish(ids);
+}
+
 TEST(DeviceSelector, chooses_bit_for_bit_what_the_host_chooses) {
   std::string why_not;
   if (device_count(why_not) == 0) GTEST_SKIP() << why_not;
@@ -77,7 +84,7 @@ TEST(DeviceSelector, chooses_bit_for_bit_what_the_host_chooses) {
     std::vector<std::uint16_t> ids(kTokens * logits.layers * rule.top_k), expected(ids.size());
     const auto selector = make_device_selector(logits, 0);
     ASSERT_NE(selector, nullptr);
-    EXPECT_FALSE(selector->select(stored(logits, values).data(), kTokens, ids));
+    EXPECT_FALSE(select(*selector, stored(logits, values), ids));
     for (std::size_t row = 0; row < kTokens * logits.layers; ++row) {
       const auto bias = logits.bias.empty()
                             ? std::span<const float>()
@@ -104,8 +111,34 @@ TEST(DeviceSelector, names_the_first_logit_that_is_not_finite) {
     values[7777] = values[9999] = std::numeric_limits<float>::infinity();
     values[8000] = std::numeric_limits<float>::quiet_NaN();
     std::vector<std::uint16_t> ids(kTokens * 6);
-    EXPECT_EQ(make_device_selector(logits, 0)->select(stored(logits, values).data(), kTokens, ids), 7777U);
+    EXPECT_EQ(select(*make_device_selector(logits, 0), stored(logits, values), ids), 7777U);
   }
+}
+
+TEST(DeviceSelector, keeps_pieces_apart_that_are_under_way_together) {
+  std::string why_not;
+  if (device_count(why_not) == 0) GTEST_SKIP() << why_not;
+  StoredLogits logits;
+  logits.rule.experts = 64;
+  logits.rule.top_k = 4;
+  logits.layers = 5;
+  std::mt19937 random(3);
+  const auto selector = make_device_selector(logits, 0);
+  std::vector<std::vector<std::uint16_t>> expected, found;
+  const auto finish = [&] { EXPECT_FALSE(selector->finish(found.emplace_back(expected[found.size()].size()))); };
+  for (const std::uint64_t tokens : {10U, 700U, 700U, 3U, 900U, 1U}) {
+    std::vector<float> values(tokens * logits.layers * logits.rule.experts);
+    for (float& value : values) value = static_cast<float>(random() % 1000);
+    auto& ids = expected.emplace_back(tokens * logits.layers * logits.rule.top_k);
+    for (std::size_t row = 0; row < tokens * logits.layers; ++row) {
+      select_experts(logits.rule, std::span(values).subspan(row * 64, 64), {}, std::span(ids).subspan(row * 4, 4));
+    }
+    std::memcpy(selector->room(tokens), values.data(), values.size() * sizeof(float));
+    selector->begin();
+    if (expected.size() > 1) finish();
+  }
+  finish();
+  EXPECT_EQ(found, expected);
 }
 
 }  // namespace

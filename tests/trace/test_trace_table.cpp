@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <deque>
 #include <numeric>
 #include <random>
 #include <set>
@@ -227,6 +228,76 @@ TEST(RoutingTable, LogitsAndTheirChoicesGiveTheSameTable) {
   EXPECT_EQ(a.tokens, 4U) << "tokens 1, 2, 3 and 5 are of phase 1";
   EXPECT_EQ(a.masks, b.masks);
   EXPECT_EQ(a.popularity, b.popularity);
+}
+
+/// Chooses on the host, and holds the reader to the order in which pieces may pass.
+class CheckingSelector final : public ExpertSelector {
+ public:
+  CheckingSelector(StoredLogits logits, std::size_t& most_under_way)
+      : logits_(std::move(logits)), most_under_way_(most_under_way) {}
+
+  void* room(std::uint64_t tokens) override {
+    EXPECT_LT(pieces_.size(), 2U);
+    filling_.resize(tokens * logits_.layers * logits_.rule.experts);
+    return filling_.data();
+  }
+  void begin() override {
+    pieces_.push_back(std::move(filling_));
+    most_under_way_ = std::max(most_under_way_, pieces_.size());
+  }
+  std::optional<std::uint64_t> finish(std::span<std::uint16_t> ids) override {
+    const std::vector<float> piece = std::move(pieces_.front());
+    pieces_.pop_front();
+    const std::size_t experts = logits_.rule.experts, chosen = logits_.rule.top_k;
+    for (std::size_t row = 0; row < piece.size() / experts; ++row) {
+      select_experts(logits_.rule, std::span(piece).subspan(row * experts, experts), {},
+                     ids.subspan(row * chosen, chosen));
+    }
+    return {};
+  }
+
+ private:
+  StoredLogits logits_;
+  std::size_t& most_under_way_;
+  std::vector<float> filling_;
+  std::deque<std::vector<float>> pieces_;
+};
+
+/// 40 tokens of 2 MiB: more than two pieces of a reader.
+std::filesystem::path write_large_logits(const std::filesystem::path& path) {
+  TraceHeader header;
+  header.model = "large";
+  header.layers = 512;
+  header.scoring.experts = 1024;
+  header.scoring.top_k = 3;
+  header.form = TraceForm::logits_float32;
+  TraceWriter writer(path, header);
+  std::vector<float> logits(std::size_t{512} * 1024);
+  std::mt19937 random(12);
+  for (std::uint32_t token = 0; token < 40; ++token) {
+    for (float& logit : logits) logit = static_cast<float>(random() % 4096);
+    TraceTokens tokens{};
+    tokens.logits = logits;
+    writer.append(tokens);
+    if (token % 10 == 9) writer.end_sequence();
+  }
+  writer.finish();
+  return path;
+}
+
+TEST(RoutingTable, IsTheSameWhereASelectorChoosesWhileTheNextPieceIsRead) {
+  const ScratchFolder folder;
+  const auto path = write_large_logits(folder / "large.h5");
+  const RoutingTable expected = build_routing_table(path, {{}, 0, 1, {}});
+  std::size_t most_under_way = 0;
+  TableOptions options{{}, 0, 1, {}};
+  options.make_selector = [&](const StoredLogits& logits) {
+    return std::make_unique<CheckingSelector>(logits, most_under_way);
+  };
+  const RoutingTable table = build_routing_table(path, options);
+  EXPECT_EQ(most_under_way, 2U);
+  EXPECT_EQ(table.masks, expected.masks);
+  EXPECT_EQ(table.popularity, expected.popularity);
 }
 
 TEST(RoutingTable, ProgressEndsAtTheLastToken) {
