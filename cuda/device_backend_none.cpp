@@ -1,6 +1,7 @@
 #include "cuda/device_backend.hpp"
 #include "cuda/device_limits.hpp"
 #include "cuda/device_selector.hpp"
+#include "cuda/device_slice_counter.hpp"
 #include "host/support/error.hpp"
 
 namespace moecarlo {
@@ -23,6 +24,10 @@ std::unique_ptr<Backend> make_device_backend(const RoutingView&, const Plan&, in
 }
 
 std::unique_ptr<ExpertSelector> make_device_selector(const StoredLogits&, int) {
+  fail_without_cuda();
+}
+
+std::unique_ptr<SliceCounter> make_device_slice_counter(int) {
   fail_without_cuda();
 }
 
