@@ -31,6 +31,10 @@ std::unique_ptr<SliceCounter> make_device_slice_counter(int) {
   fail_without_cuda();
 }
 
+double measure_device_slice_kernel(const WeightMatrix&, int) {
+  fail_without_cuda();
+}
+
 DeviceLimits measure_device_limits(int) {
   fail_without_cuda();
 }

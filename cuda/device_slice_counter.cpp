@@ -41,39 +41,35 @@ SliceCounts to_counts(const WeightMatrix& matrix, int scale_shift, const Counter
   return counts;
 }
 
-class DeviceSliceCounter final : public SliceCounter {
+/// One matrix at a time in device memory, and its counters.
+class DeviceMatrix {
  public:
-  std::vector<SliceCounts> count(std::span<const WeightMatrix> matrices) override {
-    std::vector<SliceCounts> results;
-    for (const WeightMatrix& matrix : matrices) results.push_back(count(matrix));
-    return results;
+  /// Uploads a matrix, which must not be empty, and clears the counters.
+  SliceTask prepare(const WeightMatrix& matrix) {
+    counters_.clear();
+    copy(matrix.weights, weights_);
+    copy(matrix.scales, scales_);
+    SliceTask task;
+    task.weights = weights_.data();
+    task.scales = scales_.data();
+    task.rows = matrix.rows;
+    task.columns = matrix.columns;
+    task.scale_shift = scale_shift(matrix.largest_scale());
+    task.counts = counters_.data();
+    task.squared_scales = task.counts + kPeakBins;
+    task.pattern_columns = task.squared_scales + kPeakBins;
+    task.pattern_groups = task.pattern_columns + kPatternBins;
+    task.spelled_columns = task.pattern_groups + kPatternBins;
+    return task;
+  }
+
+  Counters counters() const {
+    Counters counters(kCounters);
+    counters_.copy_to(counters.data());
+    return counters;
   }
 
  private:
-  SliceCounts count(const WeightMatrix& matrix) {
-    const int shift = scale_shift(matrix.largest_scale());
-    Counters counters(kCounters);
-    counters_.clear();
-    if (!matrix.weights.empty()) {
-      copy(matrix.weights, weights_);
-      copy(matrix.scales, scales_);
-      SliceTask task;
-      task.weights = weights_.data();
-      task.scales = scales_.data();
-      task.rows = matrix.rows;
-      task.columns = matrix.columns;
-      task.scale_shift = shift;
-      task.counts = counters_.data();
-      task.squared_scales = task.counts + kPeakBins;
-      task.pattern_columns = task.squared_scales + kPeakBins;
-      task.pattern_groups = task.pattern_columns + kPatternBins;
-      task.spelled_columns = task.pattern_groups + kPatternBins;
-      check_cuda(launch_bit_slice(task, nullptr), "launching the counting of bit slices");
-    }
-    counters_.copy_to(counters.data());
-    return to_counts(matrix, shift, counters);
-  }
-
   template <class T>
   static void copy(const std::vector<T>& values, DeviceArray<T>& array) {
     if (values.size() > array.size()) {
@@ -89,11 +85,57 @@ class DeviceSliceCounter final : public SliceCounter {
   DeviceArray<unsigned long long> counters_ = DeviceArray<unsigned long long>(kCounters);
 };
 
+void launch(const SliceTask& task) {
+  check_cuda(launch_bit_slice(task, nullptr), "launching the counting of bit slices");
+}
+
+class DeviceSliceCounter final : public SliceCounter {
+ public:
+  std::vector<SliceCounts> count(std::span<const WeightMatrix> matrices) override {
+    std::vector<SliceCounts> results;
+    for (const WeightMatrix& matrix : matrices) {
+      if (matrix.weights.empty()) {
+        results.emplace_back();
+        continue;
+      }
+      const SliceTask task = device_.prepare(matrix);
+      launch(task);
+      results.push_back(to_counts(matrix, task.scale_shift, device_.counters()));
+    }
+    return results;
+  }
+
+ private:
+  DeviceMatrix device_;
+};
+
 }  // namespace
 
 std::unique_ptr<SliceCounter> make_device_slice_counter(int device) {
   choose_device(device);
   return std::make_unique<DeviceSliceCounter>();
+}
+
+double measure_device_slice_kernel(const WeightMatrix& matrix, int device) {
+  choose_device(device);
+  DeviceMatrix uploaded;
+  const SliceTask task = uploaded.prepare(matrix);
+  cudaEvent_t start{}, end{};
+  check_cuda(cudaEventCreate(&start), "making an event");
+  check_cuda(cudaEventCreate(&end), "making an event");
+  float best = 0;
+  for (int i = 0; i < 6; ++i) {  // the first one warms up
+    check_cuda(cudaEventRecord(start), "timing");
+    launch(task);
+    check_cuda(cudaEventRecord(end), "timing");
+    check_cuda(cudaEventSynchronize(end), "timing");
+    float milliseconds = 0;
+    check_cuda(cudaEventElapsedTime(&milliseconds, start, end), "timing");
+    if (i == 1 || (i > 1 && milliseconds < best)) best = milliseconds;
+  }
+  cudaEventDestroy(start);
+  cudaEventDestroy(end);
+  return static_cast<double>(matrix.weights.size()) / (best / 1e3);
 }
 
 }  // namespace moecarlo

@@ -10,27 +10,6 @@ std::uint16_t WeightMatrix::largest_scale() const {
   return scales.empty() ? std::uint16_t{0} : *std::max_element(scales.begin(), scales.end());
 }
 
-SliceCounts& operator+=(SliceCounts& a, const SliceCounts& b) {
-  for (const auto& [peak, bins] : b.peaks) {
-    WeightBins& own = a.peaks[peak];
-    for (int i = 0; i < kBins; ++i) {
-      own.counts[i] += bins.counts[i];
-      own.squared_scales[i] += bins.squared_scales[i];
-    }
-  }
-  for (int bit = 0; bit < kWeightBits; ++bit) {
-    for (int p = 0; p < kPatterns; ++p) {
-      a.planes[bit].columns[p] += b.planes[bit].columns[p];
-      a.planes[bit].groups[p] += b.planes[bit].groups[p];
-    }
-    a.planes[bit].spelled_columns += b.planes[bit].spelled_columns;
-  }
-  a.scale_shift = b.scale_shift;
-  a.row_groups += b.row_groups;
-  a.group_columns += b.group_columns;
-  return a;
-}
-
 namespace {
 
 /// Columns whose bit planes are taken apart at once: words of 64 of them.

@@ -40,6 +40,8 @@ struct SliceCounts {
   bool operator==(const SliceCounts&) const = default;
 };
 
+PlaneCounts& operator+=(PlaneCounts& a, const PlaneCounts& b);
+
 /// Adds counts of the same matrix.
 SliceCounts& operator+=(SliceCounts& a, const SliceCounts& b);
 
