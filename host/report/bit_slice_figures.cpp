@@ -27,8 +27,8 @@ void add_values(std::vector<Figure>& figures, const WeightFigures& weights) {
   }
   add(figures, "weight_values",
       {{"Values of the INT8 weights", kNoIntervals, "weight", "% of the weights"}, {series}, 1},
-      "How often each value occurs. Every group of 32 weights reaches -127 or 127, its scale being set by the "
-      "largest.");
+      "How often each value occurs. A group of 32 weights reaches -127 or 127 where its largest magnitude sets its "
+      "scale.");
 }
 
 void add_slices(std::vector<Figure>& figures, const WeightFigures& weights) {
