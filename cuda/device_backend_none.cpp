@@ -3,6 +3,7 @@
 #include "cuda/device_ranker.hpp"
 #include "cuda/device_resample.hpp"
 #include "cuda/device_selector.hpp"
+#include "cuda/device_slice_counter.hpp"
 #include "host/support/error.hpp"
 
 namespace moecarlo {
@@ -33,6 +34,14 @@ std::unique_ptr<TableRanker> make_device_ranker(int, std::uint64_t) {
 }
 
 std::vector<std::uint64_t> resample_on_device(const GroupCounts&, int) {
+  fail_without_cuda();
+}
+
+std::unique_ptr<SliceCounter> make_device_slice_counter(int) {
+  fail_without_cuda();
+}
+
+double measure_device_slice_kernel(const WeightMatrix&, int) {
   fail_without_cuda();
 }
 

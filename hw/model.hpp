@@ -1,9 +1,11 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "host/weights/weight_figures.hpp"
 #include "hw/preset.hpp"
 
 namespace moecarlo::hw {
@@ -17,10 +19,20 @@ struct Matrix {
 /// How a weight is stored: `bits` integer bits and one scale a group.
 struct WeightFormat {
   double bits = 8, group_size = 32, scale_bits = 16;
+  /// What real weights hold: their bit planes are stored coded, and multiplications by slices of zeros are left out.
+  /// Null: nominal, every bit counts.
+  std::shared_ptr<const WeightFigures> measured{};
 
   /// Bits per weight with its share of the scale, when `kept` upper bits of each weight are stored.
-  double stored_bits(double kept) const { return kept + scale_bits / group_size; }
+  double stored_bits(double kept) const {
+    return (measured ? coded_upper_bits(*measured, static_cast<int>(kept)) : kept) + scale_bits / group_size;
+  }
   double stored_bits() const { return stored_bits(bits); }
+
+  /// Share of the multiplications by `kept` upper bits that have to be done where one pass takes `pass_bits` of them.
+  double multiplied_share(double kept, double pass_bits) const {
+    return measured ? 1 - skipped_share(*measured, static_cast<int>(kept), static_cast<int>(pass_bits)) : 1;
+  }
 
   /// True where upper bits are a usable weight on their own (8-bit integers). MXFP4 is only ever moved whole.
   bool sliceable() const { return bits == 8; }

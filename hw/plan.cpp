@@ -96,7 +96,9 @@ std::vector<FixedPart> dense_parts(const System& system, const Model& model, con
 }
 
 Work expert_compute(const System& system, const Model& model, double tokens, double weight_bits) {
-  return compute(system, model.expert, tokens * model.top_k, weight_bits);
+  Work work = compute(system, model.expert, tokens * model.top_k, weight_bits);
+  work.ops *= model.expert_format.multiplied_share(weight_bits, system.bits_per_pass);
+  return work;
 }
 
 }  // namespace moecarlo::hw

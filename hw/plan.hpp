@@ -61,7 +61,8 @@ struct Plan {
 std::vector<FixedPart> dense_parts(const System& system, const Model& model, const Serving& serving, double tokens,
                                    double kept_bits);
 
-/// The multiplications of one MoE layer's experts for `tokens` tokens, each taking top_k of them, and no reads.
+/// The multiplications of one MoE layer's experts for `tokens` tokens, each taking top_k of them, and no reads. Those
+/// by slices of zeros are left out where the experts' slices are measured.
 Work expert_compute(const System& system, const Model& model, double tokens, double weight_bits);
 
 }  // namespace moecarlo::hw

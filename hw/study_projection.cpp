@@ -81,6 +81,7 @@ StudyProjection::StudyProjection(const HardwareSpec& spec, const GridSpec& grid,
          spec.model, trace_experts, trace_top_k, model_.experts, model_.top_k);
   }
   for (const std::string& name : spec.schemes) schemes_.push_back(find_scheme(name));
+  if (!spec.bit_slices.empty()) add_measured_schemes();
   for (const Machine& one : machines_) {
     try {
       const auto own = demands({&one.system, 1}, schemes_, model_, spec.context, grid.batch, grid.bits, trace_layers);
@@ -114,6 +115,57 @@ StudyProjection::StudyProjection(const HardwareSpec& spec, const GridSpec& grid,
     notes_.push_back(fmt::format("The trace has {} layers, {} has {} MoE layers: expert time and energy are scaled.",
                                  trace_layers, model_.name, model_.moe_layers));
   }
+}
+
+/// Puts behind each scheme that keeps upper bits the same on slices as measured.
+void StudyProjection::add_measured_schemes() {
+  slices_ = read_bit_slices(spec_.bit_slices);
+  const Model own = measured(model_, *slices_);
+  std::vector<Scheme> both;
+  for (const Scheme& scheme : schemes_) {
+    both.push_back(scheme);
+    if (scheme.uses_bits) both.push_back(on_measured_slices(scheme, own));
+  }
+  if (both.size() == schemes_.size()) {
+    fail(ErrorKind::usage,
+         "study: hardware.bit_slices is about schemes that keep upper bits (expected elastic or speq "
+         "in hardware.schemes)");
+  }
+  schemes_ = std::move(both);
+  if (slices_->model != model_.name) {
+    notes_.push_back(
+        fmt::format("The bit slices are those of {}, the hardware's model is {}.", slices_->model, model_.name));
+  }
+}
+
+/// Nominal and measured: sizes and operations at every number of bits, and how many experts are cached.
+std::optional<BitSliceResult> StudyProjection::bit_slice_result() const {
+  if (!slices_) return std::nullopt;
+  BitSliceResult result{slices_->path, slices_->model, *slices_->figures, {}};
+  const auto add = [&](MeasuredQuantity quantity) {
+    const auto& known = result.quantities;
+    const bool twice =
+        std::any_of(known.begin(), known.end(), [&](const auto& other) { return other.name == quantity.name; });
+    if (!twice) result.quantities.push_back(std::move(quantity));
+  };
+  const Model own = measured(model_, *slices_);
+  for (const Demand& demand : demands_) {
+    const Machine& on = machine(demand.system);
+    if (!demand.drafting || on.is_variant()) continue;
+    const auto twin = std::find_if(demands_.begin(), demands_.end(), [&](const Demand& other) {
+      return other.system == demand.system && other.batch == demand.batch && other.drafting &&
+             other.bits == demand.bits && other.scheme == demand.scheme + "-measured";
+    });
+    if (twin == demands_.end()) continue;
+    for (MeasuredQuantity& quantity : measured_quantities(on.system, model_, own, demand.bits)) {
+      add(std::move(quantity));
+    }
+    if (!on.system.hb) continue;
+    add({fmt::format("experts cached, {} {}, batch {}, {} bits", demand.system, demand.scheme, demand.batch,
+                     demand.bits),
+         "per layer", demand.capacity.mean(trace_layers_), twin->capacity.mean(trace_layers_)});
+  }
+  return result;
 }
 
 std::vector<ImpliedCapacity> StudyProjection::implied_capacities() const {
@@ -253,6 +305,7 @@ void StudyProjection::project(const Tallies& tallies, bool knows_scores, StudyRe
          *row->system, *row->scheme, row->result.bits, own, reference_, workloads.back().get()});
   }
   results.sensitivity = sensitivity(chosen, model_, spec_.context);
+  results.bit_slices = bit_slice_result();
 
   results.constants.clear();
   const auto append = [&](const Preset& preset) {
@@ -266,7 +319,8 @@ void StudyProjection::project(const Tallies& tallies, bool knows_scores, StudyRe
   }
   for (const Scheme& scheme : schemes_) append(scheme.preset);
   results.notes.insert(results.notes.end(), notes_.begin(), notes_.end());
-  const auto drafting = std::count_if(schemes_.begin(), schemes_.end(), [](const Scheme& one) { return one.drafts; });
+  const auto drafting = std::count_if(spec_.schemes.begin(), spec_.schemes.end(),
+                                      [&](const std::string& name) { return scheme_named(name).drafts; });
   if (drafting > 1) {
     results.notes.emplace_back(
         "All schemes that draft have the study's acceptance: a draft head, a small model and upper bits are compared "

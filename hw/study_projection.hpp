@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -7,6 +8,7 @@
 #include "host/statistics/results.hpp"
 #include "host/study/grid.hpp"
 #include "host/study/study.hpp"
+#include "hw/bit_slices.hpp"
 #include "hw/model.hpp"
 #include "hw/scheme.hpp"
 #include "hw/system.hpp"
@@ -46,6 +48,8 @@ class StudyProjection {
   void add_break_even(std::vector<Row>& rows) const;
   const Machine& machine(const std::string& name) const;
   const Scheme& scheme_named(const std::string& name) const;
+  void add_measured_schemes();
+  std::optional<BitSliceResult> bit_slice_result() const;
 
   HardwareSpec spec_;
   std::vector<Policy> policies_;
@@ -53,7 +57,8 @@ class StudyProjection {
   Model model_;
   System reference_;  ///< the xPU that speed-ups are relative to
   std::vector<Machine> machines_;
-  std::vector<Scheme> schemes_;
+  std::vector<Scheme> schemes_;  ///< those of the study, each that has been measured with its double behind it
+  std::optional<BitSlices> slices_;
   std::vector<Demand> demands_;
   std::vector<std::string> notes_;
 };

@@ -32,6 +32,7 @@ moecarlo_script_test(structure.kernels_work_in_ptx ${MOECARLO_PYTHON} ${structur
 
 set(cross_check ${PROJECT_SOURCE_DIR}/scripts/cross_check)
 moecarlo_script_test(scripts.exhaustive_self_test ${MOECARLO_PYTHON} ${cross_check}/exhaustive.py --self-test)
+moecarlo_script_test(scripts.bitslice_self_test ${MOECARLO_PYTHON} ${cross_check}/bitslice.py --self-test)
 moecarlo_script_test(scripts.numpy_baseline_self_test ${MOECARLO_PYTHON} ${cross_check}/numpy_baseline.py --self-test)
 moecarlo_script_test(scripts.compare_tallies_sees_differences
   ${MOECARLO_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/scripts/compare_tallies_test.py)

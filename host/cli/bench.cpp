@@ -12,6 +12,7 @@
 #include "cuda/device_backend.hpp"
 #include "cuda/device_limits.hpp"
 #include "host/cli/bench_ingest.hpp"
+#include "host/cli/bench_slices.hpp"
 #include "host/cli/bench_workloads.hpp"
 #include "host/cli/commands.hpp"
 #include "host/simulate/cpu_backend.hpp"
@@ -243,13 +244,15 @@ void bench(const Options& options) {
   const RoutingTable table = trace.read(), logits = logits_trace.read();
   std::vector<Workload> workloads = bench_workloads(table, logits_trace, logits);
   std::erase_if(workloads, [&](const Workload& one) { return one.name.find(options.only) == std::string::npos; });
-  if (workloads.empty()) fail(ErrorKind::usage, "bench: no workload has \"{}\" in its name", options.only);
+  const bool slices = std::string(kSlicesName).find(options.only) != std::string::npos;
+  if (workloads.empty() && !slices) fail(ErrorKind::usage, "bench: no workload has \"{}\" in its name", options.only);
 
   nlohmann::ordered_json json{{"workload", describe_workload()}, {"unit", "token-layer steps per second"}};
   std::optional<CpuRates> cpu;
   std::optional<DeviceRates> device;
-  if (on_device) device = measure_device(workloads, options.device, options.seconds);
-  if (options.backend != "cuda") cpu = measure_cpu(workloads, options.seconds);
+  const bool on_cpu = options.backend != "cuda";
+  if (on_device && !workloads.empty()) device = measure_device(workloads, options.device, options.seconds);
+  if (on_cpu && !workloads.empty()) cpu = measure_cpu(workloads, options.seconds);
   std::vector<IngestRate> ingest;
   if (cpu && options.only.empty()) ingest.push_back(measure_host_ingest(logits_trace, options.seconds));
   if (device && options.only.empty()) {
@@ -257,8 +260,14 @@ void bench(const Options& options) {
                           options.seconds, ingest);
   }
   if (!ingest.empty()) json["ingest"] = to_json(ingest);
+  std::optional<SliceRates> cpu_slices;
+  std::optional<DeviceSliceRates> device_slices;
+  if (on_device && slices) device_slices = measure_device_slices(options.device, options.seconds);
+  if (on_cpu && slices) cpu_slices = measure_cpu_slices(options.seconds);
   if (cpu) json["cpu"] = describe_cpu(*cpu);
   if (device) json["cuda"] = describe_device(*device);
+  if (cpu_slices) json["bit_slices"]["cpu"] = to_json(*cpu_slices);
+  if (device_slices) json["bit_slices"]["cuda"] = to_json(*device_slices);
   for (const char* design : {"stamps", "masks"}) {
     if (options.baseline.empty() || !cpu) break;
     const double numpy = baseline_rate(options.baseline, design, trace, options.seconds);
@@ -274,6 +283,7 @@ void bench(const Options& options) {
   if (cpu) print(*cpu);
   if (device) print(*device);
   if (!ingest.empty()) print(ingest);
+  print(cpu_slices, device_slices);
   if (!json.contains("numpy")) return;
   for (const auto& [design, result] : json["numpy"].items()) {
     fmt::print("{:<48} {:>14.1f}   one thread is {:.1f} times faster\n", fmt::format("numpy ({}), 1 thread", design),

@@ -27,6 +27,7 @@ void add_simulate(CLI::App& app, const Common& common);
 void add_evaluate(CLI::App& app, const Common& common);
 void add_report(CLI::App& app, const Common& common);
 void add_reproduce(CLI::App& app, const Common& common);
+void add_bitslice(CLI::App& app, const Common& common);
 void add_bench(CLI::App& app, const Common& common);
 
 }  // namespace moecarlo::cli

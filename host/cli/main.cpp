@@ -48,6 +48,7 @@ int run(int argc, char** argv) {
   add_evaluate(app, common);
   add_report(app, common);
   add_reproduce(app, common);
+  add_bitslice(app, common);
   add_bench(app, common);
   try {
     app.parse(argc, argv);

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "host/report/answer.hpp"
+#include "host/report/bit_slice_blocks.hpp"
 #include "host/report/controls.hpp"
 #include "host/report/explanations.hpp"
 #include "host/report/number_text.hpp"
@@ -59,6 +60,17 @@ void add_controls(Document& document, const StudyResults& results) {
   if (typical != worst->point) add(document, control_table(results, typical));
 }
 
+void add_bit_slices(Document& document, const StudyResults& results, const std::vector<Figure>& figures) {
+  const BitSliceResult& measured = *results.bit_slices;
+  add(document,
+      fmt::format("Measured on {} INT8 weights of {} ({}). Schemes that keep upper bits stand in the tables a "
+                  "second time, as measured: their slices are coded, and multiplications by a slice of zeros "
+                  "are left out.",
+                  count_text(measured.figures.weights), measured.model, measured.path));
+  add(document, measured_table(results));
+  for (Block& block : bit_slice_blocks(measured.figures, figures)) document.blocks.push_back(std::move(block));
+}
+
 }  // namespace
 
 Document build_document(const StudyResults& results, const std::vector<Figure>& figures) {
@@ -97,6 +109,9 @@ Document build_document(const StudyResults& results, const std::vector<Figure>& 
     add(document, bottleneck_table(results));
     add(document, energy_table(results));
     add(document, pareto_table(results));
+  });
+  add_section(document, "What the bits of the weights hold", [&] {
+    if (results.bit_slices) add_bit_slices(document, results, figures);
   });
   add_section(document, "What the answer depends on", [&] {
     add_figures(document, figures, {"sensitivity"});

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "host/statistics/results.hpp"
+#include "host/weights/weight_figures.hpp"
 
 namespace moecarlo {
 
@@ -24,6 +25,9 @@ std::vector<Figure> speculation_figures(const StudyResults& results);
 
 /// What it is worth: speed-up, energy, time by part, sensitivity. Empty without hardware rows.
 std::vector<Figure> hardware_figures(const StudyResults& results);
+
+/// What the bits of weights hold: values, slices, planes, and how well a draft of the upper bits stands for them.
+std::vector<Figure> bit_slice_figures(const WeightFigures& weights);
 
 /// Some constants stand on assumptions: they and only they are drawn and listed apart.
 bool is_assumed(const std::string& status);

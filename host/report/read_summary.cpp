@@ -8,6 +8,7 @@
 
 #include "host/report/summary.hpp"
 #include "host/support/error.hpp"
+#include "host/weights/figures_json.hpp"
 
 namespace moecarlo {
 namespace {
@@ -149,6 +150,20 @@ void read(const Json& json, AssumedConstant& constant) {
   from_json(json, constant.source, "source");
 }
 
+void read(const Json& json, MeasuredQuantity& quantity) {
+  from_json(json, quantity.name, "name");
+  from_json(json, quantity.unit, "unit");
+  from_json(json, quantity.nominal, "nominal");
+  from_json(json, quantity.measured, "measured");
+}
+
+void read(const Json& json, BitSliceResult& measured) {
+  from_json(json, measured.path, "path");
+  from_json(json, measured.model, "model");
+  for (const Json& quantity : json.at("quantities")) read(quantity, measured.quantities.emplace_back());
+  measured.figures = figures_from_json(json.at("figures"));
+}
+
 template <class T>
 void read_list(const Json& array, std::vector<T>& items) {
   for (const Json& item : array) read(item, items.emplace_back());
@@ -212,6 +227,9 @@ StudyResults read(const Json& json, const std::string& where) {
   read_list(json.at("hardware"), results.hardware);
   read_list(json.at("sensitivity"), results.sensitivity);
   read_list(json.at("constants"), results.constants);
+  if (json.contains("bit_slices") && !json.at("bit_slices").is_null()) {  // older summaries have none
+    read(json.at("bit_slices"), results.bit_slices.emplace());
+  }
   from_json(json, results.notes, "notes");
   check_difference_points(results, where);
   return results;

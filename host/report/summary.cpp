@@ -3,6 +3,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "host/weights/figures_json.hpp"
+
 namespace moecarlo {
 namespace {
 
@@ -105,6 +107,20 @@ Json to_json(const AssumedConstant& constant) {
   return {{"name", constant.name}, {"value", constant.value}, {"status", constant.status}, {"source", constant.source}};
 }
 
+Json to_json(const BitSliceResult& measured) {
+  Json quantities = Json::array();
+  for (const MeasuredQuantity& quantity : measured.quantities) {
+    quantities.push_back({{"name", quantity.name},
+                          {"unit", quantity.unit},
+                          {"nominal", number(quantity.nominal)},
+                          {"measured", number(quantity.measured)}});
+  }
+  return {{"path", measured.path},
+          {"model", measured.model},
+          {"quantities", quantities},
+          {"figures", to_json(measured.figures)}};
+}
+
 std::string text_of(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
@@ -169,6 +185,7 @@ std::string summary_json(const StudyResults& results) {
   summary.add_list("hardware", results.hardware);
   summary.add_list("sensitivity", results.sensitivity);
   summary.add_list("constants", results.constants);
+  summary.add("bit_slices", results.bit_slices ? to_json(*results.bit_slices) : Json(nullptr));
   summary.add("notes", results.notes);
   return std::move(summary).finish();
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "host/statistics/estimate.hpp"
+#include "host/weights/weight_figures.hpp"
 
 namespace moecarlo {
 
@@ -93,6 +94,19 @@ struct AssumedConstant {
   std::string name, value, status, source;
 };
 
+/// Something that a hardware model takes as given, and what real weights make of it.
+struct MeasuredQuantity {
+  std::string name, unit;
+  double nominal = 0, measured = 0;
+};
+
+/// The weights whose bit slices a study is given, and what follows from them.
+struct BitSliceResult {
+  std::string path, model;  ///< the figures' file, and the model whose weights were measured
+  WeightFigures figures;
+  std::vector<MeasuredQuantity> quantities;
+};
+
 struct StudyResults {
   std::string name;
   std::string trace_model, trace_path, trace_source;
@@ -111,6 +125,7 @@ struct StudyResults {
   std::vector<HardwareResult> hardware;
   std::vector<SensitivityResult> sensitivity;
   std::vector<AssumedConstant> constants;
+  std::optional<BitSliceResult> bit_slices;
   std::vector<std::string> notes;  ///< one sentence each: what is not available and why, what was skipped
 };
 

@@ -177,6 +177,9 @@ HardwareSpec read_hardware(TableReader table, const std::filesystem::path& folde
     std::sort(factors->begin(), factors->end());
     factors->erase(std::unique(factors->begin(), factors->end()), factors->end());
   }
+  if (const auto slices = table.text("bit_slices")) {
+    hardware.bit_slices = std::filesystem::weakly_canonical(folder / *slices).string();
+  }
   table.refuse_unknown();
   return hardware;
 }

@@ -74,12 +74,14 @@ toml::table to_table(const Study& study) {
                                     {"relative_half_width", study.stop->relative_half_width}});
   }
   if (study.hardware) {
-    root.insert("hardware", toml::table{{"model", study.hardware->model},
-                                        {"context", std::int64_t{study.hardware->context}},
-                                        {"systems", list(study.hardware->systems)},
-                                        {"schemes", list(study.hardware->schemes)},
-                                        {"hb_capacity", list(study.hardware->hb_capacity)},
-                                        {"hb_bandwidth", list(study.hardware->hb_bandwidth)}});
+    toml::table hardware{{"model", study.hardware->model},
+                         {"context", std::int64_t{study.hardware->context}},
+                         {"systems", list(study.hardware->systems)},
+                         {"schemes", list(study.hardware->schemes)},
+                         {"hb_capacity", list(study.hardware->hb_capacity)},
+                         {"hb_bandwidth", list(study.hardware->hb_bandwidth)}};
+    if (!study.hardware->bit_slices.empty()) hardware.insert("bit_slices", study.hardware->bit_slices);
+    root.insert("hardware", std::move(hardware));
   }
   return root;
 }

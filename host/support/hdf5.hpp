@@ -137,6 +137,7 @@ class Group {
 
   // Reading
   bool has(const std::string& member) const;
+  std::vector<std::string> members() const;  ///< names of groups, datasets and links, in alphabetical order
   Group open_group(const std::string& member) const;
   Dataset open_dataset(const std::string& member) const;
   bool has_attribute(const std::string& attribute) const;

@@ -25,6 +25,22 @@ bool Group::has(const std::string& member) const {
   return H5Lexists(handle_.get(), member.c_str(), H5P_DEFAULT) > 0;
 }
 
+std::vector<std::string> Group::members() const {
+  detail::prepare_thread();
+  H5G_info_t info;
+  if (H5Gget_info(handle_.get(), &info) < 0) refuse(name_of(""), "damaged group");
+  std::vector<std::string> names;
+  for (hsize_t i = 0; i < info.nlinks; ++i) {
+    char name[256] = {};
+    const auto length =
+        H5Lget_name_by_idx(handle_.get(), ".", H5_INDEX_NAME, H5_ITER_INC, i, name, sizeof name, H5P_DEFAULT);
+    if (length < 0) refuse(name_of(""), "damaged group");
+    if (static_cast<std::size_t>(length) >= sizeof name) refuse(name_of(name), "name too long (expected 255 bytes)");
+    names.emplace_back(name);
+  }
+  return names;
+}
+
 void Group::check_link(const std::string& member) const {
   detail::prepare_thread();
   if (!has(member)) refuse(name_of(member), "missing");

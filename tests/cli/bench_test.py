@@ -39,6 +39,13 @@ class Bench(program.ProgramTest):
         self.assertEqual(names[-1], "belady-bypass")
         self.refused(USAGE, "bench", "--backend", "cpu", "--only", "mru", says='no workload has "mru" in its name')
 
+    def test_bit_slices_are_counted_in_bytes(self):
+        result = self.bench("--backend", "cpu", "--only", "bit slices")
+        self.assertEqual(list(result), ["workload", "unit", "bit_slices"])
+        slices = result["bit_slices"]["cpu"]
+        self.assertGreater(slices["bytes_per_second"], 0)
+        self.assertGreater(slices["limit"]["bytes_per_second"], slices["bytes_per_second"])
+
     def test_a_device_that_is_not_there_is_a_failing_machine(self):
         says = "expected a number from 0 to" if has_gpu() else "backend cuda: "
         self.refused(MACHINE, "bench", "--backend", "cuda", "--device", "1023", says=says)

@@ -25,10 +25,11 @@ std::vector<std::string> keys_of(const json& object) {
 
 TEST(Summary, RootHasTheKeysOfTheInterface) {
   const json summary = json::parse(summary_json(sample_results()));
-  EXPECT_THAT(keys_of(summary), UnorderedElementsAre("schema", "schema_version", "name", "version", "trace", "study",
-                                                     "trajectories", "replicate_trajectories", "seed", "backend",
-                                                     "seconds", "points", "distributions", "differences", "controls",
-                                                     "break_even", "hardware", "sensitivity", "constants", "notes"));
+  EXPECT_THAT(keys_of(summary),
+              UnorderedElementsAre("schema", "schema_version", "name", "version", "trace", "study", "trajectories",
+                                   "replicate_trajectories", "seed", "backend", "seconds", "points", "distributions",
+                                   "differences", "controls", "break_even", "hardware", "sensitivity", "constants",
+                                   "bit_slices", "notes"));
   EXPECT_EQ(summary["schema"], "moecarlo-summary");
   EXPECT_EQ(summary["schema_version"], 1);
 }

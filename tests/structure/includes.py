@@ -15,9 +15,9 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 ROOM = re.compile(r"^moecarlo_room\((\w+)\s+([\w/]+)([^)]*)\)", re.MULTILINE)
 DEVICE_HEADER = re.compile(r"(cuda_runtime\w*|cuda_fp16|curand\w*|cooperative_groups)\.h|(thrust|cub|cuda/std)/")
 # The hardware model sees what was counted, never a trace or a backend, whatever its room may name.
-HIDDEN_FROM = {"hw": re.compile(r"host/trace/|host/simulate/\w*(backend|kernel)")}
+HIDDEN_FROM = {"hw": re.compile(r"host/trace/|host/simulate/\w*(backend|kernel)|host/weights/\w*(counter|reader)")}
 INTERFACES = ("host/simulate/backend.hpp", "host/statistics/resample.hpp", "host/trace/expert_selector.hpp",
-              "host/trace/table_ranker.hpp")
+              "host/trace/table_ranker.hpp", "host/weights/slice_counter.hpp")
 SUPPORT = {"host/support/error.hpp", "host/support/float16.hpp", "host/support/poisson.hpp"}
 
 

@@ -49,7 +49,8 @@ class Includes(Example):
 
     def test_the_hardware_model_sees_tallies_but_neither_trace_nor_backend(self):
         self.assertEqual(self.problems("hw/timing.cpp", '#include "host/simulate/tallies.hpp"\n'), [])
-        for hidden in ("host/simulate/backend.hpp", "host/simulate/cpu_backend.hpp", "host/trace/rules.hpp"):
+        for hidden in ("host/simulate/backend.hpp", "host/simulate/cpu_backend.hpp", "host/trace/rules.hpp",
+                       "host/weights/weights_reader.hpp"):
             self.assertEqual(len(self.problems("hw/timing.cpp", f'#include "{hidden}"\n')), 1, hidden)
 
     def test_a_folder_that_is_no_room_is_refused(self):

@@ -68,6 +68,7 @@ TEST_F(Hdf5, WhatIsWrittenIsReadBack) {
   EXPECT_TRUE(group.read_integers<std::int64_t>("nothing").empty());
   EXPECT_THAT(group.open_dataset("verify").extents(), ElementsAre(2, 3, 4));
   EXPECT_EQ(group.name_of("verify"), path_.string() + ": /points/first/verify");
+  EXPECT_THAT(group.members(), ElementsAre("nothing", "numbers", "verify"));
 }
 
 TEST_F(Hdf5, AppendedRowsFollowEachOther) {

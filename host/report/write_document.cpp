@@ -1,0 +1,42 @@
+#include "host/report/write_document.hpp"
+
+#include <system_error>
+
+#include "host/report/html.hpp"
+#include "host/report/markdown.hpp"
+#include "host/report/png.hpp"
+#include "host/support/atomic_file.hpp"
+#include "host/support/error.hpp"
+
+namespace moecarlo {
+namespace {
+
+void make_folder(const std::filesystem::path& folder) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) fail(ErrorKind::machine, "{}: cannot be made a folder ({})", folder.string(), error.message());
+}
+
+/// Writes the pictures; whether they have PNG copies.
+bool write_figures(const std::vector<Figure>& figures, const std::filesystem::path& folder) {
+  bool copied = true;
+  for (const Figure& figure : figures) {
+    write_atomically(folder / (figure.id + ".svg"), figure.svg);
+    const auto png = png_of(figure.svg, figure.id);
+    copied = copied && png;
+    if (png) write_atomically(folder / (figure.id + ".png"), *png);
+  }
+  return copied;
+}
+
+}  // namespace
+
+void write_document(Document document, const std::vector<Figure>& figures, const std::filesystem::path& directory) {
+  make_folder(directory / "figures");
+  const bool copied = write_figures(figures, directory / "figures");
+  if (!copied) document.blocks.emplace_back(Paragraph{"This build has no librsvg: the figures are SVG only."});
+  write_atomically(directory / "report.md", markdown(document));
+  write_atomically(directory / "report.html", html(document));
+}
+
+}  // namespace moecarlo

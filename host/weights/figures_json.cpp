@@ -1,0 +1,94 @@
+#include "host/weights/figures_json.hpp"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+namespace moecarlo {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json number(double value) {
+  return std::isfinite(value) ? Json(value) : Json(nullptr);
+}
+
+double number(const Json& json, const char* key) {
+  const Json& found = json.at(key);
+  return found.is_null() ? std::numeric_limits<double>::quiet_NaN() : found.get<double>();
+}
+
+Json slice_json(const SliceFigures& slice) {
+  return {{"zero_share", slice.zero_share},
+          {"zero_bit_share", slice.zero_bit_share},
+          {"entropy_bits", slice.entropy_bits},
+          {"coded_bits", slice.coded_bits}};
+}
+
+SliceFigures slice_from(const Json& json) {
+  return {number(json, "zero_share"), number(json, "zero_bit_share"), number(json, "entropy_bits"),
+          number(json, "coded_bits")};
+}
+
+}  // namespace
+
+Json to_json(const WeightFigures& figures) {
+  Json json{{"weights", figures.weights},
+            {"entropy_bits", figures.entropy_bits},
+            {"sign_extension_share", figures.sign_extension_share},
+            {"slices", Json::object()},
+            {"draft", Json::object()},
+            {"planes", Json::array()},
+            {"values", figures.values}};
+  for (const KeptFigures& kept : figures.kept) {
+    const std::string key = std::to_string(kept.kept);
+    json["slices"][key] = {{"upper", slice_json(kept.upper)},
+                           {"lower", slice_json(kept.lower)},
+                           {"sign_extension_share", kept.sign_extension_share},
+                           {"conditional_entropy_bits", kept.conditional_entropy_bits}};
+    json["slices"][key]["upper"]["histogram"] = upper_histogram(figures, kept.kept);
+    json["slices"][key]["lower"]["histogram"] = lower_histogram(figures, kept.kept);
+    for (std::size_t i = 0; i < kDraftReadings.size(); ++i) {
+      const DraftError& draft = kept.drafts[i];
+      json["draft"][key][to_string(kDraftReadings[i])] = {
+          {"mse", number(draft.mse)}, {"sqnr_db", number(draft.sqnr_db)}, {"cosine", number(draft.cosine)}};
+    }
+  }
+  for (int bit = kWeightBits - 1; bit >= 0; --bit) {
+    const PlaneFigures& plane = figures.planes[static_cast<std::size_t>(bit)];
+    json["planes"].push_back({{"bit", bit},
+                              {"one_share", plane.one_share},
+                              {"coded_bits", plane.coded_bits},
+                              {"distinct_patterns", plane.distinct_patterns},
+                              {"merged_additions", plane.merged_additions}});
+  }
+  return json;
+}
+
+WeightFigures figures_from_json(const Json& json) {
+  WeightFigures figures;
+  json.at("weights").get_to(figures.weights);
+  json.at("values").get_to(figures.values);
+  figures.entropy_bits = number(json, "entropy_bits");
+  figures.sign_extension_share = number(json, "sign_extension_share");
+  for (const auto& [key, slices] : json.at("slices").items()) {
+    KeptFigures& kept = figures.kept.emplace_back();
+    kept.kept = std::stoi(key);
+    kept.upper = slice_from(slices.at("upper"));
+    kept.lower = slice_from(slices.at("lower"));
+    kept.sign_extension_share = number(slices, "sign_extension_share");
+    kept.conditional_entropy_bits = number(slices, "conditional_entropy_bits");
+    const Json& drafts = json.at("draft").at(key);
+    for (std::size_t i = 0; i < kDraftReadings.size(); ++i) {
+      const Json& draft = drafts.at(to_string(kDraftReadings[i]));
+      kept.drafts[i] = {number(draft, "mse"), number(draft, "sqnr_db"), number(draft, "cosine")};
+    }
+  }
+  for (const Json& plane : json.at("planes")) {
+    figures.planes.at(plane.at("bit").get<std::size_t>()) = {number(plane, "one_share"), number(plane, "coded_bits"),
+                                                             number(plane, "distinct_patterns"),
+                                                             number(plane, "merged_additions")};
+  }
+  return figures;
+}
+
+}  // namespace moecarlo

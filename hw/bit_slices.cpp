@@ -1,0 +1,75 @@
+#include "hw/bit_slices.hpp"
+
+#include <fmt/format.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "host/support/error.hpp"
+#include "host/weights/figures_json.hpp"
+
+namespace moecarlo::hw {
+namespace {
+
+constexpr const char* kSchema = "moecarlo-bitslice";
+
+}  // namespace
+
+BitSlices read_bit_slices(const std::filesystem::path& file) {
+  std::ifstream stream(file);
+  if (!stream) {
+    fail(ErrorKind::input, "{}: cannot be opened (expected a bitslice.json of moecarlo bitslice)", file.string());
+  }
+  try {
+    const auto json = nlohmann::ordered_json::parse(stream);
+    if (json.at("schema") != kSchema || json.at("schema_version") != 1) {
+      fail(ErrorKind::input, "{}: wrong schema (expected {} version 1, found {} version {})", file.string(), kSchema,
+           json.at("schema").dump(), json.at("schema_version").dump());
+    }
+    const auto figures = std::make_shared<const WeightFigures>(figures_from_json(json.at("total")));
+    return {file.string(), json.at("weights").at("model").get<std::string>(), figures};
+  } catch (const nlohmann::json::exception& error) {
+    fail(ErrorKind::input, "{}: not a readable bitslice.json ({})", file.string(), error.what());
+  }
+}
+
+Model measured(Model model, const BitSlices& slices) {
+  if (!model.expert_format.sliceable()) {
+    fail(ErrorKind::usage, "{}: bit slices of experts that are not sliced (expected 8-bit experts, found {} bits)",
+         model.name, model.expert_format.bits);
+  }
+  model.expert_format.measured = slices.figures;
+  return model;
+}
+
+Scheme on_measured_slices(const Scheme& scheme, const Model& measured) {
+  Scheme own = scheme;
+  own.name += "-measured";
+  own.storage = [storage = scheme.storage, measured](const Model&, const Serving& serving) {
+    return storage(measured, serving);
+  };
+  own.plan = [plan = scheme.plan, measured](const System& system, const Model&, const Serving& serving,
+                                            const Placement& placement) {
+    return plan(system, measured, serving, placement);
+  };
+  return own;
+}
+
+std::vector<MeasuredQuantity> measured_quantities(const System& system, const Model& nominal, const Model& measured,
+                                                  std::uint32_t bits) {
+  const WeightFormat &before = nominal.expert_format, &after = measured.expert_format;
+  const auto lower = [&](const WeightFormat& format) { return format.stored_bits() - format.stored_bits(bits); };
+  constexpr double bytes_per_megabyte = 1e6;
+  return {
+      {fmt::format("upper slice of {} bits, with its scale", bits), "bit per weight", before.stored_bits(bits),
+       after.stored_bits(bits)},
+      {fmt::format("lower slice of {} bits", 8 - bits), "bit per weight", lower(before), lower(after)},
+      {"whole expert", "MB", expert_bytes(nominal) / bytes_per_megabyte, expert_bytes(measured) / bytes_per_megabyte},
+      {fmt::format("multiplications of a draft at {} bits, {}", bits, system.name), "share",
+       before.multiplied_share(bits, system.bits_per_pass), after.multiplied_share(bits, system.bits_per_pass)},
+      {fmt::format("multiplications of a verification, {}", system.name), "share",
+       before.multiplied_share(before.bits, system.bits_per_pass),
+       after.multiplied_share(after.bits, system.bits_per_pass)}};
+}
+
+}  // namespace moecarlo::hw

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "host/statistics/results.hpp"
+#include "hw/scheme.hpp"
+
+namespace moecarlo::hw {
+
+/// What `moecarlo bitslice` found in the weights of a model's experts.
+struct BitSlices {
+  std::string path, model;
+  std::shared_ptr<const WeightFigures> figures;  ///< of all weights together
+};
+
+/// Reads a bitslice.json (schema moecarlo-bitslice 1). Throws input, naming the file and what is wrong.
+BitSlices read_bit_slices(const std::filesystem::path& file);
+
+/// The model with its experts' slices as measured: coded where that is shorter, multiplications by a slice of zeros
+/// left out. Throws usage where its experts are not made of 8-bit weights.
+Model measured(Model model, const BitSlices& slices);
+
+/// The scheme "NAME-measured": the same on experts as measured, whatever model it is given. Only slices are stored
+/// coded, so that it makes sense of schemes that keep upper bits.
+Scheme on_measured_slices(const Scheme& scheme, const Model& measured);
+
+/// Sizes of one expert and multiplications saved at so many kept bits, nominal beside measured.
+std::vector<MeasuredQuantity> measured_quantities(const System& system, const Model& nominal, const Model& measured,
+                                                  std::uint32_t bits);
+
+}  // namespace moecarlo::hw
