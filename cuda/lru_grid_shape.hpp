@@ -16,9 +16,12 @@ constexpr std::uint32_t kMostLruGridRequests = 64;
 /// Threads of a block at most: a launch with few trajectories has less.
 constexpr std::uint32_t kMostLruGridThreads = 512;
 
-/// The shared memory of a block that replays an LRU cell of many capacities in one layer, in this order: the choices of
-/// all tokens (where they fit); for each warp the stacks of its lanes and their counters; 32-bit sums of the counters,
-/// passes by number of distinct experts; the interval of the capacities that a position lies in.
+/// Bytes of a table that gives the interval of the capacities that a position lies in.
+constexpr std::uint32_t kLruGridBuckets = 272;
+
+/// The shared memory of a block that replays an LRU cell of many capacities in one layer, in this order: the interval
+/// of every position; the choices of all tokens (where they fit); for each warp the stacks of its lanes and their
+/// counters; 32-bit sums of the counters, and passes by number of distinct experts.
 struct LruGridShape {
   LruStackShape stack;
   std::uint32_t capacities = 0, top_k = 1;
@@ -37,8 +40,8 @@ struct LruGridShape {
   }
   MOECARLO_HOST_DEVICE std::uint32_t total_words() const { return 4 * intervals() + stack.experts + 1; }
   std::uint64_t shared_bytes(std::uint32_t block_warps) const {
-    return (staged ? choice_bytes : 0) + std::uint64_t{4} * block_warps * warp_words() + 4 * total_words() +
-           stack.experts + 1;
+    return kLruGridBuckets + (staged ? choice_bytes : 0) + std::uint64_t{4} * block_warps * warp_words() +
+           4 * total_words();
   }
 };
 

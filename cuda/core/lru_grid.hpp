@@ -52,24 +52,25 @@ struct LruLane {
   template <std::uint32_t AtOnce>
   MOECARLO_HOST_DEVICE void touch(std::uint32_t packed, const LruTokenCounts& token, std::uint32_t touched) {
     std::uint16_t* last[AtOnce];
-    std::uint32_t before[AtOnce], bucket[AtOnce], position[AtOnce];
+    std::uint32_t before[AtOnce], bucket[AtOnce], slot[AtOnce];
     bool fresh[AtOnce];
+    const std::uint32_t places[2] = {LruStack::places(packed & 0xff00ffU), LruStack::places(packed >> 8 & 0xff00ffU)};
     for (std::uint32_t c = 0; c < AtOnce; ++c) {
-      last[c] = &stack.last_of(packed >> (8 * c) & 0xffU);
+      last[c] = &at_byte(stack.last, c < 2 ? places[c % 2] & 0xffffU : places[c % 2] >> 16);
       before[c] = *last[c];
     }
     for (std::uint32_t c = 0; c < AtOnce; ++c) {
-      const std::uint32_t slot = stack.slot_of(before[c]);
-      fresh[c] = slot >= stack.end;
-      const std::uint32_t old = stack.leave(slot, fresh[c]);
+      const std::uint32_t old_slot = stack.slot_of(before[c]);
+      fresh[c] = old_slot >= stack.end;
+      const std::uint32_t old = stack.leave(old_slot, fresh[c]);
       bucket[c] = fresh[c] ? old : (before[c] & ~LruStack::kKept) >> stack.shape.bucket_shift;
     }
     const std::uint32_t kept = token.accepted ? LruStack::kKept : 0;
     for (std::uint32_t c = 0; c < AtOnce; ++c) {
-      position[c] = stack.fresh;
-      const std::uint32_t now = (stack.base + position[c]) | bucket[c] << stack.shape.bucket_shift;
+      slot[c] = stack.next;
+      const std::uint32_t now = (bucket[c] << stack.shape.bucket_shift) + slot[c];
       before[c] = fresh[c] ? now : before[c];
-      stack.fresh += fresh[c] ? 1 : 0;
+      stack.next += fresh[c] ? 1 : 0;
       *last[c] = static_cast<std::uint16_t>(before[c] | kept);
     }
     if (!token.counted) return;
@@ -81,7 +82,7 @@ struct LruLane {
     }
     if (touched > smallest) {  // some of the positions are not below all capacities
       std::uint32_t pushed_to[AtOnce];
-      for (std::uint32_t c = 0; c < AtOnce; ++c) pushed_to[c] = stack.buckets[position[c]];
+      for (std::uint32_t c = 0; c < AtOnce; ++c) pushed_to[c] = stack.buckets[slot[c] - stack.base];
       for (std::uint32_t c = 0; c < AtOnce; ++c) {
         if (fresh[c] && pushed_to[c] > bucket[c]) {
           row(pushed_to[c]) += kStays;
@@ -172,7 +173,7 @@ struct LruGridReplay {
         }
       }
       if (!exists) continue;
-      if (counted) add_one(distinct + own.stack.fresh);
+      if (counted) add_one(distinct + own.stack.distinct());
       if (pass + 1 < passes) own.stack.close_pass();
     }
   }

@@ -96,6 +96,13 @@ __device__ void add_rows(std::uint32_t* rows, std::uint32_t intervals, std::uint
   __syncwarp();
 }
 
+/// Shared memory from a byte on. The compiler would take the sum in `bytes` apart again, and every access would have to
+/// add it up.
+__device__ std::uint32_t* words_at(uint4* shared, std::uint32_t bytes) {
+  asm("" : "+r"(bytes));
+  return &at_byte(reinterpret_cast<std::uint32_t*>(shared), bytes);
+}
+
 template <int AtOnce, bool Staged>
 __global__ void __launch_bounds__(kMostLruGridThreads, 1)
     replay_grid(DeviceBlock block, LruGridShape shape, const std::uint8_t* all_choices) {
@@ -104,19 +111,22 @@ __global__ void __launch_bounds__(kMostLruGridThreads, 1)
   const std::uint32_t warp = threadIdx.x / kStackLanes, lane = threadIdx.x % kStackLanes;
   const std::uint32_t staged_bytes = Staged ? static_cast<std::uint32_t>(shape.choice_bytes) : 0;
   const std::uint8_t* const choices = all_choices + shape.choice_bytes * layer;
-  auto* const warp_words = reinterpret_cast<std::uint32_t*>(shared + staged_bytes / sizeof(uint4));
-  std::uint32_t* const sums = warp_words + blockDim.x / kStackLanes * shape.warp_words();
-  auto* const buckets = reinterpret_cast<std::uint8_t*>(sums + shape.total_words());
+  auto* const buckets = reinterpret_cast<std::uint8_t*>(shared);
+  uint4* const staged = shared + kLruGridBuckets / sizeof(uint4);
+  const std::uint32_t warps_at = kLruGridBuckets + staged_bytes;
+  const std::uint32_t warp_at = warps_at + 4 * warp * shape.warp_words();
+  std::uint32_t* const sums = words_at(shared, warps_at + 4 * (blockDim.x / kStackLanes) * shape.warp_words());
   const PlanView& plan = block.plan;
   const Cell cell = plan.cells[block.cell];
   const Capacity* const capacities = plan.capacities + cell.first_capacity;
-  std::uint32_t* const last = warp_words + warp * shape.warp_words();
-  std::uint32_t* const slots = last + shape.last_words();
-  std::uint32_t* const rows = slots + shape.slot_words();
+  std::uint32_t* const last = words_at(shared, warp_at + 4 * lane);
+  std::uint32_t* const slots = words_at(shared, warp_at + 4 * (shape.last_words() + lane));
+  const std::uint32_t rows_at = warp_at + 4 * (shape.last_words() + shape.slot_words());
+  std::uint32_t* const rows = words_at(shared, rows_at);
 
   if constexpr (Staged) {
     for (std::uint32_t i = threadIdx.x; i < staged_bytes / sizeof(uint4); i += blockDim.x) {
-      shared[i] = reinterpret_cast<const uint4*>(choices)[i];
+      staged[i] = reinterpret_cast<const uint4*>(choices)[i];
     }
   }
   for (std::uint32_t i = threadIdx.x; i < shape.total_words(); i += blockDim.x) sums[i] = 0;
@@ -129,14 +139,14 @@ __global__ void __launch_bounds__(kMostLruGridThreads, 1)
   __syncthreads();
 
   const LruGridTotals totals{sums, sums + shape.intervals() * kLruCounts};
-  const LruStack stack{shape.stack, buckets, reinterpret_cast<std::uint16_t*>(last + lane), slots + lane};
+  const LruStack stack{shape.stack, buckets, reinterpret_cast<std::uint16_t*>(last), slots};
   LruGridReplay<AtOnce> replay{plan,
                                block.routing,
                                cell,
-                               Staged ? reinterpret_cast<const std::uint8_t*>(shared) : choices,
+                               Staged ? reinterpret_cast<const std::uint8_t*>(staged) : choices,
                                shape.tokens_counted,
                                totals.distinct,
-                               LruLane{stack, rows + lane, capacities[0].at(layer)}};
+                               LruLane{stack, words_at(shared, rows_at + 4 * lane), capacities[0].at(layer)}};
   const auto add_up = [&] { add_rows(rows, shape.intervals(), sums); };
   const GridSlots grid(block, shape);
   const std::uint32_t count = grid.count(block, group);

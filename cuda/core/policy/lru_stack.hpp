@@ -43,24 +43,26 @@ struct LruStack {
   LruStackShape shape;
   const std::uint8_t* buckets;  ///< [experts + 1]; the last one is that of an expert that is in no cache
   /// [experts] slot of the last touch, `window` if there was none. Of the experts of this pass also the bucket of the
-  /// position they had, and kKept. Where expert x lies: see last_of().
+  /// position they had, and kKept. Where an expert lies: see places().
   std::uint16_t* last;
   /// [window / 8 + 1][kStackLanes]; of a word's slots: bits 0 .. 7 which are occupied, bits 8 .. 15 which were until
   /// this pass, from bit 16 on how many before them were occupied when the pass began. The last word stands for no
   /// slot.
   std::uint32_t* slots;
 
-  std::uint32_t base = 0;   ///< first slot in use
-  std::uint32_t end = 0;    ///< of the block of this pass
-  std::uint32_t fresh = 0;  ///< distinct experts of this pass so far
+  std::uint32_t base = 0;  ///< first slot in use
+  std::uint32_t end = 0;   ///< of the block of this pass
+  std::uint32_t next = 0;  ///< slot of that block which the pass's next distinct expert will take
 
   /// Marks an expert whose touch by an accepted column has been counted.
   static constexpr std::uint32_t kKept = 0x8000;
 
-  /// Experts lie in pairs, so that those of 32 lanes, whatever they are, stand in different banks.
-  MOECARLO_HOST_DEVICE std::uint16_t& last_of(std::uint32_t expert) const {
-    return at_byte(last, 2 * kStackLanes * expert - (2 * kStackLanes - 2) * (expert & 1U));
+  /// Where experts lie in `last`, in bytes: one in each half of `experts`. They lie in pairs, so that those of 32
+  /// lanes, whatever they are, stand in different banks.
+  MOECARLO_HOST_DEVICE static std::uint32_t places(std::uint32_t experts) {
+    return 2 * kStackLanes * experts - (2 * kStackLanes - 2) * (experts & 0x10001U);
   }
+  MOECARLO_HOST_DEVICE std::uint16_t& last_of(std::uint32_t expert) const { return at_byte(last, places(expert)); }
   MOECARLO_HOST_DEVICE std::uint32_t& word(std::uint32_t slot) const {
     return at_byte(slots, slot / 8 * (4 * kStackLanes));
   }
@@ -70,6 +72,9 @@ struct LruStack {
   MOECARLO_HOST_DEVICE static std::uint32_t first_bits(std::uint32_t count) {
     return count < 8 ? (1U << count) - 1 : 0xffU;
   }
+
+  /// Distinct experts of this pass so far.
+  MOECARLO_HOST_DEVICE std::uint32_t distinct() const { return next - base; }
 
   /// Nothing in the cache, or all experts by rank.
   MOECARLO_HOST_DEVICE void start(bool warm) {
@@ -93,7 +98,7 @@ struct LruStack {
     if (base < shape.block) move_together();
     end = base;
     base -= shape.block;
-    fresh = 0;
+    next = base;
     for (std::uint32_t slot = base; slot < end; slot += 8) word(slot) = 0;
   }
 
@@ -113,8 +118,7 @@ struct LruStack {
   MOECARLO_HOST_DEVICE void close_pass() const {
     std::uint32_t newer = 0;
     for (std::uint32_t slot = base; slot < end; slot += 8) {
-      const std::uint32_t before = slot - base;
-      const std::uint32_t occupied = first_bits(fresh > before ? fresh - before : 0);
+      const std::uint32_t occupied = first_bits(next > slot ? next - slot : 0);
       word(slot) = newer << 16 | occupied;
       newer += static_cast<std::uint32_t>(__builtin_popcount(occupied));
     }
