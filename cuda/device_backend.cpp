@@ -104,8 +104,10 @@ class DeviceBackend final : public Backend {
         layers_held_(layers_in_memory(routing, plan, std::min(most_bytes, free_device_bytes()))),
         uncounted_(layers_held_ < routing.layers ? plan.layout.size : 0),
         tables_(routing, plan, layers_held_),
+        choices_(choices_for(routing)),
         launches_(plan_launches(host_view_, layout_, routing, device_room())),
         stateless_(stateless_shape(host_view_, routing, launches_.per_launch, device_room().shared_bytes)),
+        lru_grids_(lru_grids(routing)),
         path_scratch_(launches_.path_words),
         layer_scratch_(launches_.layer_words) {
     if (layers_held_ == routing.layers) tables_.hold(0, routing.layers, routing_, plan_.view);
@@ -150,9 +152,31 @@ class DeviceBackend final : public Backend {
 
   EpisodeKernel kernel_of(std::uint32_t cell) const { return kernel_for(host_view_, host_view_.cells[cell], routing_); }
 
+  /// The choices of all tokens, where a cell might be replayed by them.
+  std::vector<std::uint8_t> choices_for(const RoutingView& routing) const {
+    const bool wanted = layers_held_ == routing.layers &&
+                        std::any_of(host_view_.cells, host_view_.cells + host_view_.cell_count,
+                                    [&](const Cell& cell) { return is_lru_grid(host_view_, cell, routing); });
+    return wanted ? list_choices(routing) : std::vector<std::uint8_t>{};
+  }
+
+  std::vector<std::optional<LruGridShape>> lru_grids(const RoutingView& routing) const {
+    std::vector<std::optional<LruGridShape>> grids(host_view_.cell_count);
+    if (choices_.size() == 0) return grids;
+    const std::uint64_t shared_bytes = device_room().shared_bytes;
+    std::transform(host_view_.cells, host_view_.cells + host_view_.cell_count, grids.begin(), [&](const Cell& cell) {
+      return lru_grid_shape(host_view_, cell, routing, launches_.per_launch, shared_bytes);
+    });
+    return grids;
+  }
+
   void launch(const DeviceBlock& block) const {
+    const auto& grid = lru_grids_[block.cell];
     if (stateless_) {
       check_cuda(launch_stateless(block, *stateless_, nullptr), "launching the simulation");
+    } else if (grid) {
+      const std::uint32_t depth = host_view_.cells[block.cell].depth;
+      check_cuda(launch_lru_grid(block, *grid, choices_.data(), depth, nullptr), "launching the simulation");
     } else {
       check_cuda(launch_paths(block, nullptr), "launching the simulation");
       check_cuda(launch_replay(block), "launching the simulation");
@@ -174,8 +198,10 @@ class DeviceBackend final : public Backend {
   std::uint32_t layers_held_;  // in device memory at a time
   DeviceArray<std::uint64_t> uncounted_;
   LayerTables tables_;
+  DeviceArray<std::uint8_t> choices_;  ///< see list_choices; empty where no cell could use them
   LaunchPlan launches_;
   std::optional<StatelessShape> stateless_;
+  std::vector<std::optional<LruGridShape>> lru_grids_;  ///< of each cell
   DeviceArray<std::uint64_t> path_scratch_;
   DeviceArray<std::uint64_t> layer_scratch_;
 };

@@ -27,18 +27,47 @@ struct EpisodePath {
   }
 };
 
-/// What an episode counts once, whatever the layers: rounds, accepted and drafted lengths of its counted passes.
-MOECARLO_HOST_DEVICE void count_rounds(const Cell& cell, const TrajectoryId& id, const EpisodePath& path,
-                                       const std::uint8_t* drafted, const TallyView& tally) {
-  for (std::uint32_t pass = path.warmup; pass < path.passes; ++pass) {
-    const std::uint32_t group = path.group != nullptr ? path.group[pass] : id.group;
-    tally.add(cell.rounds + group, 1);
-    for (std::uint32_t request = 0; request < cell.batch; ++request) {
-      const std::size_t slot = std::size_t{pass} * cell.batch + request;
-      tally.add(cell.accepted + std::uint64_t{group} * (cell.depth + 1) + path.accepted[slot], 1);
-      tally.add(cell.drafted + group, drafted[slot]);
+/// What an episode counts once, whatever the layers: `counter.round(pass)` hears of every counted pass,
+/// `counter.request(pass, accepted, drafted)` of each of its requests' lengths. `path` has accepted and drafted,
+/// [passes][batch], by index.
+template <class AnyPath, class Counter>
+MOECARLO_HOST_DEVICE void count_rounds(std::uint32_t batch, std::uint32_t warmup, std::uint32_t passes,
+                                       const AnyPath& path, const Counter& counter) {
+  for (std::uint32_t pass = warmup; pass < passes; ++pass) {
+    counter.round(pass);
+    for (std::uint32_t request = 0; request < batch; ++request) {
+      const std::size_t slot = std::size_t{pass} * batch + request;
+      counter.request(pass, path.accepted[slot], path.drafted[slot]);
     }
   }
+}
+
+/// Counts an episode's rounds straight into the tallies.
+struct RoundCounter {
+  const Cell& cell;
+  const TrajectoryId& id;
+  const EpisodePath& path;
+  const TallyView& tally;
+
+  MOECARLO_HOST_DEVICE std::uint32_t group(std::uint32_t pass) const {
+    return path.group != nullptr ? path.group[pass] : id.group;
+  }
+  MOECARLO_HOST_DEVICE void round(std::uint32_t pass) const { tally.add(cell.rounds + group(pass), 1); }
+  MOECARLO_HOST_DEVICE void request(std::uint32_t pass, std::uint32_t accepted, std::uint32_t drafted) const {
+    tally.add(cell.accepted + std::uint64_t{group(pass)} * (cell.depth + 1) + accepted, 1);
+    tally.add(cell.drafted + group(pass), drafted);
+  }
+};
+
+/// Rounds, accepted and drafted lengths of the counted passes of an episode.
+MOECARLO_HOST_DEVICE void count_rounds(const Cell& cell, const TrajectoryId& id, const EpisodePath& path,
+                                       const std::uint8_t* drafted, const TallyView& tally) {
+  struct Lengths {
+    const std::uint8_t* accepted;
+    const std::uint8_t* drafted;
+  };
+  count_rounds(cell.batch, path.warmup, path.passes, Lengths{path.accepted, drafted},
+               RoundCounter{cell, id, path, tally});
 }
 
 }  // namespace moecarlo

@@ -21,7 +21,7 @@ struct LockstepReplay {
 
   MOECARLO_HOST_DEVICE void operator()() const {
     const bool draws_rounds = cell.depth > 0 && cell.acceptance.kind == Acceptance::by_coverage;
-    if (draws_rounds) EpisodeWalk::of(plan, cell, id, path).begin();
+    if (draws_rounds) EpisodeWalk<Path>::of(plan, cell, id, path).begin();
     for (std::uint32_t l = 0; l < routing.layers; ++l)
       on_layer(l, [&](const auto& replay) MOECARLO_INLINED {
         replay.at.clear(cell);
@@ -31,7 +31,7 @@ struct LockstepReplay {
     const EpisodePath passes = layers.caches(0).path;
     for (std::uint32_t pass = 0; pass < passes.passes; ++pass) {
       enter_group(passes, pass);
-      if (draws_rounds) draw_round(EpisodeWalk::of(plan, cell, id, path), pass);
+      if (draws_rounds) draw_round(EpisodeWalk<Path>::of(plan, cell, id, path), pass);
       for (std::uint32_t l = 0; l < routing.layers; ++l) {
         on_layer(l, [&](const auto& replay) MOECARLO_INLINED { step(replay, pass, l); });
       }
@@ -63,7 +63,7 @@ struct LockstepReplay {
   }
 
   /// Draws one round of all requests; the residents at its start say how much of the draft will be accepted.
-  MOECARLO_HOST_DEVICE void draw_round(const EpisodeWalk& walk, std::uint32_t pass) const {
+  MOECARLO_HOST_DEVICE void draw_round(const EpisodeWalk<Path>& walk, std::uint32_t pass) const {
     for (std::uint32_t request = 0; request < cell.batch; ++request) {
       const std::uint32_t token = walk.drafting.token(request);
       const auto covered = [&](std::uint32_t position)

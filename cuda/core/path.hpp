@@ -92,16 +92,19 @@ struct Walkers {
 ///
 /// In a control they draft in one walk, which is to the last draw that of the cell it stands beside, and route in
 /// another: drafted and accepted lengths are the same round for round, and independent of the routing.
+///
+/// `AnyPath` has what a Path has for episodes, by index.
+template <class AnyPath>
 struct EpisodeWalk {
   const PlanView& plan;
   const Cell& cell;
   const TrajectoryId& id;
-  const Path& path;
+  const AnyPath& path;
   Walkers drafting;
   Walkers routing;  ///< `drafting` itself, but for a control
 
   MOECARLO_HOST_DEVICE static EpisodeWalk of(const PlanView& plan, const Cell& cell, const TrajectoryId& id,
-                                             const Path& path) {
+                                             const AnyPath& path) {
     const StartView starts = plan.starts(cell, plan.population_of(id.stream, id.number));
     const Walkers own{starts, path.places, cell.batch, cell.depth, Purpose::start, Purpose::move};
     const Walkers other{starts, path.other_places, cell.batch, cell.depth, Purpose::other_start, Purpose::other_move};
@@ -149,9 +152,10 @@ struct NoCoverage {
 };
 
 /// Draws a whole episode. Its acceptance must not look at residents.
+template <class AnyPath>
 MOECARLO_HOST_DEVICE void draw_episode(const PlanView& plan, const Cell& cell, const TrajectoryId& id,
-                                       const Path& path) {
-  const EpisodeWalk walk = EpisodeWalk::of(plan, cell, id, path);
+                                       const AnyPath& path) {
+  const auto walk = EpisodeWalk<AnyPath>::of(plan, cell, id, path);
   walk.begin();
   for (std::uint32_t round = 0; round < plan.warmup + plan.rounds; ++round) {
     for (std::uint32_t request = 0; request < cell.batch; ++request) {

@@ -7,6 +7,7 @@
 #include "cuda/core/routing_view.hpp"
 #include "cuda/core/tally.hpp"
 #include "cuda/launch_plan.hpp"
+#include "cuda/lru_grid_shape.hpp"
 #include "cuda/stateless_shape.hpp"
 
 namespace moecarlo {
@@ -43,6 +44,9 @@ cudaError_t launch_paths(const DeviceBlock& block, cudaStream_t stream);
 /// whose rounds stand alone; and a thread a trajectory, where its layers depend on each other.
 cudaError_t launch_episodes(const DeviceBlock& block, cudaStream_t stream);
 cudaError_t launch_lru(const DeviceBlock& block, cudaStream_t stream);
+/// Draws the paths and replays an LRU cell of many capacities and this depth. `choices`: see list_choices.
+cudaError_t launch_lru_grid(const DeviceBlock& block, const LruGridShape& shape, const std::uint8_t* choices,
+                            std::uint32_t depth, cudaStream_t stream);
 /// Draws the paths and replays a grid of stateless points.
 cudaError_t launch_stateless(const DeviceBlock& block, const StatelessShape& shape, cudaStream_t stream);
 cudaError_t launch_alone(const DeviceBlock& block, cudaStream_t stream);

@@ -371,11 +371,11 @@ __global__ void __launch_bounds__(kStatelessThreads, 1) replay_stateless(DeviceB
                                        totals,
                                        block.stream == Stream::main ? distinct : nullptr,
                                        0};
-  const GroupSlots slots(block, shape);
+  const GroupSlots slots(block, shape.period);
   const std::uint32_t own = slots.count(block, group);
   for (std::uint32_t i = threadIdx.x / 32 * 32; i < own; i += blockDim.x) {  // whole warps
     const std::uint32_t mine = i + threadIdx.x % 32;
-    const InterleavedPath path = slots.path(block, group, mine);
+    const InterleavedPath path = InterleavedPath::of(block, slots, group, mine);
     const std::uint64_t number = block.first + group + std::uint64_t{mine} * shape.period;
     for (std::uint32_t round = 0; round < plan.rounds; ++round) {
       for (depths.first_depth = 0; depths.first_depth < plan.depth_count; depths.first_depth += Slots) {

@@ -26,11 +26,11 @@ __global__ void draw_stateless_paths(DeviceBlock block, StatelessShape shape) {
   __syncthreads();
 
   const std::uint32_t group = blockIdx.y;
-  const GroupSlots slots(block, shape);
+  const GroupSlots slots(block, shape.period);
   const std::uint32_t index = blockIdx.x * blockDim.x + threadIdx.x;
   if (index < slots.count(block, group)) {
     Place places[kMostStatelessRequests];
-    InterleavedPath path = slots.path(block, group, index);
+    InterleavedPath path = InterleavedPath::of(block, slots, group, index);
     path.places = places;
     draw_samples(plan, id_of(block, group + index * slots.period), path);
     count_samples(plan, path, counter);

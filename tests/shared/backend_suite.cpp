@@ -264,6 +264,38 @@ StudyCase elastic_case(std::uint32_t number) {
   return one;
 }
 
+StudyCase lru_grid_case(std::uint32_t number) {
+  Dice dice(number + 2000);
+  StudyCase one;
+  TableSpec spec = random_spec(number, dice);
+  spec.experts = dice.any({16U, 64U, 100U, 128U, 130U, 256U});
+  spec.layers = dice.between(1, 3);
+  spec.top_k = dice.between(1, 8);
+  one.table = random_table(spec);
+  Study& study = one.study;
+  study.seed = number + 1;
+  study.grid.policy = {Policy::lru};
+  study.grid.batch = {dice.between(1, 3)};
+  if (dice.below(4) == 0) study.grid.batch = {20};
+  study.grid.depth = dice.some({0, 1, 2, 3, 4}, 2);
+  std::set<std::uint32_t> capacities = {1, spec.experts};
+  for (std::uint32_t i = dice.between(0, 20); i > 0; --i) capacities.insert(dice.between(1, spec.experts));
+  if (dice.heads()) capacities.insert(0);
+  study.grid.capacity = {capacities.begin(), capacities.end()};
+  // Capacities that differ by layer.
+  for (std::uint32_t i = dice.below(3); i > 0; --i)
+    study.grid.pool.push_back(dice.between(1, spec.experts * spec.layers));
+  study.rounds = study.grid.batch[0] == 20 ? dice.any({1U, 3U}) : dice.any({1U, 3U, 8U, 40U});
+  study.start = dice.any({Start::warm, Start::cold});
+  study.warmup = dice.any({0U, 0U, 5U});
+  choose_acceptance(study, dice);
+  one.sources = random_sources(study, one.table, dice);
+  one.description =
+      fmt::format("LRU grid {}: {} experts, {} layers, top {}, {} sequences, batches {}, depths {}", number,
+                  spec.experts, spec.layers, spec.top_k, spec.lengths.size(), study.grid.batch, study.grid.depth);
+  return one;
+}
+
 namespace {
 
 /// Calls check(plan, range) for stretches of every family of a case's trajectories.

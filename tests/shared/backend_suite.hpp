@@ -34,6 +34,12 @@ StudyCase study_case(std::uint32_t number);
 constexpr std::uint32_t kElasticCases = 96;
 StudyCase elastic_case(std::uint32_t number);
 
+/// Cases 0 .. kLruGridCases - 1 meet LRU caches of many capacities, from none to all experts, which a device replays in
+/// a kernel of their own: several numbers of experts and choices, batches, depths, starts, warm-up, routing of rejected
+/// columns, drafts of varying length, episodes long and short, replicates.
+constexpr std::uint32_t kLruGridCases = 96;
+StudyCase lru_grid_case(std::uint32_t number);
+
 /// Expects every counter of every family of trajectories to equal that of the slow simulation, for each of these ways
 /// to simulate.
 void expect_equals_slow_simulation(const StudyCase& one, const std::vector<Simulate>& ways);

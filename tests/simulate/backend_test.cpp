@@ -3,6 +3,7 @@
 #include "cuda/device_backend.hpp"
 #include "host/simulate/cpu_backend.hpp"
 #include "tests/shared/backend_suite.hpp"
+#include "tests/simulate/lru_grid_on_host.hpp"
 
 namespace moecarlo {
 namespace {
@@ -26,6 +27,12 @@ class EveryBackend : public ::testing::TestWithParam<std::uint32_t> {
   static void expect_equals_slow_simulation(const std::vector<testing::Simulate>& ways) {
     for (std::uint32_t number = GetParam(); number < testing::kStudyCases; number += kTests) {
       testing::expect_equals_slow_simulation(testing::study_case(number), ways);
+      if (HasFailure()) return;
+    }
+  }
+  static void expect_lru_grids_equal_slow_simulation(const std::vector<testing::Simulate>& ways) {
+    for (std::uint32_t number = GetParam(); number < testing::kLruGridCases; number += kTests) {
+      testing::expect_equals_slow_simulation(testing::lru_grid_case(number), ways);
       if (HasFailure()) return;
     }
   }
@@ -53,6 +60,27 @@ TEST_P(EveryBackend, CpuEqualsSlowSimulationWithEveryInstructionSetAndThreadCoun
 
 TEST_P(EveryBackend, CpuAgreesWithItselfOnElasticStudies) {
   expect_agreement(on_every_cpu());
+}
+
+TEST_P(EveryBackend, CpuEqualsSlowSimulationOnLruGrids) {
+  expect_lru_grids_equal_slow_simulation({on_cpu(1, best_instruction_set()), testing::simulate_lru_grids});
+}
+
+TEST_P(EveryBackend, DeviceEqualsSlowSimulationOnLruGrids) {
+  std::string why_not;
+  if (device_count(why_not) == 0) GTEST_SKIP() << why_not;
+  expect_lru_grids_equal_slow_simulation({simulate_on_device});
+}
+
+TEST(LruGridCases, reach_the_kernel_of_their_own) {
+  std::uint32_t grids = 0;
+  for (std::uint32_t number = 0; number < testing::kLruGridCases; ++number) {
+    const testing::StudyCase one = testing::lru_grid_case(number);
+    const Plan plan =
+        make_plan(one.study, make_grid(one.study, one.implied, {one.table.layers}), one.table, one.sources);
+    grids += testing::has_lru_grid(one.table, plan) ? 1 : 0;
+  }
+  EXPECT_GE(grids, testing::kLruGridCases / 4 * 3);
 }
 
 TEST_P(EveryBackend, DeviceEqualsSlowSimulation) {

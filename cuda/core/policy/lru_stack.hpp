@@ -1,0 +1,148 @@
+#pragma once
+
+#include "cuda/core/hostdevice.hpp"
+
+namespace moecarlo {
+
+/// Lanes whose stacks lie interleaved: a warp.
+constexpr std::uint32_t kStackLanes = 32;
+
+/// What lies so many bytes after `first`: device code that counts in elements takes a step more for an address.
+template <class T>
+MOECARLO_HOST_DEVICE T& at_byte(T* first, std::uint32_t bytes) {
+  return *reinterpret_cast<T*>(reinterpret_cast<char*>(first) + bytes);
+}
+
+/// Measures of an LRU stack, see LruStack.
+struct LruStackShape {
+  std::uint32_t experts = 0;
+  std::uint32_t window = 0;        ///< slots, a multiple of 8; at least oldest_slots() + block
+  std::uint32_t block = 0;         ///< slots that a pass takes, a multiple of 8: at least its distinct experts
+  std::uint32_t bucket_shift = 0;  ///< bits of a slot number, the window's included; 15 are there for slot and bucket
+
+  MOECARLO_HOST_DEVICE static constexpr std::uint32_t rounded(std::uint32_t slots) { return (slots + 7) / 8 * 8; }
+  /// Slots that all experts take when nothing lies between them.
+  MOECARLO_HOST_DEVICE std::uint32_t oldest_slots() const { return rounded(experts); }
+  /// 16-bit numbers of a lane's `last`, a whole number of pairs.
+  MOECARLO_HOST_DEVICE std::uint32_t last_numbers() const { return (experts + 1) / 2 * 2; }
+  /// Words of a lane's `slots`.
+  MOECARLO_HOST_DEVICE std::uint32_t slot_words() const { return window / 8 + 1; }
+};
+
+/// The LRU stack of one cache for every capacity at once (LRU is a stack algorithm: Mattson et al. 1970). The expert
+/// at position p is resident where the capacity exceeds p. A pass is judged against the positions at its start.
+///
+/// Time is a row of slots, newest first, filled from its end: each pass takes the block of slots before the last one.
+/// An expert occupies the slot of its last touch, and its position is the number of occupied slots before that one
+/// (Bennett and Kruskal 1975), which a word of eight slots knows from the words before it. Where no block is left,
+/// those that are occupied move together at the end.
+///
+/// `buckets` says in which interval of the capacities a position lies: how many of them do not exceed it. Nothing here
+/// depends on how many capacities there are.
+struct LruStack {
+  LruStackShape shape;
+  const std::uint8_t* buckets;  ///< [experts + 1]; the last one is that of an expert that is in no cache
+  /// [experts] slot of the last touch, `window` if there was none. Of the experts of this pass also the bucket of the
+  /// position they had, and kKept. Where an expert lies: see places().
+  std::uint16_t* last;
+  /// [window / 8 + 1][kStackLanes]; of a word's slots: bits 0 .. 7 which are occupied, bits 8 .. 15 which were until
+  /// this pass, from bit 16 on how many before them were occupied when the pass began. The last word stands for no
+  /// slot.
+  std::uint32_t* slots;
+
+  std::uint32_t base = 0;  ///< first slot in use
+  std::uint32_t end = 0;   ///< of the block of this pass
+  std::uint32_t next = 0;  ///< slot of that block which the pass's next distinct expert will take
+
+  /// Marks an expert whose touch by an accepted column has been counted.
+  static constexpr std::uint32_t kKept = 0x8000;
+
+  /// Where experts lie in `last`, in bytes: one in each half of `experts`. They lie in pairs, so that those of 32
+  /// lanes, whatever they are, stand in different banks.
+  MOECARLO_HOST_DEVICE static std::uint32_t places(std::uint32_t experts) {
+    return 2 * kStackLanes * experts - (2 * kStackLanes - 2) * (experts & 0x10001U);
+  }
+  MOECARLO_HOST_DEVICE std::uint16_t& last_of(std::uint32_t expert) const { return at_byte(last, places(expert)); }
+  MOECARLO_HOST_DEVICE std::uint32_t& word(std::uint32_t slot) const {
+    return at_byte(slots, slot / 8 * (4 * kStackLanes));
+  }
+  MOECARLO_HOST_DEVICE std::uint32_t slot_of(std::uint32_t last_touch) const {
+    return last_touch & ((1U << shape.bucket_shift) - 1);
+  }
+  MOECARLO_HOST_DEVICE static std::uint32_t first_bits(std::uint32_t count) {
+    return count < 8 ? (1U << count) - 1 : 0xffU;
+  }
+
+  /// Distinct experts of this pass so far.
+  MOECARLO_HOST_DEVICE std::uint32_t distinct() const { return next - base; }
+
+  /// Nothing in the cache, or all experts by rank.
+  MOECARLO_HOST_DEVICE void start(bool warm) {
+    const std::uint32_t oldest = shape.window - shape.oldest_slots();
+    for (std::uint32_t expert = 0; expert < shape.experts; ++expert) {
+      last_of(expert) = static_cast<std::uint16_t>(warm ? oldest + expert : shape.window);
+    }
+    word(shape.window) = shape.experts << 16;
+    base = shape.window;
+    if (warm) occupy_oldest(shape.experts);
+  }
+
+  MOECARLO_HOST_DEVICE void occupy_oldest(std::uint32_t count) {
+    base = shape.window - shape.oldest_slots();
+    for (std::uint32_t place = 0; place < shape.oldest_slots(); place += 8) {
+      word(base + place) = place << 16 | first_bits(count > place ? count - place : 0);
+    }
+  }
+
+  MOECARLO_HOST_DEVICE void open_pass() {
+    if (base < shape.block) move_together();
+    end = base;
+    base -= shape.block;
+    next = base;
+    for (std::uint32_t slot = base; slot < end; slot += 8) word(slot) = 0;
+  }
+
+  /// Frees a slot if it is one of an older pass; the bucket that its position was in when this pass began. (Of a slot
+  /// of this pass, any: threads of a warp stay together that way.)
+  MOECARLO_HOST_DEVICE std::uint32_t leave(std::uint32_t slot, bool older) const {
+    std::uint32_t& own = word(slot);
+    const std::uint32_t occupied = own;
+    const std::uint32_t bit = 0x101U << (slot & 7);
+    const std::uint32_t position =
+        (occupied >> 16) + static_cast<std::uint32_t>(__builtin_popcount(occupied & (bit - 0x101U)));
+    if (older) own = occupied ^ bit;
+    return buckets[position];
+  }
+
+  /// The pass becomes the newest of the stack.
+  MOECARLO_HOST_DEVICE void close_pass() const {
+    std::uint32_t newer = 0;
+    for (std::uint32_t slot = base; slot < end; slot += 8) {
+      const std::uint32_t occupied = first_bits(next > slot ? next - slot : 0);
+      word(slot) = newer << 16 | occupied;
+      newer += static_cast<std::uint32_t>(__builtin_popcount(occupied));
+    }
+    for (std::uint32_t slot = end; slot < shape.window; slot += 8) {
+      const std::uint32_t occupied = word(slot) & 0xffU;
+      word(slot) = newer << 16 | occupied;
+      newer += static_cast<std::uint32_t>(__builtin_popcount(occupied));
+    }
+  }
+
+  /// After close_pass.
+  MOECARLO_HOST_DEVICE void move_together() {
+    const std::uint32_t oldest = shape.window - shape.oldest_slots();
+    for (std::uint32_t expert = 0; expert < shape.experts; ++expert) {
+      const std::uint32_t slot = slot_of(last_of(expert));
+      if (slot == shape.window) continue;
+      const std::uint32_t own = word(slot);
+      const std::uint32_t before = (1U << (slot & 7)) - 1;
+      const std::uint32_t position = (own >> 16) + static_cast<std::uint32_t>(__builtin_popcount(own & before));
+      last_of(expert) = static_cast<std::uint16_t>(oldest + position);
+    }
+    const std::uint32_t final_word = word(shape.window - 8);
+    occupy_oldest((final_word >> 16) + static_cast<std::uint32_t>(__builtin_popcount(final_word & 0xffU)));
+  }
+};
+
+}  // namespace moecarlo
