@@ -152,12 +152,13 @@ class DeviceBackend final : public Backend {
 
   EpisodeKernel kernel_of(std::uint32_t cell) const { return kernel_for(host_view_, host_view_.cells[cell], routing_); }
 
-  /// The choices of all tokens, where a cell might be replayed by them.
+  /// The choices of all tokens, where a cell might be replayed by them and there is room beside all layers' tables.
   std::vector<std::uint8_t> choices_for(const RoutingView& routing) const {
-    const bool wanted = layers_held_ == routing.layers &&
-                        std::any_of(host_view_.cells, host_view_.cells + host_view_.cell_count,
+    const bool wanted = std::any_of(host_view_.cells, host_view_.cells + host_view_.cell_count,
                                     [&](const Cell& cell) { return is_lru_grid(host_view_, cell, routing); });
-    return wanted ? list_choices(routing) : std::vector<std::uint8_t>{};
+    const bool fit =
+        layers_held_ == routing.layers && choice_bytes(routing) * routing.layers <= free_device_bytes() / 4;
+    return wanted && fit ? list_choices(routing) : std::vector<std::uint8_t>{};
   }
 
   std::vector<std::optional<LruGridShape>> lru_grids(const RoutingView& routing) const {

@@ -52,7 +52,7 @@ struct LruLane {
   template <std::uint32_t AtOnce>
   MOECARLO_HOST_DEVICE void touch(std::uint32_t packed, const LruTokenCounts& token, std::uint32_t touched) {
     std::uint16_t* last[AtOnce];
-    std::uint32_t before[AtOnce], bucket[AtOnce], slot[AtOnce];
+    std::uint32_t before[AtOnce], bucket[AtOnce], old_slot[AtOnce], slot[AtOnce];
     bool fresh[AtOnce];
     const std::uint32_t places[2] = {LruStack::places(packed & 0xff00ffU), LruStack::places(packed >> 8 & 0xff00ffU)};
     for (std::uint32_t c = 0; c < AtOnce; ++c) {
@@ -60,9 +60,9 @@ struct LruLane {
       before[c] = *last[c];
     }
     for (std::uint32_t c = 0; c < AtOnce; ++c) {
-      const std::uint32_t old_slot = stack.slot_of(before[c]);
-      fresh[c] = old_slot >= stack.end;
-      const std::uint32_t old = stack.leave(old_slot, fresh[c]);
+      old_slot[c] = stack.slot_of(before[c]);
+      fresh[c] = old_slot[c] >= stack.end;
+      const std::uint32_t old = stack.bucket_of(old_slot[c]);
       bucket[c] = fresh[c] ? old : (before[c] & ~LruStack::kKept) >> stack.shape.bucket_shift;
     }
     const std::uint32_t kept = token.accepted ? LruStack::kKept : 0;
@@ -73,24 +73,34 @@ struct LruLane {
       stack.next += fresh[c] ? 1 : 0;
       *last[c] = static_cast<std::uint16_t>(before[c] | kept);
     }
-    if (!token.counted) return;
+    if (!token.counted) {
+      for (std::uint32_t c = 0; c < AtOnce; ++c) {
+        if (fresh[c]) stack.word(old_slot[c]) ^= LruStack::slot_bit(old_slot[c]);
+      }
+      return;
+    }
     const std::uint32_t both = token.drafted ? 1U << (8 * kLruDrafted) : 0;
     constexpr std::uint32_t kDistinct = 1U << (8 * kLruDistinct), kStays = 1U << (8 * kLruStayed);
-    std::uint32_t counts[AtOnce];
+    std::uint32_t counts[AtOnce], pushed_to[AtOnce];
     for (std::uint32_t c = 0; c < AtOnce; ++c) {
       counts[c] = both + ((kept & ~before[c]) >> 15 << (8 * kLruAccepted)) + (fresh[c] ? kDistinct + kStays : 0);
+      pushed_to[c] = 0;
     }
     if (touched > smallest) {  // some of the positions are not below all capacities
-      std::uint32_t pushed_to[AtOnce];
       for (std::uint32_t c = 0; c < AtOnce; ++c) pushed_to[c] = stack.buckets[slot[c] - stack.base];
-      for (std::uint32_t c = 0; c < AtOnce; ++c) {
-        if (fresh[c] && pushed_to[c] > bucket[c]) {
-          row(pushed_to[c]) += kStays;
-          counts[c] -= kStays;
-        }
-      }
     }
-    for (std::uint32_t c = 0; c < AtOnce; ++c) row(bucket[c]) += counts[c];
+    for (std::uint32_t c = 0; c < AtOnce; ++c) {  // three places, which are never the same
+      const bool pushed = fresh[c] && pushed_to[c] > bucket[c];
+      std::uint32_t& old_word = stack.word(old_slot[c]);
+      std::uint32_t& own_row = row(bucket[c]);
+      std::uint32_t& pushed_row = row(pushed_to[c]);
+      const std::uint32_t left = old_word ^ LruStack::slot_bit(old_slot[c]);
+      const std::uint32_t own_count = own_row + counts[c];
+      const std::uint32_t pushed_count = pushed ? pushed_row + kStays : 0;
+      if (fresh[c]) old_word = left;
+      own_row = pushed ? own_count - kStays : own_count;
+      if (pushed) pushed_row = pushed_count;
+    }
   }
 
   MOECARLO_HOST_DEVICE std::uint32_t& row(std::uint32_t bucket) const {

@@ -102,17 +102,15 @@ struct LruStack {
     for (std::uint32_t slot = base; slot < end; slot += 8) word(slot) = 0;
   }
 
-  /// Frees a slot if it is one of an older pass; the bucket that its position was in when this pass began. (Of a slot
-  /// of this pass, any: threads of a warp stay together that way.)
-  MOECARLO_HOST_DEVICE std::uint32_t leave(std::uint32_t slot, bool older) const {
-    std::uint32_t& own = word(slot);
-    const std::uint32_t occupied = own;
-    const std::uint32_t bit = 0x101U << (slot & 7);
-    const std::uint32_t position =
-        (occupied >> 16) + static_cast<std::uint32_t>(__builtin_popcount(occupied & (bit - 0x101U)));
-    if (older) own = occupied ^ bit;
-    return buckets[position];
+  /// The bucket that the position of an older pass's slot was in when this pass began; of a slot of this pass, any.
+  MOECARLO_HOST_DEVICE std::uint32_t bucket_of(std::uint32_t slot) const {
+    const std::uint32_t own = word(slot);
+    const std::uint32_t before = own & (slot_bit(slot) - 0x101U);
+    return buckets[(own >> 16) + static_cast<std::uint32_t>(__builtin_popcount(before))];
   }
+
+  /// What changes in the word of an older pass's slot when its expert leaves it.
+  MOECARLO_HOST_DEVICE static std::uint32_t slot_bit(std::uint32_t slot) { return 0x101U << (slot & 7); }
 
   /// The pass becomes the newest of the stack.
   MOECARLO_HOST_DEVICE void close_pass() const {
