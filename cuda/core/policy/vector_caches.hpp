@@ -83,7 +83,7 @@ struct VectorList {
   MOECARLO_HOST_DEVICE std::uint32_t at(std::uint32_t place) const {
     const __m512i index = _mm512_set1_epi8(static_cast<char>(place));
     const __m512i found = _mm512_maskz_permutexvar_epi8(1, index, objects);
-    return static_cast<std::uint32_t>(_mm_cvtsi128_si32(_mm512_castsi512_si128(found)));
+    return reinterpret_cast<ByteVector>(found)[0];
   }
 
   /// Writes the list to the nodes of its cache, and the resident bits.
