@@ -43,6 +43,11 @@ std::optional<StatelessShape> stateless_shape(const PlanView& plan, const Routin
   if (std::max(shape.shared_bytes(), std::uint64_t{4} * shape.path_counters()) > shared_bytes) return {};
   const std::uint64_t masks = std::uint64_t{routing.tokens} * static_cast<std::uint64_t>(mask_words(routing.experts));
   if (8 * masks + shape.shared_bytes() <= shared_bytes) shape.staged_words = static_cast<std::uint32_t>(masks);
+  const std::uint64_t choices = std::uint64_t{routing.tokens} * shape.table_words();
+  const bool fits = shape.staged_words > 0 && 8 * choices + shape.shared_bytes() <= shared_bytes;
+  if (fits && routing.top_k < 16 && plan.max_batch * routing.top_k < 256) {  // half bytes, and bytes, hold the counts
+    shape.choice_words = static_cast<std::uint32_t>(choices);
+  }
   return shape;
 }
 

@@ -26,17 +26,20 @@ MOECARLO_HOST_DEVICE constexpr std::uint32_t stateless_slots(std::uint32_t words
 /// they fit), what the threads of a warp tell each other, then 32-bit counters: a record for each cell, and the cell's
 /// passes by number of distinct experts.
 ///
-/// A record holds the counted rounds, then three sections. Each has a number for every capacity, of the experts below
-/// it, and a last one for all experts: distinct experts of the passes; those of their accepted columns; choices of the
-/// sampled draft steps. Of the choices a record holds only those that the batch before it has not.
+/// A record holds the counted rounds, distinct experts of the passes and of their accepted columns. Three sections
+/// follow, each with a number for every capacity, of the experts below it: those of the passes, those of their accepted
+/// columns, choices of the sampled draft steps. These come from a table of every token's where that fits, too; a record
+/// then holds those of its own cell, else only what its batch adds to those of the batch before it.
 struct StatelessShape {
   std::uint32_t cells = 0, capacities = 0, experts = 0;
   std::uint32_t depths = 1, max_depth = 0, max_batch = 1;
   std::uint32_t period = 1;        ///< trajectories whose numbers differ by a multiple of it fall into the same group
   std::uint32_t staged_words = 0;  ///< 64-bit words of the layer's masks in shared memory; 0: they stay where they are
+  std::uint32_t choice_words = 0;  ///< 64-bit words of the table of choices; 0: there is none
 
-  MOECARLO_HOST_DEVICE std::uint32_t section() const { return capacities + 1; }
-  MOECARLO_HOST_DEVICE std::uint32_t width() const { return 1 + 3 * section(); }
+  /// Words of a token in the table of choices: half a byte for each capacity.
+  MOECARLO_HOST_DEVICE std::uint32_t table_words() const { return (capacities + 15) / 16; }
+  MOECARLO_HOST_DEVICE std::uint32_t width() const { return 3 + 3 * capacities; }
   MOECARLO_HOST_DEVICE std::uint32_t counters() const { return cells * (width() + experts + 1); }
   MOECARLO_HOST_DEVICE std::uint32_t batches() const { return cells / depths; }
   MOECARLO_HOST_DEVICE std::uint32_t slots() const {
@@ -53,7 +56,8 @@ struct StatelessShape {
   std::uint32_t path_counters() const { return cells * (max_depth + 2); }
   MOECARLO_HOST_DEVICE std::uint32_t exchange_words() const { return kStatelessThreads / 32 * rows() * kStatelessRow; }
   std::uint64_t shared_bytes() const {
-    return std::uint64_t{8} * staged_words + 4 * (std::uint64_t{exchange_words()} + counters() + section());
+    return 8 * (std::uint64_t{staged_words} + choice_words) +
+           4 * (std::uint64_t{exchange_words()} + counters() + capacities);
   }
 };
 

@@ -21,7 +21,7 @@ struct ProductShape {
   static constexpr std::uint32_t kMasks = kWords < 8 ? 8 / kWords : 1;  // side by side in a row
   static constexpr std::uint32_t kParts = kWords < 8 ? 1 : kWords / 8;  // products that a mask takes
   static constexpr std::uint32_t kAside = 8 / Slots;                    // rows of one slot among eight
-  static constexpr std::uint32_t kTiles = 3;                            // of eight columns, at a time
+  static constexpr std::uint32_t kTiles = 2;                            // of eight columns, at a time
 
   std::uint32_t lane = threadIdx.x % 32;
 
@@ -42,9 +42,61 @@ __device__ std::uint32_t word_below(std::uint32_t capacity, std::uint32_t w) {
   return capacity >= 32 * (w + 1) ? ~0U : (1U << (capacity - 32 * w)) - 1;
 }
 
+/// Choices of a token below 16 capacities, a half byte each: below capacity i in bits 4 i .. 4 i + 3.
+template <int Words>
+__device__ std::uint64_t choice_counts(const std::uint64_t* mask, const std::uint32_t* capacities,
+                                       std::uint32_t count) {
+  std::uint64_t packed = 0;
+  for (std::uint32_t c = 0; c < count; ++c) {
+    std::uint64_t below = 0;
+    for (std::uint32_t w = 0; w < Words; ++w) {
+      const std::uint64_t words = word_below(capacities[c], 2 * w) | std::uint64_t{word_below(capacities[c], 2 * w + 1)}
+                                                                         << 32;
+      below += static_cast<std::uint64_t>(__popcll(mask[w] & words));
+    }
+    packed |= below << (4 * c);
+  }
+  return packed;
+}
+
+/// Sums of such numbers over the requests of a thread's trajectory, in bytes.
+struct ChoiceSums {
+  std::uint32_t even[2] = {}, odd[2] = {};  ///< of capacities 0, 2, 4, 6 | 8, ... and of 1, 3, 5, 7 | 9, ...
+
+  __device__ void add(std::uint64_t counts) {
+    const std::uint32_t half[2] = {static_cast<std::uint32_t>(counts), static_cast<std::uint32_t>(counts >> 32)};
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      even[i] += half[i] & 0x0f0f0f0fU;
+      odd[i] += half[i] >> 4 & 0x0f0f0f0fU;
+    }
+  }
+
+  /// Adds the sums of the threads that count to into[first ..], of which there are `count` in all. Whole warps.
+  __device__ void count(bool counts, std::uint32_t* into, std::uint32_t first, std::uint32_t count) const {
+    __syncwarp();
+    if (!__any_sync(kWholeWarp, counts)) return;
+    const std::uint32_t lane = threadIdx.x % 32;
+    std::uint32_t own = 0;
+#pragma unroll
+    for (std::uint32_t pair = 0; pair < 8; ++pair) {
+      // Two numbers of 16 bits: below 2^8 each, 32 of them below 2^13. Capacities 8 i + odd + 2 shift and that + 4.
+      const std::uint32_t i = pair / 4, shift = pair % 2;
+      const std::uint32_t bytes = pair % 4 < 2 ? even[i] : odd[i];
+      const std::uint32_t sum = __reduce_add_sync(kWholeWarp, counts ? bytes >> (8 * shift) & 0xff00ffU : 0);
+      if (lane % 8 == pair) own = sum;
+    }
+    if (lane >= 16) return;
+    const std::uint32_t pair = lane % 8, high = lane / 8;
+    const std::uint32_t c = first + pair / 4 * 8 + pair % 4 / 2 + 2 * (pair % 2) + 4 * high;
+    const std::uint32_t amount = high != 0 ? own >> 16 : own & 0xffffU;
+    if (c < count && amount > 0) atomicAdd(into + c, amount);
+  }
+};
+
 /// A set of `Slots` neighbouring depths of the grid, in one layer. Whole warps: a thread without a trajectory lends a
 /// hand in counting.
-template <int Words, int Slots>
+template <int Words, int Slots, bool Table>
 struct StatelessDepths {
   using Product = ProductShape<Words, Slots>;
   static constexpr std::uint32_t kWords = Product::kWords;
@@ -54,11 +106,12 @@ struct StatelessDepths {
   const StatelessShape& shape;
   const std::uint64_t* masks;  ///< of the layer; the mask of token t is at t * stride
   std::uint32_t stride;
-  const std::uint32_t* capacities;  ///< [shape.section()] at this layer; the last one: all experts
-  std::uint32_t* exchange;          ///< [shape.rows()][kStatelessRow] of this warp
-  std::uint32_t* totals;            ///< [cells][shape.width()]
-  std::uint32_t* distinct;          ///< [cells][experts + 1] passes by number of distinct experts; null: not counted
-  std::uint32_t first_depth;        ///< of the grid's, that slot 0 has
+  const std::uint32_t* capacities;    ///< [shape.capacities] at this layer
+  const std::uint64_t* choice_table;  ///< [tokens][shape.table_words()], see choice_counts; where there is one (Table)
+  std::uint32_t* exchange;            ///< [shape.rows()][kStatelessRow] of this warp
+  std::uint32_t* totals;              ///< [cells][shape.width()]
+  std::uint32_t* distinct;            ///< [cells][experts + 1] passes by number of distinct experts; null: not counted
+  std::uint32_t first_depth;          ///< of the grid's, that slot 0 has
 
   __device__ std::uint32_t* row(std::uint32_t index) const { return exchange + index * kStatelessRow; }
   __device__ bool has(std::uint32_t slot) const { return first_depth + slot < block.plan.depth_count; }
@@ -86,7 +139,11 @@ struct StatelessDepths {
         if (++batch_index == shape.batches()) break;
       }
     }
-    count_choices(path, exists, number, round);
+    if constexpr (Table) {
+      look_choices_up(path, exists, number, round);
+    } else {
+      multiply_choices(path, exists, number, round);
+    }
   }
 
   /// Adds a request to the unions of all its columns and of the accepted ones.
@@ -134,21 +191,34 @@ struct StatelessDepths {
     if (!__any_sync(kWholeWarp, depth(0) < reached)) return;
     std::uint32_t* const record = totals + first_cell * shape.width();
     bool counts[Slots];
-    std::uint32_t rounds = 0;
+    std::uint32_t rounds = 0, sizes = 0;  // those of a slot in the lane of its number
 #pragma unroll
     for (std::uint32_t j = 0; j < Slots; ++j) {
       counts[j] = has(j) && depth(j) < reached;
       const std::uint32_t of_slot = __popc(__ballot_sync(kWholeWarp, counts[j]));
-      if (threadIdx.x % 32 == j) rounds = of_slot;
-      if (counts[j] && distinct != nullptr) {
-        std::uint32_t size = 0;
-        for (std::uint32_t w = 0; w < kWords; ++w) size += __popc(all[j][w]);
-        atomicAdd(distinct + (first_cell + j) * (shape.experts + 1) + size, 1U);
+      const std::uint32_t size = counts[j] ? size_of(all[j]) : 0, kept_size = counts[j] ? size_of(kept[j]) : 0;
+      // Both are below 2^11, their sums below 2^16.
+      const std::uint32_t both = __reduce_add_sync(kWholeWarp, size | kept_size << 16);
+      if (threadIdx.x % 32 == j) {
+        rounds = of_slot;
+        sizes = both;
       }
+      if (counts[j] && distinct != nullptr) atomicAdd(distinct + (first_cell + j) * (shape.experts + 1) + size, 1U);
     }
-    if (rounds > 0) atomicAdd(record + threadIdx.x % 32 * shape.width(), rounds);
-    count_below(record + 1, 1, exchanged(all, counts));
-    count_below(record + 1 + shape.section(), 1, exchanged(kept, counts));
+    if (rounds > 0) {
+      std::uint32_t* const own = record + threadIdx.x % 32 * shape.width();
+      atomicAdd(own, rounds);
+      atomicAdd(own + 1, sizes & 0xffffU);
+      atomicAdd(own + 2, sizes >> 16);
+    }
+    count_below(record + 3, 1, exchanged(all, counts));
+    count_below(record + 3 + shape.capacities, 1, exchanged(kept, counts));
+  }
+
+  __device__ static std::uint32_t size_of(const std::uint32_t (&set)[kWords]) {
+    std::uint32_t size = 0;
+    for (std::uint32_t w = 0; w < kWords; ++w) size += __popc(set[w]);
+    return size;
   }
 
   /// The sets of all threads, for count_below.
@@ -181,11 +251,41 @@ struct StatelessDepths {
     };
   }
 
+  /// The choices of the sampled draft steps below each capacity, from a table of every token's.
+  __device__ void look_choices_up(const InterleavedPath& path, bool exists, std::uint64_t number,
+                                  std::uint32_t round) const {
+    const PlanView& plan = block.plan;
+    const std::uint32_t lane = threadIdx.x % 32;
+    const std::size_t first_place = std::size_t{round} * plan.max_batch;
+    __syncwarp();
+    for (std::uint32_t request = 0; request < plan.max_batch; ++request) {
+      row(request)[lane] = exists ? path.tokens[(first_place + request) * (plan.max_depth + 1)] : 0;
+    }
+    for (std::uint32_t j = 0; j < Slots && has(j); ++j) {
+      if (depth(j) == 0) continue;
+      const std::uint32_t step = counted_step(number, round, depth(j));
+      for (std::uint32_t word = 0; word < shape.table_words(); ++word) {
+        ChoiceSums sums;
+        std::uint32_t request = 0;
+        for (std::uint32_t b = 0; b < shape.batches(); ++b) {
+          const Cell& own = plan.cells[cell(b) + j];
+          const bool counts = exists && depth(j) <= path.reach[first_place + own.batch - 1];
+          // A request that does not reach the depth could be near the end of the trace.
+          for (; request < own.batch && counts; ++request) {
+            sums.add(choice_table[std::size_t{row(request)[lane] + step} * shape.table_words() + word]);
+          }
+          sums.count(counts, totals + (cell(b) + j) * shape.width() + 3 + 2 * shape.capacities, 16 * word,
+                     shape.capacities);
+        }
+      }
+    }
+  }
+
   /// The choices of the sampled draft steps. Each batch counts those of the requests that the batch before it has not,
   /// and leaves out again what a smaller batch did count and it itself must not, as not all of its requests reach the
   /// depth; so a cell's choices are the sum over the batches up to its own.
-  __device__ void count_choices(const InterleavedPath& path, bool exists, std::uint64_t number,
-                                std::uint32_t round) const {
+  __device__ void multiply_choices(const InterleavedPath& path, bool exists, std::uint64_t number,
+                                   std::uint32_t round) const {
     const PlanView& plan = block.plan;
     if (last_depth() == 0) return;
     const std::uint32_t lane = threadIdx.x % 32;
@@ -206,7 +306,7 @@ struct StatelessDepths {
     std::uint32_t before = 0;  // the batch's that is smaller by one
     for (std::uint32_t b = 0; b < shape.batches(); ++b) {
       const std::uint32_t batch = plan.cells[cell(b)].batch;
-      std::uint32_t* const record = totals + cell(b) * shape.width() + 1 + 2 * shape.section();
+      std::uint32_t* const record = totals + cell(b) * shape.width() + 3 + 2 * shape.capacities;
       const std::uint32_t* reached = row(reach_row + b);
       count_below(record, 1, choices(before, batch, step_row, [=](std::uint32_t depth, std::uint32_t trajectory) {
                     return depth < reached[trajectory];
@@ -264,12 +364,12 @@ struct StatelessDepths {
   __device__ void count_below(std::uint32_t* into, std::uint32_t sign, const Source& source) const {
     constexpr std::uint32_t kTiles = Product::kTiles;
     const std::uint32_t lane = threadIdx.x % 32;
-    for (std::uint32_t first = 0; first < shape.section(); first += 8 * kTiles) {
+    for (std::uint32_t first = 0; first < shape.capacities; first += 8 * kTiles) {
       std::uint32_t below[kTiles][Product::kParts][2];
 #pragma unroll
       for (std::uint32_t tile = 0; tile < kTiles; ++tile) {
         const std::uint32_t c = first + 8 * tile + lane / 4;
-        const std::uint32_t capacity = c < shape.section() ? capacities[c] : 0;
+        const std::uint32_t capacity = c < shape.capacities ? capacities[c] : 0;
 #pragma unroll
         for (std::uint32_t part = 0; part < Product::kParts; ++part) {
           for (int half = 0; half < 2; ++half) {
@@ -282,7 +382,7 @@ struct StatelessDepths {
       source([&](const std::uint32_t(&words)[4], std::uint32_t part) {
 #pragma unroll
         for (std::uint32_t tile = 0; tile < kTiles; ++tile) {
-          if (first + 8 * tile < shape.section()) sizes[tile].add(words, below[tile][part]);
+          if (first + 8 * tile < shape.capacities) sizes[tile].add(words, below[tile][part]);
         }
       });
       if (!has(Product{}.slot())) continue;
@@ -291,7 +391,7 @@ struct StatelessDepths {
         for (std::uint32_t i = 0; i < 2; ++i) {
           const std::uint32_t c = first + 8 * tile + lane % 4 * 2 + i;
           const std::uint32_t amount = sizes[tile].of[i] + sizes[tile].of[2 + i];
-          if (c < shape.section() && amount > 0) atomicAdd(into + Product{}.slot() * shape.width() + c, sign * amount);
+          if (c < shape.capacities && amount > 0) atomicAdd(into + Product{}.slot() * shape.width() + c, sign * amount);
         }
       }
     }
@@ -307,31 +407,32 @@ __device__ void add_records(const DeviceBlock& block, const StatelessShape& shap
     if (id.is_main()) block.tally.add(by_layer, amount);
     block.tally.add(by_group, amount);
   };
-  for (std::uint32_t i = threadIdx.x; i < plan.cell_count * shape.section(); i += blockDim.x) {
-    const std::uint32_t number = i / shape.section(), c = i % shape.section();
+  for (std::uint32_t number = threadIdx.x; number < plan.cell_count; number += blockDim.x) {
     const Cell& cell = plan.cells[number];
-    const std::uint32_t* all = totals + number * shape.width() + 1;
-    const std::uint32_t* kept = all + shape.section();
-    if (c == shape.capacities) {
-      const std::uint64_t layer_row = cell.unions_by_layer + std::uint64_t{layer} * cell.union_width();
-      const std::uint64_t group_row = cell.unions_by_group + std::uint64_t{id.group} * cell.union_width();
-      const std::uint64_t choices = std::uint64_t{all[-1]} * cell.batch * plan.drafting_top_k;
-      add(layer_row + Cell::kDistinct, group_row + Cell::kDistinct, all[c]);
-      add(layer_row + Cell::kDistinctAccepted, group_row + Cell::kDistinctAccepted, kept[c]);
-      add(layer_row + Cell::kDraftChoices, group_row + Cell::kDraftChoices, cell.depth > 0 ? choices : 0);
-      continue;
-    }
+    const std::uint32_t* record = totals + number * shape.width();
+    const std::uint64_t layer_row = cell.unions_by_layer + std::uint64_t{layer} * cell.union_width();
+    const std::uint64_t group_row = cell.unions_by_group + std::uint64_t{id.group} * cell.union_width();
+    const std::uint64_t choices = std::uint64_t{record[0]} * cell.batch * plan.drafting_top_k;
+    add(layer_row + Cell::kDistinct, group_row + Cell::kDistinct, record[1]);
+    add(layer_row + Cell::kDistinctAccepted, group_row + Cell::kDistinctAccepted, record[2]);
+    add(layer_row + Cell::kDraftChoices, group_row + Cell::kDraftChoices, cell.depth > 0 ? choices : 0);
+  }
+  for (std::uint32_t i = threadIdx.x; i < plan.cell_count * shape.capacities; i += blockDim.x) {
+    const std::uint32_t number = i / shape.capacities, c = i % shape.capacities;
+    const Cell& cell = plan.cells[number];
+    const std::uint32_t* record = totals + number * shape.width();
+    const std::uint32_t hits = record[3 + c], kept_hits = record[3 + shape.capacities + c];
     std::uint32_t drafted = 0;
-    for (std::uint32_t other = number % plan.depth_count; other <= number; other += plan.depth_count) {
-      drafted += totals[other * shape.width() + 1 + 2 * shape.section() + c];
+    const std::uint32_t smallest = shape.choice_words > 0 ? number : number % plan.depth_count;  // batch
+    for (std::uint32_t other = smallest; other <= number; other += plan.depth_count) {
+      drafted += totals[other * shape.width() + 3 + 2 * shape.capacities + c];
     }
-    const std::uint32_t rejected = all[shape.capacities] - kept[shape.capacities];
     const std::uint64_t width = cell.point_width();
     const std::uint64_t to_layer = cell.points_by_layer + (std::uint64_t{c} * block.routing.layers + layer) * width;
     const std::uint64_t to_group = cell.points_by_group + (std::uint64_t{c} * plan.groups.total() + id.group) * width;
-    add(to_layer + Cell::kHits, to_group + Cell::kHits, all[c]);
-    // Those of the experts of rejected columns only that were resident are below the capacity, too.
-    add(to_layer + Cell::kRejectedOnly, to_group + Cell::kRejectedOnly, rejected - (all[c] - kept[c]));
+    add(to_layer + Cell::kHits, to_group + Cell::kHits, hits);
+    // The experts of rejected columns only, less those of them that were resident.
+    add(to_layer + Cell::kRejectedOnly, to_group + Cell::kRejectedOnly, record[1] - record[2] - (hits - kept_hits));
     add(to_layer + Cell::kDraftHits, to_group + Cell::kDraftHits, drafted);
   }
   if (!id.is_main()) return;
@@ -342,35 +443,43 @@ __device__ void add_records(const DeviceBlock& block, const StatelessShape& shap
   }
 }
 
-template <int Words, int Slots>
+template <int Words, int Slots, bool Table>
 __global__ void __launch_bounds__(kStatelessThreads, 1) replay_stateless(DeviceBlock block, StatelessShape shape) {
   extern __shared__ std::uint64_t shared[];
   const PlanView& plan = block.plan;
   const std::uint32_t layer = block.first_layer + blockIdx.x;
   const std::uint32_t group = blockIdx.y;
-  auto* const exchange = reinterpret_cast<std::uint32_t*>(shared + shape.staged_words);
+  std::uint64_t* const choice_table = shared + shape.staged_words;
+  auto* const exchange = reinterpret_cast<std::uint32_t*>(choice_table + shape.choice_words);
   std::uint32_t* const totals = exchange + shape.exchange_words();
   std::uint32_t* const distinct = totals + plan.cell_count * shape.width();
   std::uint32_t* const capacities = distinct + plan.cell_count * (shape.experts + 1);
   for (std::uint32_t i = threadIdx.x; i < shape.counters(); i += blockDim.x) totals[i] = 0;
-  for (std::uint32_t c = threadIdx.x; c < shape.section(); c += blockDim.x) {
-    capacities[c] = c < shape.capacities ? plan.capacities[plan.cells[0].first_capacity + c].at(layer) : shape.experts;
+  for (std::uint32_t c = threadIdx.x; c < shape.capacities; c += blockDim.x) {
+    capacities[c] = plan.capacities[plan.cells[0].first_capacity + c].at(layer);
   }
   for (std::uint32_t i = threadIdx.x; i < shape.staged_words; i += blockDim.x) {
     shared[i] = block.routing.masks[(std::size_t{i / Words} * block.routing.stride + layer) * Words + i % Words];
   }
   __syncthreads();
+  for (std::uint32_t i = threadIdx.x; i < shape.choice_words; i += blockDim.x) {
+    const std::uint32_t token = i / shape.table_words(), first = i % shape.table_words() * 16;
+    choice_table[i] =
+        choice_counts<Words>(shared + token * Words, capacities + first, min(16U, shape.capacities - first));
+  }
+  __syncthreads();
 
   const bool staged = shape.staged_words > 0;
-  StatelessDepths<Words, Slots> depths{block,
-                                       shape,
-                                       staged ? shared : block.routing.masks + std::size_t{layer} * Words,
-                                       staged ? Words : block.routing.stride * Words,
-                                       capacities,
-                                       exchange + threadIdx.x / 32 * shape.rows() * kStatelessRow,
-                                       totals,
-                                       block.stream == Stream::main ? distinct : nullptr,
-                                       0};
+  StatelessDepths<Words, Slots, Table> depths{block,
+                                              shape,
+                                              staged ? shared : block.routing.masks + std::size_t{layer} * Words,
+                                              staged ? Words : block.routing.stride * Words,
+                                              capacities,
+                                              choice_table,
+                                              exchange + threadIdx.x / 32 * shape.rows() * kStatelessRow,
+                                              totals,
+                                              block.stream == Stream::main ? distinct : nullptr,
+                                              0};
   const GroupSlots slots(block, shape.period);
   const std::uint32_t own = slots.count(block, group);
   for (std::uint32_t i = threadIdx.x / 32 * 32; i < own; i += blockDim.x) {  // whole warps
@@ -387,12 +496,12 @@ __global__ void __launch_bounds__(kStatelessThreads, 1) replay_stateless(DeviceB
   add_records(block, shape, layer, id_of(block, group), totals, distinct);
 }
 
-template <int Words, int Slots>
+template <int Words, int Slots, bool Table>
 void launch(const DeviceBlock& block, const StatelessShape& shape, cudaStream_t stream) {
   const dim3 blocks(block.layer_count, std::min(block.count, shape.period));
-  cudaFuncSetAttribute(replay_stateless<Words, Slots>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+  cudaFuncSetAttribute(replay_stateless<Words, Slots, Table>, cudaFuncAttributeMaxDynamicSharedMemorySize,
                        static_cast<int>(shape.shared_bytes()));
-  replay_stateless<Words, Slots><<<blocks, kStatelessThreads, shape.shared_bytes(), stream>>>(block, shape);
+  replay_stateless<Words, Slots, Table><<<blocks, kStatelessThreads, shape.shared_bytes(), stream>>>(block, shape);
 }
 
 }  // namespace
@@ -400,10 +509,13 @@ void launch(const DeviceBlock& block, const StatelessShape& shape, cudaStream_t 
 cudaError_t launch_stateless(const DeviceBlock& block, const StatelessShape& shape, cudaStream_t stream) {
   if (const cudaError_t drawn = launch_stateless_paths(block, shape, stream); drawn != cudaSuccess) return drawn;
   return for_words(block.routing.experts, [&](auto words) {
-    if (shape.slots() == 1) {
-      launch<words, 1>(block, shape, stream);
+    constexpr int kSlots = stateless_slots(words);
+    if (shape.choice_words > 0) {
+      shape.slots() == 1 ? launch<words, 1, true>(block, shape, stream)
+                         : launch<words, kSlots, true>(block, shape, stream);
     } else {
-      launch<words, stateless_slots(words)>(block, shape, stream);
+      shape.slots() == 1 ? launch<words, 1, false>(block, shape, stream)
+                         : launch<words, kSlots, false>(block, shape, stream);
     }
   });
 }

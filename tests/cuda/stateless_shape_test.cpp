@@ -31,12 +31,13 @@ std::optional<StatelessShape> shape_of(const Study& study, const std::vector<Imp
 TEST(StatelessShape, counts_every_cell_and_capacity) {
   const auto shape = shape_of(stateless_study());
   ASSERT_TRUE(shape);
-  EXPECT_EQ(shape->width(), 1U + 3 * 4);
-  EXPECT_EQ(shape->counters(), 4 * (13U + 17));
+  EXPECT_EQ(shape->width(), 3U + 3 * 3);
+  EXPECT_EQ(shape->counters(), 4 * (12U + 17));
   EXPECT_EQ(shape->path_counters(), 4 * (1U + 4));
   EXPECT_EQ(shape->staged_words, 115U);  // one for each token
-  EXPECT_EQ(shape->rows(), 8U * 2);      // eight depths, two words of 32 bits
-  EXPECT_EQ(shape->shared_bytes(), 8U * 115 + 4 * (16 * 16 * 33 + 120 + 4));
+  EXPECT_EQ(shape->choice_words, 115U);
+  EXPECT_EQ(shape->rows(), 8U * 2);  // eight depths, two words of 32 bits
+  EXPECT_EQ(shape->shared_bytes(), 8U * (115 + 115) + 4 * (16 * 16 * 33 + 116 + 3));
 }
 
 TEST(StatelessShape, of_one_depth_has_a_row_for_each_request) {
@@ -49,11 +50,23 @@ TEST(StatelessShape, of_one_depth_has_a_row_for_each_request) {
   EXPECT_EQ(shape->rows(), 40U + 3 + 1);
 }
 
-TEST(StatelessShape, leaves_the_masks_where_they_are_when_they_do_not_fit) {
-  const auto counters_alone = shape_of(stateless_study())->shared_bytes() - 8 * 115;
-  EXPECT_EQ(shape_of(stateless_study(), {}, 1 << 18, counters_alone + 8 * 115)->staged_words, 115U);
-  EXPECT_EQ(shape_of(stateless_study(), {}, 1 << 18, counters_alone + 8 * 115 - 1)->staged_words, 0U);
-  EXPECT_FALSE(shape_of(stateless_study(), {}, 1 << 18, counters_alone - 1));
+TEST(StatelessShape, leaves_out_what_does_not_fit) {
+  const std::uint64_t table = 8 * 115;
+  const std::uint64_t counters_alone = shape_of(stateless_study())->shared_bytes() - 2 * table;
+  const auto shape_with = [](std::uint64_t shared) { return shape_of(stateless_study(), {}, 1 << 18, shared); };
+  EXPECT_EQ(shape_with(counters_alone + 2 * table)->choice_words, 115U);
+  EXPECT_EQ(shape_with(counters_alone + 2 * table - 1)->choice_words, 0U);
+  EXPECT_EQ(shape_with(counters_alone + table)->staged_words, 115U);
+  EXPECT_EQ(shape_with(counters_alone + table - 1)->staged_words, 0U);
+  EXPECT_FALSE(shape_with(counters_alone - 1));
+}
+
+TEST(StatelessShape, has_no_table_of_choices_whose_sums_a_byte_would_not_hold) {
+  Study study = stateless_study();
+  study.grid.batch = {1, 64};
+  const std::uint32_t top_k = testing::random_table({}).top_k;
+  EXPECT_EQ(shape_of(study)->choice_words > 0, 64 * top_k < 256);
+  EXPECT_GT(shape_of(study)->staged_words, 0U);
 }
 
 TEST(StatelessShape, is_not_for_what_its_counters_do_not_hold) {
