@@ -154,8 +154,10 @@ __global__ void __launch_bounds__(kMostLruGridThreads, 1)
 
 template <int AtOnce, bool Staged>
 void launch(const DeviceBlock& block, const LruGridShape& shape, const std::uint8_t* choices, cudaStream_t stream) {
-  const std::uint32_t each = (block.count + shape.period - 1) / shape.period;
-  const std::uint32_t warps = std::min(shape.warps, (each + kStackLanes - 1) / kStackLanes);
+  // As many warps as the trajectories of a group keep busy to the end.
+  const std::uint32_t works = ((block.count + shape.period - 1) / shape.period + kStackLanes - 1) / kStackLanes;
+  const std::uint32_t turns = (works + shape.warps - 1) / shape.warps;
+  const std::uint32_t warps = (works + turns - 1) / turns;
   const std::uint64_t bytes = shape.shared_bytes(warps);
   const dim3 blocks(block.layer_count, std::min(block.count, shape.period));
   cudaFuncSetAttribute(replay_grid<AtOnce, Staged>, cudaFuncAttributeMaxDynamicSharedMemorySize,

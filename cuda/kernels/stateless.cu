@@ -482,14 +482,15 @@ __global__ void __launch_bounds__(kStatelessThreads, 1) replay_stateless(DeviceB
                                               0};
   const GroupSlots slots(block, shape.period);
   const std::uint32_t own = slots.count(block, group);
-  for (std::uint32_t i = threadIdx.x / 32 * 32; i < own; i += blockDim.x) {  // whole warps
-    const std::uint32_t mine = i + threadIdx.x % 32;
+  // A warp takes one round of 32 trajectories at a time: rounds do not depend on each other, and a launch of few
+  // trajectories would leave warps without work.
+  const std::uint32_t works = (own + 31) / 32 * plan.rounds;
+  for (std::uint32_t work = threadIdx.x / 32; work < works; work += blockDim.x / 32) {
+    const std::uint32_t mine = work / plan.rounds * 32 + threadIdx.x % 32, round = work % plan.rounds;
     const InterleavedPath path = InterleavedPath::of(block, slots, group, mine);
     const std::uint64_t number = block.first + group + std::uint64_t{mine} * shape.period;
-    for (std::uint32_t round = 0; round < plan.rounds; ++round) {
-      for (depths.first_depth = 0; depths.first_depth < plan.depth_count; depths.first_depth += Slots) {
-        depths(path, mine < own, number, round);
-      }
+    for (depths.first_depth = 0; depths.first_depth < plan.depth_count; depths.first_depth += Slots) {
+      depths(path, mine < own, number, round);
     }
   }
   __syncthreads();
