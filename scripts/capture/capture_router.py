@@ -50,7 +50,7 @@ def whole(lowest):
     return parse
 
 
-def parse_arguments():
+def parse_arguments(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", metavar="MODEL")
     parser.add_argument("prompts", metavar="PROMPTS", type=Path)
@@ -81,7 +81,7 @@ def parse_arguments():
     group.add_argument("--depth", type=whole(1), default=8, help="draft tokens of a recorded round (8)")
     group.add_argument("--rounds-fraction", type=float, default=0.5, help="resident share in recorded rounds (0.5)")
     group.add_argument("--rounds-bits", type=whole(1), default=4, help="kept bits in recorded rounds (4)")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.temperature < 0:
         parser.error(f"--temperature {options.temperature} (expected 0 or more)")
     if not 0 <= options.rounds_fraction <= 1 or options.rounds_bits > 8:
@@ -201,7 +201,7 @@ class Capture:
             num_shared_experts=routers.shared_experts(self.config), source=self.options.source,
             licence=self.options.licence, created_by=maker, attributes=attributes,
             layer_numbers=[tap.layer for tap in self.taps], selection_bias=self.bias,
-            model_config=self.config.to_json_string())
+            model_config=self.config.to_json_string(use_diff=False))
 
     def stage(self, kind, step):
         """Runs step(number, batch) for every batch whose part is not there; False when asked to stop."""
@@ -365,6 +365,7 @@ class Capture:
 
     def run(self):
         options = self.options
+        self.parts.open()
         complete = self.stage("sequences", self.capture_batch)
         if complete and (options.acceptance or options.rounds):
             if self.rule is None:

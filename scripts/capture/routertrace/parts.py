@@ -19,21 +19,25 @@ from .trace_file import replace
 class Parts:
     def __init__(self, output, settings):
         """`settings`: all that decides what is captured. Parts of another capture are refused."""
-        self.output, self.folder = Path(output), Path(f"{output}.parts")
-        mark = self.folder / "capture.json"
-        if mark.exists():
-            found = json.loads(mark.read_text())
+        self.output, self.folder, self.settings = Path(output), Path(f"{output}.parts"), settings
+        self.mark = self.folder / "capture.json"
+        if self.mark.exists():
+            found = json.loads(self.mark.read_text())
             other = sorted(key for key in settings.keys() | found.keys() if settings.get(key) != found.get(key))
             if other:
                 raise Refusal(USAGE, f"{self.folder}: parts of another capture (other {', '.join(other)}); "
                                      "repeat its command, or delete the folder")
-            return
-        if self.output.exists():
+        elif self.output.exists():
             raise Refusal(USAGE, f"{self.output}: exists already (expected a new file; delete it to capture again)")
+
+    def open(self):
+        """Makes the folder, once the model and the prompts are known to be good."""
+        if self.mark.exists():
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = mark.with_suffix(".tmp")
-        temporary.write_text(json.dumps(settings, indent=1))
-        replace(temporary, mark)
+        temporary = self.mark.with_suffix(".tmp")
+        temporary.write_text(json.dumps(self.settings, indent=1))
+        replace(temporary, self.mark)
 
     def path(self, kind, number):
         return self.folder / f"{kind}-{number:05d}.{'h5' if kind == 'sequences' else 'npz'}"

@@ -102,6 +102,15 @@ class TraceWriter:
         self.file.close()
         replace(self.temporary, self.path)
 
+    def discard(self):
+        """Leaves nothing behind, unless close() has given the file its name."""
+        if self.file:
+            try:
+                self.file.close()
+            except OSError:
+                pass  # no disk: the error on its way says so
+        self.temporary.unlink(missing_ok=True)
+
     def __enter__(self):
         return self
 
@@ -110,12 +119,7 @@ class TraceWriter:
             if kind is None:
                 self.close()
         finally:
-            if self.file:
-                try:
-                    self.file.close()
-                except OSError:
-                    pass  # no disk: the error on its way says so
-            self.temporary.unlink(missing_ok=True)
+            self.discard()
 
 
 def replace(temporary, path):
