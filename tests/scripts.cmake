@@ -42,7 +42,7 @@ moecarlo_script_test(scripts.shell_scripts_are_sound bash ${CMAKE_CURRENT_SOURCE
 
 # The capture scripts. What needs torch and transformers is skipped where no Python has them (scripts/capture/venv).
 set(capture ${CMAKE_CURRENT_SOURCE_DIR}/capture)
-foreach(name importers weights)
+foreach(name importers weights reference_model)
   moecarlo_script_test(capture.${name} ${MOECARLO_PYTHON} ${capture}/${name}_test.py $<TARGET_FILE:moecarlo>)
 endforeach()
 moecarlo_script_test(capture.models bash ${capture}/with_torch.sh ${capture}/models_test.py $<TARGET_FILE:moecarlo>)

@@ -50,7 +50,7 @@ LICENCES = {
     "debian-handbook": "GPL-2+ or CC-BY-SA-3.0",
     "dict-devil": "public domain",
     "dict-jargon": "public domain",
-    "dict-gcide": "GPL-1+",
+    "dict-gcide": "GPL-2+",
 }
 
 # Domain: (package, files, how they are read).

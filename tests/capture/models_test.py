@@ -5,7 +5,9 @@ import io
 import json
 import resource
 import signal
+import types
 import unittest
+from unittest import mock
 
 import h5py
 import numpy as np
@@ -19,6 +21,7 @@ import transformers  # noqa: E402
 
 import capture_router  # noqa: E402
 import families  # noqa: E402
+import train  # noqa: E402
 from routertrace import acceptance, bit_slices, elastic_draft, generation, rollouts, routers, selection  # noqa: E402
 from routertrace.branches import Chains, Text  # noqa: E402
 
@@ -299,6 +302,37 @@ class Measured(unittest.TestCase):
         found = self.rounds(0.0, 8, 1.0, [list(s.token_ids) for s in greedy])
         wrong = sum(r.accepted != r.drafted for rounds in found for r in rounds)
         self.assertLess(wrong, 2)
+
+
+class ReferenceModel(common.ScriptTest):
+    def test_padded_experts_compute_what_the_family_does(self):
+        model = families.model("qwen3_moe")
+        ids = torch.tensor([PROMPTS[0]])
+        expected = model(input_ids=ids).logits
+        for module in model.modules():
+            if hasattr(module, "gate_up_proj"):
+                module.forward = types.MethodType(train.padded_experts, module)
+        torch.testing.assert_close(model(input_ids=ids).logits, expected, atol=1e-4, rtol=1e-4)
+
+    def test_training_learns_and_reports(self):
+        """Text that repeats every seven tokens is soon better than its unigram entropy."""
+        text = np.tile(np.arange(1, 8), 300).astype(np.uint16)
+        tokenizer = json.dumps({"model": {"vocab": {str(i): i for i in range(8)}}})
+        domain = dict(packages=[], documents=1, bytes=2100, tokens=2100, heldout_documents=1, heldout_bytes=2100,
+                      heldout_tokens=2100)
+        card = json.dumps({"packages": {}, "domains": {"count": domain}})
+        np.savez(self.folder / "corpus.npz", train_count=text, heldout_count=text,
+                 tokenizer=np.frombuffer(tokenizer.encode(), np.uint8), card=np.frombuffer(card.encode(), np.uint8))
+        arguments = ["train.py", str(self.folder / "corpus.npz"), "-o", str(self.folder / "model"), "--steps", "40",
+                     "--batch", "8", "--length", "16", "--layers", "2", "--hidden", "32", "--experts", "4", "--top-k", "2",
+                     "--expert-hidden", "16", "--rate", "0.01"]
+        with mock.patch("sys.argv", arguments), contextlib.redirect_stdout(io.StringIO()), torch.enable_grad(), \
+                contextlib.redirect_stderr(io.StringIO()):
+            train.main()
+        report = json.loads((self.folder / "model/training.json").read_text())
+        self.assertAlmostEqual(report["unigram_bits_per_token"]["mean"], np.log2(7), delta=0.01)
+        self.assertLess(report["heldout_bits_per_token"]["mean"], 1.5)
+        self.assertEqual(np.shape(report["expert_load"]), (2, 4))
 
 
 class Script(common.ScriptTest):

@@ -26,8 +26,8 @@ def _quiet_about_hdf5(hook):
 
 def _describe(error):
     """(line, status) of an error of the machine or of a file."""
-    if isinstance(error, MemoryError):
-        return f"out of memory ({error}); a smaller --batch needs less", MACHINE
+    if isinstance(error, MemoryError) or "memory" in str(error)[:200]:
+        return f"out of memory ({str(error)[:120]}); a smaller --batch needs less", MACHINE
     text = str(error)
     if "write failed" in text or "Can't write" in text:  # HDF5's long story of a full disk
         name, reason = re.search(r"filename = '(.*?)'", text), re.search(r"error message = '(.*?)'", text)
@@ -46,7 +46,7 @@ def run(main):
     except KeyboardInterrupt:
         line, status = "interrupted; the same command goes on where it stopped", INTERRUPTED
     except (OSError, MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not re.search("write failed|out of memory", str(error)):
+        if isinstance(error, RuntimeError) and not re.search("write failed|out of memory|allocate memory", str(error)):
             raise
         line, status = _describe(error)
     else:
