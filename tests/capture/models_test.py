@@ -22,7 +22,8 @@ import transformers  # noqa: E402
 import capture_router  # noqa: E402
 import families  # noqa: E402
 import train  # noqa: E402
-from routertrace import acceptance, bit_slices, elastic_draft, generation, rollouts, routers, selection  # noqa: E402
+from routertrace import (acceptance, bit_slices, elastic_draft, generation, rollouts, routers, selection,  # noqa: E402
+                         session)
 from routertrace.branches import Chains, Text  # noqa: E402
 
 torch.set_num_threads(1)
@@ -350,7 +351,7 @@ class Script(common.ScriptTest):
 
     def capture(self, output, *more, model="model", prompts="p.jsonl"):
         with contextlib.redirect_stderr(io.StringIO()):
-            return capture_router.Capture(capture_router.parse_arguments(
+            return session.Capture(capture_router.parse_arguments(
                 [str(self.folder / model), str(self.folder / prompts), "-o", str(self.folder / output), *self.COMMON,
                  *more]))
 
