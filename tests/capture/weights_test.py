@@ -10,6 +10,7 @@ import common
 from common import INPUT
 from importers_test import save_safetensors
 from routertrace import bit_slices
+from routertrace.trace_file import Description, TraceWriter
 from routertrace.selection import Rule, disagreements, gate_weights, select, store_logits
 
 RNG = np.random.default_rng(3)
@@ -74,6 +75,29 @@ class StoredLogits(unittest.TestCase):
         np.testing.assert_allclose(gate_weights(Rule("softmax", False, 4, 2), logits, ids), [e[:2] / e.sum()], rtol=1e-6)
         np.testing.assert_allclose(gate_weights(Rule("topk_softmax", True, 4, 2), logits, ids), [e[:2] / e[:2].sum()],
                                    rtol=1e-6)
+
+
+class SameRule(common.ScriptTest):
+    def test_the_program_chooses_what_the_scripts_choose(self):
+        """Exact locality of stored logits is that of the choices that selection.py makes of them."""
+        rng = np.random.default_rng(11)
+        logits = rng.normal(size=(300, 3, 16)).round(1).astype(np.float16)  # with many ties
+        bias = rng.normal(size=(3, 16)).astype(np.float32) / 4
+        for number, (rule, has_bias) in enumerate((
+                (Rule("softmax", True, 16, 4), False), (Rule("topk_softmax", True, 16, 4), False),
+                (Rule("softmax", False, 16, 4, 4, 2), False), (Rule("sigmoid", True, 16, 4), True),
+                (Rule("sigmoid", True, 16, 4, 4, 2), True))):
+            used = bias if has_bias else None
+            ids = select(rule, logits, used)
+            for name, routing in (("logits", {"router_logits": logits}), ("ids", {"expert_ids": ids.astype(np.uint8)})):
+                description = Description("m", rule, selection_bias=used if name == "logits" else None)
+                with TraceWriter(self.folder / f"{name}{number}.h5", description) as trace:
+                    for begin in range(0, 300, 100):
+                        trace.append(**{key: values[begin:begin + 100] for key, values in routing.items()})
+            found = [json.loads(self.moecarlo("locality", f"{name}{number}.h5", "--capacities", "4,8", "--json"))
+                     for name in ("logits", "ids")]
+            for key in ("adjacent_overlap", "distinct_experts", "lru_hit_rate", "entropy", "sch"):
+                self.assertEqual(found[0][key], found[1][key], (rule, key))
 
 
 class ExportWeights(common.ScriptTest):

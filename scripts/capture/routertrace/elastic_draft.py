@@ -51,27 +51,31 @@ def _untie_head(model):
 
 
 def _weights(model, routers):
-    """(parameter, transposed) of all linear maps and stacked experts outside the routers."""
+    """(name of its module, parameter, transposed) of all linear maps and stacked experts outside the routers."""
     inside = {id(child) for router in routers for child in router.modules()}
-    for module in model.modules():
+    for name, module in model.named_modules():
         if id(module) in inside:
             continue
         if isinstance(module, torch.nn.Linear):
-            yield module.weight, False
+            yield name, module.weight, False
         else:
             transposed = bool(getattr(module, "is_transposed", False))
             for parameter in module.parameters(recurse=False):
                 if parameter.dim() == 3 and parameter.is_floating_point():
-                    yield parameter, transposed
+                    yield name, parameter, transposed
 
 
 class ElasticDraft:
     def __init__(self, model, taps):
         _untie_head(model)
         self.taps = taps
-        self.weights = [_Weight(p, t) for p, t in _weights(model, [tap.module for tap in taps])]
-        if not self.weights:
-            raise Refusal(INPUT, f"{type(model).__name__}: no linear weights to quantise")
+        found = list(_weights(model, [tap.module for tap in taps]))
+        for tap in taps:
+            layer = tap.name.rsplit(".", 1)[0] + "."
+            if not any(name.startswith(layer) and p.is_floating_point() for name, p, _ in found):
+                raise Refusal(INPUT, f"{layer[:-1]}: no expert weights to cut (expected a checkpoint in bfloat16, float16 or "
+                                     "float32, not one that is quantised already)")
+        self.weights = [_Weight(p, t) for _, p, t in found]
         self.written = None
         self.become_target()
 

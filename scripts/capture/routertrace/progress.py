@@ -8,7 +8,7 @@ class Progress:
     def __init__(self, what, total, done=0):
         self.what, self.total, self.done = what, total, done
         self.begin = self.last = time.monotonic()
-        self.skipped = done
+        self.skipped, self.shown = done, None
         self.terminal = sys.stderr.isatty()
 
     def advance(self, count=1):
@@ -19,6 +19,7 @@ class Progress:
             self._show()
 
     def _show(self, end=""):
+        self.shown = self.done
         elapsed = time.monotonic() - self.begin
         rate = (self.done - self.skipped) / elapsed if elapsed > 0 else 0
         left = f", {(self.total - self.done) / rate:.0f} s left" if rate > 0 and self.done < self.total else ""
@@ -30,4 +31,5 @@ class Progress:
             print(line, file=sys.stderr, flush=True)
 
     def close(self):
-        self._show("\n")
+        if self.terminal or self.shown != self.done:
+            self._show("\n")
