@@ -6,8 +6,8 @@
     capture_router.py ./model prompts.jsonl -o trace.h5 --acceptance --rounds
 
 MODEL is a folder or a name that transformers can load. PROMPTS is a text file with one prompt a line, or JSON lines
-{"prompt": TEXT} or {"token_ids": [...]}, each with an optional "label". With --acceptance and --rounds the target is the
-model with INT8 weights, and its elastic self-draft (some experts, upper bits of the weights) is measured against it.
+{"prompt": TEXT} or {"token_ids": [...]}, each with an optional "label". With --acceptance and --rounds the target is
+the model with INT8 weights, and its elastic self-draft (some experts, upper bits of the weights) is measured.
 
 A capture that is stopped goes on with the same command; what it had finished is in the file meanwhile.
 Exit status: 0 done, 2 wrong usage, 3 model or prompts refused, 4 the machine failed us, 75 stopped.

@@ -31,13 +31,15 @@ from routertrace.trace_file import replace
 PROJECTIONS = {"gate_proj": "gate", "up_proj": "up", "down_proj": "down", "w1": "gate", "w3": "up", "w2": "down",
                "linear": "gate", "linear_v": "up", "linear_1": "down"}
 ONE = re.compile(r"(?:^|\.)layers\.(\d+)\..*experts\.(\d+)\.(\w+)\.weight$")
-STACKED = re.compile(r"(?:^|\.)layers\.(\d+)\..*experts\.(gate_up_proj|gate_proj|up_proj|down_proj)(_blocks)?(?:\.weight)?$")
+STACKED = re.compile(
+    r"(?:^|\.)layers\.(\d+)\..*experts\.(gate_up_proj|gate_proj|up_proj|down_proj)(_blocks)?(?:\.weight)?$"
+)
 FP4 = np.float32([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0, -0.5, -1, -1.5, -2, -3, -4, -6])
 
 
 def decode_mxfp4(blocks, scales):
-    """float32 [..., columns] of MXFP4: blocks uint8 [..., n, 16], two values a byte, low half first; scales uint8 [..., n]
-    are powers of two with bias 127."""
+    """float32 [..., columns] of MXFP4: blocks uint8 [..., n, 16], two values a byte, low half first; scales uint8
+    [..., n] are powers of two with bias 127."""
     values = np.stack([FP4[blocks & 15], FP4[blocks >> 4]], -1).reshape(*blocks.shape[:-1], 32)
     return np.ldexp(values, scales.astype(np.int32)[..., None] - 127).reshape(*blocks.shape[:-2], -1)
 
@@ -54,8 +56,8 @@ class Experts:
             elif stacked:
                 self._add_stack(name, int(stacked[1]), stacked[2], bool(stacked[3]))
         if not self.found:
-            raise Refusal(INPUT, f"{model}: no expert weights (expected names like layers.0.mlp.experts.0.up_proj.weight, "
-                                 "or stacked experts.gate_up_proj)")
+            raise Refusal(INPUT, f"{model}: no expert weights (expected names like "
+                                 "layers.0.mlp.experts.0.up_proj.weight, or stacked experts.gate_up_proj)")
 
     def _add_stack(self, name, layer, kind, packed):
         halves = ("gate", "up") if kind == "gate_up_proj" else (kind.removesuffix("_proj"),)
@@ -63,7 +65,10 @@ class Experts:
         biased = name.replace("_blocks", "") + "_bias" in self.tensors
         for expert in range(self.tensors.shape(name)[0]):
             for half in halves:
-                self.found[layer, expert, half] = (name, (expert, half, len(halves) == 2, biased and not packed, biased))
+                self.found[layer, expert, half] = (
+                    name,
+                    (expert, half, len(halves) == 2, biased and not packed, biased),
+                )
 
     def read(self, key):
         name, place = self.found[key]

@@ -4,10 +4,10 @@
     import_arrays.py dumps/*.npz -o trace.h5 --model my-model --experts 128
     import_arrays.py request1.npy request2.npy -o trace.h5 --model my-model --experts 64
 
-Each file (.npy, .npz or .safetensors) is one sequence, or several with an array `sequence_offsets`. In an .npy file, and
-under these names in the others, is one of
+Each file (.npy, .npz or .safetensors) is one sequence, or several with an array `sequence_offsets`. In an .npy file,
+and under these names in the others, is one of
   routed_experts, expert_ids    integers [tokens, layers, k] (vLLM and SGLang write int16; rows of -1 are dropped)
-  router_logits                 floats [tokens, layers, experts]; or one array a layer, router_logits.0, router_logits.1, ...
+  router_logits                 floats [tokens, layers, experts]; or one array a layer: router_logits.0, .1, ...
                                 or layers.0, ..., each [tokens, experts]
 and optionally expert_weights [tokens, layers, k], token_ids [tokens], and phase [tokens] or the number `prompt_tokens`.
 NumPy and h5py only. Exit status: 0 done, 2 wrong usage, 3 a file is refused, 4 the machine failed us.

@@ -27,9 +27,15 @@ HOLDERS = ("layers", "layer_data", "experts", "router_data")
 
 
 def is_token(value):
-    return isinstance(value, dict) and ("selected_experts" in value or any(
-        isinstance(value.get(holder), (list, dict)) and value[holder] and "selected_experts" in str(value[holder])[:2000]
-        for holder in HOLDERS))
+    return isinstance(value, dict) and (
+        "selected_experts" in value
+        or any(
+            isinstance(value.get(holder), (list, dict))
+            and value[holder]
+            and "selected_experts" in str(value[holder])[:2000]
+            for holder in HOLDERS
+        )
+    )
 
 
 def token_lists(value):

@@ -5,8 +5,8 @@
 
     {"sequence": 0, "token": 0, "layer": 0, "experts": [5, 17], "weights": [0.7, 0.3]}
 
-Optional keys: `weights` (in all records or none), `token_id`, `phase` (0 prefill, 1 decode). Records of a sequence stand
-together; within it any order will do. Every token needs every layer. NumPy and h5py only.
+Optional keys: `weights` (in all records or none), `token_id`, `phase` (0 prefill, 1 decode). Records of a sequence
+stand together; within it any order will do. Every token needs every layer. NumPy and h5py only.
 Exit status: 0 done, 2 wrong usage, 3 the file is refused, 4 the machine failed us.
 """
 

@@ -55,21 +55,33 @@ LICENCES = {
 
 # Domain: (package, files, how they are read).
 DOMAINS = {
-    "prose": [("debian-handbook", "usr/share/doc/debian-handbook/html/en-US/*.html", "html"),
-              ("dict-devil", "usr/share/dictd/*.dict.dz", "gzip"), ("dict-jargon", "usr/share/dictd/*.dict.dz", "gzip"),
-              ("dict-gcide", "usr/share/dictd/*.dict.dz", "gzip")],
-    "documentation": [("manpages", "usr/share/man/man*/*.gz", "man"), ("manpages-dev", "usr/share/man/man*/*.gz", "man"),
-                      ("perl-doc", "usr/share/perl/5.36.0/pod/*.pod", "plain"),
-                      ("python3.11-doc", "usr/share/info/*.info*.gz", "gzip")],
+    "prose": [
+        ("debian-handbook", "usr/share/doc/debian-handbook/html/en-US/*.html", "html"),
+        ("dict-devil", "usr/share/dictd/*.dict.dz", "gzip"),
+        ("dict-jargon", "usr/share/dictd/*.dict.dz", "gzip"),
+        ("dict-gcide", "usr/share/dictd/*.dict.dz", "gzip"),
+    ],
+    "documentation": [
+        ("manpages", "usr/share/man/man*/*.gz", "man"),
+        ("manpages-dev", "usr/share/man/man*/*.gz", "man"),
+        ("perl-doc", "usr/share/perl/5.36.0/pod/*.pod", "plain"),
+        ("python3.11-doc", "usr/share/info/*.info*.gz", "gzip"),
+    ],
     "python": [("libpython3.11-stdlib", "usr/lib/python3.11/**/*.py", "plain")],
     "perl": [("perl-modules-5.36", "usr/share/perl/5.36.0/**/*.pm", "plain")],
     "c++": [("libboost1.74-dev", "usr/include/boost/**/*.hpp", "plain")],
-    "german": [("manpages-de", "usr/share/man/de/man*/*.gz", "man"),
-               ("debian-handbook", "usr/share/doc/debian-handbook/html/de-DE/*.html", "html")],
-    "french": [("manpages-fr", "usr/share/man/fr/man*/*.gz", "man"),
-               ("debian-handbook", "usr/share/doc/debian-handbook/html/fr-FR/*.html", "html")],
-    "spanish": [("manpages-es", "usr/share/man/es/man*/*.gz", "man"),
-                ("debian-handbook", "usr/share/doc/debian-handbook/html/es-ES/*.html", "html")],
+    "german": [
+        ("manpages-de", "usr/share/man/de/man*/*.gz", "man"),
+        ("debian-handbook", "usr/share/doc/debian-handbook/html/de-DE/*.html", "html"),
+    ],
+    "french": [
+        ("manpages-fr", "usr/share/man/fr/man*/*.gz", "man"),
+        ("debian-handbook", "usr/share/doc/debian-handbook/html/fr-FR/*.html", "html"),
+    ],
+    "spanish": [
+        ("manpages-es", "usr/share/man/es/man*/*.gz", "man"),
+        ("debian-handbook", "usr/share/doc/debian-handbook/html/es-ES/*.html", "html"),
+    ],
 }
 
 
@@ -171,7 +183,9 @@ def pack(tokenizer, texts):
 def write_prompts(path, heldout, per_domain, length):
     """Prompts in turn from all domains, each from a held-out place of its own."""
     rng = random.Random(1)
-    drawn = {domain: rng.sample(range(0, len(tokens) // (4 * length)), per_domain) for domain, tokens in heldout.items()}
+    drawn = {
+        domain: rng.sample(range(0, len(tokens) // (4 * length)), per_domain) for domain, tokens in heldout.items()
+    }
     with open(path, "w") as file:
         for i in range(per_domain):
             for domain, tokens in heldout.items():
@@ -195,7 +209,10 @@ def main():
     held = {name: [text for title, text in found if held_out(title)] for name, found in domains.items()}
     sample = [text for texts in train.values() for text in texts[: max(1, len(texts) // 4)]]
     tokenizer = train_tokenizer(sample)
-    arrays, card = {}, {"packages": {p: {"version": versions[p], "licence": LICENCES[p]} for p in LICENCES}, "domains": {}}
+    arrays, card = {}, {
+        "packages": {p: {"version": versions[p], "licence": LICENCES[p]} for p in LICENCES},
+        "domains": {},
+    }
     for name in DOMAINS:
         arrays[f"train_{name}"], arrays[f"heldout_{name}"] = pack(tokenizer, train[name]), pack(tokenizer, held[name])
         card["domains"][name] = {

@@ -81,7 +81,9 @@ def acceptance(trace, tokens):
             rows = zip(group["weight_bits"][:].tolist(), group["cache_fraction"][:].tolist(),
                        group["accept_probability"][:][:, tokens].astype(float).mean(1),
                        group["greedy_agreement"][:][:, tokens].mean(1))
-            found[name] = [[bits, round(fraction, 4), round(float(p), 5), round(float(g), 5)] for bits, fraction, p, g in rows]
+            found[name] = [
+                [bits, round(fraction, 4), round(float(p), 5), round(float(g), 5)] for bits, fraction, p, g in rows
+            ]
     return {"columns": ["bits", "cache_fraction", "accept_probability", "greedy_agreement"], **found} if found else None
 
 
@@ -116,7 +118,9 @@ def main():
             "locality": locality(masks, offsets), "shuffled_control": locality(shuffled, offsets),
             "popularity": popularity(masks), "distance_between_domains": domain_distance(masks, offsets, labels)}
         card["acceptance"], card["rounds"] = acceptance(trace, decode), rounds(trace)
-    card["sha256"] = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in [options.trace, *options.also]}
+    card["sha256"] = {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in [options.trace, *options.also]
+    }
     options.output.write_text(json.dumps(card, indent=1) + "\n")
 
 

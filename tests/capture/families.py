@@ -3,8 +3,18 @@
 import torch
 import transformers as hf
 
-SHAPE = dict(vocab_size=61, hidden_size=32, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2,
-             max_position_embeddings=128, initializer_range=0.2, pad_token_id=None, bos_token_id=None, eos_token_id=None)
+SHAPE = dict(
+    vocab_size=61,
+    hidden_size=32,
+    num_hidden_layers=3,
+    num_attention_heads=4,
+    num_key_value_heads=2,
+    max_position_embeddings=128,
+    initializer_range=0.2,
+    pad_token_id=None,
+    bos_token_id=None,
+    eos_token_id=None,
+)
 LATENT = dict(kv_lora_rank=8, q_lora_rank=8, qk_rope_head_dim=4, qk_nope_head_dim=4, v_head_dim=8, head_dim=4,
               n_shared_experts=1, first_k_dense_replace=1, routed_scaling_factor=1.5)
 
@@ -68,6 +78,8 @@ class OwnChoices:
 
     def _keep(self, name):
         def hook(_, arguments, options):
-            ids = next(a for a in [*arguments, *options.values()] if isinstance(a, torch.Tensor) and not a.is_floating_point())
+            ids = next(
+                a for a in [*arguments, *options.values()] if isinstance(a, torch.Tensor) and not a.is_floating_point()
+            )
             self.calls.setdefault(name, []).append(ids.clone())
         return hook

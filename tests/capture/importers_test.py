@@ -33,10 +33,14 @@ class ImportArrays(common.ScriptTest):
 
     def test_routed_experts_of_several_requests(self):
         np.save(self.folder / "a.npy", IDS[:20].astype(np.int16))
-        np.savez(self.folder / "b.npz", routed_experts=IDS[20:].astype(np.int16), token_ids=np.arange(10), prompt_tokens=4)
+        np.savez(
+            self.folder / "b.npz", routed_experts=IDS[20:].astype(np.int16), token_ids=np.arange(10), prompt_tokens=4
+        )
         with self.assertRaises(AssertionError):  # one has token ids, the other has none
             self.done("import_arrays.py", "a.npy", "b.npz", "-o", "trace.h5", *MODEL)
-        np.savez(self.folder / "a.npz", routed_experts=IDS[:20].astype(np.int16), token_ids=np.arange(20), prompt_tokens=5)
+        np.savez(
+            self.folder / "a.npz", routed_experts=IDS[:20].astype(np.int16), token_ids=np.arange(20), prompt_tokens=5
+        )
         self.done("import_arrays.py", "a.npz", "b.npz", "-o", "trace.h5", *MODEL)
         data, attributes = self.read()
         np.testing.assert_array_equal(data["expert_ids"], IDS)
@@ -100,8 +104,15 @@ class ImportJsonLines(common.ScriptTest):
                 for layer in range(3):
                     if (token, layer) == drop:
                         continue
-                    record = dict(sequence=token // 15, token=token % 15, layer=layer, experts=IDS[token, layer].tolist(),
-                                  weights=WEIGHTS[token, layer].tolist(), phase=int(token % 15 > 4), **more)
+                    record = dict(
+                        sequence=token // 15,
+                        token=token % 15,
+                        layer=layer,
+                        experts=IDS[token, layer].tolist(),
+                        weights=WEIGHTS[token, layer].tolist(),
+                        phase=int(token % 15 > 4),
+                        **more,
+                    )
                     file.write(json.dumps(record) + "\n")
 
     def test_records_become_sequences(self):

@@ -101,7 +101,9 @@ class Routing(unittest.TestCase):
                 weights, self.chosen = logits.softmax(-1).topk(2)
                 weights = weights / weights.sum(-1, keepdim=True)
                 mixed = torch.stack([e(x) for e in self.experts], -2)
-                return (mixed.gather(-2, self.chosen[..., None].expand(*self.chosen.shape, 16)) * weights[..., None]).sum(-2)
+                return (
+                    mixed.gather(-2, self.chosen[..., None].expand(*self.chosen.shape, 16)) * weights[..., None]
+                ).sum(-2)
 
         model = torch.nn.Module()
         model.layers = torch.nn.ModuleList([Block(), Block()])
@@ -324,9 +326,30 @@ class ReferenceModel(common.ScriptTest):
         card = json.dumps({"packages": {}, "domains": {"count": domain}})
         np.savez(self.folder / "corpus.npz", train_count=text, heldout_count=text,
                  tokenizer=np.frombuffer(tokenizer.encode(), np.uint8), card=np.frombuffer(card.encode(), np.uint8))
-        arguments = ["train.py", str(self.folder / "corpus.npz"), "-o", str(self.folder / "model"), "--steps", "40",
-                     "--batch", "8", "--length", "16", "--layers", "2", "--hidden", "32", "--experts", "4", "--top-k", "2",
-                     "--expert-hidden", "16", "--rate", "0.01"]
+        arguments = [
+            "train.py",
+            str(self.folder / "corpus.npz"),
+            "-o",
+            str(self.folder / "model"),
+            "--steps",
+            "40",
+            "--batch",
+            "8",
+            "--length",
+            "16",
+            "--layers",
+            "2",
+            "--hidden",
+            "32",
+            "--experts",
+            "4",
+            "--top-k",
+            "2",
+            "--expert-hidden",
+            "16",
+            "--rate",
+            "0.01",
+        ]
         with mock.patch("sys.argv", arguments), contextlib.redirect_stdout(io.StringIO()), torch.enable_grad(), \
                 contextlib.redirect_stderr(io.StringIO()):
             train.main()
@@ -347,7 +370,9 @@ class Script(common.ScriptTest):
         rng = np.random.default_rng(1)
         with open(self.folder / "p.jsonl", "w") as file:
             for i in range(12):
-                file.write(json.dumps({"token_ids": rng.integers(0, 61, 6 + i % 3).tolist(), "label": f"d{i % 2}"}) + "\n")
+                file.write(
+                    json.dumps({"token_ids": rng.integers(0, 61, 6 + i % 3).tolist(), "label": f"d{i % 2}"}) + "\n"
+                )
 
     def capture(self, output, *more, model="model", prompts="p.jsonl"):
         with contextlib.redirect_stderr(io.StringIO()):
@@ -383,8 +408,11 @@ class Script(common.ScriptTest):
         self.assertEqual(self.inspected("t.h5")["acceptance_configurations"], 9)
         self.moecarlo("locality", "t.h5", "--json")
         grid = '[grid]\ndepth = [0, 4]\npolicy = ["static"]\ncapacity = [2, 4]\n'
-        for name, mode, model in (("captured", "random", 'model = "captured"'), ("coverage", "random", 'model = "coverage"'),
-                                  ("rounds", "replay", 'model = "rounds"\nrejected_routing = "captured"')):
+        for name, mode, model in (
+            ("captured", "random", 'model = "captured"'),
+            ("coverage", "random", 'model = "coverage"'),
+            ("rounds", "replay", 'model = "rounds"\nrejected_routing = "captured"'),
+        ):
             (self.folder / f"{name}.toml").write_text(
                 f'[study]\ntrace = "t.h5"\ntrajectories = 256\nmode = "{mode}"\n{grid}[acceptance]\n{model}\n')
             self.moecarlo("simulate", f"{name}.toml", "-o", name)
@@ -406,8 +434,19 @@ class Script(common.ScriptTest):
         if common.MOECARLO:
             self.inspected("t.h5")
             self.inspected("t.h5.parts/sequences-00001.h5")
-        self.expect_refusal(USAGE, ["another capture", "seed"], self.capture, "t.h5", "--acceptance", "--fractions", "0.5",
-                            "--bits", "4", "--seed", "2")
+        self.expect_refusal(
+            USAGE,
+            ["another capture", "seed"],
+            self.capture,
+            "t.h5",
+            "--acceptance",
+            "--fractions",
+            "0.5",
+            "--bits",
+            "4",
+            "--seed",
+            "2",
+        )
         self.run_quietly(self.capture("t.h5", "--acceptance", "--fractions", "0.5", "--bits", "4"))
         with h5py.File(self.folder / "t.h5") as resumed, h5py.File(self.folder / "whole.h5") as once:
             for name in ("token_ids", "router_logits", "sequence_offsets", "acceptance/accept_probability"):
@@ -431,8 +470,12 @@ class Script(common.ScriptTest):
         transformers.AutoModelForCausalLM.from_config(config).save_pretrained(self.folder / "dense")
         self.expect_refusal(INPUT, ["no MoE router"], self.capture, "t.h5", model="dense")
         self.expect_refusal(INPUT, ["cannot be loaded"], self.capture, "u.h5", model="absent")
-        for text, words in (('{"token_ids": [99]}', ["token 99", "0 to 60"]), ('{"ids": [9]}', ["bad.jsonl:1", "['ids']"]),
-                            ("{", ["bad.jsonl:1", "no JSON"]), ("", ["no prompts"])):
+        for text, words in (
+            ('{"token_ids": [99]}', ["token 99", "0 to 60"]),
+            ('{"ids": [9]}', ["bad.jsonl:1", "['ids']"]),
+            ("{", ["bad.jsonl:1", "no JSON"]),
+            ("", ["no prompts"]),
+        ):
             (self.folder / "bad.jsonl").write_text(text + "\n")
             self.expect_refusal(INPUT, words, self.capture, "v.h5", prompts="bad.jsonl")
         self.assertFalse(list(self.folder.glob("*.h5*")))

@@ -53,14 +53,29 @@ class Figures(common.ScriptTest):
             group["greedy_agreement"] = np.ones((4, 20), np.uint8)
             group = trace.create_group("rounds")
             group.attrs.update(cache_fraction=0.5, weight_bits=4)
-            group["drafted"], group["accepted"], group["verify_expert_ids"] = [2, 2, 1], [2, 0, 1], np.zeros((3, 3, 2, 2))
+            group["drafted"], group["accepted"], group["verify_expert_ids"] = (
+                [2, 2, 1],
+                [2, 0, 1],
+                np.zeros((3, 3, 2, 2)),
+            )
         training = dict(
-            parameters=1e6, options=dict(layers=2, experts=4, expert_hidden=8, top_k=2, hidden=16, rate=0.01, length=8, batch=2),
-            training_tokens=1000, seconds=1, device="CPU", heldout_perplexity=4, curve={"rows": [[1, 1, 100, 9.0, 1.0]]},
-            heldout_bits_per_token={"a": 2.0, "mean": 2.0}, unigram_bits_per_token={"a": 3.0, "mean": 3.0},
-            heldout_bits_per_byte={"a": 1.0, "mean": 1.0}, corpus={"domains": {}, "packages": {}})
+            parameters=1e6,
+            options=dict(layers=2, experts=4, expert_hidden=8, top_k=2, hidden=16, rate=0.01, length=8, batch=2),
+            training_tokens=1000,
+            seconds=1,
+            device="CPU",
+            heldout_perplexity=4,
+            curve={"rows": [[1, 1, 100, 9.0, 1.0]]},
+            heldout_bits_per_token={"a": 2.0, "mean": 2.0},
+            unigram_bits_per_token={"a": 3.0, "mean": 3.0},
+            heldout_bits_per_byte={"a": 1.0, "mean": 1.0},
+            corpus={"domains": {}, "packages": {}},
+        )
         (self.folder / "training.json").write_text(json.dumps(training))
-        for script, arguments in (("figures.py", ("t.h5", "training.json", "-o", "f.json")), ("card.py", ("f.json", "-o", "f.md"))):
+        for script, arguments in (
+            ("figures.py", ("t.h5", "training.json", "-o", "f.json")),
+            ("card.py", ("f.json", "-o", "f.md")),
+        ):
             self.done(f"../reference_model/{script}", *arguments)
         made = json.loads((self.folder / "f.json").read_text())
         self.assertEqual(made["acceptance"]["acceptance"][0], [4, 0.5, 0.25, 1.0])

@@ -72,7 +72,9 @@ class StoredLogits(unittest.TestCase):
     def test_gate_weights(self):
         logits, ids = np.float32([[2, 1, 0, -1]]), np.array([[0, 1]])
         e = np.exp([2, 1, 0, -1])
-        np.testing.assert_allclose(gate_weights(Rule("softmax", False, 4, 2), logits, ids), [e[:2] / e.sum()], rtol=1e-6)
+        np.testing.assert_allclose(
+            gate_weights(Rule("softmax", False, 4, 2), logits, ids), [e[:2] / e.sum()], rtol=1e-6
+        )
         np.testing.assert_allclose(gate_weights(Rule("topk_softmax", True, 4, 2), logits, ids), [e[:2] / e[:2].sum()],
                                    rtol=1e-6)
 
@@ -134,8 +136,10 @@ class ExportWeights(common.ScriptTest):
                                                                    for n, a in tensors.items()})
 
     def test_experts_stored_one_by_one(self):
-        for names in (("mlp.experts.{}.gate_proj", "mlp.experts.{}.up_proj", "mlp.experts.{}.down_proj"),
-                      ("block_sparse_moe.experts.{}.w1", "block_sparse_moe.experts.{}.w3", "block_sparse_moe.experts.{}.w2")):
+        for names in (
+            ("mlp.experts.{}.gate_proj", "mlp.experts.{}.up_proj", "mlp.experts.{}.down_proj"),
+            ("block_sparse_moe.experts.{}.w1", "block_sparse_moe.experts.{}.w3", "block_sparse_moe.experts.{}.w2"),
+        ):
             self.save({f"model.layers.{layer}.{name.format(e)}.weight": part[layer, e] for layer in range(2)
                        for e in range(3) for name, part in zip(names, (self.gate, self.up, self.down))})
             self.expect_model(self.exported())
@@ -149,13 +153,24 @@ class ExportWeights(common.ScriptTest):
     def test_interleaved_and_transposed_experts(self):
         def fused(layer):
             return np.stack([self.gate[layer], self.up[layer]], 2).reshape(3, 16, 40)
-        self.save({f"model.layers.{layer}.mlp.experts.{name}": part for layer in range(2) for name, part in
-                   (("gate_up_proj", fused(layer).transpose(0, 2, 1)), ("gate_up_proj_bias", np.zeros((3, 16), np.float32)),
-                    ("down_proj", self.down[layer].transpose(0, 2, 1)), ("down_proj_bias", np.zeros((3, 40), np.float32)))})
+        self.save(
+            {
+                f"model.layers.{layer}.mlp.experts.{name}": part
+                for layer in range(2)
+                for name, part in (
+                    ("gate_up_proj", fused(layer).transpose(0, 2, 1)),
+                    ("gate_up_proj_bias", np.zeros((3, 16), np.float32)),
+                    ("down_proj", self.down[layer].transpose(0, 2, 1)),
+                    ("down_proj_bias", np.zeros((3, 40), np.float32)),
+                )
+            }
+        )
         self.expect_model(self.exported())
 
     def test_mxfp4_blocks(self):
-        blocks, scales = RNG.integers(0, 256, (1, 4, 2, 16)).astype(np.uint8), RNG.integers(120, 130, (1, 4, 2)).astype(np.uint8)
+        blocks, scales = RNG.integers(0, 256, (1, 4, 2, 16)).astype(np.uint8), RNG.integers(120, 130, (1, 4, 2)).astype(
+            np.uint8
+        )
         (self.folder / "model").mkdir()
         save_safetensors(self.folder / "model/a.safetensors", {
             "model.layers.0.mlp.experts.down_proj_blocks": ("U8", blocks),

@@ -1,7 +1,7 @@
 """INT8 in groups of 32 with a float16 scale, and the upper k bits of it (ELMoE-3D, arXiv 2604.14626). NumPy.
 
-A weight is w = scale x q, q in [-127, 127]; one scale, absmax / 127 rounded to float16, for every 32 neighbours along the
-input dimension (the last axis). Keeping k bits leaves m = q >> (8 - k); the LSB-augmented draft reads it as
+A weight is w = scale x q, q in [-127, 127]; one scale, absmax / 127 rounded to float16, for every 32 neighbours along
+the input dimension (the last axis). Keeping k bits leaves m = q >> (8 - k); the LSB-augmented draft reads it as
 2^(8-k) m + 2^(7-k), the middle of what was cut off, plain truncation as 2^(8-k) m.
 """
 

@@ -1,9 +1,9 @@
 """Draft chains that branch off a target's text at many places at once, in few forward passes.
 
-A draft that shares the target's keys and values (as an elastic self-draft does) sees at position p the target's keys and
-values of all earlier tokens, and its own from p on. So the text is run once, its cache kept, and the chains of all
-starting positions are run side by side as extra columns behind the text; an attention mask lets each column see the text
-before its chain's start and the earlier columns of its own chain, and nothing else.
+A draft that shares the target's keys and values (as an elastic self-draft does) sees at position p the target's keys
+and values of all earlier tokens, and its own from p on. So the text is run once, its cache kept, and the chains of all
+starting positions are run side by side as extra columns behind the text; an attention mask lets each column see the
+text before its chain's start and the earlier columns of its own chain, and nothing else.
 """
 
 import torch
@@ -22,7 +22,9 @@ def _masks(config, allowed, distance, dtype):
     """`allowed` [B, Q, K] as the attention mask a model of this configuration takes."""
 
     def additive(see):
-        return torch.zeros(see.shape, dtype=dtype, device=see.device).masked_fill_(~see, torch.finfo(dtype).min)[:, None]
+        return torch.zeros(see.shape, dtype=dtype, device=see.device).masked_fill_(~see, torch.finfo(dtype).min)[
+            :, None
+        ]
 
     window = _window(config)
     kinds = set(getattr(config, "layer_types", None) or [])

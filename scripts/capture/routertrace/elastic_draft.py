@@ -1,4 +1,4 @@
-"""The elastic self-draft of a model (ELMoE-3D, arXiv 2604.14626): some experts resident, weights cut to their upper bits.
+"""The elastic self-draft of a model (ELMoE-3D, arXiv 2604.14626): some experts resident, weights cut to upper bits.
 
 The target is the model with INT8 weights (groups of 32, float16 scales): every linear map and every expert, but not the
 routers, norms and embeddings. The draft is the same model with the upper bits of those weights and with routing
@@ -73,8 +73,8 @@ class ElasticDraft:
         for tap in taps:
             layer = tap.name.rsplit(".", 1)[0] + "."
             if not any(name.startswith(layer) and p.is_floating_point() for name, p, _ in found):
-                raise Refusal(INPUT, f"{layer[:-1]}: no expert weights to cut (expected a checkpoint in bfloat16, float16 or "
-                                     "float32, not one that is quantised already)")
+                raise Refusal(INPUT, f"{layer[:-1]}: no expert weights to cut (expected a checkpoint in bfloat16, "
+                                     "float16 or float32, not one that is quantised already)")
         self.weights = [_Weight(p, t) for _, p, t in found]
         self.written = None
         self.become_target()

@@ -12,7 +12,9 @@ from .trace_file import Description
 def add_model_options(parser):
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="TRACE")
     parser.add_argument("--model", required=True, help="what the trace calls the model")
-    parser.add_argument("--experts", type=int, help="routed experts per layer (needed where only chosen ones are given)")
+    parser.add_argument(
+        "--experts", type=int, help="routed experts per layer (needed where only chosen ones are given)"
+    )
     parser.add_argument("--top-k", type=int, help="experts per token (needed where logits are given)")
     parser.add_argument("--shared-experts", type=int, default=0)
     parser.add_argument("--scoring", choices=["softmax", "sigmoid", "topk_softmax"], default="softmax")
@@ -38,7 +40,9 @@ def describe(options, routing, maker):
 def check_ids(place, ids, rule):
     """Expert ids [tokens, layers, k]: in range, none twice in one token and layer."""
     if ids.ndim != 3 or ids.shape[2] != rule.top_k:
-        raise Refusal(INPUT, f"{place}: expert ids have shape {list(ids.shape)} (expected [tokens, layers, {rule.top_k}])")
+        raise Refusal(
+            INPUT, f"{place}: expert ids have shape {list(ids.shape)} (expected [tokens, layers, {rule.top_k}])"
+        )
     if ids.min() < 0 or ids.max() >= rule.experts:
         bad = ids.min() if ids.min() < 0 else ids.max()
         raise Refusal(INPUT, f"{place}: expert id out of range (expected 0 to {rule.experts - 1}, found {bad})")
@@ -53,7 +57,9 @@ def check_ids(place, ids, rule):
 def check_logits(place, logits, rule):
     """Router logits [tokens, layers, experts], finite, as float16 or float32."""
     if logits.ndim != 3 or logits.shape[2] != rule.experts:
-        raise Refusal(INPUT, f"{place}: logits have shape {list(logits.shape)} (expected [tokens, layers, {rule.experts}])")
+        raise Refusal(
+            INPUT, f"{place}: logits have shape {list(logits.shape)} (expected [tokens, layers, {rule.experts}])"
+        )
     if not np.isfinite(logits).all():
         raise Refusal(INPUT, f"{place}: NaN or infinite logit at {np.argwhere(~np.isfinite(logits))[0].tolist()}")
     return logits if logits.dtype in (np.float16, np.float32) else logits.astype(np.float32)

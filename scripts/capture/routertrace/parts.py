@@ -1,8 +1,8 @@
 """The folder in which a capture keeps what it has finished, so that it can stop anywhere and go on.
 
 Beside OUT.h5 stands OUT.h5.parts/ with `capture.json` (what is being captured) and one file a batch: `sequences-N.h5`
-(each a complete trace of its own), `acceptance-N.npz`, `rounds-N.npz`. Every file appears by rename. The folder goes when
-the capture is complete.
+(each a complete trace of its own), `acceptance-N.npz`, `rounds-N.npz`. Every file appears by rename. The folder goes
+when the capture is complete.
 """
 
 import json

@@ -1,10 +1,10 @@
-"""Real draft rollouts on captured text, and what the target's routers do with all their columns, rejected ones included.
+"""Real draft rollouts on captured text, and what the target's routers do with all columns, rejected ones included.
 
 The text was sampled by the target alone; the rollouts have the law of the speculative run that would have written it.
 Speculative sampling emits x ~ p and drafts y ~ q as a pair that agrees as often as possible. Given the text's x, the
 draft's y is therefore x with probability min(1, q(x) / p(x)), a draw from the excess (q - p)+ otherwise; after a
-rejection the chain goes on from the draft's own token, y ~ q. At temperature 0, y is the draft's best token and accepted
-where it equals x.
+rejection the chain goes on from the draft's own token, y ~ q. At temperature 0, y is the draft's best token and
+accepted where it equals x.
 """
 
 from dataclasses import dataclass

@@ -54,8 +54,9 @@ class Tap:
         self.layer = int(numbers[0]) if numbers else 0
         self.record, self.absent = False, None
         self.logits, self.ids, self.weights = None, None, None
-        self.bias = next((getattr(module, key) for key in BIASES if isinstance(getattr(module, key, None), torch.Tensor)),
-                         None)
+        self.bias = next(
+            (getattr(module, key) for key in BIASES if isinstance(getattr(module, key, None), torch.Tensor)), None
+        )
         self.original = module.forward
         module.forward = self._forward
 
@@ -151,8 +152,8 @@ def attach(model):
     taps.sort(key=lambda tap: tap.layer)
     shapes = {(tap.experts, tap.top_k) for tap in taps}
     if len(shapes) > 1:
-        raise Refusal(INPUT, f"{type(model).__name__}: layers differ in (experts, top-k) {sorted(shapes)}, which a trace "
-                             "cannot hold")
+        raise Refusal(INPUT, f"{type(model).__name__}: layers differ in (experts, top-k) {sorted(shapes)}, which a "
+                             "trace cannot hold")
     return taps
 
 

@@ -63,8 +63,8 @@ def disagreements(rule, logits, ids, bias=None):
 
 
 def store_logits(rule, logits, ids, dtype, bias=None):
-    """`logits` [..., E] in the stored type, choosing what the model chose (`ids` [..., k]) wherever a rounding error can
-    be put right, and the number of rows in which they still do not.
+    """`logits` [..., E] in the stored type, choosing what the model chose (`ids` [..., k]) wherever a rounding error
+    can be put right, and the number of rows in which they still do not.
 
     Rounding keeps order but makes ties, which the lower index wins whatever the model did; and a model that compares
     float32 probabilities sees ties that its logits do not have. So an expert that lost by less than such an error goes

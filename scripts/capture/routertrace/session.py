@@ -173,8 +173,17 @@ class Capture:
         options = self.options
         sequences, firsts = self.text_of(number)
         residents = elastic_draft.most_popular(self.counts, options.rounds_fraction, self.taps[0].top_k)
-        found = rollouts.record(self.model, self.draft, sequences, firsts, residents, options.rounds_bits, options.depth,
-                                options.temperature, options.seed + number)
+        found = rollouts.record(
+            self.model,
+            self.draft,
+            sequences,
+            firsts,
+            residents,
+            options.rounds_bits,
+            options.depth,
+            options.temperature,
+            options.seed + number,
+        )
         starts = np.cumsum([0] + [len(s) for s in sequences])
         flat = [(starts[s] + r.position, r) for s, rounds in enumerate(found) for r in rounds]
         shape = (len(flat), options.depth + 1, len(self.taps), self.taps[0].top_k)
@@ -219,8 +228,8 @@ class Capture:
             complete = self.stage("rounds", self.roll_batch)
         self.assemble(complete)
         if not complete:
-            raise Refusal(INTERRUPTED, f"stopped after {len(self.parts.finished('sequences'))} of {len(self.batches())} "
-                                       "batches; the same command goes on")
+            raise Refusal(INTERRUPTED, f"stopped after {len(self.parts.finished('sequences'))} of "
+                                       f"{len(self.batches())} batches; the same command goes on")
         self.parts.remove()
         if self.repaired:
             print(f"{options.output}: {self.repaired} rows choose other experts than the model did", flush=True)
