@@ -39,3 +39,11 @@ moecarlo_script_test(scripts.compare_tallies_sees_differences
 moecarlo_script_test(scripts.exhaustive_mode_agrees_with_numpy
   ${MOECARLO_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/scripts/exhaustive_agrees.py $<TARGET_FILE:moecarlo>)
 moecarlo_script_test(scripts.shell_scripts_are_sound bash ${CMAKE_CURRENT_SOURCE_DIR}/scripts/shell.sh)
+
+# The capture scripts. What needs torch and transformers is skipped where no Python has them (scripts/capture/venv).
+set(capture ${CMAKE_CURRENT_SOURCE_DIR}/capture)
+foreach(name importers weights reference_model)
+  moecarlo_script_test(capture.${name} ${MOECARLO_PYTHON} ${capture}/${name}_test.py $<TARGET_FILE:moecarlo>)
+endforeach()
+moecarlo_script_test(capture.models bash ${capture}/with_torch.sh ${capture}/models_test.py $<TARGET_FILE:moecarlo>)
+set_tests_properties(capture.models PROPERTIES ENVIRONMENT "PYTHONDONTWRITEBYTECODE=1;OMP_NUM_THREADS=1")

@@ -1,0 +1,61 @@
+"""What a capture reads: prompts, and a model with its tokenizer."""
+
+import json
+
+import torch
+import transformers
+
+from .refusal import INPUT, MACHINE, Refusal
+
+LOADING = (OSError, ValueError, KeyError, ImportError)  # what transformers raises for a model that it cannot load
+
+
+def load_tokenizer(name):
+    try:
+        return transformers.AutoTokenizer.from_pretrained(name)
+    except LOADING as error:
+        raise Refusal(INPUT, f"{name}: no tokenizer ({error}); give prompts as token_ids") from None
+
+
+def read_prompts(path, model, longest):
+    """(token ids, label) of every prompt; texts become tokens by the tokenizer of `model`."""
+    prompts, tokenizer = [], None
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        record = {"prompt": line}
+        if path.suffix in (".jsonl", ".json"):
+            try:
+                record = json.loads(line)
+            except ValueError as error:
+                raise Refusal(INPUT, f"{path}:{number}: no JSON ({error})") from None
+        if "token_ids" in record:
+            ids = [int(token) for token in record["token_ids"]]
+        elif "prompt" in record:
+            tokenizer = tokenizer or load_tokenizer(model)
+            ids = tokenizer(record["prompt"])["input_ids"]
+        else:
+            raise Refusal(INPUT, f"{path}:{number}: expected the key prompt or token_ids, found {sorted(record)}")
+        if not ids:
+            raise Refusal(INPUT, f"{path}:{number}: empty prompt")
+        prompts.append((ids[:longest], str(record.get("label", ""))))
+    if not prompts:
+        raise Refusal(INPUT, f"{path}: no prompts (expected one a line)")
+    return prompts
+
+
+def load_model(name, weights, device):
+    """The causal language model `name`, ready to run."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    kind = weights if weights == "auto" else getattr(torch, weights)
+    try:
+        # The eager experts are the family's own reference; fast kernels route alike but are not everywhere.
+        model = transformers.AutoModelForCausalLM.from_pretrained(name, dtype=kind, experts_implementation="eager")
+        return model.to(device).eval()
+    except LOADING as error:
+        if isinstance(error, OSError) and "No space left" in str(error):
+            raise
+        raise Refusal(INPUT, f"{name}: cannot be loaded as a causal language model ({error})") from None
+    except RuntimeError as error:
+        raise Refusal(MACHINE, f"{name}: {error}") from None

@@ -1,0 +1,485 @@
+"""What is captured is what the models did: routing token for token in every family, drafts, acceptance, rounds."""
+
+import contextlib
+import io
+import json
+import resource
+import signal
+import types
+import unittest
+from unittest import mock
+
+import h5py
+import numpy as np
+
+import common
+from common import INPUT, INTERRUPTED, USAGE
+from routertrace.refusal import Refusal
+
+import torch  # noqa: E402
+import transformers  # noqa: E402
+
+import capture_router  # noqa: E402
+import families  # noqa: E402
+import train  # noqa: E402
+from routertrace import (acceptance, bit_slices, elastic_draft, generation, rollouts, routers, selection,  # noqa: E402
+                         session)
+from routertrace.branches import Chains, Text  # noqa: E402
+
+torch.set_num_threads(1)
+transformers.logging.set_verbosity_error()
+transformers.logging.disable_progress_bar()
+torch.set_grad_enabled(False)
+PROMPTS = [[3, 1, 4, 1, 5, 9, 2, 6], [5, 3, 5], [8, 9, 7, 9, 3, 2]]
+
+
+class Routing(unittest.TestCase):
+    def captured(self, family, prompts, decode=4):
+        model = families.model(family)
+        own = families.OwnChoices(model)
+        taps = routers.attach(model)
+        sequences = generation.capture(model, taps, prompts, decode, 1.0, 1)
+        return model, taps, own, sequences
+
+    def test_recorded_routing_is_what_the_experts_computed(self):
+        for family in families.CONFIGURATIONS:
+            with self.subTest(family):
+                model, taps, own, sequences = self.captured(family, [PROMPTS[0]])
+                expected = np.stack([torch.cat(calls).numpy() for calls in own.calls.values()], 1)  # [n, L, k]
+                sequence = sequences[0]
+                self.assertEqual(sequence.logits.shape, (12, len(taps), 8))
+                self.assertEqual(sequence.phase, [0] * 8 + [1] * 4)
+                rule = routers.declared_rule(model.config, taps)
+                if family not in families.KNOWN:
+                    self.assertIsNone(rule)
+                    taps[0].record = True
+                    model(input_ids=torch.tensor([PROMPTS[0]]))
+                    rule = routers.inferred_rule(taps[0])
+                bias = None if taps[0].bias is None else np.stack([tap.selection_bias() for tap in taps])
+                stored, wrong = selection.store_logits(rule, sequence.logits, expected,
+                                                       np.float32 if bias is not None else np.float16, bias)
+                chosen = selection.select(rule, stored, bias)
+                np.testing.assert_array_equal(np.sort(chosen, -1), np.sort(expected, -1))
+                self.assertEqual(wrong, 0)
+
+    def test_padded_batch_routes_like_each_prompt_alone(self):
+        for family in ("qwen3_moe", "deepseek_v2", "gpt_oss"):
+            with self.subTest(family):
+                model, taps, _, together = self.captured(family, PROMPTS, decode=0)
+                for prompt, sequence in zip(PROMPTS, together):
+                    alone = generation.capture(model, taps, [prompt], 0, 0, 1)[0]
+                    np.testing.assert_allclose(sequence.logits, alone.logits, atol=2e-4)
+
+    def test_decode_routes_like_one_pass_over_the_text(self):
+        model, taps, _, sequences = self.captured("qwen3_moe", PROMPTS, decode=6)
+        for sequence in sequences:
+            once = generation.capture(model, taps, [sequence.token_ids], 0, 0, 1)[0]
+            np.testing.assert_allclose(sequence.logits, once.logits, atol=2e-4)
+
+    def test_gate_weights_of_every_rule(self):
+        for family in families.KNOWN:
+            model = families.model(family)
+            taps = routers.attach(model)
+            for tap in taps:
+                tap.record = True
+            model(input_ids=torch.tensor([PROMPTS[0]]))
+            rule = routers.declared_rule(model.config, taps)
+            factor = getattr(model.config, "routed_scaling_factor", None) or 1
+            for tap in taps:
+                expected = factor * selection.gate_weights(rule, tap.logits.numpy(), tap.ids.numpy())
+                np.testing.assert_allclose(tap.weights.float().numpy(), expected, rtol=2e-3, err_msg=family)
+
+    def test_generic_router_by_shape(self):
+        class Block(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.experts = torch.nn.ModuleList([torch.nn.Linear(16, 16) for _ in range(6)])
+                self.chooser = torch.nn.Linear(16, 6, bias=False)
+
+            def forward(self, x):
+                logits = self.chooser(x)
+                weights, self.chosen = logits.softmax(-1).topk(2)
+                weights = weights / weights.sum(-1, keepdim=True)
+                mixed = torch.stack([e(x) for e in self.experts], -2)
+                return (
+                    mixed.gather(-2, self.chosen[..., None].expand(*self.chosen.shape, 16)) * weights[..., None]
+                ).sum(-2)
+
+        model = torch.nn.Module()
+        model.layers = torch.nn.ModuleList([Block(), Block()])
+        model.config = transformers.PretrainedConfig(num_experts_per_tok=2)
+        taps = routers.attach(model)
+        x = torch.randn(5, 16)
+        for layer, tap in enumerate(taps):
+            tap.record = True
+            model.layers[layer](x)
+            ids = selection.select(routers.inferred_rule(tap), tap.logits.numpy())
+            np.testing.assert_array_equal(np.sort(ids), model.layers[layer].chosen.sort().values.numpy())
+
+    def test_a_dense_model_is_refused(self):
+        config = transformers.LlamaConfig(vocab_size=31, hidden_size=16, intermediate_size=16, num_hidden_layers=1,
+                                          num_attention_heads=2)
+        with self.assertRaisesRegex(Refusal, "no MoE router"):
+            routers.attach(transformers.AutoModelForCausalLM.from_config(config))
+
+
+class Draft(unittest.TestCase):
+    def draft(self, family="qwen3_moe"):
+        model = families.model(family)
+        taps = routers.attach(model)
+        return model, taps, elastic_draft.ElasticDraft(model, taps)
+
+    def test_tensors_are_quantised_like_arrays(self):
+        weights = torch.randn(5, 70)
+        weights[2, 32:64] = 0
+        q, scale = elastic_draft.quantise(weights)
+        expected, expected_scale = bit_slices.quantise(weights.numpy())
+        np.testing.assert_array_equal(q.flatten(-2)[:, :70].numpy(), expected)
+        np.testing.assert_array_equal(scale.numpy(), expected_scale)
+        for bits in range(1, 9):
+            for augmented in (True, False):
+                np.testing.assert_array_equal(elastic_draft.keep_bits(q, bits, augmented).flatten(-2)[:, :70].numpy(),
+                                              bit_slices.keep_bits(expected, bits, augmented))
+
+    def test_only_residents_are_chosen(self):
+        for family in families.KNOWN:
+            with self.subTest(family):
+                model, taps, draft = self.draft(family)
+                residents = np.zeros((len(taps), 8), bool)
+                residents[:, [1, 2, 5, 6]] = True  # two a group, where there are groups of two experts or four
+                draft.become_draft(4, residents)
+                for tap in taps:
+                    tap.record = True
+                model(input_ids=torch.tensor([PROMPTS[0]]))
+                for tap in taps:
+                    used = tap.weights > 0
+                    self.assertTrue(set(tap.ids[used].unique().tolist()) <= {1, 2, 5, 6})
+                    self.assertTrue(used.any(-1).all())
+
+    def test_the_target_comes_back_whole(self):
+        for family in ("qwen3_moe", "deepseek_v3", "gpt_oss"):
+            model, taps, draft = self.draft(family)
+            ids = torch.tensor([PROMPTS[0]])
+            before = model(input_ids=ids).logits
+            residents = elastic_draft.most_popular(torch.arange(8).repeat(len(taps), 1).numpy(), 0.5, 2)
+            draft.become_draft(3, residents)
+            self.assertGreater(float((model(input_ids=ids).logits - before).abs().max()), 1e-3)
+            draft.become_target()
+            self.assertEqual(float((model(input_ids=ids).logits - before).abs().max()), 0)
+
+    def test_routers_norms_and_embeddings_stay(self):
+        model = families.model("qwen3_moe")
+        before = {name: p.detach().clone() for name, p in model.named_parameters()}
+        draft = elastic_draft.ElasticDraft(model, routers.attach(model))
+        draft.become_draft(2)
+        changed = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
+        self.assertFalse([n for n in changed if "norm" in n or "embed" in n or n.endswith("gate.weight")])
+        self.assertTrue([n for n in changed if "experts" in n] and [n for n in changed if "q_proj" in n]
+                        and "lm_head.weight" in changed)
+
+    def test_most_popular(self):
+        popularity = np.array([[5, 9, 9, 0], [1, 1, 1, 1]])
+        self.assertEqual(elastic_draft.most_popular(popularity, 0.5, 1).tolist(),
+                         [[False, True, True, False], [True, True, False, False]])
+        self.assertEqual(elastic_draft.most_popular(popularity, 0.0, 2).sum(1).tolist(), [2, 2])
+
+
+class Branches(unittest.TestCase):
+    def test_a_chain_sees_the_text_before_it_and_itself(self):
+        """Chains that repeat the text give the text's own logits, in every kind of attention."""
+        for family in ("qwen3_moe", "mixtral", "gpt_oss", "deepseek_v2", "glm4_moe"):
+            with self.subTest(family), torch.inference_mode():
+                model = families.model(family)
+                if family == "mixtral":
+                    model.config.sliding_window = 5
+                ids = torch.randint(61, (2, 16))
+                text = Text(model, ids)
+                plain = model(input_ids=ids).logits
+                torch.testing.assert_close(text.logits, plain, atol=1e-4, rtol=1e-4)
+                starts = torch.arange(12).expand(2, -1)
+                chains = Chains(text, starts)
+                for step in range(4):
+                    logits = chains.step(ids.gather(1, starts + step))
+                    torch.testing.assert_close(logits, plain[:, step:12 + step], atol=2e-4, rtol=1e-3)
+
+    def test_a_chain_of_other_tokens_equals_the_model_on_that_text(self):
+        with torch.inference_mode():
+            model = families.model("qwen3_moe")
+            ids, other = torch.randint(61, (1, 10)), torch.randint(61, (1, 3, 2))
+            chains = Chains(Text(model, ids), torch.tensor([[2, 5, 9]]))
+            for step in range(2):
+                logits = chains.step(other[..., step])
+            for i, start in enumerate((2, 5, 9)):
+                alone = model(input_ids=torch.cat([ids[:, :start], other[:, i]], 1)).logits[0, -1]
+                torch.testing.assert_close(logits[0, i], alone, atol=2e-4, rtol=1e-3)
+
+
+class Measured(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.model = families.model("qwen3_moe")
+        cls.taps = routers.attach(cls.model)
+        cls.draft = elastic_draft.ElasticDraft(cls.model, cls.taps)
+        captured = generation.capture(cls.model, cls.taps, [p + p for p in PROMPTS] * 8, 40, 1.0, 5)
+        cls.sequences = [list(s.token_ids) for s in captured]
+        cls.firsts = [s.phase.index(1) for s in captured]
+        cls.popularity = np.stack([np.bincount(np.concatenate([s.ids[:, layer].ravel() for s in captured]), minlength=8)
+                                   for layer in range(3)])
+
+    def measured(self, *configurations):
+        return acceptance.measure(self.model, self.draft, self.sequences, self.popularity, configurations, 1.0)
+
+    def test_the_whole_model_at_8_bits_is_always_accepted(self):
+        accept, agree = self.measured((1.0, 8, True))
+        self.assertGreater(accept.min(), 1 - 1e-3)
+        self.assertGreater(agree.mean(), 0.999)
+
+    def test_acceptance_rises_with_bits_and_residents_and_augmentation_helps(self):
+        bits = [(1.0, b, True) for b in (2, 3, 4, 6, 8)]
+        self.assertTrue((np.diff(self.measured(*bits)[0].mean(1)) > 0).all())
+        fractions = [(f, 8, True) for f in (0.25, 0.5, 0.75, 1.0)]
+        self.assertTrue((np.diff(self.measured(*fractions)[0].mean(1)) > 0).all())
+        for b in (2, 3, 4):
+            augmented, truncated = self.measured((1.0, b, True), (1.0, b, False))[0].mean(1)
+            self.assertGreaterEqual(augmented, truncated)
+
+    def test_acceptance_is_the_overlap_of_the_two_models(self):
+        accept, _ = self.measured((0.5, 3, True))
+        sequence, residents = self.sequences[1], elastic_draft.most_popular(self.popularity, 0.5, 2)
+        begin = len(self.sequences[0])
+        with torch.inference_mode():
+            for position in (1, 7, 20):  # the draft's own keys and values at its one position, the target's before
+                self.draft.become_target()
+                output = self.model(input_ids=torch.tensor([sequence[:position - 1]])) if position > 1 else None
+                p = self.model(input_ids=torch.tensor([sequence[:position]])).logits[0, -1].softmax(-1)
+                self.draft.become_draft(3, residents)
+                cache = None if output is None else output.past_key_values
+                q = self.model(input_ids=torch.tensor([[sequence[position - 1]]]), past_key_values=cache).logits[0, -1]
+                overlap = torch.minimum(p, q.softmax(-1)).sum()
+                self.assertAlmostEqual(float(accept[0, begin + position]), float(overlap), delta=2e-3)
+
+    def rounds(self, temperature=1.0, bits=4, fraction=0.75, sequences=None):
+        residents = elastic_draft.most_popular(self.popularity, fraction, 2)
+        return rollouts.record(self.model, self.draft, sequences or self.sequences, self.firsts, residents, bits, 4,
+                               temperature, 3)
+
+    def test_rounds_follow_one_another_to_the_end_of_the_text(self):
+        for found, sequence, first in zip(self.rounds(), self.sequences, self.firsts):
+            position = first
+            for r in found:
+                self.assertEqual(r.position, position)
+                self.assertEqual(r.drafted, min(4, len(sequence) - 1 - position))
+                self.assertLessEqual(r.accepted, r.drafted)
+                self.assertEqual(r.ids.shape, (r.drafted + 1, 3, 2))
+                position += r.accepted + 1
+            self.assertGreaterEqual(position, len(sequence) - 1)
+
+    def test_accepted_columns_route_as_the_text_does(self):
+        wrong = of = 0
+        for found, sequence in zip(self.rounds(), self.sequences):
+            whole = generation.capture(self.model, self.taps, [sequence], 0, 0, 1)[0].ids
+            for r in found:
+                ours = np.sort(r.ids[: r.accepted + 1], -1)
+                theirs = np.sort(whole[r.position:r.position + r.accepted + 1], -1)
+                wrong, of = wrong + (ours != theirs).any(-1).sum(), of + ours[..., 0].size
+        self.assertLess(wrong, 0.002 * of)
+
+    def test_first_drafts_are_accepted_as_often_as_measured(self):
+        """The coupling of recorded rounds has the law of speculative sampling: at the positions where rounds begin, the
+        first draft token is accepted with the measured probability."""
+        accept, _ = self.measured((0.75, 4, True))
+        starts = np.cumsum([0] + [len(s) for s in self.sequences])
+        hits, expected = [], []
+        for s, found in enumerate(self.rounds()):
+            for r in found:
+                hits.append(r.accepted > 0)
+                expected.append(accept[0, starts[s] + r.position + 1])
+        spread = np.sqrt(np.sum(np.multiply(expected, np.subtract(1, expected))))
+        self.assertLess(abs(np.sum(hits) - np.sum(expected)), 4 * spread)
+
+    def test_a_draft_equal_to_its_target_is_always_accepted(self):
+        self.assertTrue(all(r.accepted == r.drafted for found in self.rounds(bits=8, fraction=1.0) for r in found))
+
+    def test_greedy_rounds_accept_where_the_best_tokens_agree(self):
+        greedy = generation.capture(self.model, self.taps, [p + p for p in PROMPTS] * 8, 40, 0.0, 5)
+        found = self.rounds(0.0, 8, 1.0, [list(s.token_ids) for s in greedy])
+        wrong = sum(r.accepted != r.drafted for rounds in found for r in rounds)
+        self.assertLess(wrong, 2)
+
+
+class ReferenceModel(common.ScriptTest):
+    def test_padded_experts_compute_what_the_family_does(self):
+        model = families.model("qwen3_moe")
+        ids = torch.tensor([PROMPTS[0]])
+        expected = model(input_ids=ids).logits
+        for module in model.modules():
+            if hasattr(module, "gate_up_proj"):
+                module.forward = types.MethodType(train.padded_experts, module)
+        torch.testing.assert_close(model(input_ids=ids).logits, expected, atol=1e-4, rtol=1e-4)
+
+    def test_training_learns_and_reports(self):
+        """Text that repeats every seven tokens is soon better than its unigram entropy."""
+        text = np.tile(np.arange(1, 8), 300).astype(np.uint16)
+        tokenizer = json.dumps({"model": {"vocab": {str(i): i for i in range(8)}}})
+        domain = dict(packages=[], documents=1, bytes=2100, tokens=2100, heldout_documents=1, heldout_bytes=2100,
+                      heldout_tokens=2100)
+        card = json.dumps({"packages": {}, "domains": {"count": domain}})
+        np.savez(self.folder / "corpus.npz", train_count=text, heldout_count=text,
+                 tokenizer=np.frombuffer(tokenizer.encode(), np.uint8), card=np.frombuffer(card.encode(), np.uint8))
+        arguments = [
+            "train.py",
+            str(self.folder / "corpus.npz"),
+            "-o",
+            str(self.folder / "model"),
+            "--steps",
+            "40",
+            "--batch",
+            "8",
+            "--length",
+            "16",
+            "--layers",
+            "2",
+            "--hidden",
+            "32",
+            "--experts",
+            "4",
+            "--top-k",
+            "2",
+            "--expert-hidden",
+            "16",
+            "--rate",
+            "0.01",
+        ]
+        with mock.patch("sys.argv", arguments), contextlib.redirect_stdout(io.StringIO()), torch.enable_grad(), \
+                contextlib.redirect_stderr(io.StringIO()):
+            train.main()
+        report = json.loads((self.folder / "model/training.json").read_text())
+        self.assertAlmostEqual(report["unigram_bits_per_token"]["mean"], np.log2(7), delta=0.01)
+        self.assertLess(report["heldout_bits_per_token"]["mean"], 1.5)
+        self.assertEqual(np.shape(report["expert_load"]), (2, 4))
+
+
+class Script(common.ScriptTest):
+    """capture_router.py, mostly in this process: loading torch takes longer than capturing from these models."""
+
+    COMMON = ("--decode", "16", "--temperature", "1", "--batch", "4")
+
+    def setUp(self):
+        super().setUp()
+        families.model("qwen3_moe").save_pretrained(self.folder / "model")
+        rng = np.random.default_rng(1)
+        with open(self.folder / "p.jsonl", "w") as file:
+            for i in range(12):
+                file.write(
+                    json.dumps({"token_ids": rng.integers(0, 61, 6 + i % 3).tolist(), "label": f"d{i % 2}"}) + "\n"
+                )
+
+    def capture(self, output, *more, model="model", prompts="p.jsonl"):
+        with contextlib.redirect_stderr(io.StringIO()):
+            return session.Capture(capture_router.parse_arguments(
+                [str(self.folder / model), str(self.folder / prompts), "-o", str(self.folder / output), *self.COMMON,
+                 *more]))
+
+    def run_quietly(self, capture):
+        with contextlib.redirect_stderr(io.StringIO()):
+            capture.run()
+
+    def expect_refusal(self, status, words, call, *arguments, **options):
+        with self.assertRaises(Refusal) as caught:
+            call(*arguments, **options)
+        self.assertEqual(caught.exception.status, status)
+        for word in words:
+            self.assertIn(word, str(caught.exception))
+
+    def test_captured_trace_serves_every_study(self):
+        self.run_quietly(self.capture("t.h5", "--acceptance", "--truncation", "--rounds", "--depth", "4", "--fractions",
+                                      "0.25,0.5,1", "--bits", "2,4,8"))
+        self.assertFalse((self.folder / "t.h5.parts").exists())
+        with h5py.File(self.folder / "t.h5") as trace:
+            self.assertEqual(trace["router_logits"].dtype, np.float16)
+            self.assertEqual(int(trace["phase"][:].sum()), 12 * 16)
+            self.assertEqual(json.loads(trace["model_config"][()])["moe_intermediate_size"], 16)
+            self.assertEqual(sorted(set(trace["sequence_label"].asstr()[:])), ["d0", "d1"])
+            group = trace["acceptance"]
+            full = (group["cache_fraction"][:] == 1) & (group["weight_bits"][:] == 8)
+            self.assertGreater(group["accept_probability"][:][full].min(), 0.998)
+        if common.MOECARLO is None:
+            return
+        self.assertEqual(self.inspected("t.h5")["acceptance_configurations"], 9)
+        self.moecarlo("locality", "t.h5", "--json")
+        grid = '[grid]\ndepth = [0, 4]\npolicy = ["static"]\ncapacity = [2, 4]\n'
+        for name, mode, model in (
+            ("captured", "random", 'model = "captured"'),
+            ("coverage", "random", 'model = "coverage"'),
+            ("rounds", "replay", 'model = "rounds"\nrejected_routing = "captured"'),
+        ):
+            (self.folder / f"{name}.toml").write_text(
+                f'[study]\ntrace = "t.h5"\ntrajectories = 256\nmode = "{mode}"\n{grid}[acceptance]\n{model}\n')
+            self.moecarlo("simulate", f"{name}.toml", "-o", name)
+            self.assertTrue((self.folder / name / "summary.json").exists())
+
+    def test_stopped_capture_is_readable_and_goes_on(self):
+        self.run_quietly(self.capture("whole.h5", "--acceptance", "--fractions", "0.5", "--bits", "4"))
+        stopped = self.capture("t.h5", "--acceptance", "--fractions", "0.5", "--bits", "4")
+        step = stopped.capture_batch
+
+        def stop_after_the_second(number, batch):
+            step(number, batch)
+            stopped.stop.asked = number == 1
+
+        stopped.capture_batch = stop_after_the_second
+        self.expect_refusal(INTERRUPTED, ["2 of 3 batches"], self.run_quietly, stopped)
+        with h5py.File(self.folder / "t.h5") as trace:
+            self.assertEqual(len(trace["sequence_offsets"]), 9)
+        if common.MOECARLO:
+            self.inspected("t.h5")
+            self.inspected("t.h5.parts/sequences-00001.h5")
+        self.expect_refusal(
+            USAGE,
+            ["another capture", "seed"],
+            self.capture,
+            "t.h5",
+            "--acceptance",
+            "--fractions",
+            "0.5",
+            "--bits",
+            "4",
+            "--seed",
+            "2",
+        )
+        self.run_quietly(self.capture("t.h5", "--acceptance", "--fractions", "0.5", "--bits", "4"))
+        with h5py.File(self.folder / "t.h5") as resumed, h5py.File(self.folder / "whole.h5") as once:
+            for name in ("token_ids", "router_logits", "sequence_offsets", "acceptance/accept_probability"):
+                np.testing.assert_array_equal(resumed[name][:], once[name][:])
+        self.expect_refusal(USAGE, ["exists already"], self.capture, "t.h5")
+
+    def test_full_disk_is_one_line(self):
+        """A limit on the size of files stands for it."""
+        def limit():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+
+        result = self.run_script("capture_router.py", "model", "p.jsonl", "-o", "t.h5", *self.COMMON, preexec_fn=limit)
+        self.assertEqual(result.returncode, common.MACHINE, result.stderr)
+        self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
+        self.assertIn("cannot be written (File too large)", result.stderr)
+
+    def test_refusals(self):
+        config = transformers.LlamaConfig(vocab_size=61, hidden_size=16, intermediate_size=16, num_hidden_layers=1,
+                                          num_attention_heads=2)
+        transformers.AutoModelForCausalLM.from_config(config).save_pretrained(self.folder / "dense")
+        self.expect_refusal(INPUT, ["no MoE router"], self.capture, "t.h5", model="dense")
+        self.expect_refusal(INPUT, ["cannot be loaded"], self.capture, "u.h5", model="absent")
+        for text, words in (
+            ('{"token_ids": [99]}', ["token 99", "0 to 60"]),
+            ('{"ids": [9]}', ["bad.jsonl:1", "['ids']"]),
+            ("{", ["bad.jsonl:1", "no JSON"]),
+            ("", ["no prompts"]),
+        ):
+            (self.folder / "bad.jsonl").write_text(text + "\n")
+            self.expect_refusal(INPUT, words, self.capture, "v.h5", prompts="bad.jsonl")
+        self.assertFalse(list(self.folder.glob("*.h5*")))
+
+
+if __name__ == "__main__":
+    unittest.main()
