@@ -20,7 +20,8 @@ struct BitSlices {
 BitSlices read_bit_slices(const std::filesystem::path& file);
 
 /// The model with its experts' slices as measured: coded where that is shorter, multiplications by a slice of zeros
-/// left out. Throws usage where its experts are not made of 8-bit weights.
+/// left out (of an LSB-augmented draft, 16 sum(x m) + 8 sum(x), those of the first sum; the second is one for all
+/// outputs). Throws usage where its experts are not made of 8-bit weights.
 Model measured(Model model, const BitSlices& slices);
 
 /// The scheme "NAME-measured": the same on experts as measured, whatever model it is given. Only slices are stored
