@@ -111,11 +111,14 @@ struct StatelessDepths {
   std::uint32_t* exchange;            ///< [shape.rows()][kStatelessRow] of this warp
   std::uint32_t* totals;              ///< [cells][shape.width()]
   std::uint32_t* distinct;            ///< [cells][experts + 1] passes by number of distinct experts; null: not counted
-  std::uint32_t first_depth;          ///< of the grid's, that slot 0 has
+  std::uint32_t first_depth = 0;      ///< of the grid's, that slot 0 has
+  std::uint64_t packed_depths = 0;    ///< of slot j in byte j; memory would be asked again after each store to another
 
   __device__ std::uint32_t* row(std::uint32_t index) const { return exchange + index * kStatelessRow; }
   __device__ bool has(std::uint32_t slot) const { return first_depth + slot < block.plan.depth_count; }
-  __device__ std::uint32_t depth(std::uint32_t slot) const { return block.plan.cells[first_depth + slot].depth; }
+  __device__ std::uint32_t depth(std::uint32_t slot) const {
+    return static_cast<std::uint32_t>(packed_depths >> (8 * slot)) & 0xffU;
+  }
   __device__ std::uint32_t last_depth() const {
     return depth(min(std::uint32_t{Slots}, block.plan.depth_count - first_depth) - 1);
   }
@@ -123,20 +126,30 @@ struct StatelessDepths {
     return batch_index * block.plan.depth_count + first_depth;
   }
 
+  /// Takes the depths from number `first` on.
+  __device__ void take(std::uint32_t first) {
+    first_depth = first;
+    packed_depths = 0;
+    for (std::uint32_t j = 0; j < Slots && has(j); ++j) {
+      packed_depths |= std::uint64_t{block.plan.cells[first + j].depth} << (8 * j);
+    }
+  }
+
   /// One round of one trajectory a thread.
   __device__ void operator()(const InterleavedPath& path, bool exists, std::uint64_t number,
                              std::uint32_t round) const {
     const PlanView& plan = block.plan;
     Sets all = {}, kept = {};
-    std::uint32_t batch_index = 0;
+    std::uint32_t batch_index = 0, batch = plan.cells[cell(0)].batch;
     for (std::uint32_t request = 0; request < plan.max_batch; ++request) {
       const std::size_t place = std::size_t{round} * plan.max_batch + request;
       // Depths below it count. Columns up to the reach are neighbouring tokens.
       const std::uint32_t reached = exists ? path.reach[place] + 1 : 0;
       unite(path, place, round, request, reached, all, kept);
-      if (plan.cells[cell(batch_index)].batch == request + 1) {
+      if (batch == request + 1) {
         count_unions(cell(batch_index), reached, all, kept);
         if (++batch_index == shape.batches()) break;
+        batch = plan.cells[cell(batch_index)].batch;
       }
     }
     if constexpr (Table) {
@@ -261,18 +274,22 @@ struct StatelessDepths {
     for (std::uint32_t request = 0; request < plan.max_batch; ++request) {
       row(request)[lane] = exists ? path.tokens[(first_place + request) * (plan.max_depth + 1)] : 0;
     }
+    const std::uint32_t reach_row = plan.max_batch, batches = shape.batches();
+    for (std::uint32_t b = 0; b < batches; ++b) {
+      row(reach_row + b)[lane] = exists ? path.reach[first_place + plan.cells[cell(b)].batch - 1] + 1 : 0;
+    }
     for (std::uint32_t j = 0; j < Slots && has(j); ++j) {
       if (depth(j) == 0) continue;
       const std::uint32_t step = counted_step(number, round, depth(j));
       for (std::uint32_t word = 0; word < shape.table_words(); ++word) {
         ChoiceSums sums;
         std::uint32_t request = 0;
-        for (std::uint32_t b = 0; b < shape.batches(); ++b) {
-          const Cell& own = plan.cells[cell(b) + j];
-          const bool counts = exists && depth(j) <= path.reach[first_place + own.batch - 1];
+        for (std::uint32_t b = 0; b < batches; ++b) {
+          const std::uint32_t batch = plan.cells[cell(b)].batch;
+          const bool counts = depth(j) < row(reach_row + b)[lane];
           // A request that does not reach the depth could be near the end of the trace.
-          for (; request < own.batch && counts; ++request) {
-            sums.add(choice_table[std::size_t{row(request)[lane] + step} * shape.table_words() + word]);
+          for (; request < batch && counts; ++request) {
+            sums.add(choice_table[(row(request)[lane] + step) * shape.table_words() + word]);
           }
           sums.count(counts, totals + (cell(b) + j) * shape.width() + 3 + 2 * shape.capacities, 16 * word,
                      shape.capacities);
@@ -478,8 +495,7 @@ __global__ void __launch_bounds__(kStatelessThreads, 1) replay_stateless(DeviceB
                                               choice_table,
                                               exchange + threadIdx.x / 32 * shape.rows() * kStatelessRow,
                                               totals,
-                                              block.stream == Stream::main ? distinct : nullptr,
-                                              0};
+                                              block.stream == Stream::main ? distinct : nullptr};
   const GroupSlots slots(block, shape.period);
   const std::uint32_t own = slots.count(block, group);
   // A warp takes one round of 32 trajectories at a time: rounds do not depend on each other, and a launch of few
@@ -489,7 +505,8 @@ __global__ void __launch_bounds__(kStatelessThreads, 1) replay_stateless(DeviceB
     const std::uint32_t mine = work / plan.rounds * 32 + threadIdx.x % 32, round = work % plan.rounds;
     const InterleavedPath path = InterleavedPath::of(block, slots, group, mine);
     const std::uint64_t number = block.first + group + std::uint64_t{mine} * shape.period;
-    for (depths.first_depth = 0; depths.first_depth < plan.depth_count; depths.first_depth += Slots) {
+    for (std::uint32_t first = 0; first < plan.depth_count; first += Slots) {
+      depths.take(first);
       depths(path, mine < own, number, round);
     }
   }
