@@ -73,7 +73,7 @@ struct HardwareSpec {
   /// What if hybrid-bonded memory were larger or faster: factors, crossed; 1 is always among them. Standby power
   /// follows the capacity.
   std::vector<double> hb_capacity{1}, hb_bandwidth{1};
-  std::string bit_slices;  ///< path of a bitslice.json about the experts' weights; empty: none is used
+  std::string bit_slices{};  ///< path of a bitslice.json about the experts' weights; empty: none is used
 };
 
 /// How to run, not what to simulate: none of it changes a result.

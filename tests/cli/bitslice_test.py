@@ -55,6 +55,11 @@ class BitSlice(program.ProgramTest):
             counts["pattern_columns"][3, 2, 1] += 1
         self.assertEqual(len(bitslice.compare(self.folder / "weights.h5", self.folder / "bits")), 1)
 
+    def test_counts_of_the_weights_that_ship_are_those_of_numpy(self):
+        weights = CROSS_CHECK.parents[1] / "datasets/reference-weights.h5"
+        self.done("bitslice", weights, "-o", self.folder / "bits")
+        self.assertEqual(bitslice.compare(weights, self.folder / "bits"), [])
+
     def test_published_tables_of_gaussian_weights(self):
         w, scale, original = bitslice.gaussian(1024, 2048, 11)
         with h5py.File(self.folder / "weights.h5", "w") as file:
