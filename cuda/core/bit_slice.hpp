@@ -100,8 +100,7 @@ MOECARLO_HOST_DEVICE constexpr std::uint64_t scale_units(std::uint16_t scale, in
   return units + (rest > half || (rest == half && units % 2 != 0) ? 1 : 0);
 }
 
-// ---- counting
-// --------------------------------------------------------------------------------------------------------
+// ---- counting ------------------------------------------------------------------------------------------------------
 
 /// A histogram bin takes a weight and the squared scale of its group in one addition: the number of weights above
 /// kBinCountShift, the squares below. It holds kMostInBin weights and is then to be emptied.

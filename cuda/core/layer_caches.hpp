@@ -36,10 +36,12 @@ struct LayerCaches {
   MOECARLO_HOST_DEVICE const Capacity& capacity(std::uint32_t point) const {
     return plan.capacities[cell.first_capacity + point % cell.capacity_count];
   }
+  MOECARLO_HOST_DEVICE std::uint64_t* list_block(std::uint32_t point, int lane) const {
+    return lists + (std::size_t{point} * Lanes + static_cast<std::size_t>(lane)) * plan.list_words;
+  }
   MOECARLO_HOST_DEVICE ListCache list(std::uint32_t point, int lane) const {
     const std::uint32_t slots = capacity(point).at(first_layer + static_cast<std::uint32_t>(lane));
-    return list_cache(plan, policy(point), routing.experts, slots,
-                      lists + (std::size_t{point} * Lanes + static_cast<std::size_t>(lane)) * plan.list_words);
+    return list_cache(plan, policy(point), routing.experts, slots, list_block(point, lane));
   }
 
   MOECARLO_HOST_DEVICE void start() const {
@@ -185,7 +187,7 @@ struct LayerCaches {
     for (std::uint32_t point = 0; point < cell.points(); ++point) {
       if (!keeps_lists(policy(point))) continue;
       for (int lane = 0; lane < Lanes; ++lane) {
-        const std::uint64_t* bits = list(point, lane).residents();
+        const std::uint64_t* bits = ListCache::residents_in(list_block(point, lane));
         for (int w = 0; w < Words; ++w) masks[lane * Words + w] = bits[w];
       }
       replace(point, Bundle::gather(masks), wrote);
@@ -240,7 +242,7 @@ struct LayerCaches {
                                    list(point, lane + 3)};
     const DrawAddress evictions[4] = {eviction_at(pass, lane), eviction_at(pass, lane + 1), eviction_at(pass, lane + 2),
                                       eviction_at(pass, lane + 3)};
-    reference_four(policy(point), capacity(point).at(0), lists_of, references, evictions);
+    reference_four<Words>(policy(point), capacity(point).at(0), lists_of, references, evictions);
   }
 #endif
 };

@@ -79,6 +79,8 @@ struct ListCache : CacheState {
 
   /// [resident_words(objects)] object o is bit o % 64 of word o / 64.
   MOECARLO_HOST_DEVICE const std::uint64_t* residents() const { return bits; }
+  /// Those of the cache in a block.
+  MOECARLO_HOST_DEVICE static const std::uint64_t* residents_in(const std::uint64_t* block) { return block; }
 };
 
 /// One use of an object: the bookkeeping of a hit, or its admission in place of the policy's victim. A cache of
