@@ -86,16 +86,16 @@ struct VectorList {
     return reinterpret_cast<ByteVector>(found)[0];
   }
 
-  /// Writes the list to the nodes of its cache, and the resident bits, `Words` words.
-  template <int Words>
+  /// Writes the list to the nodes of its cache, and the resident bits.
   MOECARLO_HOST_DEVICE void store(const CacheState& cache) const {
     _mm512_storeu_si512(cache.nodes, objects);
     cache.counts->residents = length;
+    const std::uint32_t words = ListCache::resident_words(cache.objects);
     const auto* members = reinterpret_cast<const std::uint8_t*>(cache.nodes);
     std::uint8_t resident[kVectorObjects];
-    for (int w = 0; w < Words; ++w) _mm512_storeu_si512(resident + 64 * w, _mm512_setzero_si512());
+    for (std::uint32_t w = 0; w < words; ++w) _mm512_storeu_si512(resident + 64 * w, _mm512_setzero_si512());
     for (std::uint32_t i = 0; i < length; ++i) resident[members[i]] = 1;
-    for (int w = 0; w < Words; ++w) {
+    for (std::uint32_t w = 0; w < words; ++w) {
       const __m512i marks = _mm512_loadu_si512(resident + 64 * w);
       cache.bits[w] = _mm512_test_epi8_mask(marks, marks);
     }
@@ -148,10 +148,9 @@ struct VectorSlru : VectorCache {
     kept = (remaining & misses) | (at_most & ~misses);
   }
 
-  template <int Words>
   MOECARLO_HOST_DEVICE void store() const {
     cache.counts->protected_residents = kept;
-    list.store<Words>(cache);
+    list.store(cache);
   }
 };
 
@@ -203,10 +202,9 @@ struct VectorLfu : VectorCache {
     return _mm512_permutex2var_epi16(before, reinterpret_cast<__m512i>(from), words);
   }
 
-  template <int Words>
   MOECARLO_HOST_DEVICE void store() const {
     for (int part = 0; part < Parts; ++part) _mm512_storeu_si512(by_place + 32 * part, uses[part]);
-    list.store<Words>(cache);
+    list.store(cache);
   }
 };
 
@@ -230,7 +228,7 @@ MOECARLO_HOST_DEVICE void reference_four(Cache& a, Cache& b, Cache& c, Cache& d,
 }
 
 /// One pass of four caches, those of different layers, as each reference of a cache waits for the one before it.
-template <int Words, class Cache>
+template <class Cache>
 MOECARLO_HOST_DEVICE void reference_four(const ListCache* caches, const ReferenceList* references) {
   Cache a(caches[0]), b(caches[1]), c(caches[2]), d(caches[3]);
   if (a.full() && b.full() && c.full() && d.full()) {
@@ -238,10 +236,10 @@ MOECARLO_HOST_DEVICE void reference_four(const ListCache* caches, const Referenc
   } else {
     reference_four<false>(a, b, c, d, references);
   }
-  a.template store<Words>();
-  b.template store<Words>();
-  c.template store<Words>();
-  d.template store<Words>();
+  a.store();
+  b.store();
+  c.store();
+  d.store();
 }
 
 /// One pass of references under RandomEviction, whose slots are as everywhere. `draws(i)`: blocks 8 i .. 8 i + 7 of the
@@ -283,25 +281,35 @@ MOECARLO_HOST_DEVICE void reference_random(const CacheState& cache, const Refere
   }
 }
 
+/// One pass of the caches of four layers. `evictions[i]`: whom cache i evicts.
+///
+/// Not inlined, as the code around it would leave it few registers; of internal linkage, so that each instruction set
+/// has its own.
+template <int Words>
+[[gnu::noinline]] static void reference_random_four(const ListCache* caches, const ReferenceList* references,
+                                                    const DrawAddress* evictions) {
+  for (int i = 0; i < 4; ++i) {
+    reference_random<Words>(caches[i], references[i], [&](std::uint32_t eight) MOECARLO_INLINED {
+      DrawAddress at = evictions[i];
+      at.column = eight / 8;
+      return at.blocks<8>(eight % 8 * 8);
+    });
+  }
+}
+
 /// One pass of the caches of four layers, all under one policy. most: the largest of their capacities.
-/// `evictions[i]`: whom the random policy evicts in cache i.
+/// `evictions`: see reference_random_four.
 template <int Words>
 MOECARLO_HOST_DEVICE void reference_four(Policy policy, std::uint32_t most, const ListCache* caches,
                                          const ReferenceList* references, const DrawAddress* evictions) {
   switch (policy) {
     case Policy::slru:
-      return reference_four<Words, VectorSlru>(caches, references);
+      return reference_four<VectorSlru>(caches, references);
     case Policy::lfu:
-      return most <= 32 ? reference_four<Words, VectorLfu<1>>(caches, references)
-                        : reference_four<Words, VectorLfu<2>>(caches, references);
-    default:  // random
-      for (int i = 0; i < 4; ++i) {
-        reference_random<Words>(caches[i], references[i], [&](std::uint32_t eight) MOECARLO_INLINED {
-          DrawAddress at = evictions[i];
-          at.column = eight / 8;
-          return at.blocks<8>(eight % 8 * 8);
-        });
-      }
+      return most <= 32 ? reference_four<VectorLfu<1>>(caches, references)
+                        : reference_four<VectorLfu<2>>(caches, references);
+    default:
+      return reference_random_four<Words>(caches, references, evictions);
   }
 }
 
