@@ -1,6 +1,7 @@
 #include "hw/counted.hpp"
 
 #include <algorithm>
+#include <span>
 
 #include "host/study/acceptance.hpp"
 #include "host/study/names.hpp"
@@ -37,104 +38,161 @@ std::vector<GroupCounts> count_groups(const Tallies& tallies, std::size_t index)
   return groups;
 }
 
-using Classes = std::vector<LayerClassCounts>;
+/// The bins of one joint histogram, place by place.
+struct Bins {
+  std::span<const std::uint32_t> place;
+  std::span<const std::uint64_t> count;
 
-/// A joint histogram of the tallies with what is needed to read it.
-struct CountedPoint {
-  const Tallies& tallies;
-  std::size_t cell;
-  const JointTally& joint;
-  const Capacity& capacity;
-
-  std::vector<std::uint64_t> slice(std::uint64_t offset, std::uint64_t row, std::uint64_t size) const {
-    const auto first = tallies.counters.begin() + static_cast<std::ptrdiff_t>(offset + row * size);
-    return {first, first + static_cast<std::ptrdiff_t>(size)};
-  }
-
-  /// The counts of one class of layers in one joint group.
-  LayerClassCounts layer_class(std::uint32_t number, std::uint32_t group, std::uint32_t layers,
-                               std::uint32_t slots) const {
-    const std::uint64_t row = std::uint64_t{number} * tallies.shape.joint_groups.total() + group;
-    LayerClassCounts counts;
-    counts.layers = layers;
-    counts.capacity = slots;
-    counts.max_hits = joint.rows - 1;
-    counts.max_distinct = joint.columns - 1;
-    counts.verify = slice(joint.verify, row, std::uint64_t{joint.rows} * joint.columns);
-    if (tallies.shape.cells[cell].depth > 0) counts.draft = slice(joint.draft, row, joint.rows);
-    counts.cache_writes = slice(joint.writes, row, 1).front();
-    return counts;
-  }
-
-  /// All classes of a group: the layers that hold one expert more, then the others.
-  Classes classes(std::uint32_t group) const {
-    const std::uint32_t layers = tallies.shape.layers;
-    const std::uint32_t extra = std::min(capacity.extra_layers, layers);
-    Classes all;
-    if (extra > 0) all.push_back(layer_class(0, group, extra, capacity.base + 1));
-    if (extra < layers) all.push_back(layer_class(1, group, layers - extra, capacity.base));
-    return all;
+  /// Those from `first` to before `end`.
+  Bins between(std::uint64_t first, std::uint64_t end) const {
+    const auto from = static_cast<std::size_t>(std::lower_bound(place.begin(), place.end(), first) - place.begin());
+    const auto to = static_cast<std::size_t>(std::lower_bound(place.begin(), place.end(), end) - place.begin());
+    return {place.subspan(from, to - from), count.subspan(from, to - from)};
   }
 };
 
-CountedPoint find_point(const Tallies& tallies, std::uint32_t batch, std::uint32_t depth, Policy policy,
-                        std::uint32_t bits, const Capacity& capacity, const std::string& asked_by) {
-  const TallyShape& shape = tallies.shape;
-  for (std::size_t index = 0; index < shape.cells.size(); ++index) {
-    const CellShape& from = shape.cells[index];
-    if (from.batch != batch || from.depth != depth || from.acceptance.independent) continue;
-    if (from.bits != 0 && from.bits != bits) continue;
-    const auto found = std::find(from.capacities.begin(), from.capacities.end(), capacity);
-    const auto of_policy = std::find(from.policies.begin(), from.policies.end(), policy);
-    if (found == from.capacities.end() || of_policy == from.policies.end()) continue;
-    const auto c = static_cast<std::uint32_t>(found - from.capacities.begin());
-    const auto p = static_cast<std::uint32_t>(of_policy - from.policies.begin());
-    const Cell& cell = tallies.layout.cells[index];
-    const std::uint32_t joint_index = tallies.layout.joint_index[cell.first_joint + p * cell.capacity_count + c];
-    if (joint_index != kNoJoint) return {tallies, index, tallies.layout.joints[joint_index], *found};
+/// A block [groups][hits: rows][misses: columns] that starts at `first`.
+JointCounts read_block(const Bins& all, std::uint64_t first, std::uint32_t groups, std::uint32_t rows,
+                       std::uint32_t columns) {
+  const std::uint32_t box = rows * columns;
+  const Bins bins = all.between(first, first + std::uint64_t{groups} * box);
+  std::vector<JointCounts::Entry> entries;
+  entries.reserve(bins.place.size());
+  for (std::size_t i = 0; i < bins.place.size(); ++i) {
+    const auto at = static_cast<std::uint32_t>(bins.place[i] - first);
+    const std::uint32_t in_box = at % box;
+    entries.push_back({at / box, {in_box / columns, in_box % columns}, bins.count[i]});
   }
-  fail(ErrorKind::usage,
-       "{}: its {:.3f} experts a layer at batch {}, depth {} were not counted (expected a system that the study was "
-       "simulated for)",
-       asked_by, capacity.mean(shape.layers), batch, depth);
-}
-
-/// What an autoregressive step touches becomes what a draft step touches.
-void take_drafts(const Classes& steps, Classes& into) {
-  for (std::size_t c = 0; c < into.size(); ++c) {
-    into[c].draft = steps[c].verify;
-    into[c].max_draft_misses = steps[c].max_distinct;
-    if (steps[c].max_hits == into[c].max_hits) continue;
-    into[c].draft.resize((into[c].max_hits + std::size_t{1}) * (into[c].max_draft_misses + std::size_t{1}), 0);
-  }
+  return {groups, entries};
 }
 
 }  // namespace
 
-Workload workload_of(const Tallies& tallies, std::uint32_t batch, std::uint32_t depth, Policy policy,
-                     std::uint32_t bits, const Capacity& capacity, DraftRouting routing, const std::string& asked_by) {
-  const TallyShape& shape = tallies.shape;
-  const CountedPoint point = find_point(tallies, batch, depth, policy, bits, capacity, asked_by);
-  const Tree& tree = shape.cells[point.cell].tree;
+CountedPoints::CountedPoints(const Tallies& tallies, const std::vector<JointBins>& joints)
+    : tallies_(tallies), joints_(joints) {
+  for (std::uint32_t index = 0; index < tallies.shape.cells.size(); ++index) {
+    const CellShape& shape = tallies.shape.cells[index];
+    const Cell& cell = tallies.layout.cells[index];
+    if (shape.acceptance.independent) continue;
+    for (std::uint32_t p = 0; p < shape.policies.size(); ++p) {
+      for (std::uint32_t c = 0; c < shape.capacities.size(); ++c) {
+        const std::uint32_t joint = tallies.layout.joint_index[cell.first_joint + p * cell.capacity_count + c];
+        if (joint == kNoJoint) continue;
+        const CountedPoint point{index, joint, shape.policies[p], shape.capacities[c]};
+        points_.emplace(key_of(point), point);
+      }
+    }
+  }
+}
+
+CountedPoints::Key CountedPoints::key_of(const CountedPoint& point) const {
+  const CellShape& cell = tallies_.shape.cells[point.cell];
+  return {cell.batch, cell.depth, cell.bits, point.policy, point.capacity};
+}
+
+std::optional<CountedPoint> CountedPoints::find_counted(std::uint32_t batch, std::uint32_t depth, Policy policy,
+                                                        std::uint32_t bits, const Capacity& capacity) const {
+  for (const std::uint32_t of_cell : {0U, bits}) {
+    const auto found = points_.find({batch, depth, of_cell, policy, capacity});
+    if (found != points_.end()) return found->second;
+  }
+  return std::nullopt;
+}
+
+CountedPoint CountedPoints::find(std::uint32_t batch, std::uint32_t depth, Policy policy, std::uint32_t bits,
+                                 const Capacity& capacity, const std::string& asked_by) const {
+  if (const auto found = find_counted(batch, depth, policy, bits, capacity)) return *found;
+  fail(ErrorKind::usage,
+       "{}: its {:.3f} experts a layer at batch {}, depth {} were not counted (expected a system that the study was "
+       "simulated for)",
+       asked_by, capacity.mean(tallies_.shape.layers), batch, depth);
+}
+
+namespace {
+
+/// Whether two keys differ in their last part, the capacity, alone.
+template <class Key>
+bool same_but_capacity(const Key& a, const Key& b) {
+  return std::get<0>(a) == std::get<0>(b) && std::get<1>(a) == std::get<1>(b) && std::get<2>(a) == std::get<2>(b) &&
+         std::get<3>(a) == std::get<3>(b);
+}
+
+}  // namespace
+
+std::optional<CountedPoint> CountedPoints::smaller(const CountedPoint& point) const {
+  const Key key = key_of(point);
+  const auto own = points_.find(key);
+  if (own == points_.begin() || !same_but_capacity(std::prev(own)->first, key)) return std::nullopt;
+  return std::prev(own)->second;
+}
+
+std::optional<CountedPoint> CountedPoints::larger(const CountedPoint& point) const {
+  const Key key = key_of(point);
+  const auto next = points_.upper_bound(key);
+  if (next == points_.end() || !same_but_capacity(next->first, key)) return std::nullopt;
+  return next->second;
+}
+
+LayerClassCounts CountedPoints::layer_class(const CountedPoint& point, std::uint32_t number, std::uint32_t layers,
+                                            std::uint32_t slots) const {
+  const JointTally& joint = tallies_.layout.joints[point.joint];
+  const JointBins& of_cell = joints_[point.cell];
+  const std::uint32_t within = point.joint - tallies_.layout.joints_of(point.cell).first;
+  const std::uint64_t first = of_cell.first[within], size = of_cell.first[within + 1] - first;
+  const Bins bins{std::span(of_cell.place).subspan(first, size), std::span(of_cell.count).subspan(first, size)};
+  const std::uint32_t groups = tallies_.shape.joint_groups.total();
+  const std::uint64_t row = std::uint64_t{number} * groups;
+  const std::uint64_t draft = joint.draft - joint.verify, writes = joint.writes - joint.verify;
+
+  LayerClassCounts counts;
+  counts.layers = layers;
+  counts.capacity = slots;
+  counts.verify = read_block(bins, row * joint.rows * joint.columns, groups, joint.rows, joint.columns);
+  if (tallies_.shape.cells[point.cell].depth > 0) {
+    counts.draft = read_block(bins, draft + row * joint.rows, groups, joint.rows, 1);
+  }
+  counts.cache_writes.assign(groups, 0);
+  const Bins written = bins.between(writes + row, writes + row + groups);
+  for (std::size_t i = 0; i < written.place.size(); ++i) {
+    counts.cache_writes[written.place[i] - (writes + row)] = static_cast<double>(written.count[i]);
+  }
+  return counts;
+}
+
+/// The layers that hold one expert more, then the others.
+std::vector<LayerClassCounts> CountedPoints::classes(const CountedPoint& point) const {
+  const std::uint32_t layers = tallies_.shape.layers;
+  const std::uint32_t extra = std::min(point.capacity.extra_layers, layers);
+  std::vector<LayerClassCounts> all;
+  if (extra > 0) all.push_back(layer_class(point, 0, extra, point.capacity.base + 1));
+  if (extra < layers) all.push_back(layer_class(point, 1, layers - extra, point.capacity.base));
+  return all;
+}
+
+Workload CountedPoints::workload(const CountedPoint& point) const {
+  const TallyShape& shape = tallies_.shape;
+  const CellShape& cell = shape.cells[point.cell];
   Workload workload;
-  workload.batch = batch;
-  workload.depth = depth;
-  workload.draft_width = tree.width;
-  workload.verify_columns = tree.verified(depth);
-  workload.policy = to_string(policy);
-  workload.capacity = capacity;
+  workload.batch = cell.batch;
+  workload.depth = cell.depth;
+  workload.draft_width = cell.tree.width;
+  workload.verify_columns = cell.tree.verified(cell.depth);
+  workload.policy = to_string(point.policy);
+  workload.capacity = point.capacity;
   workload.layers = shape.layers;
   workload.top_k = shape.top_k;
   workload.groups = shape.joint_groups.groups;
   workload.replicates = shape.joint_groups.replicates;
-  workload.counts = count_groups(tallies, point.cell);
-  for (std::uint32_t g = 0; g < shape.joint_groups.total(); ++g) workload.counts[g].classes = point.classes(g);
-  if (depth == 0 || routing != DraftRouting::all) return workload;
-  const CountedPoint step = find_point(tallies, batch, 0, policy, bits, capacity, asked_by);
-  for (std::uint32_t g = 0; g < shape.joint_groups.total(); ++g) {
-    take_drafts(step.classes(g), workload.counts[g].classes);
-  }
+  workload.counts = count_groups(tallies_, point.cell);
+  workload.classes = classes(point);
   return workload;
+}
+
+Workload CountedPoints::workload(const CountedPoint& point, const CountedPoint& step) const {
+  Workload own = workload(point);
+  const std::vector<LayerClassCounts> steps = classes(step);
+  for (std::size_t c = 0; c < own.classes.size(); ++c) own.classes[c].draft = steps[c].verify;
+  return own;
 }
 
 }  // namespace moecarlo::hw

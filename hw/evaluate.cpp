@@ -26,39 +26,43 @@ void check_workload(const System& system, const Scheme& scheme, const Model& mod
 
 GroupTotals group_totals(const System& system, const GroupCounts& group, const PartTotals& parts) {
   PartTotal all;
-  for (const auto& [name, part] : parts) all += part;
+  parts.for_each([&](RoundPart, const PartTotal& part) { all += part; });
   return {static_cast<double>(group.rounds), group.tokens, all.seconds, energy(system, all.work, all.seconds).total()};
 }
 
-std::map<std::string, double> describe(const System& system, const PartTotals& parts, double rounds, double tokens) {
-  std::map<std::string, double> breakdown;
+void describe_part(const System& system, RoundPart part, const PartTotal& total, double rounds, Breakdown& breakdown) {
+  const Roofs alone = roofs(system, (1 / rounds) * total.work);
+  breakdown.set(part, PartTime::lasts, total.seconds / rounds);
+  breakdown.set(part, PartTime::hb, alone.hb);
+  breakdown.set(part, PartTime::ext, alone.ext);
+  breakdown.set(part, PartTime::compute, alone.compute);
+  breakdown.set(part, PartTime::link, alone.link);
+  if (system.near) breakdown.set(part, PartTime::near, alone.near);
+}
+
+Breakdown describe(const System& system, const PartTotals& parts, double rounds, double tokens) {
+  Breakdown breakdown;
   PartTotal all;
-  for (const auto& [name, total] : parts) {
-    const Roofs alone = roofs(system, (1 / rounds) * total.work);
-    breakdown[name] = total.seconds / rounds;
-    breakdown[name + ".hb"] = alone.hb;
-    breakdown[name + ".ext"] = alone.ext;
-    breakdown[name + ".compute"] = alone.compute;
-    breakdown[name + ".link"] = alone.link;
-    if (system.near) breakdown[name + ".near"] = alone.near;
+  parts.for_each([&](RoundPart part, const PartTotal& total) {
+    describe_part(system, part, total, rounds, breakdown);
     all += total;
-  }
+  });
   const Work work = (1 / rounds) * all.work;
   const double seconds = all.seconds / rounds;
   const Energy joules = energy(system, work, seconds);
-  breakdown["energy.compute"] = joules.compute;
-  breakdown["energy.ext"] = joules.ext;
-  breakdown["energy.hb"] = joules.hb;
-  breakdown["energy.communication"] = joules.communication;
-  breakdown["energy.static"] = joules.static_;
-  breakdown["bytes.hb"] = work.hb_bytes;
-  breakdown["bytes.hb_written"] = work.hb_written_bytes;
-  breakdown["bytes.ext"] = work.ext_bytes;
-  if (system.near) breakdown["bytes.near"] = work.near_bytes;
-  breakdown["bytes.link"] = link_bytes(system, work);
-  breakdown["seconds"] = seconds;
-  breakdown["joules"] = joules.total();
-  breakdown["tokens"] = tokens / rounds;
+  breakdown.set(RoundTotal::energy_compute, joules.compute);
+  breakdown.set(RoundTotal::energy_ext, joules.ext);
+  breakdown.set(RoundTotal::energy_hb, joules.hb);
+  breakdown.set(RoundTotal::energy_communication, joules.communication);
+  breakdown.set(RoundTotal::energy_static, joules.static_);
+  breakdown.set(RoundTotal::bytes_hb, work.hb_bytes);
+  breakdown.set(RoundTotal::bytes_hb_written, work.hb_written_bytes);
+  breakdown.set(RoundTotal::bytes_ext, work.ext_bytes);
+  if (system.near) breakdown.set(RoundTotal::bytes_near, work.near_bytes);
+  breakdown.set(RoundTotal::bytes_link, link_bytes(system, work));
+  breakdown.set(RoundTotal::seconds, seconds);
+  breakdown.set(RoundTotal::joules, joules.total());
+  breakdown.set(RoundTotal::tokens, tokens / rounds);
   return breakdown;
 }
 
@@ -90,12 +94,12 @@ Projection project(const System& system, const Scheme& scheme, const Model& mode
 
   PartTotals mean;
   for (std::uint32_t g = 0; g < workload.groups; ++g)
-    for (const auto& [name, part] : parts[g]) mean[name] += part;
+    parts[g].for_each([&](RoundPart part, const PartTotal& total) { mean[part] += total; });
   const GroupTotals sum = batch_means_sum(projection, workload);
   if (sum.rounds == 0) fail(ErrorKind::input, "workload: no round was counted (expected at least one)");
   projection.breakdown = describe(system, mean, sum.rounds, sum.tokens);
   const PassTimes times = time_at_means(system, model, plan, mean_counts(workload));
-  projection.breakdown["seconds_at_means"] = workload.depth * times.draft_step + times.verify;
+  projection.breakdown.set(RoundTotal::seconds_at_means, workload.depth * times.draft_step + times.verify);
   return projection;
 }
 

@@ -1,9 +1,8 @@
 #pragma once
 
-#include <map>
-#include <string>
 #include <vector>
 
+#include "host/statistics/breakdown.hpp"
 #include "hw/placement.hpp"
 
 namespace moecarlo::hw {
@@ -17,22 +16,9 @@ struct GroupTotals {
 struct Projection {
   std::vector<GroupTotals> groups;  ///< as Workload::counts: batch-means groups, then the halves of the replicates
   Placement placement;
-  double layer_scale =
-      1;  ///< MoE layers of the model / layers of the trace; multiplies the experts' share of everything
-
-  /// Means per round over the batch-means groups. Phases "draft" and "verify" (depth 0: the autoregressive step is
-  /// "verify"), parts "attention" (with router, shared experts and layers without experts), "experts", "lm_head"; a
-  /// draft by another model has the one part "drafter".
-  ///   phase.part                               seconds; these add up to "seconds"
-  ///   phase.part.hb, .ext, .compute, .link, .near     seconds that this resource alone would need, hidden or not; a
-  ///   part lasts as
-  ///                                            long as its slowest resource in each single layer and pass
-  ///   energy.compute, .ext, .hb, .communication, .static     joules; these add up to "joules"
-  ///   bytes.hb, bytes.hb_written, bytes.ext, bytes.near, bytes.link      bytes
-  ///   seconds, joules, tokens
-  ///   seconds_at_means                         what the round would take if every layer and pass hit and missed as in
-  ///   the mean; the difference to "seconds" is how far the mean misleads
-  std::map<std::string, double> breakdown;
+  /// MoE layers of the model / layers of the trace; multiplies the experts' share of everything.
+  double layer_scale = 1;
+  Breakdown breakdown;  ///< means per round over the batch-means groups
 };
 
 /// Time and energy of every group. Time is not linear in hits and misses, so that it is summed over their joint

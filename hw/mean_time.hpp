@@ -24,4 +24,13 @@ struct PassTimes {
 /// slowest resource, this is not more than the mean of the times, which integrate() gives.
 PassTimes time_at_means(const System& system, const Model& model, const Plan& plan, const MeanCounts& counts);
 
+/// What a round of `depth` draft steps and a verification costs at mean counts. What is written into the cache is not
+/// among them.
+struct RoundCost {
+  double seconds = 0;
+  Energy joules;
+};
+RoundCost cost_at_means(const System& system, const Model& model, const Plan& plan, const MeanCounts& counts,
+                        std::uint32_t depth);
+
 }  // namespace moecarlo::hw

@@ -53,6 +53,11 @@ double mean_largest(std::size_t experts, double groups) {
 
 }  // namespace
 
+RoundPart round_part(bool drafting, Component component) {
+  constexpr auto first_of_verify = static_cast<std::uint8_t>(RoundPart::verify_attention);
+  return static_cast<RoundPart>((drafting ? 0 : first_of_verify) + static_cast<std::uint8_t>(component));
+}
+
 ExpertsPart within_reach_of_near_memory(const System& system, const Model& model, ExpertsPart experts) {
   if (!system.near) return experts;
   const double held = std::min(1.0, system.near->capacity_bytes / experts_bytes(model));
@@ -68,10 +73,13 @@ double busiest_group(double experts, double groups) {
   return largest * groups / experts;
 }
 
-Roofs expert_roofs(const System& system, const ExpertsPart& experts, double hits, double misses, Work& divided) {
-  divided = divide(system, experts.at(hits, misses));
+double busiest_banks(const System& system, double hits) {
+  return system.hb ? busiest_group(hits, system.hb->expert_groups) : 1;
+}
+
+Roofs expert_roofs(const System& system, const Work& divided, double busiest) {
   Roofs found = roofs(system, divided);
-  if (system.hb) found.hb *= busiest_group(hits, system.hb->expert_groups);
+  found.hb *= busiest;
   return found;
 }
 
@@ -88,10 +96,11 @@ std::vector<FixedPart> dense_parts(const System& system, const Model& model, con
            cache_work(system, model, serving, tokens);
   };
   std::vector<FixedPart> parts;
-  parts.push_back({"attention", static_cast<double>(model.moe_layers), layer(model.moe_dense)});
+  parts.push_back({Component::attention, static_cast<double>(model.moe_layers), layer(model.moe_dense)});
   if (model.dense_layers > 0)
-    parts.push_back({"attention", static_cast<double>(model.dense_layers), layer(model.dense_ffn)});
-  parts.push_back({"lm_head", 1, dense_work(system, model.dense_format, {model.lm_head()}, tokens, kept_bits)});
+    parts.push_back({Component::attention, static_cast<double>(model.dense_layers), layer(model.dense_ffn)});
+  parts.push_back(
+      {Component::lm_head, 1, dense_work(system, model.dense_format, {model.lm_head()}, tokens, kept_bits)});
   return parts;
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "host/statistics/breakdown.hpp"
 #include "hw/work.hpp"
 
 namespace moecarlo::hw {
@@ -16,9 +17,16 @@ struct Serving {
   std::uint32_t draft_width = 1, verify_columns = 1;
 };
 
+/// The pieces of a pass: attention (with router, shared experts and layers without experts), a drafter of its own, the
+/// experts, the projection onto the vocabulary.
+enum class Component : std::uint8_t { attention, drafter, experts, lm_head };
+
+/// What a component is in a round.
+RoundPart round_part(bool drafting, Component component);
+
 /// A piece of a pass that does not depend on the routing, done `count` times one after the other.
 struct FixedPart {
-  std::string name;
+  Component component;
   double count = 1;
   Work work;
 };
@@ -35,16 +43,19 @@ struct ExpertsPart {
 /// at random: the bank groups of HB. Between whole numbers of experts it is interpolated.
 double busiest_group(double experts, double groups);
 
-/// Roofs of one layer's experts at so many hits and misses, as the system divides the work: `divided`. The hits are
-/// read as fast as the busiest group of banks delivers.
-Roofs expert_roofs(const System& system, const ExpertsPart& experts, double hits, double misses, Work& divided);
+/// How long the hits of one layer take to read, in multiples of what equally loaded banks would take: as long as the
+/// busiest group of banks.
+double busiest_banks(const System& system, double hits);
+
+/// Roofs of one layer's experts, their work as the system divides it.
+Roofs expert_roofs(const System& system, const Work& divided, double busiest);
 
 /// The same experts, with what near memory can reach of them marked: all that it holds.
 ExpertsPart within_reach_of_near_memory(const System& system, const Model& model, ExpertsPart experts);
 
 /// One pass through the model. Parts follow one another; inside a part all resources work at once.
 struct Phase {
-  std::vector<FixedPart> fixed;  ///< "attention" (with router, shared experts and dense layers), "lm_head", "drafter"
+  std::vector<FixedPart> fixed;  ///< all but the experts
   bool touches_experts = true;   ///< a drafter of its own has none
   ExpertsPart experts;
 };

@@ -136,13 +136,25 @@ Preset read_preset(const fs::path& path) {
   return preset;
 }
 
-Preset scaled(Preset preset, std::string_view key, double factor) {
+namespace {
+
+Constant& find_constant(Preset& preset, std::string_view key) {
   for (Constant& constant : preset.constants) {
-    if (constant.key != key) continue;
-    constant.value *= factor;
-    return preset;
+    if (constant.key == key) return constant;
   }
   fail(ErrorKind::usage, "{}: no constant '{}'", preset.file, key);
+}
+
+}  // namespace
+
+Preset with_value(Preset preset, std::string_view key, double value) {
+  find_constant(preset, key).value = value;
+  return preset;
+}
+
+Preset scaled(Preset preset, std::string_view key, double factor) {
+  find_constant(preset, key).value *= factor;
+  return preset;
 }
 
 std::vector<AssumedConstant> list_constants(const Preset& preset) {

@@ -37,7 +37,8 @@ std::filesystem::path find_preset(std::string_view kind, const std::string& name
 /// with file, line and key.
 Preset read_preset(const std::filesystem::path& file);
 
-/// The same preset with one constant multiplied. Throws usage where `key` is not there.
+/// The same preset with another value of one constant, or with one multiplied. Throws usage where `key` is not there.
+Preset with_value(Preset preset, std::string_view key, double value);
 Preset scaled(Preset preset, std::string_view key, double factor);
 
 /// The constants for the report, named "preset: key".

@@ -76,27 +76,26 @@ struct Design {
     return serving;
   }
 
-  PassTimes times(const System& on, const Scheme& with, const Serving& how, const Placement& placement,
-                  const MeanCounts& counts) const {
-    return time_at_means(on, model, with.plan(on, model, how, placement), counts);
+  RoundCost cost(const System& on, const Scheme& with, const Serving& how, const Placement& placement,
+                 const MeanCounts& counts) const {
+    return cost_at_means(on, model, with.plan(on, model, how, placement), counts, how.depth);
   }
 
-  double reference_seconds() const {
+  RoundCost of_reference() const {
     const Scheme plain = autoregressive();
     const Placement nothing = place(reference, plain, model, serving(false), model.moe_layers);
-    return times(reference, plain, serving(false), nothing, {0, routing.distinct(batch), 0, 0}).verify;
+    return cost(reference, plain, serving(false), nothing, {0, routing.distinct(batch), 0, 0});
   }
 
   Placement placed(bool drafting) const { return place(system, scheme, model, serving(drafting), model.moe_layers); }
 
-  double autoregressive_seconds(double hit_share) const {
+  RoundCost of_step(double hit_share) const {
     const double distinct = routing.distinct(batch);
-    return times(system, scheme, serving(false), placed(false),
-                 {hit_share * distinct, (1 - hit_share) * distinct, 0, 0})
-        .verify;
+    return cost(system, scheme, serving(false), placed(false),
+                {hit_share * distinct, (1 - hit_share) * distinct, 0, 0});
   }
 
-  double round_seconds() const {
+  RoundCost of_round() const {
     const Placement placement = placed(true);
     const double slots = placement.capacity.mean(model.moe_layers);
     MeanCounts counts;
@@ -111,23 +110,49 @@ struct Design {
       counts.draft_hits = routing.held_share(slots, touched) * touched;
       counts.draft_misses = touched - counts.draft_hits;
     }
-    const PassTimes passes = times(system, scheme, serving(true), placement, counts);
-    return laws.depth * passes.draft_step + passes.verify;
+    return cost(system, scheme, serving(true), placement, counts);
   }
 };
+
+/// The hit share at which a step is so many times as fast as on the reference; none where even all hits are too slow,
+/// or none still too fast. More hits are never slower.
+std::optional<double> hit_share_for(const Design& design, double speedup) {
+  const double seconds = design.of_reference().seconds / speedup;
+  double low = 0, high = 1;
+  if (design.of_step(low).seconds < seconds || design.of_step(high).seconds > seconds) return std::nullopt;
+  for (int halving = 0; halving < 40; ++halving) {
+    const double middle = (low + high) / 2;
+    (design.of_step(middle).seconds > seconds ? low : high) = middle;
+  }
+  return (low + high) / 2;
+}
+
+/// A cost shared out among the tokens that it emits.
+RoundCost per_token(const RoundCost& cost, double tokens) {
+  const Energy& j = cost.joules;
+  return {cost.seconds / tokens,
+          {j.compute / tokens, j.ext / tokens, j.hb / tokens, j.communication / tokens, j.static_ / tokens}};
+}
 
 ReproducedCell reproduce_cell(const Design& design, const TableKey& key, const PublishedCell* published) {
   ReproducedCell cell;
   cell.key = key;
   cell.slots = design.placed(false).capacity.mean(design.model.moe_layers);
   cell.distinct = design.routing.distinct(design.batch);
-  const double reference = design.reference_seconds();
-  cell.ar = reference / design.autoregressive_seconds(design.routing.hit_share(cell.slots));
-  cell.ar_roof = reference / design.autoregressive_seconds(std::min(1.0, cell.slots / cell.distinct));
-  cell.ar_uncached = reference / design.autoregressive_seconds(0);
+  const RoundCost reference = design.of_reference();
+  const RoundCost step = design.of_step(design.routing.hit_share(cell.slots));
+  cell.reference_token = per_token(reference, design.batch);
+  cell.token = per_token(step, design.batch);
+  cell.ar = reference.seconds / step.seconds;
+  cell.ar_roof = reference.seconds / design.of_step(std::min(1.0, cell.slots / cell.distinct)).seconds;
+  cell.ar_uncached = reference.seconds / design.of_step(0).seconds;
   if (published == nullptr) return cell;
   cell.published = *published;
-  cell.sd = (1 + published->alpha * design.laws.depth) * reference / design.round_seconds();
+  cell.ar_hit_share_published = hit_share_for(design, published->ar);
+  const RoundCost round = design.of_round();
+  const double tokens = 1 + published->alpha * design.laws.depth;
+  cell.sd = tokens * reference.seconds / round.seconds;
+  if (*cell.sd > cell.ar) cell.token = per_token(round, tokens * design.batch);
   return cell;
 }
 
@@ -166,6 +191,7 @@ TableLaws make_table_laws(const Preset& preset) {
   laws.verify_tokens = reader.count("tree.verify_tokens");
   laws.overlap = reader.share("tree.overlap");
   laws.context = reader.count("serving.context");
+  laws.published_energy_gain = reader.positive("published.energy_gain_8gb", "count");
   const std::string table = "locality.";
   for (const Constant& constant : preset.constants) {
     if (constant.key.compare(0, table.size(), table) != 0) continue;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "hw/mean_time.hpp"
 #include "hw/placement.hpp"
 #include "hw/preset.hpp"
 #include "hw/routing_law.hpp"
@@ -38,6 +39,7 @@ std::vector<PublishedCell> read_published_table(const std::filesystem::path& fil
 struct TableLaws {
   std::uint32_t depth = 0, width = 0, verify_tokens = 0, context = 0;
   double overlap = 0;
+  double published_energy_gain = 0;  ///< mean over everything evaluated at 8 GB: xPU's energy per token over Elastic's
   std::vector<std::pair<std::string, RoutingLaw>> routing;  ///< by model preset
   Preset preset;
 };
@@ -52,7 +54,10 @@ struct ReproducedCell {
   double ar_roof = 0;        ///< the same if the cache held as much of every step as it has slots: no cache does better
   double ar_uncached = 0;    ///< the same without a cache
   std::optional<double> sd;  ///< speed-up with drafting; needs a published alpha
+  RoundCost token, reference_token;              ///< cost of one token in the faster of these modes, and on the xPU
+  std::optional<double> ar_hit_share_published;  ///< of a step's experts that would have to hit for the published `ar`
   std::optional<double> ar_counted, sd_counted;  ///< filled in by whoever simulates
+  std::optional<double> ar_hit_share_counted;    ///< likewise
   std::optional<PublishedCell> published;
 
   std::optional<double> alpha() const { return published ? std::optional(published->alpha) : std::nullopt; }

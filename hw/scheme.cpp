@@ -43,6 +43,12 @@ Scheme find_scheme(const std::string& name) {
   fail(ErrorKind::usage, "{}: no such scheme (expected one of {})", name, names);
 }
 
+Scheme with_constants(const Scheme& scheme, const Preset& constants) {
+  const auto* const named =
+      std::find_if(all_schemes.begin(), all_schemes.end(), [&](const Named& one) { return one.name == scheme.name; });
+  return named == all_schemes.end() || named->of_constants == nullptr ? scheme : named->of_constants(constants);
+}
+
 bool applies(const Scheme& scheme, const System& system) {
   return system.hb.has_value() || !scheme.needs_hb;
 }

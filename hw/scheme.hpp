@@ -58,6 +58,9 @@ Scheme speq();
 std::vector<Scheme> schemes();
 Scheme find_scheme(const std::string& name);
 
+/// The same scheme made of other constants. Throws usage where they are not its own or out of range.
+Scheme with_constants(const Scheme& scheme, const Preset& constants);
+
 bool applies(const Scheme& scheme, const System& system);
 
 // What schemes share.

@@ -36,7 +36,7 @@ struct Head {
 Phase draft(const System& system, const Model& model, const Serving& serving, const Head& head) {
   Phase phase;
   phase.touches_experts = false;
-  phase.fixed.push_back({"drafter", 1,
+  phase.fixed.push_back({Component::drafter, 1,
                          compute(system, head_matrices(model), draft_tokens(serving), head.format.bits) +
                              read_nearest(system, head.bytes(model) + head.kv_bytes(model, serving))});
   return phase;

@@ -35,7 +35,7 @@ Phase draft(const System& system, const Serving& serving, const Drafter& drafter
                     read_nearest(system, drafter.read_bytes() + drafter.kv_bytes(serving));
   Phase phase;
   phase.touches_experts = false;
-  phase.fixed.push_back({"drafter", 1, spill(system, work, placement)});
+  phase.fixed.push_back({Component::drafter, 1, spill(system, work, placement)});
   return phase;
 }
 

@@ -16,19 +16,21 @@ struct SensitivityRow {
   System system;
   Scheme scheme;
   std::uint32_t bits = 8;
-  const Workload* workload = nullptr;
-  System reference;  ///< the xPU
-  const Workload* reference_workload = nullptr;
+  Workload workload;
+  std::vector<Workload> neighbours;  ///< at most one of a smaller and one of a larger capacity, smaller first
+  System reference;                  ///< the xPU
+  Workload reference_workload;
 };
 
-/// Elasticities d log speed-up / d log constant, one constant at a time, by central differences of 1 %, the largest
-/// first (ties by name). Constants of the row's system appear by key, e.g. "ext.bandwidth", with the reference held
-/// fixed; those of the reference as "xpu: ext.bandwidth". The counted hits and misses are held fixed, so that what
-/// decides them (the two capacities) is left out, and so is what only comes in whole steps (unit bit).
+/// Elasticities d log speed-up / d log constant of every constant of the row's system and scheme and of the reference,
+/// one at a time with all others held, the largest first (ties by name), those without one last. Constants of the
+/// system appear by key, e.g. "ext.bandwidth", the others with a name before it: "eagle: head.bits",
+/// "xpu: ext.bandwidth".
+///
+/// Slopes are central differences over 1 % either way, or over one step where a constant only comes in whole numbers
+/// (units count and bit); over one side where the other is not possible. `method` says which. A constant that moves the
+/// expert cache to another capacity changes what was counted: the capacity of HB is then taken between the counted
+/// neighbours, and what else does so has no elasticity, as has what is 0 or no quantity; `method` says why.
 std::vector<SensitivityResult> sensitivity(const SensitivityRow& row, const Model& model, std::uint32_t context);
-
-/// The same for several rows, one after the other.
-std::vector<SensitivityResult> sensitivity(const std::vector<SensitivityRow>& rows, const Model& model,
-                                           std::uint32_t context);
 
 }  // namespace moecarlo::hw

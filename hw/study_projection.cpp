@@ -3,68 +3,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
-#include <memory>
-#include <set>
-#include <tuple>
+#include <optional>
 
-#include "host/simulate/plan.hpp"
-#include "host/statistics/quantity.hpp"
 #include "host/support/error.hpp"
-#include "hw/counted.hpp"
-#include "hw/evaluate.hpp"
 #include "hw/placement.hpp"
-#include "hw/sensitivity.hpp"
 
 namespace moecarlo::hw {
 namespace {
 
 constexpr const char* kReference = "xpu";
 
-/// Tokens per second and joules per token with what every group thinks of them.
-struct Rates {
-  Quantity tokens_per_second;
-  Quantity joules_per_token;
-};
-
-/// Speed is E[tokens] / E[time] over rounds (renewal-reward). Where tokens per round do not depend on the trace, the
-/// replicates, which measure what another trace would change, are freed of their noise.
-Rates rates_of(const Sampling& sampling, const Projection& projection, bool lengths_read_trace) {
-  std::vector<double> rounds, tokens, seconds, joules;
-  for (const GroupTotals& group : projection.groups) {
-    rounds.push_back(group.rounds);
-    tokens.push_back(group.tokens);
-    seconds.push_back(group.seconds);
-    joules.push_back(group.joules);
-  }
-  Quantity tokens_per_round = sampling.ratio(tokens, rounds);
-  if (!lengths_read_trace) tokens_per_round = without_trace_error(std::move(tokens_per_round));
-  return {tokens_per_round / sampling.ratio(seconds, rounds), sampling.ratio(joules, rounds) / tokens_per_round};
-}
-
-Sampling sampling_of(const Tallies& tallies) {
-  const GroupLayout& layout = tallies.shape.joint_groups;
-  if (tallies.shape.walk == Walk::enumerate || tallies.shape.walk == Walk::replay)
-    return Sampling::exact(layout, layout.groups >= kFewestSequences);
-  return Sampling::random(layout, tallies.trajectories >= tallies.shape.groups.groups);
-}
-
 }  // namespace
-
-/// One projected row and what its workload is counted for. Workloads are not kept: they hold whole histograms.
-struct StudyProjection::Row {
-  const System* system;
-  const Scheme* scheme;
-  const Demand* demand;
-  std::uint32_t depth;
-  Policy policy;
-  HardwareResult result;
-
-  Workload workload(const Tallies& tallies) const {
-    return workload_of(tallies, demand->batch, depth, policy, demand->bits, demand->capacity, scheme->draft_routing,
-                       fmt::format("{} with {}", demand->system, demand->scheme));
-  }
-};
 
 StudyProjection::StudyProjection(const HardwareSpec& spec, const GridSpec& grid, const DraftSpec& draft,
                                  std::uint32_t trace_layers, std::uint32_t trace_experts, std::uint32_t trace_top_k)
@@ -209,104 +158,7 @@ const StudyProjection::Machine& StudyProjection::machine(const std::string& name
   return *std::find_if(machines_.begin(), machines_.end(), [&](const Machine& one) { return one.system.name == name; });
 }
 
-std::vector<StudyProjection::Row> StudyProjection::rows(const Tallies& tallies) const {
-  const Sampling sampling = sampling_of(tallies);
-  const bool lengths_read_trace = tallies.shape.acceptance_reads_trace();
-  const Scheme autoregressive_scheme = autoregressive();
-  std::map<std::uint32_t, Rates> references;  // by batch
-  const auto reference = [&](std::uint32_t batch) -> const Rates& {
-    if (const auto known = references.find(batch); known != references.end()) return known->second;
-    const Workload workload =
-        workload_of(tallies, batch, 0, policies_.front(), 0, Capacity{}, DraftRouting::none, kReference);
-    const Projection projection = hw::project(reference_, autoregressive_scheme, model_, spec_.context, workload, 8);
-    return references.emplace(batch, rates_of(sampling, projection, lengths_read_trace)).first->second;
-  };
-
-  std::vector<Row> rows;
-  for (const Demand& demand : demands_) {
-    const Machine& on = machine(demand.system);
-    const Scheme& scheme = scheme_named(demand.scheme);
-    std::set<std::uint32_t> depths;
-    for (const CellShape& cell : tallies.shape.cells) {
-      if (cell.batch == demand.batch && (cell.depth > 0) == demand.drafting) depths.insert(cell.depth);
-    }
-    for (const std::uint32_t depth : depths) {
-      for (const Policy policy : policies_) {
-        Row row{&on.system, &scheme, &demand, depth, policy, {}};
-        const Workload workload = row.workload(tallies);
-        const Projection projection = hw::project(on.system, scheme, model_, spec_.context, workload, demand.bits);
-        const Rates own = rates_of(sampling, projection, lengths_read_trace);
-        const Rates& base = reference(demand.batch);
-        HardwareResult& result = row.result;
-        result.system = on.name;
-        result.hb_capacity = on.hb_capacity;
-        result.hb_bandwidth = on.hb_bandwidth;
-        result.scheme = demand.scheme;
-        result.policy = workload.policy;
-        result.batch = demand.batch;
-        result.depth = depth;
-        result.bits = demand.bits;
-        result.capacity = demand.capacity.mean(trace_layers_);
-        result.tokens_per_second = sampling.estimate(own.tokens_per_second);
-        result.speedup = sampling.estimate(own.tokens_per_second / base.tokens_per_second);
-        result.energy_mj_per_token = sampling.estimate(1e3 * own.joules_per_token);
-        result.energy_gain = sampling.estimate(base.joules_per_token / own.joules_per_token);
-        result.breakdown = projection.breakdown;
-        rows.push_back(std::move(row));
-      }
-    }
-  }
-  add_break_even(rows);
-  return rows;
-}
-
-/// Speculation pays where a round yields more tokens than the scheme's autoregressive mode on the same system in that
-/// time.
-void StudyProjection::add_break_even(std::vector<Row>& rows) const {
-  using Key = std::tuple<std::string, std::string, std::uint32_t, std::string>;  // system, scheme, batch, policy
-  const auto key_of = [](const Row& row) {
-    return Key{row.demand->system, row.result.scheme, row.result.batch, row.result.policy};
-  };
-  std::map<Key, double> plain;
-  for (const Row& row : rows) {
-    if (row.result.depth == 0) plain[key_of(row)] = row.result.tokens_per_second.value;
-  }
-  for (Row& row : rows) {
-    HardwareResult& drafted = row.result;
-    const auto found = plain.find(key_of(row));
-    if (drafted.depth == 0 || found == plain.end()) continue;
-    const double tokens = drafted.breakdown.at("seconds") * found->second / drafted.batch;
-    drafted.break_even_acceptance = (tokens - 1) / drafted.depth;
-  }
-}
-
-void StudyProjection::project(const Tallies& tallies, bool knows_scores, StudyResults& results) const {
-  const std::vector<Row> all = rows(tallies);
-  results.hardware.clear();
-  std::map<std::pair<std::string, std::string>, const Row*> best;  // by system and scheme
-  for (const Row& row : all) {
-    results.hardware.push_back(row.result);
-    if (row.result.is_variant()) continue;
-    const Row*& known = best[{row.result.system, row.result.scheme}];
-    if (known == nullptr || row.result.speedup.value > known->result.speedup.value) known = &row;
-  }
-
-  std::vector<SensitivityRow> chosen;
-  std::vector<std::unique_ptr<Workload>> workloads;
-  for (const auto& [key, row] : best) {
-    if (key.first == kReference) continue;  // its speed-up is 1 by definition
-    workloads.push_back(std::make_unique<Workload>(row->workload(tallies)));
-    const Workload* own = workloads.back().get();
-    workloads.push_back(std::make_unique<Workload>(
-        workload_of(tallies, row->result.batch, 0, policies_.front(), 0, Capacity{}, DraftRouting::none, kReference)));
-    const HardwareResult& r = row->result;
-    chosen.push_back(
-        {fmt::format("{} {}, batch {}, depth {}, {}, {} bits", r.system, r.scheme, r.batch, r.depth, r.policy, r.bits),
-         *row->system, *row->scheme, row->result.bits, own, reference_, workloads.back().get()});
-  }
-  results.sensitivity = sensitivity(chosen, model_, spec_.context);
-  results.bit_slices = bit_slice_result();
-
+void StudyProjection::add_constants(StudyResults& results) const {
   results.constants.clear();
   const auto append = [&](const Preset& preset) {
     const auto constants = list_constants(preset);
@@ -318,20 +170,21 @@ void StudyProjection::project(const Tallies& tallies, bool knows_scores, StudyRe
     if (one.name != kReference && !one.is_variant()) append(one.system.preset);
   }
   for (const Scheme& scheme : schemes_) append(scheme.preset);
+}
+
+void StudyProjection::add_notes(bool knows_scores, StudyResults& results) const {
   results.notes.insert(results.notes.end(), notes_.begin(), notes_.end());
   const auto drafting = std::count_if(spec_.schemes.begin(), spec_.schemes.end(),
                                       [&](const std::string& name) { return scheme_named(name).drafts; });
   if (drafting > 1) {
     results.notes.emplace_back(
         "All schemes that draft have the study's acceptance: a draft head, a small model and upper bits are compared "
-        "as "
-        "if they were accepted equally often.");
+        "as if they were accepted equally often.");
   }
   if (drafting > 0 && !knows_scores) {
     results.notes.emplace_back(
         "While drafting, a chosen expert that is not resident is replaced by a resident drawn by the layer's "
-        "popularity: "
-        "the simulation keeps the chosen experts of a token, not the scores of the others.");
+        "popularity: the simulation keeps the chosen experts of a token, not the scores of the others.");
   }
 }
 

@@ -9,6 +9,7 @@
 #include "host/study/grid.hpp"
 #include "host/study/study.hpp"
 #include "hw/bit_slices.hpp"
+#include "hw/counted.hpp"
 #include "hw/model.hpp"
 #include "hw/scheme.hpp"
 #include "hw/system.hpp"
@@ -30,7 +31,8 @@ class StudyProjection {
   /// Every (system, scheme, batch, depth, policy, bits) projected onto the hardware, with intervals; then the
   /// sensitivity of the best row of each system and scheme, and all constants. `knows_scores`: absent experts were
   /// replaced by score while drafting, not by popularity.
-  void project(const Tallies& tallies, bool knows_scores, StudyResults& results) const;
+  void project(const Tallies& tallies, const std::vector<JointBins>& joints, bool knows_scores,
+               StudyResults& results) const;
 
  private:
   /// A system, or a variant of it with another hybrid-bonded memory.
@@ -44,8 +46,14 @@ class StudyProjection {
   static std::vector<Machine> machines_of(const HardwareSpec& spec);
 
   struct Row;
-  std::vector<Row> rows(const Tallies& tallies) const;
+  std::vector<Row> rows(const CountedPoints& points, const Tallies& tallies) const;
+  std::vector<Row> projected_rows(const CountedPoints& points, const Tallies& tallies) const;
+  CountedPoint reference_point(const CountedPoints& points, std::uint32_t batch) const;
   void add_break_even(std::vector<Row>& rows) const;
+  std::vector<Workload> neighbours(const CountedPoints& points, const Row& row) const;
+  void add_sensitivity(const CountedPoints& points, const std::vector<Row>& rows, StudyResults& results) const;
+  void add_constants(StudyResults& results) const;
+  void add_notes(bool knows_scores, StudyResults& results) const;
   const Machine& machine(const std::string& name) const;
   const Scheme& scheme_named(const std::string& name) const;
   void add_measured_schemes();

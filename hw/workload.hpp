@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cuda/core/capacity.hpp"
+#include "hw/joint_counts.hpp"
 
 namespace moecarlo::hw {
 
@@ -17,26 +18,19 @@ struct Demand {
   Capacity capacity;  ///< {0, 0} where the system caches no expert
 };
 
-/// Counts of one class of layers (all of the same capacity) in one group of trajectories.
+/// Counts of one class of layers, all of the same capacity.
 struct LayerClassCounts {
   std::uint32_t layers = 0;
   std::uint32_t capacity = 0;
-  std::uint32_t max_hits = 0, max_distinct = 0;
-  std::uint32_t max_draft_misses = 0;  ///< 0 where drafts use residents only
-  /// [hits][misses], (max_hits + 1) x (max_distinct + 1): verify passes over one layer that hit and missed so many
-  /// experts.
-  std::vector<std::uint64_t> verify;
-  /// [hits][misses], (max_hits + 1) x (max_draft_misses + 1): draft steps over one layer; empty where none touches
-  /// experts. A sample of the steps.
-  std::vector<std::uint64_t> draft;
-  std::uint64_t cache_writes = 0;  ///< experts written into the cache over all counted passes and layers of the class
+  JointCounts verify;                ///< verify passes over one layer
+  JointCounts draft;                 ///< draft steps over one layer, a sample of them; no bins where none drafts
+  std::vector<double> cache_writes;  ///< [groups] experts written into the cache over all counted passes and layers
 };
 
-/// One group of trajectories: enough to integrate time and energy over what happened in it.
+/// One group of trajectories.
 struct GroupCounts {
   std::uint64_t rounds = 0;
-  double tokens = 0;                      ///< emitted, all requests together
-  std::vector<LayerClassCounts> classes;  ///< one or two
+  double tokens = 0;  ///< emitted, all requests together
 };
 
 /// The counted workload of one (batch, depth, policy, capacity). Groups 0 .. `groups` - 1 are the batch-means groups
@@ -49,7 +43,11 @@ struct Workload {
   Capacity capacity;
   std::uint32_t layers = 0, top_k = 0;
   std::uint32_t groups = 0, replicates = 0;
-  std::vector<GroupCounts> counts;  ///< groups + 2 * replicates
+  std::vector<GroupCounts> counts;        ///< [groups + 2 * replicates]
+  std::vector<LayerClassCounts> classes;  ///< one or two, each with as many groups
 };
+
+/// The same without its replicates, which only intervals need.
+Workload without_replicates(const Workload& workload);
 
 }  // namespace moecarlo::hw

@@ -14,6 +14,7 @@
 #include "host/trace/synth.hpp"
 #include "hw/counted.hpp"
 #include "hw/evaluate.hpp"
+#include "hw/mean_time.hpp"
 
 namespace moecarlo::cli {
 namespace {
@@ -66,13 +67,17 @@ class CountedModel {
   /// Simulates one acceptance and fills in the cells that have it; without one only the cells without drafting.
   void count(std::optional<double> alpha, const std::vector<ReproducedCell*>& cells) const {
     const Tallies tallies = simulate(alpha, cells);
+    const std::vector<JointBins> joints = joint_bins(tallies);
+    const hw::CountedPoints points(tallies, joints);
     for (ReproducedCell* cell : cells) {
       const hw::System system = hw::read_system(fmt::format("elmoe3d-{}gb", cell->key.hb_gb));
       const hw::Scheme scheme = hw::find_scheme(cell->key.scheme);
-      const double reference = tokens_per_second(tallies, cell->key.batch, reference_, hw::autoregressive(), 0);
-      cell->ar_counted = tokens_per_second(tallies, cell->key.batch, system, scheme, 0) / reference;
-      if (alpha)
-        cell->sd_counted = tokens_per_second(tallies, cell->key.batch, system, scheme, laws_.depth) / reference;
+      const double reference = tokens_per_second(points, cell->key.batch, reference_, hw::autoregressive(), 0);
+      const hw::Workload step = workload(points, cell->key.batch, system, scheme, 0);
+      const hw::MeanCounts counts = hw::mean_counts(step);
+      cell->ar_hit_share_counted = counts.hits / (counts.hits + counts.misses);
+      cell->ar_counted = tokens_per_second(points, cell->key.batch, system, scheme, 0) / reference;
+      if (alpha) cell->sd_counted = tokens_per_second(points, cell->key.batch, system, scheme, laws_.depth) / reference;
     }
   }
 
@@ -115,18 +120,28 @@ class CountedModel {
     return tallies;
   }
 
-  double tokens_per_second(const Tallies& tallies, std::uint32_t batch, const hw::System& system,
-                           const hw::Scheme& scheme, std::uint32_t depth) const {
+  hw::Workload workload(const hw::CountedPoints& points, std::uint32_t batch, const hw::System& system,
+                        const hw::Scheme& scheme, std::uint32_t depth) const {
     const Capacity capacity = place(system, scheme, batch, depth).capacity;
     const bool hottest = depth > 0 && scheme.draft_routing == hw::DraftRouting::residents;
-    hw::Workload workload =
-        hw::workload_of(tallies, batch, depth, hottest ? Policy::hotness : Policy::lru, kBits, capacity,
-                        scheme.draft_routing, fmt::format("{} with {}", system.name, scheme.name));
+    const Policy policy = hottest ? Policy::hotness : Policy::lru;
+    const auto counted_at = [&](std::uint32_t at) {
+      return points.find(batch, at, policy, kBits, capacity, fmt::format("{} with {}", system.name, scheme.name));
+    };
+    const bool unrestricted = depth > 0 && scheme.draft_routing == hw::DraftRouting::all;
+    hw::Workload counted =
+        unrestricted ? points.workload(counted_at(depth), counted_at(0)) : points.workload(counted_at(depth));
     if (depth > 0) {
-      workload.draft_width = laws_.width;
-      workload.verify_columns = laws_.verify_tokens;
+      counted.draft_width = laws_.width;
+      counted.verify_columns = laws_.verify_tokens;
     }
-    return hw::tokens_per_second(hw::project(system, scheme, model_, laws_.context, workload, kBits), workload);
+    return counted;
+  }
+
+  double tokens_per_second(const hw::CountedPoints& points, std::uint32_t batch, const hw::System& system,
+                           const hw::Scheme& scheme, std::uint32_t depth) const {
+    const hw::Workload counted = workload(points, batch, system, scheme, depth);
+    return hw::tokens_per_second(hw::project(system, scheme, model_, laws_.context, counted, kBits), counted);
   }
 
   const hw::TableLaws& laws_;

@@ -1,4 +1,4 @@
-#include "hw/reproduce.hpp"
+#include "hw/energy_comparison.hpp"
 
 #include <fmt/format.h>
 
@@ -9,6 +9,7 @@
 
 #include "host/cli/commands.hpp"
 #include "host/cli/counted_table.hpp"
+#include "host/cli/reproduce_text.hpp"
 #include "host/support/error.hpp"
 #include "host/support/progress.hpp"
 
@@ -25,54 +26,15 @@ struct Arguments {
   bool law_only = false, json = false;
 };
 
-/// A speed-up cell of either mode: how far ours is from what was published.
-struct Column {
-  const char* name;
-  std::optional<double> (*ours)(const ReproducedCell&);
-  std::optional<double> (*published)(const ReproducedCell&);
-
-  std::optional<double> error(const ReproducedCell& cell) const {
-    const auto own = ours(cell), given = published(cell);
-    return own && given ? std::optional(*own / *given - 1) : std::nullopt;
-  }
-};
-
-std::optional<double> published_ar(const ReproducedCell& cell) {
-  return cell.published ? std::optional(cell.published->ar) : std::nullopt;
-}
-std::optional<double> published_sd(const ReproducedCell& cell) {
-  return cell.published ? cell.published->sd : std::nullopt;
-}
-
-constexpr Column kColumns[] = {
-    {"ar, law", [](const ReproducedCell& cell) { return std::optional(cell.ar); }, published_ar},
-    {"ar, counted", [](const ReproducedCell& cell) { return cell.ar_counted; }, published_ar},
-    {"sd, law", [](const ReproducedCell& cell) { return cell.sd; }, published_sd},
-    {"sd, counted", [](const ReproducedCell& cell) { return cell.sd_counted; }, published_sd}};
-
-hw::TableErrors errors_of(const std::vector<ReproducedCell>& cells, const Column& column, const std::string& scheme) {
-  std::vector<double> errors;
-  for (const ReproducedCell& cell : cells) {
-    const auto error = column.error(cell);
-    if (cell.key.scheme == scheme && error) errors.push_back(std::abs(*error));
-  }
-  return hw::errors_of(errors);
-}
-
-std::vector<std::string> schemes_of(const std::vector<ReproducedCell>& cells) {
-  std::vector<std::string> names;
-  for (const ReproducedCell& cell : cells) {
-    if (std::find(names.begin(), names.end(), cell.key.scheme) == names.end()) names.push_back(cell.key.scheme);
-  }
-  return names;
-}
-
-const char* remark(const ReproducedCell& cell) {
-  return hw::above_roof(cell) ? "  above the roof" : hw::seems_uncached(cell) ? "  as without a cache" : "";
-}
-
 Json number(std::optional<double> value) {
   return value ? Json(*value) : Json();
+}
+
+Json to_json(const hw::EnergyGain& gain) {
+  return {{"cells", gain.cells},
+          {"mean", gain.mean},
+          {"without_assumed_own", gain.without_assumed_own},
+          {"published_only", gain.published_only}};
 }
 
 Json to_json(const hw::TableLaws& laws, const std::vector<ReproducedCell>& cells) {
@@ -90,11 +52,17 @@ Json to_json(const hw::TableLaws& laws, const std::vector<ReproducedCell>& cells
                                {"counted", number(cell.ar_counted)},
                                {"roof", cell.ar_roof},
                                {"uncached", cell.ar_uncached},
-                               {"published", number(published_ar(cell))}}},
+                               {"published", number(published_ar(cell))},
+                               {"error", number(kColumns[0].error(cell))},
+                               {"counted_error", number(kColumns[1].error(cell))},
+                               {"hit_share_published", number(cell.ar_hit_share_published)},
+                               {"hit_share_counted", number(cell.ar_hit_share_counted)}}},
                              {"sd",
                               {{"ours", number(cell.sd)},
                                {"counted", number(cell.sd_counted)},
-                               {"published", number(published_sd(cell))}}}});
+                               {"published", number(published_sd(cell))},
+                               {"error", number(kColumns[2].error(cell))},
+                               {"counted_error", number(kColumns[3].error(cell))}}}});
   }
   for (const std::string& scheme : schemes_of(cells)) {
     for (const Column& column : kColumns) {
@@ -108,63 +76,21 @@ Json to_json(const hw::TableLaws& laws, const std::vector<ReproducedCell>& cells
   json["aggregates"] = {
       {"best_mode_mean", {{"4", sums.best_mode_4gb}, {"8", sums.best_mode_8gb}}},
       {"elastic_over_eagle", {{"mean", sums.elastic_over_eagle}, {"max", sums.elastic_over_eagle_max}}}};
+  if (const hw::EnergyComparison energy = hw::compare_energy(laws, cells); energy.all.cells > 0) {
+    json["energy_gain"] = to_json(energy.all);
+    json["energy_gain"]["published"] = laws.published_energy_gain;
+    json["energy_gain"]["missing_watts"] = energy.missing_watts;
+    for (const auto& [model, gain] : energy.by_model) json["energy_gain"]["by_model"][model] = to_json(gain);
+  }
   json["fitted"] = Json::array();
   for (const hw::Constant& constant : laws.preset.constants) {
+    if (constant.status == "published") continue;
     json["fitted"].push_back({{"constant", constant.key},
                               {"value", constant.value},
                               {"status", constant.status},
                               {"source", constant.source}});
   }
   return json;
-}
-
-std::string text(std::optional<double> value) {
-  return value ? fmt::format("{:.2f}", *value) : "-";
-}
-
-std::string percent(std::optional<double> error) {
-  return error ? fmt::format("{:+.1f}%", 100 * *error) : "";
-}
-
-void print_cells(const std::vector<ReproducedCell>& cells) {
-  fmt::print("{:>2} {:<17} {:<8} {:>5} {:>6} | {:>6} {:>6} {:>7} {:>7} {:>6} | {:>6} {:>6} {:>7} {:>7}\n", "GB",
-             "model", "scheme", "batch", "slots", "AR", "law", "", "counted", "roof", "SD", "law", "", "counted");
-  for (const ReproducedCell& cell : cells) {
-    fmt::print("{:>2} {:<17} {:<8} {:>5} {:>6.2f} | {:>6} {:>6} {:>7} {:>7} {:>6} | {:>6} {:>6} {:>7} {:>7}{}\n",
-               cell.key.hb_gb, cell.key.model, cell.key.scheme, cell.key.batch, cell.slots, text(published_ar(cell)),
-               text(cell.ar), percent(kColumns[0].error(cell)), text(cell.ar_counted), text(cell.ar_roof),
-               text(published_sd(cell)), text(cell.sd), percent(kColumns[2].error(cell)), text(cell.sd_counted),
-               remark(cell));
-  }
-}
-
-void print_summary(const hw::TableLaws& laws, const std::vector<ReproducedCell>& cells) {
-  fmt::print("\nErrors against the published cells (median, worst)\n{:<10}", "");
-  for (const Column& column : kColumns) fmt::print("{:>22}", column.name);
-  for (const std::string& scheme : schemes_of(cells)) {
-    fmt::print("\n{:<10}", scheme);
-    for (const Column& column : kColumns) {
-      const hw::TableErrors errors = errors_of(cells, column, scheme);
-      fmt::print("{:>22}", errors.cells == 0 ? "-"
-                                             : fmt::format("{:.1f}%, {:.1f}% of {}", 100 * errors.median,
-                                                           100 * errors.worst, errors.cells));
-    }
-  }
-  const hw::TableAggregates sums = hw::aggregates_of(cells);
-  if (sums.best_mode_4gb > 0) {
-    fmt::print(
-        "\n\nElastic, faster mode, mean over models and batches: {:.2f} (4 GB), {:.2f} (8 GB)\n"
-        "Elastic over EAGLE, both drafting, batch 4 and more: mean {:.2f}, largest {:.2f}\n",
-        sums.best_mode_4gb, sums.best_mode_8gb, sums.elastic_over_eagle, sums.elastic_over_eagle_max);
-  }
-  fmt::print(
-      "{} published cells without drafting lie above their roof: no cache of that size can hold so many of a step's "
-      "experts.\n{} are as without a cache though there is room for one.\n\nFitted or assumed of the table itself\n",
-      std::count_if(cells.begin(), cells.end(), hw::above_roof),
-      std::count_if(cells.begin(), cells.end(), hw::seems_uncached));
-  for (const hw::Constant& constant : laws.preset.constants) {
-    fmt::print("{:<28} {:>7}  {:<8} {}\n", constant.key, constant.value, constant.status, constant.source);
-  }
 }
 
 CountedOptions counted_options(const Arguments& arguments, const hw::TableLaws& laws) {
@@ -206,8 +132,9 @@ void reproduce(const Arguments& arguments, const Common& common) {
     fmt::print("{}\n", to_json(laws, cells).dump(2));
     return;
   }
-  print_cells(cells);
-  print_summary(laws, cells);
+  std::vector<std::string> traced;
+  for (const auto& [model, trace] : options.traces) traced.push_back(model);
+  print_reproduction(laws, cells, traced);
 }
 
 }  // namespace

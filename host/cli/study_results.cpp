@@ -79,8 +79,9 @@ std::optional<hw::StudyProjection> make_projection(const Study& study, std::uint
   return hw::StudyProjection(*study.hardware, study.grid, study.draft, layers, experts, top_k);
 }
 
-StudyResults assemble_results(const Tallies& tallies, const Study& study, const TraceFacts& facts,
-                              const std::optional<hw::StudyProjection>& projection, const Resample& resample) {
+StudyResults assemble_results(const Tallies& tallies, const std::vector<JointBins>& joints, const Study& study,
+                              const TraceFacts& facts, const std::optional<hw::StudyProjection>& projection,
+                              const Resample& resample) {
   StudyResults results;
   results.name = study.name;
   results.trace_model = facts.model;
@@ -110,7 +111,7 @@ StudyResults assemble_results(const Tallies& tallies, const Study& study, const 
   for (std::size_t cell = 0; cell < tallies.shape.cells.size(); ++cell) {
     if (shows_distribution(tallies, cell)) results.distributions.push_back(reader.distribution(cell));
   }
-  if (projection) projection->project(tallies, facts.scores_known, results);
+  if (projection) projection->project(tallies, joints, facts.scores_known, results);
   if (tallies.shape.walk != Walk::enumerate && tallies.shape.walk != Walk::replay &&
       tallies.trajectories < tallies.shape.groups.groups) {
     results.notes.push_back(fmt::format("No simulation interval: {} trajectories, at least {} are needed.",
@@ -127,7 +128,8 @@ StudyResults assemble_results(const Tallies& tallies, const Study& study, const 
 StudyResults results_from_tallies(const std::filesystem::path& directory, const std::vector<std::string>& systems) {
   Provenance provenance;
   const std::string file = (directory / "tallies.h5").string();
-  const Tallies tallies = read_tallies(file, provenance);
+  std::vector<JointBins> joints;
+  const Tallies tallies = read_tallies(file, provenance, joints);
   if (!provenance.finished) {
     fail(ErrorKind::input, "{}: the study is not finished (expected a finished one; go on with simulate --resume)",
          file);
@@ -139,7 +141,7 @@ StudyResults results_from_tallies(const std::filesystem::path& directory, const 
   }
   const TraceFacts facts = parse_trace_facts(provenance.trace_json, file);
   const auto projection = make_projection(study, tallies.shape.layers, tallies.shape.experts, tallies.shape.top_k);
-  StudyResults results = assemble_results(tallies, study, facts, projection);
+  StudyResults results = assemble_results(tallies, joints, study, facts, projection);
   if (std::filesystem::exists(directory / "summary.json")) {
     const RunFacts run = read_run_facts(directory / "summary.json");
     results.backend = run.backend;

@@ -19,10 +19,10 @@ namespace moecarlo::cli {
 std::optional<hw::StudyProjection> make_projection(const Study& study, std::uint32_t layers, std::uint32_t experts,
                                                    std::uint32_t top_k);
 
-/// Everything a report shows, from finished tallies; see MetricReader for `resample`. Backend and wall time are left to
-/// the caller.
-StudyResults assemble_results(const Tallies& tallies, const Study& study, const TraceFacts& facts,
-                              const std::optional<hw::StudyProjection>& projection,
+/// Everything a report shows, from finished tallies and their joint histograms; see MetricReader for `resample`.
+/// Backend and wall time are left to the caller.
+StudyResults assemble_results(const Tallies& tallies, const std::vector<JointBins>& joints, const Study& study,
+                              const TraceFacts& facts, const std::optional<hw::StudyProjection>& projection,
                               const Resample& resample = resample_on_host);
 
 /// The same from a folder, with the hardware of `systems` instead of the study's own unless that is empty; their

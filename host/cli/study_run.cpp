@@ -231,7 +231,8 @@ bool run_study(const StudyRun& run) {
   const Clock::time_point start = Clock::now();
   // Finished tallies without a summary: a run was killed while it wrote the report.
   if (!stored.finished) simulate(run, plan, job_start, *backend, tallies, provenance);
-  StudyResults results = assemble_results(tallies, study, facts, projection, chosen_resample(study.run));
+  StudyResults results =
+      assemble_results(tallies, joint_bins(tallies), study, facts, projection, chosen_resample(study.run));
   results.backend = backend->name();
   results.seconds = seconds_since(start);
   write_report(results, run.directory);

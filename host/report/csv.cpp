@@ -3,26 +3,34 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <iterator>
+#include <string_view>
 
 #include "host/report/escape.hpp"
+#include "host/report/json_text.hpp"
 
 namespace moecarlo {
 namespace {
 
-std::string field(const std::optional<double>& value) {
-  return value && std::isfinite(*value) ? fmt::format("{}", *value) : std::string();
+void append_field(std::string& csv, const std::optional<double>& value) {
+  if (value && std::isfinite(*value)) append_exact(csv, *value);
 }
 
-std::string figure_fields(const std::string& metric, const Estimate& estimate) {
-  return fmt::format("{},{},{},{}\n", escape_csv(metric), field(estimate.value), field(estimate.mc_half_width),
-                     field(estimate.trace_half_width));
+void append_figure(std::string& csv, const std::string& design, std::string_view metric, const Estimate& estimate) {
+  (csv += design) += metric;
+  for (const std::optional<double>& value :
+       {std::optional(estimate.value), estimate.mc_half_width, estimate.trace_half_width}) {
+    csv += ',';
+    append_field(csv, value);
+  }
+  csv += '\n';
 }
 
 /// The five columns that points and hardware rows share.
 template <class Row>
-std::string design_fields(const Row& row) {
-  return fmt::format("{},{},{},{},{},", row.batch, row.depth, escape_csv(row.policy), field(row.capacity), row.bits);
+void append_design(std::string& csv, const Row& row) {
+  csv += fmt::format("{},{},{},", row.batch, row.depth, escape_csv(row.policy));
+  append_field(csv, row.capacity);
+  csv += fmt::format(",{},", row.bits);
 }
 
 }  // namespace
@@ -30,8 +38,9 @@ std::string design_fields(const Row& row) {
 std::string points_csv(const StudyResults& results) {
   std::string csv = "batch,depth,policy,capacity,bits,metric,value,mc_half_width,trace_half_width\n";
   for (const PointResult& point : results.points) {
-    const std::string design = design_fields(point);
-    for (const auto& [name, metric] : point.metrics) csv += design + figure_fields(name, metric.estimate);
+    std::string design;
+    append_design(design, point);
+    for (const auto& [name, metric] : point.metrics) append_figure(csv, design, name, metric.estimate);
   }
   return csv;
 }
@@ -40,19 +49,28 @@ std::string hardware_csv(const StudyResults& results) {
   std::string csv =
       "system,hb_capacity,hb_bandwidth,scheme,batch,depth,policy,capacity,bits,metric,value,mc_half_width,trace_half_"
       "width\n";
+  constexpr std::size_t bytes_a_row = 6144;
+  csv.reserve(csv.size() + bytes_a_row * results.hardware.size());  // so that the text does not move while it grows
   for (const HardwareResult& row : results.hardware) {
-    const std::string design = escape_csv(row.system) + ',' + field(row.hb_capacity) + ',' + field(row.hb_bandwidth) +
-                               ',' + escape_csv(row.scheme) + ',' + design_fields(row);
-    csv += design + figure_fields("tokens_per_second", row.tokens_per_second);
-    csv += design + figure_fields("speedup", row.speedup);
-    csv += design + figure_fields("energy_mj_per_token", row.energy_mj_per_token);
-    csv += design + figure_fields("energy_gain", row.energy_gain);
-    if (row.break_even_acceptance) {
-      csv += design + figure_fields("break_even_acceptance", {*row.break_even_acceptance, std::nullopt, std::nullopt});
-    }
-    for (const auto& [name, value] : row.breakdown) {
-      csv += design + figure_fields("breakdown." + name, {value, std::nullopt, std::nullopt});
-    }
+    std::string design = escape_csv(row.system) + ',';
+    append_field(design, row.hb_capacity);
+    design += ',';
+    append_field(design, row.hb_bandwidth);
+    (design += ',') += escape_csv(row.scheme) + ',';
+    append_design(design, row);
+    append_figure(csv, design, "tokens_per_second", row.tokens_per_second);
+    append_figure(csv, design, "speedup", row.speedup);
+    append_figure(csv, design, "energy_mj_per_token", row.energy_mj_per_token);
+    append_figure(csv, design, "energy_gain", row.energy_gain);
+    const auto append_mean = [&](std::string_view metric, double value) {
+      append_figure(csv, design, metric, {value, std::nullopt, std::nullopt});
+    };
+    if (row.break_even_acceptance) append_mean("break_even_acceptance", *row.break_even_acceptance);
+    std::string name = "breakdown.";
+    row.breakdown.for_each([&](std::string_view figure, double value) {
+      name.resize(std::string_view("breakdown.").size());
+      append_mean(name += figure, value);
+    });
   }
   return csv;
 }

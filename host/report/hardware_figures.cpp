@@ -45,8 +45,7 @@ template <std::size_t n>
 std::vector<BarSegment> segments_of(const HardwareResult& row, const std::array<Part, n>& parts) {
   std::vector<BarSegment> segments;
   for (const Part& part : parts) {
-    const auto found = row.breakdown.find(part.key);
-    if (found != row.breakdown.end()) segments.push_back({found->second, part.colour, part.label});
+    if (const auto found = row.breakdown.find(part.key)) segments.push_back({*found, part.colour, part.label});
   }
   return segments;
 }
@@ -191,10 +190,10 @@ void add_sensitivity(std::vector<Figure>& figures, const StudyResults& results) 
   for (std::size_t i = 0; i < std::min(rows.size(), shown); ++i) {
     const std::string colour = category_colour(is_assumed(rows[i].status) ? 1 : 0);
     chart.groups.front().bars.push_back({rows[i].constant,
-                                         {{rows[i].elasticity, colour, rows[i].status}},
+                                         {{*rows[i].elasticity, colour, rows[i].status}},
                                          0,
                                          0,
-                                         fmt::format("{:+.2f} ({})", rows[i].elasticity, rows[i].status)});
+                                         fmt::format("{:+.2f} ({})", *rows[i].elasticity, rows[i].status)});
   }
   chart.text = {"Which hardware constant the speed-up depends on", "Taken on " + rows.front().row,
                 "elasticity: % change of speed-up for 1 % more of the constant", ""};

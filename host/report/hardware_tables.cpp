@@ -12,9 +12,8 @@
 namespace moecarlo {
 namespace {
 
-std::string breakdown_cell(const HardwareResult& row, const std::string& key) {
-  const auto found = row.breakdown.find(key);
-  return found == row.breakdown.end() ? "" : three_digits(1e3 * found->second);
+std::string thousandfold(const std::optional<double>& value) {
+  return value ? three_digits(1e3 * *value) : "";
 }
 
 std::vector<std::string> design_cells(const HardwareResult& row) {
@@ -30,10 +29,38 @@ Table breakdown_table(const StudyResults& results, const std::string& caption, c
   for (const HardwareResult* row : best_hardware(results)) {
     if (row->breakdown.empty()) continue;
     std::vector<std::string> cells = design_cells(*row);
-    for (const auto& [key, title] : parts) cells.push_back(breakdown_cell(*row, key));
+    for (const auto& [key, title] : parts) cells.push_back(thousandfold(row->breakdown.find(key)));
     table.rows.push_back(cells);
   }
   return table;
+}
+
+constexpr std::array<std::pair<PartTime, const char*>, 5> kResources{{{PartTime::hb, "HB"},
+                                                                      {PartTime::ext, "EXT"},
+                                                                      {PartTime::near, "near memory"},
+                                                                      {PartTime::compute, "compute"},
+                                                                      {PartTime::link, "links"}}};
+
+/// What each resource alone would need for a part, and the slowest of them.
+std::vector<std::string> bottleneck_cells(const HardwareResult& row, RoundPart part, double seconds) {
+  std::vector<std::string> cells{row.system,
+                                 row.scheme,
+                                 std::to_string(row.batch),
+                                 std::to_string(row.depth),
+                                 std::string(Breakdown::name_of(part)),
+                                 three_digits(1e3 * seconds)};
+  const char* slowest = "";
+  double most = -1;
+  for (const auto& [resource, title] : kResources) {
+    const auto own = row.breakdown.find(part, resource);
+    cells.push_back(thousandfold(own));
+    if (!own || *own <= most) continue;
+    most = *own;
+    slowest = title;
+  }
+  cells.emplace_back(slowest);
+  cells.push_back(fmt::format("{:.0f} %", 100 * most / seconds));
+  return cells;
 }
 
 }  // namespace
@@ -74,8 +101,6 @@ Table time_table(const StudyResults& results) {
 }
 
 Table bottleneck_table(const StudyResults& results) {
-  constexpr std::array<KeyAndTitle, 5> resources{
-      {{".hb", "HB"}, {".ext", "EXT"}, {".near", "near memory"}, {".compute", "compute"}, {".link", "links"}}};
   Table table{
       "What holds up each part of a round on each system's fastest row: milliseconds that each resource alone would "
       "need, hidden or not. A part lasts as long as its slowest resource in each single layer and pass; the share says "
@@ -85,26 +110,10 @@ Table bottleneck_table(const StudyResults& results) {
       5,
       {}};
   for (const HardwareResult* row : fastest_of_each_system(results)) {
-    for (const auto& [part, seconds] : row->breakdown) {
-      if (row->breakdown.count(part + ".hb") == 0 || seconds == 0) continue;
-      std::vector<std::string> cells{row->system,
-                                     row->scheme,
-                                     std::to_string(row->batch),
-                                     std::to_string(row->depth),
-                                     part,
-                                     three_digits(1e3 * seconds)};
-      const KeyAndTitle* slowest = nullptr;
-      double most = -1;
-      for (const KeyAndTitle& resource : resources) {
-        cells.push_back(breakdown_cell(*row, part + resource.first));
-        const auto own = row->breakdown.find(part + resource.first);
-        if (own == row->breakdown.end() || own->second <= most) continue;
-        most = own->second;
-        slowest = &resource;
-      }
-      cells.emplace_back(slowest->second);
-      cells.push_back(fmt::format("{:.0f} %", 100 * most / seconds));
-      table.rows.push_back(cells);
+    for (std::size_t i = 0; i < kRoundParts; ++i) {
+      const auto part = static_cast<RoundPart>(i);
+      const double seconds = row->breakdown.find(part, PartTime::lasts).value_or(0);
+      if (seconds != 0) table.rows.push_back(bottleneck_cells(*row, part, seconds));
     }
   }
   return table;
@@ -166,9 +175,9 @@ Table sensitivity_table(const StudyResults& results) {
   Table table{
       fmt::format(
           "Elasticity of the speed-up: per cent of change for one per cent more of a constant, taken one at a time; "
-          "the {} largest of each row, the others are in summary.json",
+          "the {} largest of each row, and those that were not taken; the others are in summary.json",
           shown),
-      {"taken on", "constant", "status", "elasticity"},
+      {"taken on", "constant", "status", "elasticity", "how it was taken"},
       3,
       {}};
   std::vector<std::string> done;
@@ -178,7 +187,12 @@ Table sensitivity_table(const StudyResults& results) {
     std::vector<SensitivityResult> ranked = ranked_sensitivity(results, taken.row);
     ranked.resize(std::min(ranked.size(), shown));
     for (const SensitivityResult& row : ranked) {
-      table.rows.push_back({row.row, row.constant, row.status, fmt::format("{:+.3f}", row.elasticity)});
+      table.rows.push_back({row.row, row.constant, row.status, fmt::format("{:+.3f}", *row.elasticity), row.method});
+    }
+    for (const SensitivityResult& row : results.sensitivity) {
+      if (row.row == taken.row && !row.elasticity) {
+        table.rows.push_back({row.row, row.constant, row.status, "", row.method});
+      }
     }
   }
   return table;

@@ -4,6 +4,7 @@
 #include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 #include <tuple>
 
 #include "host/report/summary.hpp"
@@ -132,7 +133,7 @@ void read(const Json& json, HardwareResult& row) {
   if (json.contains("break_even_acceptance"))
     from_json(json, row.break_even_acceptance, "break_even_acceptance");  // older summaries have none
   for (const auto& [name, value] : json.at("breakdown").items()) {
-    from_json(json.at("breakdown"), row.breakdown[name], name.c_str());
+    row.breakdown.set(name, value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>());
   }
 }
 
@@ -140,6 +141,7 @@ void read(const Json& json, SensitivityResult& row) {
   from_json(json, row.constant, "constant");
   from_json(json, row.elasticity, "elasticity");
   from_json(json, row.status, "status");
+  if (json.contains("method")) from_json(json, row.method, "method");  // older summaries do not say
   from_json(json, row.row, "row");
 }
 
@@ -241,12 +243,56 @@ std::ifstream open_summary(const std::filesystem::path& path) {
   return file;
 }
 
+/// Listens to a summary until its backend and its seconds have come, which is long before its end.
+class RunFactsReader : public nlohmann::json_sax<Json> {
+ public:
+  bool complete() const { return backend_ && seconds_; }
+  RunFacts facts() const { return {*backend_, *seconds_}; }
+  const std::string& reason() const { return reason_; }
+
+  bool null() override { return number(std::numeric_limits<double>::quiet_NaN()); }
+  bool boolean(bool) override { return true; }
+  bool number_integer(number_integer_t value) override { return number(static_cast<double>(value)); }
+  bool number_unsigned(number_unsigned_t value) override { return number(static_cast<double>(value)); }
+  bool number_float(number_float_t value, const string_t&) override { return number(value); }
+  bool string(string_t& value) override {
+    if (depth_ == 1 && key_ == "backend") backend_ = value;
+    return !complete();
+  }
+  bool binary(binary_t&) override { return true; }
+  bool start_object(std::size_t) override { return ++depth_ > 0; }
+  bool end_object() override { return --depth_ >= 0; }
+  bool start_array(std::size_t) override { return ++depth_ > 0; }
+  bool end_array() override { return --depth_ >= 0; }
+  bool key(string_t& value) override {
+    if (depth_ == 1) key_ = value;
+    return true;
+  }
+  bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception& error) override {
+    reason_ = error.what();
+    return false;
+  }
+
+ private:
+  bool number(double value) {
+    if (depth_ == 1 && key_ == "seconds") seconds_ = value;
+    return !complete();
+  }
+
+  int depth_ = 0;
+  std::string key_, reason_;
+  std::optional<std::string> backend_;
+  std::optional<double> seconds_;
+};
+
 }  // namespace
 
 StudyResults parse_summary(const std::string& text, const std::string& where) {
   try {
     return read(Json::parse(text), where);
   } catch (const nlohmann::json::exception& error) {
+    fail(ErrorKind::input, "{}: not a readable summary ({})", where, error.what());
+  } catch (const std::out_of_range& error) {  // a figure of no known name
     fail(ErrorKind::input, "{}: not a readable summary ({})", where, error.what());
   }
 }
@@ -259,18 +305,13 @@ StudyResults read_summary(const std::filesystem::path& path) {
 
 RunFacts read_run_facts(const std::filesystem::path& path) {
   std::ifstream file = open_summary(path);
-  const auto keep = [](int depth, Json::parse_event_t event, Json&) {
-    return depth == 0 || event == Json::parse_event_t::key || event == Json::parse_event_t::value;
-  };
-  try {
-    const Json json = Json::parse(file, keep);
-    RunFacts facts;
-    from_json(json, facts.backend, "backend");
-    from_json(json, facts.seconds, "seconds");
-    return facts;
-  } catch (const nlohmann::json::exception& error) {
-    fail(ErrorKind::input, "{}: not a readable summary ({})", path.string(), error.what());
+  RunFactsReader reader;
+  // Reading ends early, and is then said to have failed, when both facts are known.
+  if (!Json::sax_parse(file, &reader) && !reader.complete()) {
+    fail(ErrorKind::input, "{}: not a readable summary ({})", path.string(), reader.reason());
   }
+  if (!reader.complete()) fail(ErrorKind::input, "{}: not a readable summary (no backend and seconds)", path.string());
+  return reader.facts();
 }
 
 }  // namespace moecarlo

@@ -142,10 +142,10 @@ std::string sensitivity_row(const StudyResults& results) {
 std::vector<SensitivityResult> ranked_sensitivity(const StudyResults& results, const std::string& row) {
   std::vector<SensitivityResult> ranked;
   for (const SensitivityResult& taken : results.sensitivity) {
-    if (taken.row == row && std::abs(taken.elasticity) >= 0.005) ranked.push_back(taken);
+    if (taken.row == row && std::abs(taken.elasticity.value_or(0)) >= 0.005) ranked.push_back(taken);
   }
   std::stable_sort(ranked.begin(), ranked.end(),
-                   [](const auto& a, const auto& b) { return std::abs(a.elasticity) > std::abs(b.elasticity); });
+                   [](const auto& a, const auto& b) { return std::abs(*a.elasticity) > std::abs(*b.elasticity); });
   return ranked;
 }
 

@@ -38,19 +38,15 @@ std::vector<const Row*> narrowed(std::vector<const Row*> rows, std::size_t limit
   return rows;
 }
 
-double margin(const StudyResults& results, const HardwareResult& row) {
-  return study_acceptance(results, row.batch, row.depth).value - *row.break_even_acceptance;
-}
-
-std::vector<const HardwareResult*> largest_margins(const StudyResults& results,
-                                                   const std::vector<const HardwareResult*>& rows) {
+/// Of each system, scheme, batch and depth, which share their acceptance, the row that needs the least of it.
+std::vector<const HardwareResult*> largest_margins(const std::vector<const HardwareResult*>& rows) {
   std::vector<const HardwareResult*> best;
   std::map<std::tuple<std::string, std::string, std::uint32_t, std::uint32_t>, std::size_t> places;
   for (const HardwareResult* row : rows) {
     const auto [place, is_new] = places.try_emplace({row->system, row->scheme, row->batch, row->depth}, best.size());
     if (is_new) {
       best.push_back(row);
-    } else if (margin(results, *row) > margin(results, *best[place->second])) {
+    } else if (*row->break_even_acceptance < *best[place->second]->break_even_acceptance) {
       best[place->second] = row;
     }
   }
@@ -190,7 +186,7 @@ std::vector<const HardwareResult*> shown_hardware_break_even(const StudyResults&
   for (const HardwareResult& row : results.hardware) {
     if (row.break_even_acceptance) rows.push_back(&row);
   }
-  if (rows.size() > limit) rows = largest_margins(results, rows);
+  if (rows.size() > limit) rows = largest_margins(rows);
   const PointResult* typical = typical_point(results);
   return narrowed<HardwareResult>(rows, limit,
                                   {[&](const HardwareResult& row) { return !typical || row.batch == typical->batch; }});

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "host/report/json_text.hpp"
 #include "host/weights/figures_json.hpp"
 
 namespace moecarlo {
@@ -10,101 +11,100 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json number(double value) {
-  return std::isfinite(value) ? Json(value) : Json(nullptr);
-}
-Json number(const std::optional<double>& value) {
-  return value ? number(*value) : Json(nullptr);
-}
-
-Json numbers(const std::vector<double>& values) {
-  Json array = Json::array();
-  for (const double value : values) array.push_back(number(value));
-  return array;
+void write(JsonText& json, const Estimate& estimate) {
+  json.key("value").number(estimate.value);
+  json.key("mc_half_width").number(estimate.mc_half_width);
+  json.key("trace_half_width").number(estimate.trace_half_width);
 }
 
-Json to_json(const Estimate& estimate) {
-  return {{"value", number(estimate.value)},
-          {"mc_half_width", number(estimate.mc_half_width)},
-          {"trace_half_width", number(estimate.trace_half_width)}};
+void write(JsonText& json, std::string_view key, const Estimate& estimate) {
+  json.key(key).open('{');
+  write(json, estimate);
+  json.close('}');
+}
+
+void write(JsonText& json, std::string_view key, const std::vector<double>& values) {
+  json.key(key).open('[');
+  for (const double value : values) json.number(value);
+  json.close(']');
 }
 
 /// The keys that name a design point.
-Json design(const PointResult& point) {
-  return {{"batch", point.batch},
-          {"depth", point.depth},
-          {"policy", point.policy},
-          {"capacity", number(point.capacity)},
-          {"bits", point.bits}};
+void write_design(JsonText& json, const PointResult& point) {
+  json.key("batch").whole(point.batch).key("depth").whole(point.depth).key("policy").text(point.policy);
+  json.key("capacity").number(point.capacity).key("bits").whole(point.bits);
 }
 
-Json to_json(const PointResult& point) {
-  Json metrics = Json::object();
+void write(JsonText& json, const PointResult& point) {
+  write_design(json, point);
+  json.key("metrics").open('{');
   for (const auto& [name, metric] : point.metrics) {
-    metrics[name] = to_json(metric.estimate);
-    metrics[name]["per_layer"] = metric.per_layer.empty() ? Json(nullptr) : numbers(metric.per_layer);
+    json.key(name).open('{');
+    write(json, metric.estimate);
+    if (metric.per_layer.empty()) {
+      json.key("per_layer").raw("null");
+    } else {
+      write(json, "per_layer", metric.per_layer);
+    }
+    json.close('}');
   }
-  Json json = design(point);
-  json["metrics"] = metrics;
-  return json;
+  json.close('}');
 }
 
-Json to_json(const Distribution& distribution) {
-  return {{"batch", distribution.batch},
-          {"depth", distribution.depth},
-          {"accepted_length", numbers(distribution.accepted_length)},
-          {"distinct_experts", numbers(distribution.distinct_experts)}};
+void write(JsonText& json, const Distribution& distribution) {
+  json.key("batch").whole(distribution.batch).key("depth").whole(distribution.depth);
+  write(json, "accepted_length", distribution.accepted_length);
+  write(json, "distinct_experts", distribution.distinct_experts);
 }
 
-Json to_json(const DifferenceResult& difference) {
-  Json json = {{"metric", difference.metric}, {"first", difference.first}, {"second", difference.second}};
-  json.update(to_json(difference.estimate));
-  return json;
+void write(JsonText& json, const DifferenceResult& difference) {
+  json.key("metric").text(difference.metric);
+  json.key("first").whole(difference.first).key("second").whole(difference.second);
+  write(json, difference.estimate);
 }
 
-Json to_json(const ControlResult& control, const StudyResults& results) {
-  Json json = {{"metric", control.metric}};
-  json.update(design(results.points.at(control.point)));
-  json["independent"] = to_json(control.independent);
-  json["error"] = to_json(control.error);
-  return json;
+void write(JsonText& json, const ControlResult& control, const StudyResults& results) {
+  json.key("metric").text(control.metric);
+  write_design(json, results.points.at(control.point));
+  write(json, "independent", control.independent);
+  write(json, "error", control.error);
 }
 
-Json to_json(const BreakEvenResult& row, const StudyResults& results) {
-  Json json = {{"cost", row.cost}};
-  json.update(design(results.points.at(row.point)));
-  json["utility"] = to_json(row.utility);
-  json["needed_tokens"] = to_json(row.needed_tokens);
-  json["needed_acceptance"] = number(row.needed_acceptance);
-  return json;
+void write(JsonText& json, const BreakEvenResult& row, const StudyResults& results) {
+  json.key("cost").text(row.cost);
+  write_design(json, results.points.at(row.point));
+  write(json, "utility", row.utility);
+  write(json, "needed_tokens", row.needed_tokens);
+  json.key("needed_acceptance").number(row.needed_acceptance);
 }
 
-Json to_json(const HardwareResult& row) {
-  Json breakdown = Json::object();
-  for (const auto& [name, value] : row.breakdown) breakdown[name] = number(value);
-  return {{"system", row.system},
-          {"scheme", row.scheme},
-          {"batch", row.batch},
-          {"depth", row.depth},
-          {"policy", row.policy},
-          {"capacity", number(row.capacity)},
-          {"bits", row.bits},
-          {"hb_capacity", number(row.hb_capacity)},
-          {"hb_bandwidth", number(row.hb_bandwidth)},
-          {"tokens_per_second", to_json(row.tokens_per_second)},
-          {"speedup", to_json(row.speedup)},
-          {"energy_mj_per_token", to_json(row.energy_mj_per_token)},
-          {"energy_gain", to_json(row.energy_gain)},
-          {"break_even_acceptance", number(row.break_even_acceptance)},
-          {"breakdown", breakdown}};
+void write(JsonText& json, const HardwareResult& row) {
+  json.key("system").text(row.system).key("scheme").text(row.scheme);
+  json.key("batch").whole(row.batch).key("depth").whole(row.depth).key("policy").text(row.policy);
+  json.key("capacity").number(row.capacity).key("bits").whole(row.bits);
+  json.key("hb_capacity").number(row.hb_capacity).key("hb_bandwidth").number(row.hb_bandwidth);
+  write(json, "tokens_per_second", row.tokens_per_second);
+  write(json, "speedup", row.speedup);
+  write(json, "energy_mj_per_token", row.energy_mj_per_token);
+  write(json, "energy_gain", row.energy_gain);
+  json.key("break_even_acceptance").number(row.break_even_acceptance);
+  json.key("breakdown").open('{');
+  row.breakdown.for_each([&](std::string_view name, double value) { json.key(name).number(value); });
+  json.close('}');
 }
 
-Json to_json(const SensitivityResult& row) {
-  return {{"constant", row.constant}, {"elasticity", number(row.elasticity)}, {"status", row.status}, {"row", row.row}};
+void write(JsonText& json, const SensitivityResult& row) {
+  json.key("constant").text(row.constant).key("elasticity").number(row.elasticity);
+  json.key("status").text(row.status).key("method").text(row.method).key("row").text(row.row);
 }
 
-Json to_json(const AssumedConstant& constant) {
-  return {{"name", constant.name}, {"value", constant.value}, {"status", constant.status}, {"source", constant.source}};
+void write(JsonText& json, const AssumedConstant& constant) {
+  json.key("name").text(constant.name).key("value").text(constant.value);
+  json.key("status").text(constant.status).key("source").text(constant.source);
+}
+
+Json number(double value) {
+  return std::isfinite(value) ? Json(value) : Json(nullptr);
 }
 
 Json to_json(const BitSliceResult& measured) {
@@ -121,42 +121,57 @@ Json to_json(const BitSliceResult& measured) {
           {"figures", to_json(measured.figures)}};
 }
 
-std::string text_of(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
-/// The text of an object, written key by key and item by item: a grid of ten thousand design points is many megabytes,
-/// and as one tree of values would be gigabytes.
+/// The text of an object, a key a line and an item of a list a line.
 class SummaryText {
  public:
-  void add(const char* key, const Json& value) { begin(key) += text_of(value); }
+  /// So that the text does not move while it grows.
+  explicit SummaryText(std::size_t expected_size) { text_.reserve(expected_size); }
 
-  /// `context`: what `to_json` needs besides the item.
+  void add(std::string_view key, const Json& value) {
+    begin(key) += value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  }
+
+  /// `context`: what `write` needs besides the item.
   template <class T, class... Context>
-  void add_list(const char* key, const std::vector<T>& items, const Context&... context) {
-    std::string& text = begin(key) += '[';
+  void add_list(std::string_view key, const std::vector<T>& items, const Context&... context) {
+    begin(key) += '[';
+    JsonText json(text_);
     for (std::size_t i = 0; i < items.size(); ++i) {
-      text += i == 0 ? "\n  " : ",\n  ";
-      text += text_of(to_json(items[i], context...));
+      text_ += i == 0 ? "\n  " : ",\n  ";
+      json.open('{');
+      write(json, items[i], context...);
+      json.close('}');
     }
-    text += ']';
+    text_ += ']';
   }
 
   std::string finish() && { return std::move(text_) + "\n}\n"; }
 
  private:
-  std::string& begin(const char* key) {
+  std::string& begin(std::string_view key) {
     text_ += text_.empty() ? "{\n " : ",\n ";
-    return text_ += text_of(key) + ": ";
+    ((text_ += '"') += key) += "\": ";
+    return text_;
   }
 
   std::string text_;
 };
 
+/// A little more than the text will need where it is long.
+std::size_t expected_size(const StudyResults& results) {
+  constexpr std::size_t number = 24, figure = 160, row = 4096, rest = 65536;
+  std::size_t size = rest + row * results.hardware.size() + 4 * figure * results.break_even.size() +
+                     2 * figure * results.differences.size() + 4 * figure * results.controls.size();
+  for (const PointResult& point : results.points) {
+    for (const auto& [name, metric] : point.metrics) size += figure + number * metric.per_layer.size();
+  }
+  return size;
+}
+
 }  // namespace
 
 std::string summary_json(const StudyResults& results) {
-  SummaryText summary;
+  SummaryText summary(expected_size(results));
   summary.add("schema", summary_schema);
   summary.add("schema_version", summary_schema_version);
   summary.add("name", results.name);

@@ -1,5 +1,7 @@
 #include "host/report/write_document.hpp"
 
+#include <fstream>
+#include <iterator>
 #include <system_error>
 
 #include "host/report/html.hpp"
@@ -17,14 +19,22 @@ void make_folder(const std::filesystem::path& folder) {
   if (error) fail(ErrorKind::machine, "{}: cannot be made a folder ({})", folder.string(), error.message());
 }
 
-/// Writes the pictures; whether they have PNG copies.
+bool holds(const std::filesystem::path& path, const std::string& text) {
+  std::ifstream file(path, std::ios::binary);
+  return file && std::string(std::istreambuf_iterator<char>(file), {}) == text;
+}
+
+/// Writes the pictures; whether they have PNG copies. Those that are there already stay, for drawing the copy takes
+/// longer than all the rest of a report.
 bool write_figures(const std::vector<Figure>& figures, const std::filesystem::path& folder) {
   bool copied = true;
   for (const Figure& figure : figures) {
-    write_atomically(folder / (figure.id + ".svg"), figure.svg);
+    const std::filesystem::path svg = folder / (figure.id + ".svg"), copy = folder / (figure.id + ".png");
+    if (holds(svg, figure.svg) && std::filesystem::exists(copy)) continue;
     const auto png = png_of(figure.svg, figure.id);
     copied = copied && png;
-    if (png) write_atomically(folder / (figure.id + ".png"), *png);
+    if (png) write_atomically(copy, *png);
+    write_atomically(svg, figure.svg);  // last: it says that the copy is of this picture
   }
   return copied;
 }

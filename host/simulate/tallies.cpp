@@ -17,8 +17,7 @@ class Allocator {
 };
 
 /// Box of the joint histogram: at most U = min(E, B (d + 1) k) experts are touched, at most min(C, U) of them hit.
-JointTally lay_out_joint(const TallyShape& shape, const CellShape& cell, const Capacity& capacity,
-                         Allocator& allocator) {
+JointTally joint_box(const TallyShape& shape, const CellShape& cell, const Capacity& capacity) {
   const std::uint64_t touched = std::uint64_t{cell.batch} * cell.tree.verified(cell.depth) * shape.top_k;
   const auto most = static_cast<std::uint32_t>(std::min<std::uint64_t>(shape.experts, touched));
   JointTally joint;
@@ -27,10 +26,6 @@ JointTally lay_out_joint(const TallyShape& shape, const CellShape& cell, const C
   const std::uint32_t residents = shape.scope == Scope::pool ? capacity.total(shape.layers) : largest;
   joint.rows = std::min(residents, shape.experts) + 1;
   joint.columns = most + 1;
-  const std::uint64_t classes_and_groups = std::uint64_t{2} * shape.joint_groups.total();
-  joint.verify = allocator.take(classes_and_groups * joint.rows * joint.columns);
-  joint.draft = allocator.take(classes_and_groups * joint.rows);
-  joint.writes = allocator.take(classes_and_groups);
   return joint;
 }
 
@@ -74,7 +69,7 @@ TallyLayout TallyLayout::of(const TallyShape& shape) {
         continue;
       }
       layout.joint_index.push_back(static_cast<std::uint32_t>(layout.joints.size()));
-      layout.joints.push_back(lay_out_joint(shape, from, from.capacities[capacity], allocator));
+      layout.joints.push_back(joint_box(shape, from, from.capacities[capacity]));
     }
     // Episodes replay one cell at a time and share the scratch; the other walks fill all cells at once.
     const std::uint32_t width = cell.totals_width();
@@ -83,6 +78,13 @@ TallyLayout TallyLayout::of(const TallyShape& shape) {
     totals += width;
     layout.totals_width = alone ? std::max(layout.totals_width, width) : totals;
     layout.cells.push_back(cell);
+  }
+  layout.first_joint_counter = allocator.used();
+  const std::uint64_t classes_and_groups = std::uint64_t{2} * shape.joint_groups.total();
+  for (JointTally& joint : layout.joints) {
+    joint.verify = allocator.take(classes_and_groups * joint.rows * joint.columns);
+    joint.draft = allocator.take(classes_and_groups * joint.rows);
+    joint.writes = allocator.take(classes_and_groups);
   }
   layout.size = allocator.used();
   return layout;
@@ -94,7 +96,48 @@ bool TallyShape::acceptance_reads_trace() const {
   });
 }
 
+std::uint64_t TallyLayout::joint_size(std::size_t joint) const {
+  return (joint + 1 < joints.size() ? joints[joint + 1].verify : size) - joints[joint].verify;
+}
+
+TallyLayout::JointRange TallyLayout::joints_of(std::size_t cell) const {
+  JointRange range;
+  for (std::uint32_t point = cells[cell].points(); point-- > 0;) {
+    const std::uint32_t joint = joint_index[cells[cell].first_joint + point];
+    if (joint == kNoJoint) continue;
+    range.first = joint;
+    ++range.count;
+  }
+  return range;
+}
+
+JointBins joint_bins(const Tallies& tallies, std::size_t cell) {
+  JointBins bins;
+  bins.first.push_back(0);
+  const TallyLayout::JointRange range = tallies.layout.joints_of(cell);
+  for (std::uint32_t joint = range.first; joint < range.first + range.count; ++joint) {
+    const std::uint64_t* counters = tallies.counters.data() + tallies.layout.joints[joint].verify;
+    const std::uint64_t size = tallies.layout.joint_size(joint);
+    for (std::uint64_t place = 0; place < size; ++place) {
+      if (counters[place] == 0) continue;
+      bins.place.push_back(static_cast<std::uint32_t>(place));
+      bins.count.push_back(counters[place]);
+    }
+    bins.first.push_back(bins.place.size());
+  }
+  return bins;
+}
+
+std::vector<JointBins> joint_bins(const Tallies& tallies) {
+  std::vector<JointBins> cells;
+  for (std::size_t cell = 0; cell < tallies.shape.cells.size(); ++cell) cells.push_back(joint_bins(tallies, cell));
+  return cells;
+}
+
 Tallies::Tallies(TallyShape shape_of_study)
     : shape(std::move(shape_of_study)), layout(TallyLayout::of(shape)), counters(layout.size, 0) {}
+
+Tallies::Tallies(TallyShape shape_of_study, TallyLayout layout_of_shape, std::uint64_t counters_kept)
+    : shape(std::move(shape_of_study)), layout(std::move(layout_of_shape)), counters(counters_kept, 0) {}
 
 }  // namespace moecarlo

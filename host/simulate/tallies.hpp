@@ -44,9 +44,19 @@ struct TallyLayout {
   std::vector<std::uint32_t> joint_index;
   std::vector<JointTally> joints;
   std::uint32_t totals_width = 0;
-  std::uint64_t size = 0;  ///< counters in all
+  std::uint64_t first_joint_counter = 0;  ///< the joint histograms come last, one joint after the other
+  std::uint64_t size = 0;                 ///< counters in all
 
   static TallyLayout of(const TallyShape& shape);
+
+  /// Counters of one joint: its verify, draft and writes, which follow each other.
+  std::uint64_t joint_size(std::size_t joint) const;
+
+  /// The joints of a cell, which are neighbours.
+  struct JointRange {
+    std::uint32_t first = 0, count = 0;
+  };
+  JointRange joints_of(std::size_t cell) const;
 };
 
 /// The integer tallies of a study: the one source of everything reported.
@@ -58,7 +68,17 @@ struct Tallies {
   std::uint64_t replicate_trajectories = 0;  ///< of the replicates, at the largest batch
 
   explicit Tallies(TallyShape shape_of_study);
+  Tallies(TallyShape shape_of_study, TallyLayout layout_of_shape, std::uint64_t counters_kept);
 };
+
+/// The joint histograms of one cell without their empty bins, nine of ten of which are empty.
+struct JointBins {
+  std::vector<std::uint64_t> first;  ///< [joints of the cell + 1] where the bins of each joint start
+  std::vector<std::uint32_t> place;  ///< [bins] counted from the joint's first counter, ascending within a joint
+  std::vector<std::uint64_t> count;  ///< [bins] above 0
+};
+JointBins joint_bins(const Tallies& tallies, std::size_t cell);
+std::vector<JointBins> joint_bins(const Tallies& tallies);  ///< [cells]
 
 /// Facts that travel with the tallies. Nothing about the machine, the backend or the time: equal studies give equal
 /// files.
@@ -69,10 +89,15 @@ struct Provenance {
   bool finished = false;   ///< false: a checkpoint
 };
 
-/// Writes tallies.h5 atomically. Throws a machine error where it cannot.
+/// Writes tallies.h5 atomically: counters in the narrowest integers that hold them, joint histograms as bins. Throws a
+/// machine error where it cannot.
 void write_tallies(const std::filesystem::path& file, const Tallies& tallies, const Provenance& provenance);
 
 /// Reads it back. Throws an input error on anything that is not a complete tallies file of this schema.
 Tallies read_tallies(const std::filesystem::path& file, Provenance& provenance);
+
+/// The same with the joint histograms as `joints` [cells], as they are stored: the counters then end where those would
+/// begin, a tenth of the memory.
+Tallies read_tallies(const std::filesystem::path& file, Provenance& provenance, std::vector<JointBins>& joints);
 
 }  // namespace moecarlo

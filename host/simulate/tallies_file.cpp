@@ -4,6 +4,7 @@
 
 #include "host/simulate/tallies.hpp"
 #include "host/support/hdf5.hpp"
+#include "host/support/memory_limit.hpp"
 
 namespace moecarlo {
 namespace {
@@ -12,8 +13,10 @@ using Extents = std::vector<std::uint64_t>;
 using hdf5::Group;
 
 constexpr const char* kSchema = "moecarlo-tallies";
-constexpr std::int64_t kVersion = 2;
+constexpr std::int64_t kVersion = 3;
 constexpr std::uint64_t kMostCells = 1'000'000;
+constexpr std::uint32_t kMostExperts = 1 << 16;
+constexpr std::uint32_t kMostGroups = 1 << 16;
 constexpr std::uint64_t kMostTrajectories = std::uint64_t{1} << 62;
 
 /// One dataset of a cell: name, offset into the counters, extents.
@@ -29,32 +32,20 @@ struct Block {
   }
 };
 
-/// Every dataset of cell `index`, in one place for the writer and the reader.
+/// Every dataset of cell `index` but its joint histograms, in one place for the writer and the reader.
 std::vector<Block> blocks_of(const TallyShape& shape, const TallyLayout& layout, std::size_t index) {
   const Cell& cell = layout.cells[index];
   const std::uint64_t policies = cell.policy_count;
   const std::uint64_t groups = shape.groups.total();
-  const std::uint64_t joint_groups = shape.joint_groups.total();
   const std::uint64_t capacities = cell.capacity_count;
-  std::vector<Block> blocks = {
-      {"rounds", cell.rounds, {groups}},
-      {"accepted_length", cell.accepted, {groups, cell.depth + std::uint64_t{1}}},
-      {"drafted", cell.drafted, {groups}},
-      {"distinct_histogram", cell.distinct, {shape.layers, shape.experts + std::uint64_t{1}}},
-      {"unions_by_layer", cell.unions_by_layer, {shape.layers, cell.union_width()}},
-      {"unions_by_group", cell.unions_by_group, {groups, cell.union_width()}},
-      {"points_by_layer", cell.points_by_layer, {policies, capacities, shape.layers, cell.point_width()}},
-      {"points_by_group", cell.points_by_group, {policies, capacities, groups, cell.point_width()}}};
-  for (std::uint64_t point = 0; point < policies * capacities; ++point) {
-    const std::uint32_t joint_index = layout.joint_index[cell.first_joint + point];
-    if (joint_index == kNoJoint) continue;
-    const JointTally& joint = layout.joints[joint_index];
-    const std::string prefix = fmt::format("joint_{}_{}_", point / capacities, point % capacities);
-    blocks.push_back({prefix + "verify", joint.verify, {2, joint_groups, joint.rows, joint.columns}});
-    blocks.push_back({prefix + "draft", joint.draft, {2, joint_groups, joint.rows}});
-    blocks.push_back({prefix + "writes", joint.writes, {2, joint_groups}});
-  }
-  return blocks;
+  return {{"rounds", cell.rounds, {groups}},
+          {"accepted_length", cell.accepted, {groups, cell.depth + std::uint64_t{1}}},
+          {"drafted", cell.drafted, {groups}},
+          {"distinct_histogram", cell.distinct, {shape.layers, shape.experts + std::uint64_t{1}}},
+          {"unions_by_layer", cell.unions_by_layer, {shape.layers, cell.union_width()}},
+          {"unions_by_group", cell.unions_by_group, {groups, cell.union_width()}},
+          {"points_by_layer", cell.points_by_layer, {policies, capacities, shape.layers, cell.point_width()}},
+          {"points_by_group", cell.points_by_group, {policies, capacities, groups, cell.point_width()}}};
 }
 
 std::string cell_name(std::size_t index) {
@@ -68,6 +59,27 @@ void write_vector(Group& group, const std::string& name, const std::vector<T>& v
 
 std::vector<std::uint64_t> read_vector(const Group& group, const std::string& name) {
   return group.has(name) ? group.read_integers<std::uint64_t>(name) : std::vector<std::uint64_t>{};
+}
+
+/// In the narrowest integers that hold all values.
+void write_narrow(Group& group, const std::string& name, const Extents& extents,
+                  std::span<const std::uint64_t> values) {
+  const auto write_as = [&]<class T>(T) {
+    const std::vector<T> narrow(values.begin(), values.end());
+    group.write<T>(name, extents, narrow);
+  };
+  const std::uint64_t most = values.empty() ? 0 : *std::max_element(values.begin(), values.end());
+  if (std::in_range<std::uint8_t>(most)) return write_as(std::uint8_t{});
+  if (std::in_range<std::uint16_t>(most)) return write_as(std::uint16_t{});
+  if (std::in_range<std::uint32_t>(most)) return write_as(std::uint32_t{});
+  group.write<std::uint64_t>(name, extents, values);
+}
+
+void write_joints(Group& group, const JointBins& bins) {
+  if (bins.first.size() == 1) return;
+  group.write<std::uint64_t>("joint_first", {bins.first.size()}, bins.first);
+  group.write<std::uint32_t>("joint_place", {bins.place.size()}, bins.place);
+  write_narrow(group, "joint_count", {bins.count.size()}, bins.count);
 }
 
 void write_cell(Group& root, const Tallies& tallies, std::size_t index) {
@@ -95,9 +107,9 @@ void write_cell(Group& root, const Tallies& tallies, std::size_t index) {
   write_vector(group, "capacity_joint", joint);
   write_vector(group, "acceptance_thresholds", shape.thresholds);
   for (const Block& block : blocks_of(tallies.shape, tallies.layout, index)) {
-    group.write<std::uint64_t>(block.name, block.extents,
-                               std::span(tallies.counters).subspan(block.offset, block.size()));
+    write_narrow(group, block.name, block.extents, std::span(tallies.counters).subspan(block.offset, block.size()));
   }
+  write_joints(group, joint_bins(tallies, index));
 }
 
 /// A number that a tally has to have: from 0 to `most`.
@@ -150,19 +162,62 @@ CellShape read_cell_shape(const Group& group) {
 }
 
 GroupLayout read_group_layout(const Group& root, const std::string& prefix) {
-  return {read_small(root, prefix + "groups"), read_small(root, prefix + "replicates"),
+  return {read_small(root, prefix + "groups", kMostGroups), read_small(root, prefix + "replicates", kMostGroups),
           read_small(root, "populations")};
 }
 
 /// The shape decides how much memory the counters take: the data have to have it, all of them, before any is allocated.
-void check_extents(const Group& root, const TallyShape& shape) {
-  const TallyLayout layout = TallyLayout::of(shape);
+void check_extents(const Group& root, const TallyShape& shape, const TallyLayout& layout) {
   for (std::size_t c = 0; c < shape.cells.size(); ++c) {
     const Group group = root.open_group(cell_name(c));
     for (const Block& block : blocks_of(shape, layout, c)) {
       hdf5::expect_extents(group.open_dataset(block.name), block.extents, "its extents");
     }
   }
+  for (std::size_t joint = 0; joint < layout.joints.size(); ++joint) {
+    if (layout.joint_size(joint) > ~std::uint32_t{0}) {
+      fail(ErrorKind::input, "{}: impossible joint histogram (expected at most {} counters, found {})",
+           root.name_of("@experts"), ~std::uint32_t{0}, layout.joint_size(joint));
+    }
+  }
+}
+
+TallyShape read_shape(const Group& root) {
+  TallyShape shape;
+  shape.walk = static_cast<Walk>(read_small(root, "walk", static_cast<std::uint32_t>(Walk::replay)));
+  shape.layers = read_small(root, "layers");
+  shape.experts = read_small(root, "experts", kMostExperts);
+  shape.top_k = read_small(root, "top_k");
+  shape.slices = read_small(root, "slices", 2);
+  shape.scope = static_cast<Scope>(read_small(root, "scope", 1));
+  shape.groups = read_group_layout(root, "");
+  shape.joint_groups = read_group_layout(root, "joint_");
+  const std::uint64_t cells = read_count(root, "cells", kMostCells);
+  for (std::uint64_t c = 0; c < cells; ++c) shape.cells.push_back(read_cell_shape(root.open_group(cell_name(c))));
+  return shape;
+}
+
+JointBins read_joints(const Group& group, const TallyLayout& layout, std::size_t cell) {
+  const TallyLayout::JointRange range = layout.joints_of(cell);
+  if (range.count == 0) return {};
+  JointBins bins;
+  bins.first = group.read_integers<std::uint64_t>("joint_first", {range.count + std::uint64_t{1}});
+  bins.place = group.read_integers<std::uint32_t>("joint_place");
+  bins.count = group.read_integers<std::uint64_t>("joint_count", {bins.place.size()});
+  const auto& [first, place, count] = bins;
+  if (first.front() != 0 || first.back() != place.size() || !std::is_sorted(first.begin(), first.end())) {
+    fail(ErrorKind::input, "{}: impossible (expected to ascend from 0 to {}, the number of bins)",
+         group.name_of("joint_first"), place.size());
+  }
+  for (std::uint32_t j = 0; j < range.count; ++j) {
+    const std::uint64_t size = layout.joint_size(range.first + j);
+    for (std::uint64_t bin = first[j]; bin < first[j + 1]; ++bin) {
+      if (place[bin] < size && (bin == first[j] || place[bin] > place[bin - 1])) continue;
+      fail(ErrorKind::input, "{}: impossible at [{}] (expected places below {} that ascend, found {})",
+           group.name_of("joint_place"), bin, size, place[bin]);
+    }
+  }
+  return bins;
 }
 
 }  // namespace
@@ -195,7 +250,7 @@ void write_tallies(const std::filesystem::path& file, const Tallies& tallies, co
   output.commit();
 }
 
-Tallies read_tallies(const std::filesystem::path& file, Provenance& provenance) {
+Tallies read_tallies(const std::filesystem::path& file, Provenance& provenance, std::vector<JointBins>& joints) {
   const Group root = hdf5::open_file(file);
   if (const std::string schema = root.read_string("schema"); schema != kSchema) {
     fail(ErrorKind::input, "{}: wrong schema (expected {}, found {})", file.string(), kSchema, schema);
@@ -205,26 +260,37 @@ Tallies read_tallies(const std::filesystem::path& file, Provenance& provenance) 
   }
   provenance = {root.read_string("study"), root.read_string("trace"), root.read_string("program"),
                 root.read_integer("finished") != 0};
-  TallyShape shape;
-  shape.walk = static_cast<Walk>(read_small(root, "walk", static_cast<std::uint32_t>(Walk::replay)));
-  shape.layers = read_small(root, "layers");
-  shape.experts = read_small(root, "experts");
-  shape.top_k = read_small(root, "top_k");
-  shape.slices = read_small(root, "slices", 2);
-  shape.scope = static_cast<Scope>(read_small(root, "scope", 1));
-  shape.groups = read_group_layout(root, "");
-  shape.joint_groups = read_group_layout(root, "joint_");
-  const std::uint64_t cells = read_count(root, "cells", kMostCells);
-  for (std::uint64_t c = 0; c < cells; ++c) shape.cells.push_back(read_cell_shape(root.open_group(cell_name(c))));
-  check_extents(root, shape);
-  Tallies tallies(std::move(shape));
+  TallyShape shape = read_shape(root);
+  TallyLayout layout = TallyLayout::of(shape);
+  check_extents(root, shape, layout);
+  const std::uint64_t kept = layout.first_joint_counter;
+  Tallies tallies(std::move(shape), std::move(layout), kept);
   tallies.trajectories = read_count(root, "trajectories", kMostTrajectories);
   tallies.replicate_trajectories = read_count(root, "replicate_trajectories", kMostTrajectories);
+  joints = {};
   for (std::size_t c = 0; c < tallies.shape.cells.size(); ++c) {
     const Group group = root.open_group(cell_name(c));
     for (const Block& block : blocks_of(tallies.shape, tallies.layout, c)) {
       const auto values = group.read_integers<std::uint64_t>(block.name, block.extents);
       std::copy(values.begin(), values.end(), tallies.counters.begin() + static_cast<std::ptrdiff_t>(block.offset));
+    }
+    joints.push_back(read_joints(group, tallies.layout, c));
+  }
+  return tallies;
+}
+
+Tallies read_tallies(const std::filesystem::path& file, Provenance& provenance) {
+  std::vector<JointBins> joints;
+  Tallies tallies = read_tallies(file, provenance, joints);
+  expect_memory(tallies.layout.size * sizeof(std::uint64_t), file.string() + ": the whole of its tallies");
+  tallies.counters.resize(tallies.layout.size, 0);
+  for (std::size_t c = 0; c < joints.size(); ++c) {
+    const TallyLayout::JointRange range = tallies.layout.joints_of(c);
+    for (std::uint32_t j = 0; j < range.count; ++j) {
+      std::uint64_t* counters = tallies.counters.data() + tallies.layout.joints[range.first + j].verify;
+      for (std::uint64_t bin = joints[c].first[j]; bin < joints[c].first[j + 1]; ++bin) {
+        counters[joints[c].place[bin]] = joints[c].count[bin];
+      }
     }
   }
   return tallies;

@@ -1,6 +1,8 @@
 #include "host/statistics/metrics.hpp"
 
 #include <algorithm>
+#include <numeric>
+#include <stdexcept>
 
 #include "host/simulate/plan.hpp"
 #include "host/study/acceptance.hpp"
@@ -19,6 +21,7 @@ Sampling make_sampling(const Tallies& tallies) {
   return Sampling::random(layout, tallies.trajectories >= layout.groups);
 }
 
+/// In the order of the enumeration.
 const std::vector<std::string>& all_names() {
   static const std::vector<std::string> names = {"tokens_per_round",
                                                  "accepted_length",
@@ -38,6 +41,30 @@ const std::vector<std::string>& all_names() {
 
 }  // namespace
 
+enum class MetricReader::Metric : std::uint8_t {
+  tokens_per_round,
+  accepted_length,
+  distinct_experts,
+  distinct_experts_accepted,
+  hits,
+  misses,
+  hit_rate,
+  rejected_only,
+  draft_coverage,
+  draft_coverage_mass,
+  upper_hit_rate,
+  lower_hit_rate,
+  cache_writes,
+};
+
+/// Throws std::out_of_range for a name that is no metric's.
+MetricReader::Metric MetricReader::metric_named(const std::string& name) {
+  const auto& names = all_names();
+  const auto found = std::find(names.begin(), names.end(), name);
+  if (found == names.end()) throw std::out_of_range("no metric is named " + name);
+  return static_cast<Metric>(found - names.begin());
+}
+
 /// The counts behind one group or one layer of a point.
 struct MetricReader::Record {
   double rounds = 0;                        // verify passes per layer
@@ -50,6 +77,11 @@ struct MetricReader::Record {
 MetricReader::MetricReader(const Tallies& tallies, const Resample& resample)
     : tallies_(tallies), sampling_(make_sampling(tallies)) {
   for (const CellShape& cell : tallies.shape.cells) laws_.push_back(accepted_length_law(cell.thresholds));
+  for (const Cell& cell : tallies.layout.cells) {
+    const auto first = tallies.counters.begin() + static_cast<std::ptrdiff_t>(cell.rounds);
+    rounds_.push_back(
+        static_cast<double>(std::accumulate(first, first + tallies.shape.groups.groups, std::uint64_t{0})));
+  }
   if (is_exact(tallies.shape.walk) && tallies.shape.groups.groups >= kFewestSequences) resample_groups(resample);
 }
 
@@ -89,11 +121,7 @@ MetricReader::Record MetricReader::layer_record(const PointAddress& at, std::uin
   const std::uint64_t* counters = tallies_.counters.data();
   const std::uint64_t point = std::uint64_t{at.policy} * cell.capacity_count + at.capacity;
   const std::uint64_t row = point * tallies_.shape.layers + layer;
-  double rounds = 0;
-  for (std::uint32_t g = 0; g < tallies_.shape.groups.groups; ++g) {
-    rounds += static_cast<double>(counters[cell.rounds + g]);
-  }
-  return {rounds, 1, counters + cell.unions_by_layer + std::uint64_t{layer} * cell.union_width(),
+  return {rounds_[at.cell], 1, counters + cell.unions_by_layer + std::uint64_t{layer} * cell.union_width(),
           counters + cell.points_by_layer + row * cell.point_width(), nullptr};
 }
 
@@ -139,64 +167,97 @@ MetricReader::Record MetricReader::resampled_record(const PointAddress& at, std:
           unions + cell.union_width() + point * cell.point_width(), accepted};
 }
 
-double MetricReader::numerator(const std::string& metric, const CellShape& shape, const Record& record) const {
-  const auto cell = static_cast<std::size_t>(&shape - tallies_.shape.cells.data());
+double MetricReader::tokens(std::size_t cell, const Record& record, double bonus) const {
   const bool conditional = tallies_.shape.walk == Walk::enumerate;
   const std::vector<double>& law = laws_[cell];
-  // Counts kept for each accepted length are weighted with its probability.
-  const auto expect = [&](const std::uint64_t* slices) {
-    if (!conditional) return static_cast<double>(slices[0]);
-    double sum = 0;
-    for (std::size_t a = 0; a < law.size(); ++a) sum += law[a] * static_cast<double>(slices[a]);
-    return sum;
-  };
-  if (metric == "tokens_per_round" || metric == "accepted_length") {
-    const double bonus = metric == "tokens_per_round" ? 1 : 0;
-    double tokens = 0;
-    for (std::size_t a = 0; a <= shape.depth; ++a) {
-      const double requests = conditional ? law[a] * record.rounds : static_cast<double>(record.accepted[a]);
-      tokens += (static_cast<double>(a) + bonus) * requests;
-    }
-    return tokens;
+  double tokens = 0;
+  for (std::size_t a = 0; a <= tallies_.shape.cells[cell].depth; ++a) {
+    const double requests = conditional ? law[a] * record.rounds : static_cast<double>(record.accepted[a]);
+    tokens += (static_cast<double>(a) + bonus) * requests;
   }
-  const auto distinct = static_cast<double>(record.unions[Cell::kDistinct]);
-  const auto hits = static_cast<double>(record.point[Cell::kHits]);
-  const auto upper_hits = static_cast<double>(record.point[Cell::kUpperHits]);
-  if (metric == "distinct_experts") return distinct;
-  if (metric == "distinct_experts_accepted") return expect(record.unions + Cell::kDistinctAccepted);
-  if (metric == "hits" || metric == "hit_rate") return hits;
-  if (metric == "misses") return distinct - hits;
-  if (metric == "rejected_only") return expect(record.point + Cell::kRejectedOnly);
-  if (metric == "draft_coverage") return static_cast<double>(record.point[Cell::kDraftHits]);
-  if (metric == "draft_coverage_mass") return static_cast<double>(record.point[Cell::kResidentMass]);
-  if (metric == "upper_hit_rate") return upper_hits;
-  if (metric == "lower_hit_rate") return hits - upper_hits;
-  return static_cast<double>(record.point[Cell::kCacheWrites]);
+  return tokens;
 }
 
-double MetricReader::denominator(const std::string& metric, const CellShape& shape, const Record& record) const {
-  if (metric == "tokens_per_round" || metric == "accepted_length") return record.rounds * shape.batch;
-  const auto distinct = static_cast<double>(record.unions[Cell::kDistinct]);
-  if (metric == "hit_rate") return distinct;
-  if (metric == "upper_hit_rate" || metric == "lower_hit_rate") return distinct / 2;  // a pass needs both slices
-  if (metric == "draft_coverage") return static_cast<double>(record.unions[Cell::kDraftChoices]);
-  if (metric == "draft_coverage_mass") return static_cast<double>(record.unions[Cell::kDraftMass]);
-  return record.rounds * record.layers;
+/// Counts kept for each accepted length are weighted with its probability.
+double MetricReader::expect(std::size_t cell, const std::uint64_t* slices) const {
+  if (tallies_.shape.walk != Walk::enumerate) return static_cast<double>(slices[0]);
+  const std::vector<double>& law = laws_[cell];
+  double sum = 0;
+  for (std::size_t a = 0; a < law.size(); ++a) sum += law[a] * static_cast<double>(slices[a]);
+  return sum;
 }
 
-Quantity MetricReader::quantity(const std::string& metric, const PointAddress& point) const {
-  const CellShape& shape = tallies_.shape.cells[point.cell];
-  std::vector<double> y, x;
-  for (std::uint32_t g = 0; g < tallies_.shape.groups.total(); ++g) {
-    const Record record = group_record(point, g);
-    y.push_back(numerator(metric, shape, record));
-    x.push_back(denominator(metric, shape, record));
+double MetricReader::numerator(Metric metric, std::size_t cell, const Record& record) const {
+  const auto of_union = [&](Cell::UnionCount count) { return static_cast<double>(record.unions[count]); };
+  const auto of_point = [&](Cell::PointCount count) { return static_cast<double>(record.point[count]); };
+  switch (metric) {
+    case Metric::tokens_per_round:
+      return tokens(cell, record, 1);
+    case Metric::accepted_length:
+      return tokens(cell, record, 0);
+    case Metric::distinct_experts:
+      return of_union(Cell::kDistinct);
+    case Metric::distinct_experts_accepted:
+      return expect(cell, record.unions + Cell::kDistinctAccepted);
+    case Metric::hits:
+    case Metric::hit_rate:
+      return of_point(Cell::kHits);
+    case Metric::misses:
+      return of_union(Cell::kDistinct) - of_point(Cell::kHits);
+    case Metric::rejected_only:
+      return expect(cell, record.point + Cell::kRejectedOnly);
+    case Metric::draft_coverage:
+      return of_point(Cell::kDraftHits);
+    case Metric::draft_coverage_mass:
+      return of_point(Cell::kResidentMass);
+    case Metric::upper_hit_rate:
+      return of_point(Cell::kUpperHits);
+    case Metric::lower_hit_rate:
+      return of_point(Cell::kHits) - of_point(Cell::kUpperHits);
+    case Metric::cache_writes:
+      return of_point(Cell::kCacheWrites);
+  }
+  return 0;
+}
+
+double MetricReader::denominator(Metric metric, std::size_t cell, const Record& record) const {
+  switch (metric) {
+    case Metric::tokens_per_round:
+    case Metric::accepted_length:
+      return record.rounds * tallies_.shape.cells[cell].batch;
+    case Metric::hit_rate:
+      return static_cast<double>(record.unions[Cell::kDistinct]);
+    case Metric::upper_hit_rate:
+    case Metric::lower_hit_rate:
+      return static_cast<double>(record.unions[Cell::kDistinct]) / 2;  // a pass needs both slices
+    case Metric::draft_coverage:
+      return static_cast<double>(record.unions[Cell::kDraftChoices]);
+    case Metric::draft_coverage_mass:
+      return static_cast<double>(record.unions[Cell::kDraftMass]);
+    default:
+      return record.rounds * record.layers;
+  }
+}
+
+Quantity MetricReader::quantity(const std::string& name, const PointAddress& point) const {
+  const Metric metric = metric_named(name);
+  const std::uint32_t groups = tallies_.shape.groups.total();
+  const Cell& cell = tallies_.layout.cells[point.cell];
+  std::vector<double> y(groups), x(groups);
+  Record record = group_record(point, 0);
+  for (std::uint32_t g = 0; g < groups; ++g) {
+    record.rounds = static_cast<double>(tallies_.counters[cell.rounds + g]);
+    y[g] = numerator(metric, point.cell, record);
+    x[g] = denominator(metric, point.cell, record);
+    record.unions += cell.union_width();
+    record.point += cell.point_width();
+    record.accepted += cell.depth + 1;
   }
   Quantity quantity = sampling_.ratio(y, x);
   for (std::size_t r = 0; !resampled_.empty() && r < kResamples; ++r) {
-    const Record record = resampled_record(point, r);
-    const double denominator = this->denominator(metric, shape, record);
-    quantity.replicates.push_back(denominator > 0 ? numerator(metric, shape, record) / denominator : quantity.value);
+    const Record drawn = resampled_record(point, r);
+    const double drawn_x = denominator(metric, point.cell, drawn);
+    quantity.replicates.push_back(drawn_x > 0 ? numerator(metric, point.cell, drawn) / drawn_x : quantity.value);
   }
   return quantity;
 }
@@ -208,13 +269,13 @@ Estimate MetricReader::estimate(const std::string& metric, const PointAddress& p
   return estimate;
 }
 
-std::vector<double> MetricReader::per_layer(const std::string& metric, const PointAddress& point) const {
-  std::vector<double> values;
-  if (!is_per_layer(metric)) return values;
-  const CellShape& shape = tallies_.shape.cells[point.cell];
-  for (std::uint32_t layer = 0; layer < tallies_.shape.layers; ++layer) {
+std::vector<double> MetricReader::per_layer(const std::string& name, const PointAddress& point) const {
+  if (!is_per_layer(name)) return {};
+  const Metric metric = metric_named(name);
+  std::vector<double> values(tallies_.shape.layers);
+  for (std::uint32_t layer = 0; layer < values.size(); ++layer) {
     const Record record = layer_record(point, layer);
-    values.push_back(numerator(metric, shape, record) / denominator(metric, shape, record));
+    values[layer] = numerator(metric, point.cell, record) / denominator(metric, point.cell, record);
   }
   return values;
 }

@@ -45,9 +45,13 @@ class MetricReader {
   const Sampling& sampling() const { return sampling_; }
 
  private:
+  enum class Metric : std::uint8_t;
   struct Record;
-  double numerator(const std::string& metric, const CellShape& shape, const Record& record) const;
-  double denominator(const std::string& metric, const CellShape& shape, const Record& record) const;
+  static Metric metric_named(const std::string& name);
+  double numerator(Metric metric, std::size_t cell, const Record& record) const;
+  double denominator(Metric metric, std::size_t cell, const Record& record) const;
+  double tokens(std::size_t cell, const Record& record, double bonus) const;
+  double expect(std::size_t cell, const std::uint64_t* slices) const;
   Record group_record(const PointAddress& point, std::uint32_t group) const;
   Record layer_record(const PointAddress& point, std::uint32_t layer) const;
   Record resampled_record(const PointAddress& point, std::size_t resample) const;
@@ -56,6 +60,7 @@ class MetricReader {
   const Tallies& tallies_;
   Sampling sampling_;
   std::vector<std::vector<double>> laws_;  ///< [cells] P(accepted length = 0 .. depth)
+  std::vector<double> rounds_;             ///< [cells] of the batch-means groups
   std::vector<std::size_t> first_column_;  ///< [cells] of `resampled_`
   std::size_t columns_ = 0;
   std::vector<std::uint64_t> resampled_;  ///< [kResamples][columns_] counters of a group, of every cell; or empty

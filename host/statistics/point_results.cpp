@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <tuple>
 
 #include "host/simulate/plan.hpp"
 #include "host/study/names.hpp"
@@ -101,7 +103,14 @@ MetricResult oracle_hit_rate(const MetricReader& reader, const Tallies& tallies,
 
 std::vector<PointResult> point_results(const MetricReader& reader, const Tallies& tallies, const Study& study) {
   std::vector<PointResult> results;
-  for (const GridPoint& point : grid_points(tallies, study)) {
+  const std::vector<GridPoint> points = grid_points(tallies, study);
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    const GridPoint& point = points[i];
+    if (repeats(points, i)) {
+      results.push_back(results.back());
+      results.back().bits = point.bits;
+      continue;
+    }
     const CellShape& cell = tallies.shape.cells[point.at.cell];
     PointResult result;
     result.batch = cell.batch;
@@ -122,17 +131,20 @@ std::vector<DifferenceResult> policy_differences(const MetricReader& reader, con
                                                  const Study& study) {
   std::vector<DifferenceResult> results;
   const std::vector<GridPoint> points = grid_points(tallies, study);
+  std::map<std::tuple<std::size_t, std::uint32_t, std::uint32_t, std::uint32_t>, std::size_t> places;
+  const auto key_of = [](const PointAddress& at, std::uint32_t bits) {
+    return std::tuple(at.cell, at.policy, at.capacity, bits);
+  };
+  for (std::size_t i = 0; i < points.size(); ++i) places.emplace(key_of(points[i].at, points[i].bits), i);
   for (std::size_t i = 0; i < points.size(); ++i) {
     if (policy_of(tallies, points[i].at) == study.grid.policy.front() || repeats(points, i)) continue;
     const auto first = counterpart(tallies, points[i], study.grid.policy.front(), false);
-    const auto base = std::find_if(points.begin(), points.end(), [&](const GridPoint& other) {
-      return first && other.at == *first && other.bits == points[i].bits;
-    });
-    if (base == points.end()) continue;
+    if (!first) continue;
+    const auto base = places.find(key_of(*first, points[i].bits));
+    if (base == places.end()) continue;
     for (const char* metric : {"hit_rate", "misses"}) {
       const Quantity difference = reader.quantity(metric, points[i].at) - reader.quantity(metric, *first);
-      results.push_back(
-          {metric, i, static_cast<std::size_t>(base - points.begin()), reader.sampling().estimate(difference)});
+      results.push_back({metric, i, base->second, reader.sampling().estimate(difference)});
     }
   }
   return results;

@@ -100,6 +100,7 @@ Quantity Sampling::ratio(std::span<const double> numerator, std::span<const doub
   const double y = std::accumulate(numerator.begin(), numerator.begin() + static_cast<std::ptrdiff_t>(groups), 0.0);
   const double x = std::accumulate(denominator.begin(), denominator.begin() + static_cast<std::ptrdiff_t>(groups), 0.0);
   quantity.value = y / x;
+  quantity.influence.reserve(groups);
   for (std::size_t g = 0; g < groups; ++g) {
     quantity.influence.push_back(static_cast<double>(groups) * (numerator[g] - quantity.value * denominator[g]) / x);
   }
@@ -115,6 +116,8 @@ Quantity Sampling::ratio(std::span<const double> numerator, std::span<const doub
     }
     return quantity;
   }
+  quantity.replicates.reserve(layout_.replicates);
+  quantity.halves.reserve(std::size_t{2} * layout_.replicates);
   for (std::size_t r = 0; r < layout_.replicates; ++r) {
     const std::size_t h = groups + 2 * r;
     quantity.replicates.push_back((numerator[h] + numerator[h + 1]) / (denominator[h] + denominator[h + 1]));

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "host/statistics/breakdown.hpp"
 #include "host/statistics/estimate.hpp"
 #include "host/weights/weight_figures.hpp"
 
@@ -76,18 +77,17 @@ struct HardwareResult {
   /// Accepted length / depth at which this row is as fast as the scheme's autoregressive mode on the same system with
   /// the same policy; none at depth 0. Above 1: speculation never pays.
   std::optional<double> break_even_acceptance;
-  /// Seconds per round of each part and the bound that sets them, e.g. "verify.experts", and joules per round by
-  /// category, e.g. "energy.ext"; keys are stable, values are means.
-  std::map<std::string, double> breakdown;
+  Breakdown breakdown;
 
   bool is_variant() const { return hb_capacity != 1 || hb_bandwidth != 1; }
 };
 
 struct SensitivityResult {
-  std::string constant;   ///< e.g. "ext.bandwidth"
-  double elasticity = 0;  ///< d log speedup / d log constant of the row named in the report
-  std::string status;     ///< published, derived or assumed
-  std::string row;        ///< which hardware row it was taken on
+  std::string constant;              ///< e.g. "ext.bandwidth"
+  std::optional<double> elasticity;  ///< d log speedup / d log constant of the row named in the report
+  std::string status;                ///< published, derived or assumed
+  std::string method;                ///< how the elasticity was taken, or why there is none
+  std::string row;                   ///< which hardware row it was taken on
 };
 
 struct AssumedConstant {

@@ -79,21 +79,6 @@ PropertyHandle creation_properties(const std::vector<hsize_t>& chunk, bool compr
   return creation;
 }
 
-/// Large datasets are cut along their first extent; small ones are not worth a chunk.
-std::vector<hsize_t> chunk_of(const std::vector<std::uint64_t>& extents, Element element) {
-  constexpr std::uint64_t kSmall = 1 << 16;
-  std::uint64_t bytes = size_in_bytes(element);
-  for (const std::uint64_t extent : extents) bytes *= extent;
-  if (bytes < kSmall || extents.size() < 2) return {};
-  constexpr std::uint64_t kLargestChunk = 1 << 24;
-  std::vector<hsize_t> chunk(extents.begin(), extents.end());
-  for (std::size_t i = 0; i + 1 < chunk.size() && (i == 0 || bytes > kLargestChunk); ++i) {
-    bytes /= chunk[i];
-    chunk[i] = 1;
-  }
-  return chunk;
-}
-
 }  // namespace
 
 void Group::write_dataset(const std::string& member, const std::vector<std::uint64_t>& extents, Element element,
@@ -102,8 +87,7 @@ void Group::write_dataset(const std::string& member, const std::vector<std::uint
   const SpaceHandle space = space_of(extents);
   const TypeHandle file_type = detail::file_type(element);
   const TypeHandle memory_type = detail::memory_type(element);
-  const std::vector<hsize_t> chunk = chunk_of(extents, element);
-  const PropertyHandle creation = creation_properties(chunk, !chunk.empty());
+  const PropertyHandle creation = creation_properties({}, false);
   const DatasetHandle handle(H5Dcreate2(handle_.get(), member.c_str(), file_type.get(), space.get(), H5P_DEFAULT,
                                         creation.get(), H5P_DEFAULT));
   if (!handle.valid()) fail_writing(name_of(member));

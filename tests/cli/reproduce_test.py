@@ -22,7 +22,8 @@ class Reproduce(program.ProgramTest):
         self.assertEqual(len(table["cells"]), 2 * 4 * 4 * 4)
         for cell in table["cells"]:
             self.assertIsNone(cell["alpha"])
-            self.assertEqual(cell["sd"], {"ours": None, "counted": None, "published": None})
+            self.assertEqual(cell["sd"], {"ours": None, "counted": None, "published": None,
+                                          "error": None, "counted_error": None})
             self.assertIsNone(cell["ar"]["counted"])
             self.assertGreaterEqual(cell["ar"]["ours"], 1)
         self.assertNotIn("errors", table)
@@ -70,6 +71,13 @@ class Reproduce(program.ProgramTest):
         text = self.done("reproduce", "elmoe3d", "--law-only", "--published", PUBLISHED).stdout
         self.assertIn("above the roof", text)
         self.assertIn("as without a cache", text)
+        self.assertIn("Energy per token on the xPU over that of Elastic's faster mode", text)
+        energy = table["energy_gain"]
+        self.assertEqual(energy["published"], 4.4)
+        self.assertLess(energy["mean"], energy["published"])
+        self.assertGreater(energy["missing_watts"], 0)
+        for cell in table["cells"]:
+            self.assertAlmostEqual(cell["ar"]["error"], cell["ar"]["ours"] / cell["ar"]["published"] - 1, 12)
 
     def test_mistakes_are_named(self):
         self.refused(2, "reproduce", "elmoe3d", "--trace", "gpt-4=a.h5",

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <tuple>
+
 #include "tests/hw/samples.hpp"
 
 namespace moecarlo::hw {
@@ -13,31 +15,34 @@ using testing::HasSubstr;
 constexpr std::uint32_t context = 10;
 constexpr double hb_bytes = 11152 + 10 * 256 + 3 * 864 + 100;
 
-LayerClassCounts layer(std::uint32_t capacity, std::uint32_t max_hits) {
-  LayerClassCounts counts;
-  counts.layers = 1;
-  counts.capacity = capacity;
-  counts.max_hits = max_hits;
-  counts.max_distinct = 2;
-  counts.verify.assign((max_hits + 1) * 3, 0);
-  counts.draft.assign(max_hits + 1, 0);
-  return counts;
-}
-
 /// Two rounds of depth 1, three slots: two in the first layer, one in the second. One draft step of the first layer was
 /// sampled, both of the second.
 Workload two_rounds() {
-  LayerClassCounts first = layer(2, 2), second = layer(1, 1);
-  first.verify[1 * 3 + 1] = 1;
-  first.verify[2 * 3 + 0] = 1;
-  first.draft[1] = 1;
-  first.cache_writes = 3;
-  second.verify[0 * 3 + 2] = 1;
-  second.verify[1 * 3 + 1] = 1;
-  second.draft[1] = 2;
   Workload workload = sample_workload(1, {1, 1}, 2, 3);
-  workload.counts[0].classes = {first, second};
+  workload.classes = {{1, 2, one_group({{{1, 1}, 1}, {{2, 0}, 1}}), one_group({{{1, 0}, 1}}), {3}},
+                      {1, 1, one_group({{{0, 2}, 1}, {{1, 1}, 1}}), one_group({{{1, 0}, 2}}), {0}}};
   return workload;
+}
+
+/// The same counts in one more group, of so many rounds; with drafts or with none sampled.
+void add_group(Workload& workload, std::uint64_t rounds, bool drafts) {
+  workload.counts.push_back({rounds, workload.counts[0].tokens});
+  const auto repeat = [](const JointCounts& counts, bool twice) {
+    std::vector<JointCounts::Entry> entries;
+    for (std::size_t i = 0; i < counts.bins().size(); ++i) {
+      for (std::uint32_t g = 0; g <= counts.groups(); ++g) {
+        if (g == counts.groups() && !twice) continue;
+        const auto count = static_cast<std::uint64_t>(counts.counts(i)[g == counts.groups() ? 0 : g]);
+        entries.push_back({g, counts.bins()[i], count});
+      }
+    }
+    return JointCounts(counts.groups() + 1, entries);
+  };
+  for (LayerClassCounts& layers : workload.classes) {
+    layers.verify = repeat(layers.verify, true);
+    layers.draft = repeat(layers.draft, drafts);
+    layers.cache_writes.push_back(layers.cache_writes[0]);
+  }
 }
 
 Projection project_sample(const Workload& workload) {
@@ -100,12 +105,13 @@ TEST(Project, BytesOfATierTimesItsEnergyIsTheEnergyOfTheTier) {
 TEST(Project, NoPartBeatsAnyOfItsRoofs) {
   const auto breakdown = project_sample(two_rounds()).breakdown;
   int parts = 0;
-  for (const auto& [name, value] : breakdown) {
-    const bool part = breakdown.count(name + ".hb") == 1;
-    if (!part) continue;
+  for (std::size_t i = 0; i < kRoundParts; ++i) {
+    const auto part = static_cast<RoundPart>(i);
+    const auto lasts = breakdown.find(part, PartTime::lasts);
+    if (!lasts) continue;
     ++parts;
-    for (const char* resource : {".hb", ".ext", ".compute", ".link"})
-      EXPECT_GE(value * (1 + 1e-12), breakdown.at(name + resource)) << name << resource;
+    for (const PartTime resource : {PartTime::hb, PartTime::ext, PartTime::compute, PartTime::link})
+      EXPECT_GE(*lasts * (1 + 1e-12), breakdown.find(part, resource).value()) << Breakdown::name_of(part);
   }
   EXPECT_EQ(parts, 6);
 }
@@ -115,17 +121,10 @@ TEST(Project, TimeComesFromTheJointHistogramNotFromItsMean) {
   // would overlap them and end sooner where HB is as slow as EXT.
   System system = sample_system(11152 + 10 * 256 + 2 * 1632 + 100);
   system = make_system(scaled(system.preset, "hb.bandwidth", 0.1));
-  LayerClassCounts counts = layer(1, 2);
-  counts.layers = 2;
-  counts.draft.clear();
   Workload turns = sample_workload(0, {1, 0}, 2, 2);
-  counts.verify[0 * 3 + 2] = 2;
-  counts.verify[2 * 3 + 0] = 2;
-  turns.counts[0].classes = {counts};
+  turns.classes = {{2, 1, one_group({{{0, 2}, 2}, {{2, 0}, 2}}), {}, {0}}};
   Workload even = turns;
-  auto& verify = even.counts[0].classes[0].verify;
-  verify.assign(verify.size(), 0);
-  verify[1 * 3 + 1] = 4;
+  even.classes[0].verify = one_group({{{1, 1}, 4}});
   const double apart =
       project(system, autoregressive(), sample_model(), context, turns, 8).breakdown.at("verify.experts");
   const double overlapped =
@@ -137,8 +136,7 @@ TEST(Project, TimeComesFromTheJointHistogramNotFromItsMean) {
 TEST(Project, GroupWithoutASampledDraftStepTakesThatOfAllGroups) {
   Workload workload = two_rounds();
   workload.groups = 2;
-  workload.counts.push_back(workload.counts[0]);
-  for (LayerClassCounts& counts : workload.counts[1].classes) counts.draft.assign(counts.draft.size(), 0);
+  add_group(workload, 2, false);
   const Projection projection = project_sample(workload);
   EXPECT_DOUBLE_EQ(projection.groups[1].seconds, projection.groups[0].seconds);
 }
@@ -146,10 +144,8 @@ TEST(Project, GroupWithoutASampledDraftStepTakesThatOfAllGroups) {
 TEST(Project, LayerWithoutResidentsDraftsNoExpert) {
   Workload workload = two_rounds();
   workload.capacity = {0, 0};
-  for (LayerClassCounts& counts : workload.counts[0].classes) {
-    counts = layer(0, 0);
-    counts.verify[1] = 2;
-    counts.draft[0] = 2;
+  for (LayerClassCounts& layers : workload.classes) {
+    layers = {1, 0, one_group({{{0, 1}, 2}}), one_group({{{0, 0}, 2}}), {0}};
   }
   const auto breakdown =
       project(sample_system(11152 + 10 * 256 + 100), elastic(), sample_model(), context, workload, 4).breakdown;
@@ -162,9 +158,8 @@ TEST(Project, ReplicatesAreProjectedButLeftOutOfTheMeans) {
   Workload workload = two_rounds();
   workload.replicates = 1;
   for (int half = 0; half < 2; ++half) {
-    workload.counts.push_back(workload.counts[0]);
-    workload.counts.back().rounds = 4;  // the same distribution, twice the rounds
-    for (LayerClassCounts& counts : workload.counts.back().classes) counts.cache_writes *= 2;
+    add_group(workload, 4, true);  // the same distribution, twice the rounds
+    for (LayerClassCounts& layers : workload.classes) layers.cache_writes.back() *= 2;
   }
   const Projection projection = project_sample(workload);
   ASSERT_EQ(projection.groups.size(), 3U);
@@ -177,11 +172,7 @@ TEST(Project, TraceWithHalfTheLayersCountsEachExpertsPartTwice) {
   Workload workload = sample_workload(0, {1, 0}, 1, 1);
   workload.layers = 1;
   workload.verify_columns = 1;
-  LayerClassCounts counts = layer(1, 1);
-  counts.draft.clear();
-  counts.verify[0 * 3 + 1] = 1;
-  counts.cache_writes = 1;
-  workload.counts[0].classes = {counts};
+  workload.classes = {{1, 1, one_group({{{0, 1}, 1}}), {}, {1}}};
   const Projection projection =
       project(sample_system(11152 + 10 * 256 + 2 * 1632 + 100), autoregressive(), sample_model(), context, workload, 8);
   EXPECT_EQ(projection.layer_scale, 2);
@@ -220,15 +211,13 @@ TEST(Project, ComputeGrowsWithTokensAndReadsDoNot) {
 }
 
 /// All that is reported of one autoregressive step, every layer's experts hitting and missing so often.
-std::map<std::string, double> reported(const System& system, const Model& model, std::uint32_t batch,
-                                       std::uint32_t hits, std::uint32_t misses) {
+std::tuple<Breakdown, double, double> reported(const System& system, const Model& model, std::uint32_t batch,
+                                               std::uint32_t hits, std::uint32_t misses) {
   const Placement placement = place(system, autoregressive(), model, {context, batch, 0, 8}, model.moe_layers);
   Workload workload = one_step(model, placement, batch, hits, misses);
-  workload.counts[0].classes[0].cache_writes = 1;
-  auto values = project(system, autoregressive(), model, context, workload, 8).breakdown;
-  values["hb bytes"] = placement.hb_bytes;
-  values["ext free bytes"] = placement.ext_free_bytes;
-  return values;
+  workload.classes[0].cache_writes[0] = 1;
+  return {project(system, autoregressive(), model, context, workload, 8).breakdown, placement.hb_bytes,
+          placement.ext_free_bytes};
 }
 
 TEST(Project, EveryConstantOfASystemChangesWhatIsReportedOrIsRefused) {
@@ -268,8 +257,8 @@ TEST(Project, RefusesAWorkloadThatIsNotItsOwn) {
   workload.top_k = 2;
   EXPECT_THAT(error_of([&] { project_sample(workload); }), HasSubstr("(expected top-k 1, found 2)"));
   workload = two_rounds();
-  workload.counts[0].classes[0].verify.pop_back();
-  EXPECT_THAT(error_of([&] { project_sample(workload); }), HasSubstr("wrong size (expected 9, found 8)"));
+  workload.classes[0].verify = one_group({});
+  EXPECT_THAT(error_of([&] { project_sample(workload); }), HasSubstr("no verify pass was counted"));
   workload = two_rounds();
   workload.groups = 3;
   EXPECT_THAT(error_of([&] { project_sample(workload); }), HasSubstr("wrong number of groups (expected 3, found 1)"));

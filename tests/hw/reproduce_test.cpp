@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "hw/energy_comparison.hpp"
 #include "hw/mean_time.hpp"
 #include "tests/hw/samples.hpp"
 
@@ -131,6 +132,54 @@ TEST(PublishedCells, AreRefusedByFileLineAndField) {
   ASSERT_EQ(cells.size(), 1U);
   EXPECT_EQ(cells[0].key, (TableKey{4, "some-model", "elastic", 8}));
   EXPECT_FALSE(cells[0].sd);
+}
+
+TEST_F(PublishedTable, EnergyGainsAreThoseOfBytesAndAssumedConstants) {
+  const TableLaws laws = table_laws();
+  const EnergyComparison energy = compare_energy(laws, cells_);
+  EXPECT_EQ(laws.published_energy_gain, 4.4);
+  ASSERT_GE(energy.all.cells, 8U);
+  // Reading DRAM alone is what is published of it; all that is assumed of Elastic can only cost, as can the xPU's.
+  EXPECT_GT(energy.all.without_assumed_own, energy.all.mean);
+  EXPECT_LT(energy.all.published_only, energy.all.without_assumed_own);
+  EXPECT_GT(energy.all.mean, 2);
+  EXPECT_LT(energy.all.mean, laws.published_energy_gain);
+  double sum = 0, count = 0;
+  for (const auto& [model, gain] : energy.by_model) {
+    sum += gain.mean * static_cast<double>(gain.cells);
+    count += static_cast<double>(gain.cells);
+  }
+  EXPECT_NEAR(sum / count, energy.all.mean, 1e-12);
+  // Those watts on the xPU close the gap.
+  std::vector<ReproducedCell> cells = cells_;
+  for (ReproducedCell& cell : cells) {
+    cell.reference_token.joules.static_ += energy.missing_watts * cell.reference_token.seconds;
+  }
+  EXPECT_NEAR(compare_energy(laws, cells).all.mean, laws.published_energy_gain, 1e-9);
+}
+
+TEST_F(PublishedTable, EnergyOfATokenOnTheXpuIsThatOfItsBytes) {
+  const Model model = read_model("gpt-oss-20b");
+  const System xpu = read_system("xpu");
+  for (const ReproducedCell& cell : cells_) {
+    if (cell.key.model != model.name || cell.key.batch != 1 || cell.key.scheme != "elastic") continue;
+    const double bytes =
+        dense_bytes(model) + 1024 * kv_bytes_per_token(model) + model.moe_layers * cell.distinct * expert_bytes(model);
+    EXPECT_NEAR(cell.reference_token.joules.ext, 8 * 3.88e-12 * bytes, 1e-6 * cell.reference_token.joules.ext);
+    EXPECT_NEAR(cell.reference_token.joules.static_, xpu.static_watts * cell.reference_token.seconds, 1e-12);
+  }
+}
+
+TEST_F(PublishedTable, HitShareThatAPublishedCellNeedsGivesItsSpeed) {
+  std::size_t found = 0;
+  for (const ReproducedCell& cell : cells_) {
+    if (cell.key.scheme != "elastic" || !cell.ar_hit_share_published) continue;
+    ++found;
+    // A cell above its roof needs more hits than fit, one below fewer.
+    const double most = std::min(1.0, cell.slots / cell.distinct);
+    EXPECT_EQ(cell.published->ar > cell.ar_roof, *cell.ar_hit_share_published > most + 1e-9);
+  }
+  EXPECT_GT(found, 24U);
 }
 
 }  // namespace

@@ -46,24 +46,24 @@ Workload sample_workload(std::uint32_t depth, Capacity capacity, std::uint64_t r
   workload.layers = 2;
   workload.top_k = 1;
   workload.groups = 1;
-  workload.counts.push_back({rounds, tokens, {}});
+  workload.counts.push_back({rounds, tokens});
   return workload;
+}
+
+JointCounts one_group(const std::map<JointBin, std::uint64_t>& passes) {
+  std::vector<JointCounts::Entry> entries;
+  for (const auto& [bin, count] : passes) entries.push_back({0, bin, count});
+  return {1, entries};
 }
 
 Workload one_step(const Model& model, const Placement& placement, std::uint32_t batch, std::uint32_t hits,
                   std::uint32_t misses) {
-  LayerClassCounts layers;
-  layers.layers = model.moe_layers;
-  layers.capacity = placement.capacity.base;
-  layers.max_hits = hits;
-  layers.max_distinct = hits + misses;
-  layers.verify.assign((hits + 1) * (layers.max_distinct + 1), 0);
-  layers.verify[hits * (layers.max_distinct + 1) + misses] = model.moe_layers;
   Workload workload = sample_workload(0, placement.capacity, 1, batch);
   workload.batch = batch;
   workload.layers = model.moe_layers;
   workload.top_k = model.top_k;
-  workload.counts[0].classes.push_back(layers);
+  workload.classes.push_back(
+      {model.moe_layers, placement.capacity.base, one_group({{{hits, misses}, model.moe_layers}}), {}, {0}});
   return workload;
 }
 

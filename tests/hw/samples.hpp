@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -44,6 +45,9 @@ Model sample_model();
 
 /// One group; classes are filled in by the test.
 Workload sample_workload(std::uint32_t depth, Capacity capacity, std::uint64_t rounds, double tokens);
+
+/// A joint histogram of one group.
+JointCounts one_group(const std::map<JointBin, std::uint64_t>& passes);
 
 /// One step of autoregressive decoding in which each layer's experts hit and miss so often, for any model.
 Workload one_step(const Model& model, const Placement& placement, std::uint32_t batch, std::uint32_t hits,

@@ -146,10 +146,8 @@ TEST(MeanTime, IsNeverMoreThanTheTimeOverTheDistribution) {
   const Model model = read_model("gpt-oss-20b");
   const Placement placement = place(system, autoregressive(), model, {1024, 4, 0, 8}, 24);
   Workload workload = one_step(model, placement, 4, 8, 4);
-  auto& counts = workload.counts[0].classes[0];
-  counts.verify.assign(counts.verify.size(), 0);
-  counts.verify[8 * 13 + 0] = 12;  // all hits in half of the passes, four misses in the others
-  counts.verify[0 * 13 + 4] = 12;
+  // All hits in half of the passes, four misses in the others.
+  workload.classes[0].verify = one_group({{{8, 0}, 12}, {{0, 4}, 12}});
   const auto breakdown = project(system, autoregressive(), model, 1024, workload, 8).breakdown;
   EXPECT_LT(breakdown.at("seconds_at_means"), 0.95 * breakdown.at("seconds"));
   EXPECT_DOUBLE_EQ(mean_counts(workload).hits, 4);

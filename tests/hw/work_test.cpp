@@ -125,7 +125,8 @@ TEST(NearMemory, HoldsOnlyTheExpertsThatItsCapacityTakes) {
   const double held = 16e9 / experts_bytes(model);
   EXPECT_NEAR(plan.verify.experts.miss.near_bytes, held * expert_bytes(model), 1e-6);
   EXPECT_NEAR(plan.verify.experts.miss.ext_bytes, (1 - held) * expert_bytes(model), 1e-6);
-  for (const FixedPart& part : plan.verify.fixed) EXPECT_EQ(part.work.near_bytes, 0) << part.name;
+  for (const FixedPart& part : plan.verify.fixed)
+    EXPECT_EQ(part.work.near_bytes, 0) << static_cast<int>(part.component);
 }
 
 }  // namespace

@@ -148,6 +148,14 @@ TEST(Document, SensitivityShowsTheLargestOfEachRow) {
   }
 }
 
+TEST(Document, SensitivityNamesWhatHasNoElasticity) {
+  StudyResults results = sample_results();
+  results.sensitivity.push_back({"hb.capacity", std::nullopt, "published", "not counted", results.sensitivity[0].row});
+  const Table table = sensitivity_table(results);
+  EXPECT_THAT(table.rows, testing::Contains(testing::ElementsAre(results.sensitivity[0].row, "hb.capacity", "published",
+                                                                 "", "not counted")));
+}
+
 TEST(Document, StudyTableListsEveryKey) {
   const Table table = study_table(sample_results());
   EXPECT_THAT(table.rows, testing::Contains(testing::ElementsAre("grid.batch", "1, 4, 8, 16")));

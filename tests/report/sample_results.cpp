@@ -96,20 +96,21 @@ HardwareResult hardware(const std::string& system, const std::string& scheme, st
   row.speedup = estimate(tokens * base_time / round, 0.004, 0.04);
   row.energy_mj_per_token = estimate(1e3 * 2.9 * round / tokens / requests, 0.004, 0.03);
   row.energy_gain = estimate(base_time / round * tokens * 1.1, 0.004, 0.03);
-  row.breakdown = {{"verify.attention", dense},
-                   {"verify.experts", verify},
-                   {"verify.lm_head", 0.0005},
-                   {"energy.compute", 0.2 * round},
-                   {"energy.ext", 1.6 * round},
-                   {"energy.hb", 0.5 * round},
-                   {"energy.communication", 0.1 * round},
-                   {"energy.static", 0.5 * round},
-                   {"bytes.hb", 3e9},
-                   {"bytes.ext", 1.2e9}};
+  const std::pair<const char*, double> figures[] = {{"verify.attention", dense},
+                                                    {"verify.experts", verify},
+                                                    {"verify.lm_head", 0.0005},
+                                                    {"energy.compute", 0.2 * round},
+                                                    {"energy.ext", 1.6 * round},
+                                                    {"energy.hb", 0.5 * round},
+                                                    {"energy.communication", 0.1 * round},
+                                                    {"energy.static", 0.5 * round},
+                                                    {"bytes.hb", 3e9},
+                                                    {"bytes.ext", 1.2e9}};
+  for (const auto& [name, value] : figures) row.breakdown.set(name, value);
   if (depth > 0) {
-    row.breakdown["draft.attention"] = draft;
-    row.breakdown["draft.experts"] = 1.3 * draft;
-    row.breakdown["draft.lm_head"] = 0.3 * draft;
+    row.breakdown.set("draft.attention", draft);
+    row.breakdown.set("draft.experts", 1.3 * draft);
+    row.breakdown.set("draft.lm_head", 0.3 * draft);
   }
   return row;
 }
@@ -199,7 +200,7 @@ void add_hardware(StudyResults& results) {
                                                                    {"static.power", 0.0, "assumed"},
                                                                    {"kv.bytes", -0.01, "derived"},
                                                                    {"draft.expert.bits", -0.17, "assumed"}}) {
-      results.sensitivity.push_back({constant, elasticity, status, row});
+      results.sensitivity.push_back({constant, elasticity, status, "1 % either way", row});
     }
   }
   results.constants = {{"ext.bandwidth", "102.4 GB/s", "published", "arXiv 2604.14626"},

@@ -49,7 +49,8 @@ TEST(Summary, RowsHaveTheKeysOfTheInterface) {
   EXPECT_THAT(keys_of(summary["break_even"][0]),
               UnorderedElementsAre("cost", "batch", "depth", "policy", "capacity", "bits", "utility", "needed_tokens",
                                    "needed_acceptance"));
-  EXPECT_THAT(keys_of(summary["sensitivity"][0]), UnorderedElementsAre("constant", "elasticity", "status", "row"));
+  EXPECT_THAT(keys_of(summary["sensitivity"][0]),
+              UnorderedElementsAre("constant", "elasticity", "status", "method", "row"));
 }
 
 TEST(Summary, HalfWidthsAreANumberZeroOrNull) {
@@ -104,6 +105,7 @@ TEST(Summary, EveryFieldSurvivesTheRoundTrip) {
   EXPECT_EQ(read.hardware.back().break_even_acceptance, results.hardware.back().break_even_acceptance);
   EXPECT_EQ(read.hardware.back().breakdown, results.hardware.back().breakdown);
   EXPECT_EQ(read.sensitivity[1].row, results.sensitivity[1].row);
+  EXPECT_EQ(read.sensitivity[1].method, results.sensitivity[1].method);
   EXPECT_EQ(read.constants[2].source, results.constants[2].source);
   EXPECT_EQ(read.notes, results.notes);
   EXPECT_EQ(summary_json(read), summary_json(results));
@@ -124,7 +126,7 @@ TEST(Summary, ValuesThatAreNotFiniteBecomeNull) {
   StudyResults results = empty_results();
   const double nan = std::numeric_limits<double>::quiet_NaN(), infinity = std::numeric_limits<double>::infinity();
   results.points.emplace_back().metrics["hit_rate"] = {{nan, infinity, nan}, {1, nan}};
-  results.hardware.emplace_back().breakdown["verify.experts"] = infinity;
+  results.hardware.emplace_back().breakdown.set("verify.experts", infinity);
   const std::string text = summary_json(results);
   const json summary = json::parse(text);
   EXPECT_TRUE(summary["points"][0]["metrics"]["hit_rate"]["value"].is_null());

@@ -71,7 +71,7 @@ TEST(Csv, HardwareHasARowForEachFigure) {
   row.capacity = 11.4;
   row.speedup = {2.5, 0.25, std::nullopt};
   row.break_even_acceptance = 0.375;
-  row.breakdown["verify.experts"] = 0.125;
+  row.breakdown.set("verify.experts", 0.125);
   results.hardware.emplace_back();  // of depth 0: without break-even acceptance
   const auto records = read_csv(hardware_csv(results));
   ASSERT_EQ(records.size(), 1 + 6 + 4U);

@@ -3,6 +3,7 @@
 #include <hdf5.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -98,6 +99,58 @@ TEST_F(TalliesFile, gives_back_what_was_written) {
     EXPECT_EQ(provenance.trace_json, kProvenance.trace_json);
     EXPECT_EQ(provenance.program, kProvenance.program);
     EXPECT_EQ(provenance.finished, kProvenance.finished);
+  }
+}
+
+TEST_F(TalliesFile, gives_back_joint_histograms_as_bins) {
+  for (const std::uint32_t number : {1U, 7U}) {
+    const StudyCase one = study_case(number);
+    SCOPED_TRACE(one.description);
+    const Tallies written = tallies_of(one);
+    write_tallies(path("tallies.h5"), written, kProvenance);
+    Provenance provenance;
+    std::vector<JointBins> joints;
+    const Tallies read = read_tallies(path("tallies.h5"), provenance, joints);
+    const auto first_joint = written.counters.begin() + static_cast<std::ptrdiff_t>(written.layout.first_joint_counter);
+    EXPECT_EQ(read.counters, std::vector<std::uint64_t>(written.counters.begin(), first_joint));
+    std::uint64_t counted = 0;
+    for (std::size_t c = 0; c < joints.size(); ++c) {
+      const TallyLayout::JointRange range = written.layout.joints_of(c);
+      for (std::uint32_t j = 0; j < range.count; ++j) {
+        for (std::uint64_t bin = joints[c].first[j]; bin < joints[c].first[j + 1]; ++bin) {
+          const std::uint64_t at = written.layout.joints[range.first + j].verify + joints[c].place[bin];
+          EXPECT_EQ(joints[c].count[bin], written.counters[at]);
+          EXPECT_GT(joints[c].count[bin], 0U);
+          ++counted;
+        }
+      }
+    }
+    EXPECT_EQ(counted,
+              std::count_if(first_joint, written.counters.end(), [](std::uint64_t count) { return count > 0; }));
+  }
+}
+
+TEST_F(TalliesFile, is_refused_as_input_when_a_bin_lies_elsewhere) {
+  const Tallies written = tallies_of(study_case(7));
+  std::size_t cell = 0;
+  while (written.layout.joints_of(cell).count == 0) ++cell;
+  const std::string dataset = fmt::format("cell_{:04}/joint_place", cell);
+  for (const std::uint32_t place : {~0U, 0U}) {  // outside of its histogram; not above the one before it
+    write_tallies(path("odd.h5"), written, kProvenance);
+    const hid_t file = H5Fopen(path("odd.h5").c_str(), H5F_ACC_RDWR, H5P_DEFAULT);
+    const hid_t handle = H5Dopen2(file, dataset.c_str(), H5P_DEFAULT);
+    std::vector<std::uint32_t> places(joint_bins(written, cell).place.size(), place);
+    ASSERT_GE(H5Dwrite(handle, H5T_NATIVE_UINT32, H5S_ALL, H5S_ALL, H5P_DEFAULT, places.data()), 0);
+    H5Dclose(handle);
+    H5Fclose(file);
+    Provenance provenance;
+    try {
+      read_tallies(path("odd.h5"), provenance);
+      ADD_FAILURE() << place << " was accepted";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::input);
+      EXPECT_THAT(error.what(), ::testing::HasSubstr("joint_place"));
+    }
   }
 }
 

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace moecarlo::hw {
+
+/// So many experts of one layer were found in the cache by one pass, and so many were not.
+struct JointBin {
+  std::uint32_t hits = 0, misses = 0;
+
+  friend auto operator<=>(const JointBin&, const JointBin&) = default;
+};
+
+/// What adds up over the passes of a group.
+struct PassSums {
+  double count = 0;
+  double touching = 0;  ///< those that touched any expert
+  double hits = 0, misses = 0;
+
+  PassSums& operator+=(const PassSums& other);
+};
+
+/// Passes over one layer by what they hit and missed, in several groups of trajectories. Bins that no group counted are
+/// left out.
+class JointCounts {
+ public:
+  /// One count of one group.
+  struct Entry {
+    std::uint32_t group = 0;
+    JointBin bin;
+    std::uint64_t count = 0;
+  };
+
+  JointCounts() = default;
+  JointCounts(std::uint32_t groups, std::span<const Entry> entries);
+
+  std::uint32_t groups() const { return static_cast<std::uint32_t>(sums_.size()); }
+  std::span<const JointBin> bins() const { return bins_; }  ///< ascending by hits, then by misses
+
+  /// [groups] counts of one bin: whole numbers.
+  std::span<const double> counts(std::size_t bin) const { return {&counts_[bin * sums_.size()], sums_.size()}; }
+
+  const PassSums& sums(std::uint32_t group) const { return sums_[group]; }
+
+  /// The same of the first groups only.
+  JointCounts first_groups(std::uint32_t groups) const;
+
+ private:
+  std::vector<JointBin> bins_;
+  std::vector<double> counts_;  ///< [bins][groups]
+  std::vector<PassSums> sums_;  ///< [groups]
+};
+
+}  // namespace moecarlo::hw

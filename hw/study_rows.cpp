@@ -1,0 +1,216 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+#include <tuple>
+
+#include "host/simulate/plan.hpp"
+#include "host/statistics/quantity.hpp"
+#include "host/study/names.hpp"
+#include "hw/evaluate.hpp"
+#include "hw/sensitivity.hpp"
+#include "hw/study_projection.hpp"
+
+namespace moecarlo::hw {
+namespace {
+
+/// Tokens per second and joules per token with what every group thinks of them.
+struct Rates {
+  Quantity tokens_per_second;
+  Quantity joules_per_token;
+};
+
+/// Speed is E[tokens] / E[time] over rounds (renewal-reward). Where tokens per round do not depend on the trace, the
+/// replicates, which measure what another trace would change, are freed of their noise.
+Rates rates_of(const Sampling& sampling, const Projection& projection, bool lengths_read_trace) {
+  std::vector<double> rounds, tokens, seconds, joules;
+  for (const GroupTotals& group : projection.groups) {
+    rounds.push_back(group.rounds);
+    tokens.push_back(group.tokens);
+    seconds.push_back(group.seconds);
+    joules.push_back(group.joules);
+  }
+  Quantity tokens_per_round = sampling.ratio(tokens, rounds);
+  if (!lengths_read_trace) tokens_per_round = without_trace_error(std::move(tokens_per_round));
+  return {tokens_per_round / sampling.ratio(seconds, rounds), sampling.ratio(joules, rounds) / tokens_per_round};
+}
+
+Sampling sampling_of(const Tallies& tallies) {
+  const GroupLayout& layout = tallies.shape.joint_groups;
+  if (tallies.shape.walk == Walk::enumerate || tallies.shape.walk == Walk::replay)
+    return Sampling::exact(layout, layout.groups >= kFewestSequences);
+  return Sampling::random(layout, tallies.trajectories >= tallies.shape.groups.groups);
+}
+
+}  // namespace
+
+/// One projected row and where its workload was counted. Workloads are not kept: they hold whole histograms.
+struct StudyProjection::Row {
+  const Machine* machine;
+  const Scheme* scheme;
+  const Demand* demand;
+  CountedPoint point;
+  std::optional<CountedPoint> step;  ///< where the draft's routing is unrestricted: the autoregressive step
+  HardwareResult result;
+
+  Workload workload(const CountedPoints& points) const {
+    return step ? points.workload(point, *step) : points.workload(point);
+  }
+  bool shares_workload(const Row& other) const { return point == other.point && step == other.step; }
+  /// Rows of the same workload become neighbours.
+  std::pair<std::uint32_t, std::uint32_t> order() const { return {point.joint, step ? step->joint : kNoJoint}; }
+};
+
+std::vector<StudyProjection::Row> StudyProjection::rows(const CountedPoints& points, const Tallies& tallies) const {
+  std::vector<Row> rows;
+  for (const Demand& demand : demands_) {
+    const Machine& on = machine(demand.system);
+    const Scheme& scheme = scheme_named(demand.scheme);
+    const std::string asked_by = fmt::format("{} with {}", demand.system, demand.scheme);
+    std::set<std::uint32_t> depths;
+    for (const CellShape& cell : tallies.shape.cells) {
+      if (cell.batch == demand.batch && (cell.depth > 0) == demand.drafting) depths.insert(cell.depth);
+    }
+    for (const std::uint32_t depth : depths) {
+      for (const Policy policy : policies_) {
+        const auto counted_at = [&](std::uint32_t at) {
+          return points.find(demand.batch, at, policy, demand.bits, demand.capacity, asked_by);
+        };
+        Row row{&on, &scheme, &demand, counted_at(depth), {}, {}};
+        if (depth > 0 && scheme.draft_routing == DraftRouting::all) row.step = counted_at(0);
+        HardwareResult& result = row.result;
+        result.system = on.name;
+        result.hb_capacity = on.hb_capacity;
+        result.hb_bandwidth = on.hb_bandwidth;
+        result.scheme = demand.scheme;
+        result.policy = to_string(policy);
+        result.batch = demand.batch;
+        result.depth = depth;
+        result.bits = demand.bits;
+        result.capacity = demand.capacity.mean(trace_layers_);
+        rows.push_back(std::move(row));
+      }
+    }
+  }
+  return rows;
+}
+
+CountedPoint StudyProjection::reference_point(const CountedPoints& points, std::uint32_t batch) const {
+  return points.find(batch, 0, policies_.front(), 0, Capacity{}, reference_.name);
+}
+
+std::vector<StudyProjection::Row> StudyProjection::projected_rows(const CountedPoints& points,
+                                                                  const Tallies& tallies) const {
+  const Sampling sampling = sampling_of(tallies);
+  const bool lengths_read_trace = tallies.shape.acceptance_reads_trace();
+  const Scheme plain = autoregressive();
+  std::map<std::uint32_t, Rates> references;  // by batch
+  const auto reference = [&](std::uint32_t batch) -> const Rates& {
+    if (const auto known = references.find(batch); known != references.end()) return known->second;
+    const Workload workload = points.workload(reference_point(points, batch));
+    const Projection projection = hw::project(reference_, plain, model_, spec_.context, workload, 8);
+    return references.emplace(batch, rates_of(sampling, projection, lengths_read_trace)).first->second;
+  };
+
+  std::vector<Row> all = rows(points, tallies);
+  std::vector<Row*> by_workload;
+  for (Row& row : all) by_workload.push_back(&row);
+  std::stable_sort(by_workload.begin(), by_workload.end(),
+                   [](const Row* a, const Row* b) { return a->order() < b->order(); });
+  const Row* before = nullptr;
+  Workload workload;
+  for (Row* row : by_workload) {
+    if (before == nullptr || !row->shares_workload(*before)) workload = row->workload(points);
+    before = row;
+    HardwareResult& result = row->result;
+    const Projection projection =
+        hw::project(row->machine->system, *row->scheme, model_, spec_.context, workload, result.bits);
+    const Rates own = rates_of(sampling, projection, lengths_read_trace);
+    const Rates& base = reference(result.batch);
+    result.tokens_per_second = sampling.estimate(own.tokens_per_second);
+    result.speedup = sampling.estimate(own.tokens_per_second / base.tokens_per_second);
+    result.energy_mj_per_token = sampling.estimate(1e3 * own.joules_per_token);
+    result.energy_gain = sampling.estimate(base.joules_per_token / own.joules_per_token);
+    result.breakdown = projection.breakdown;
+  }
+  add_break_even(all);
+  return all;
+}
+
+/// Speculation pays where a round yields more tokens than the scheme's autoregressive mode on the same system in that
+/// time.
+void StudyProjection::add_break_even(std::vector<Row>& rows) const {
+  using Key = std::tuple<std::string, std::string, std::uint32_t, std::string>;  // system, scheme, batch, policy
+  const auto key_of = [](const Row& row) {
+    return Key{row.demand->system, row.result.scheme, row.result.batch, row.result.policy};
+  };
+  std::map<Key, double> plain;
+  for (const Row& row : rows) {
+    if (row.result.depth == 0) plain[key_of(row)] = row.result.tokens_per_second.value;
+  }
+  for (Row& row : rows) {
+    HardwareResult& drafted = row.result;
+    const auto found = plain.find(key_of(row));
+    if (drafted.depth == 0 || found == plain.end()) continue;
+    const double tokens = drafted.breakdown.find(RoundTotal::seconds).value() * found->second / drafted.batch;
+    drafted.break_even_acceptance = (tokens - 1) / drafted.depth;
+  }
+}
+
+std::vector<Workload> StudyProjection::neighbours(const CountedPoints& points, const Row& row) const {
+  std::vector<Workload> found;
+  for (const auto& beside : {points.smaller(row.point), points.larger(row.point)}) {
+    if (!beside) continue;
+    Row other = row;
+    other.point = *beside;
+    if (row.step) {
+      const HardwareResult& r = row.result;
+      other.step = points.find_counted(r.batch, 0, beside->policy, r.bits, beside->capacity);
+      if (!other.step) continue;
+    }
+    found.push_back(without_replicates(other.workload(points)));
+  }
+  return found;
+}
+
+void StudyProjection::add_sensitivity(const CountedPoints& points, const std::vector<Row>& rows,
+                                      StudyResults& results) const {
+  std::map<std::pair<std::string, std::string>, const Row*> best;  // by system and scheme
+  for (const Row& row : rows) {
+    if (row.result.is_variant() || row.result.system == reference_.name)
+      continue;  // the xPU's speed-up is 1 by definition
+    const Row*& known = best[{row.result.system, row.result.scheme}];
+    if (known == nullptr || row.result.speedup.value > known->result.speedup.value) known = &row;
+  }
+  results.sensitivity.clear();
+  for (const auto& [key, row] : best) {
+    const HardwareResult& r = row->result;
+    const SensitivityRow taken{
+        fmt::format("{} {}, batch {}, depth {}, {}, {} bits", r.system, r.scheme, r.batch, r.depth, r.policy, r.bits),
+        row->machine->system,
+        *row->scheme,
+        r.bits,
+        without_replicates(row->workload(points)),
+        neighbours(points, *row),
+        reference_,
+        without_replicates(points.workload(reference_point(points, r.batch)))};
+    const auto elasticities = sensitivity(taken, model_, spec_.context);
+    results.sensitivity.insert(results.sensitivity.end(), elasticities.begin(), elasticities.end());
+  }
+}
+
+void StudyProjection::project(const Tallies& tallies, const std::vector<JointBins>& joints, bool knows_scores,
+                              StudyResults& results) const {
+  const CountedPoints points(tallies, joints);
+  std::vector<Row> all = projected_rows(points, tallies);
+  add_sensitivity(points, all, results);
+  results.hardware.clear();
+  for (Row& row : all) results.hardware.push_back(std::move(row.result));
+  results.bit_slices = bit_slice_result();
+  add_constants(results);
+  add_notes(knows_scores, results);
+}
+
+}  // namespace moecarlo::hw
