@@ -24,7 +24,7 @@ import subprocess
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-BITS = [2, 3, 4, 8]
+BITS = [2, 3, 4]
 HB_GIB = 8  # of the system in study.toml, which hb_capacity scales
 REFERENCE = dict(figure="speedup", policy="static", batch=1, bits=4, memory=8, depth=4)
 # `memory`: share of the experts that is resident for an accepted length, GiB of hybrid-bonded DRAM for a speed-up.
