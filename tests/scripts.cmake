@@ -36,6 +36,8 @@ moecarlo_script_test(scripts.bitslice_self_test ${MOECARLO_PYTHON} ${cross_check
 moecarlo_script_test(scripts.numpy_baseline_self_test ${MOECARLO_PYTHON} ${cross_check}/numpy_baseline.py --self-test)
 moecarlo_script_test(scripts.compare_tallies_sees_differences
   ${MOECARLO_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/scripts/compare_tallies_test.py)
+moecarlo_script_test(scripts.acceptance_models_are_compared
+  ${MOECARLO_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/scripts/acceptance_test.py)
 moecarlo_script_test(scripts.exhaustive_mode_agrees_with_numpy
   ${MOECARLO_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/scripts/exhaustive_agrees.py $<TARGET_FILE:moecarlo>)
 moecarlo_script_test(scripts.shell_scripts_are_sound bash ${CMAKE_CURRENT_SOURCE_DIR}/scripts/shell.sh)

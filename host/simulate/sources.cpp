@@ -1,12 +1,9 @@
 #include "host/simulate/sources.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <cmath>
 
 #include "host/support/error.hpp"
-#include "host/support/logistic.hpp"
+#include "host/trace/coverage_fit.hpp"
 #include "host/trace/gate_mass.hpp"
 #include "host/trace/ngram.hpp"
 #include "host/trace/score_order.hpp"
@@ -32,58 +29,6 @@ bool wants_score_order(const Study& study, const RoutingTable& table) {
          std::find(schemes.begin(), schemes.end(), "elastic") != schemes.end();
 }
 
-/// Share of each token's gate mass that the `capacity` most popular experts of every layer cover, mean over layers.
-double static_coverage(const RoutingTable& table, const std::vector<std::uint16_t>& gate_mass, std::uint32_t token,
-                       std::uint32_t capacity) {
-  const auto words = static_cast<std::size_t>(table.words);
-  double all = 0, covered = 0;
-  for (std::uint32_t layer = 0; layer < table.layers; ++layer) {
-    const std::size_t row = std::size_t{token} * table.layers + layer;
-    const std::uint16_t* mass = gate_mass.data() + row * table.top_k;
-    for (std::uint32_t e = 0; e < table.experts; ++e) {
-      if ((table.masks[row * words + e / 64] >> (e % 64) & 1U) == 0) continue;
-      all += *mass;
-      covered += e < capacity ? *mass : 0;
-      ++mass;
-    }
-  }
-  return all > 0 ? covered / all : 0;
-}
-
-std::uint32_t nearest_bits(const CapturedAcceptance& captured, std::uint32_t bits) {
-  const auto distance = [&](std::uint32_t one) { return one > bits ? one - bits : bits - one; };
-  return *std::min_element(
-      captured.weight_bits.begin(), captured.weight_bits.end(),
-      [&](std::uint32_t a, std::uint32_t b) { return distance(a) != distance(b) ? distance(a) < distance(b) : a < b; });
-}
-
-/// Logistic regression of captured acceptance on the coverage of the token that the draft step routes like, over the
-/// calibration sequences and all captured cache fractions at the bits nearest to the study's first.
-CoverageLaw fit_coverage(const Study& study, const RoutingTable& table, const TraceSources& sources,
-                         std::vector<std::string>& notes) {
-  const CapturedAcceptance& captured = *sources.captured;
-  const std::uint32_t bits = nearest_bits(captured, study.grid.bits.front());
-  std::vector<double> x, p;
-  for (std::size_t c = 0; c < captured.cache_fraction.size(); ++c) {
-    if (captured.weight_bits[c] != bits) continue;
-    const auto capacity = static_cast<std::uint32_t>(std::lround(captured.cache_fraction[c] * table.experts));
-    for (const std::uint32_t s : table.split.calibration) {
-      const Sequence sequence = table.sequences[s];
-      for (std::uint32_t token = sequence.first; token + 1 < sequence.first + sequence.length; ++token) {
-        x.push_back(static_coverage(table, sources.gate_mass, token, capacity));
-        p.push_back(captured.probability[c][token + 1]);
-      }
-    }
-  }
-  const LogisticFit fit = fit_logistic(x, p, std::vector<double>(x.size(), 1.0));
-  notes.push_back(
-      fmt::format("Acceptance by coverage: logit P = {:.4g} + {:.4g} x covered gate mass, fitted to {} captured "
-                  "probabilities at {} "
-                  "bits of the calibration sequences; it explains {:.1f} % of their deviance.",
-                  fit.b0, fit.b1, x.size(), bits, 100 * (1 - fit.deviance / fit.null_deviance)));
-  return {fit.b0, fit.b1};
-}
-
 }  // namespace
 
 TraceSources load_sources(const Study& study, RoutingTable& table) {
@@ -103,7 +48,9 @@ TraceSources load_sources(const Study& study, RoutingTable& table) {
   const bool fits = model == AcceptanceModel::coverage && !study.acceptance.b0;
   if (model == AcceptanceModel::captured || fits) sources.captured = read_captured_acceptance(path, table);
   if (fits) {
-    sources.coverage = fit_coverage(study, table, sources, sources.notes);
+    const CoverageFit fit = fit_coverage(table, sources.gate_mass, *sources.captured, study.grid.bits.front());
+    sources.coverage = CoverageLaw{fit.law.b0, fit.law.b1};
+    sources.notes = fit_sentences(fit);
   } else if (model == AcceptanceModel::coverage) {
     sources.coverage = CoverageLaw{*study.acceptance.b0, *study.acceptance.b1};
   }

@@ -23,13 +23,6 @@ void expect_distinct(const hdf5::Group& group, const CapturedAcceptance& capture
   }
 }
 
-std::uint32_t nearest_bits(const std::vector<std::uint32_t>& captured, std::uint32_t bits) {
-  const auto distance = [&](std::uint32_t b) { return b > bits ? b - bits : bits - b; };
-  return *std::min_element(captured.begin(), captured.end(), [&](std::uint32_t a, std::uint32_t b) {
-    return std::pair(distance(a), a) < std::pair(distance(b), b);
-  });
-}
-
 std::vector<float> between(const std::vector<float>& low, const std::vector<float>& high, double share) {
   std::vector<float> mixed(low.size());
   std::transform(low.begin(), low.end(), high.begin(), mixed.begin(),
@@ -68,8 +61,15 @@ CapturedAcceptance read_captured_acceptance(const std::filesystem::path& path, c
   return captured;
 }
 
+std::uint32_t nearest_bits(const CapturedAcceptance& captured, std::uint32_t bits) {
+  const auto distance = [&](std::uint32_t b) { return b > bits ? b - bits : bits - b; };
+  return *std::min_element(
+      captured.weight_bits.begin(), captured.weight_bits.end(),
+      [&](std::uint32_t a, std::uint32_t b) { return std::pair(distance(a), a) < std::pair(distance(b), b); });
+}
+
 std::vector<float> acceptance_at(const CapturedAcceptance& captured, double fraction, std::uint32_t bits) {
-  const std::uint32_t nearest = nearest_bits(captured.weight_bits, bits);
+  const std::uint32_t nearest = nearest_bits(captured, bits);
   std::map<double, std::size_t> configuration;  // by cache fraction
   for (std::size_t c = 0; c < captured.weight_bits.size(); ++c) {
     if (captured.weight_bits[c] == nearest) configuration.emplace(captured.cache_fraction[c], c);

@@ -25,6 +25,9 @@ struct CapturedAcceptance {
 /// or the file changed since; machine where the result does not fit the memory.
 CapturedAcceptance read_captured_acceptance(const std::filesystem::path& path, const RoutingTable& table);
 
+/// The captured number of bits nearest to `bits`, the fewer on ties.
+std::uint32_t nearest_bits(const CapturedAcceptance& captured, std::uint32_t bits);
+
 /// Acceptance [tokens] of a configuration between the captured ones: those with the nearest number of bits (the fewer
 /// on ties), and between the two of them that enclose `fraction` linear in it; beyond the last one, that one's.
 std::vector<float> acceptance_at(const CapturedAcceptance& captured, double fraction, std::uint32_t bits);
