@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cuda/device_memory.hpp"
+#include "cuda/device_timing.hpp"
 #include "cuda/kernels/bit_slice.hpp"
 
 namespace moecarlo {
@@ -120,22 +121,7 @@ double measure_device_slice_kernel(const WeightMatrix& matrix, int device) {
   choose_device(device);
   DeviceMatrix uploaded;
   const SliceTask task = uploaded.prepare(matrix);
-  cudaEvent_t start{}, end{};
-  check_cuda(cudaEventCreate(&start), "making an event");
-  check_cuda(cudaEventCreate(&end), "making an event");
-  float best = 0;
-  for (int i = 0; i < 6; ++i) {  // the first one warms up
-    check_cuda(cudaEventRecord(start), "timing");
-    launch(task);
-    check_cuda(cudaEventRecord(end), "timing");
-    check_cuda(cudaEventSynchronize(end), "timing");
-    float milliseconds = 0;
-    check_cuda(cudaEventElapsedTime(&milliseconds, start, end), "timing");
-    if (i == 1 || (i > 1 && milliseconds < best)) best = milliseconds;
-  }
-  cudaEventDestroy(start);
-  cudaEventDestroy(end);
-  return static_cast<double>(matrix.weights.size()) / (best / 1e3);
+  return static_cast<double>(matrix.weights.size()) / fastest([&] { launch(task); });
 }
 
 }  // namespace moecarlo

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cuda/core/perturb.hpp"
+#include "cuda/core/warp.hpp"
 
 #if defined(__CUDACC__)
 
@@ -9,8 +10,6 @@ namespace moecarlo {
 // Rows that the first alias draws of their own thread leave unfinished. Few of a warp's rows are, but nearly every warp
 // has one, and its other threads would wait for hundreds of instructions; so the whole warp finishes one row after the
 // other. The draws and their order are those of complete_row.
-
-constexpr unsigned kWholeWarp = 0xffffffffU;
 
 /// What a warp knows of the row that it finishes, the same in all threads.
 template <int Words>

@@ -1,5 +1,7 @@
 #include "cuda/kernels/bit_slice.hpp"
 
+#include "cuda/core/warp.hpp"
+
 // The histograms are our own and lie in shared memory. CUB's count keys: here one addition has to take a weight
 // together with the squared scale of its group, the groups whose peak is not the usual one go elsewhere, and the bit
 // patterns of the same weights are counted while they are in registers, so that each weight is read once.
@@ -9,7 +11,6 @@ namespace {
 
 constexpr unsigned kThreads = 256;
 constexpr unsigned kWarps = kThreads / 32;
-constexpr unsigned kWholeWarp = 0xffffffffU;
 constexpr unsigned kPatternBins = kWeightBits * kPatterns;
 static_assert(kScaleGroup == 32, "a warp's columns share a scale");
 static_assert(kPatterns == 16, "half a warp counts the patterns of a plane");

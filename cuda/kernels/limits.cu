@@ -3,6 +3,7 @@
 
 #include "cuda/device_limits.hpp"
 #include "cuda/device_memory.hpp"
+#include "cuda/device_timing.hpp"
 
 namespace moecarlo {
 namespace {
@@ -40,28 +41,6 @@ __global__ void population_counts(std::uint32_t* out, const std::uint32_t* numbe
   std::uint32_t sum = 0;
   for (const std::uint32_t value : chain) sum += value;
   if (sum == 1) *out = sum;
-}
-
-/// Seconds of the fastest of five launches.
-template <class Launch>
-double fastest(const Launch& launch) {
-  cudaEvent_t start{}, end{};
-  check_cuda(cudaEventCreate(&start), "making an event");
-  check_cuda(cudaEventCreate(&end), "making an event");
-  float best = 0;
-  for (int i = 0; i < 6; ++i) {  // the first one warms up
-    check_cuda(cudaEventRecord(start), "timing");
-    launch();
-    check_cuda(cudaGetLastError(), "launching");
-    check_cuda(cudaEventRecord(end), "timing");
-    check_cuda(cudaEventSynchronize(end), "timing");
-    float milliseconds = 0;
-    check_cuda(cudaEventElapsedTime(&milliseconds, start, end), "timing");
-    if (i == 1 || (i > 1 && milliseconds < best)) best = milliseconds;
-  }
-  cudaEventDestroy(start);
-  cudaEventDestroy(end);
-  return best / 1e3;
 }
 
 }  // namespace

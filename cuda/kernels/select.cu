@@ -1,12 +1,12 @@
 #include <cuda_fp16.h>
 
+#include "cuda/core/warp.hpp"
 #include "cuda/kernels/select.hpp"
 
 namespace moecarlo {
 namespace {
 
 constexpr unsigned kThreads = 256;
-constexpr unsigned kWholeWarp = 0xffffffffU;
 constexpr std::uint32_t kTaken = 0;  // below the key of every score
 
 /// Unsigned numbers in the order of finite floats; both zeros are equal.

@@ -469,7 +469,9 @@ class Script(common.ScriptTest):
                                           num_attention_heads=2)
         transformers.AutoModelForCausalLM.from_config(config).save_pretrained(self.folder / "dense")
         self.expect_refusal(INPUT, ["no MoE router"], self.capture, "t.h5", model="dense")
-        self.expect_refusal(INPUT, ["cannot be loaded"], self.capture, "u.h5", model="absent")
+        (self.folder / "text.jsonl").write_text('{"prompt": "a word"}\n')
+        for prompts in ({}, {"prompts": "text.jsonl"}):  # a model that is not there is no model without a tokenizer
+            self.expect_refusal(INPUT, ["absent: cannot be loaded"], self.capture, "u.h5", model="absent", **prompts)
         for text, words in (
             ('{"token_ids": [99]}', ["token 99", "0 to 60"]),
             ('{"ids": [9]}', ["bad.jsonl:1", "['ids']"]),

@@ -1,13 +1,26 @@
 """What a capture reads: prompts, and a model with its tokenizer."""
 
 import json
+from pathlib import Path
 
+import huggingface_hub
 import torch
 import transformers
 
 from .refusal import INPUT, MACHINE, Refusal
 
 LOADING = (OSError, ValueError, KeyError, ImportError)  # what transformers raises for a model that it cannot load
+
+
+def check_model(name):
+    """Refuses what is no model before anything else is asked of it, which would complain of something else."""
+    huggingface_hub.utils.logging.set_verbosity_error()  # of each attempt to reach the hub
+    try:
+        transformers.AutoConfig.from_pretrained(name)
+    except LOADING as error:
+        found = "no config.json there" if Path(name).is_dir() else str(error).split(". ")[0]
+        expected = "a model's folder or its name on the Hugging Face hub"
+        raise Refusal(INPUT, f"{name}: cannot be loaded (expected {expected}, found: {found})") from None
 
 
 def load_tokenizer(name):

@@ -33,6 +33,8 @@ def _describe(error):
         name, reason = re.search(r"filename = '(.*?)'", text), re.search(r"error message = '(.*?)'", text)
         return f"{name[1] if name else 'output'}: cannot be written ({reason[1] if reason else text})", MACHINE
     missing = isinstance(error, (FileNotFoundError, IsADirectoryError, NotADirectoryError))
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        text = f"{error.filename}: {error.strerror}"
     return text, INPUT if missing else MACHINE
 
 

@@ -42,6 +42,7 @@ class Capture:
                          if key not in ("device", "output")}
         self.settings["prompts_sha256"] = hashlib.sha256(options.prompts.read_bytes()).hexdigest()
         self.parts = Parts(options.output, self.settings)
+        inputs.check_model(options.model)
         self.prompts = inputs.read_prompts(options.prompts, options.model, options.prompt_tokens)
         self.model = inputs.load_model(options.model, options.weights, options.device)
         self.config = self.model.config.get_text_config()
