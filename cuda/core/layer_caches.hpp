@@ -14,7 +14,7 @@ namespace moecarlo {
 template <int Words, int Lanes>
 struct LayerCaches {
   using Bundle = LayerBundle<Words, Lanes>;
-  static constexpr bool kVectors = Lanes % 4 == 0 && Words <= 4;  ///< whether lists can be vectors
+  static constexpr bool kVectors = Lanes == 8 && Words <= 4;  ///< whether lists can be vectors
 
   const RoutingView& routing;
   const PlanView& plan;
@@ -62,10 +62,10 @@ struct LayerCaches {
   MOECARLO_HOST_DEVICE void fill_lists(std::uint32_t point) const {
 #if defined(MOECARLO_VECTOR_CACHES)
     if constexpr (kVectors) {
-      for (int lane = 0; keeps_vectors(point) && lane < Lanes; lane += 4) {
-        ReferenceList references[4];
-        for (int i = 0; i < 4; ++i) references[i] = ReferenceList::first(list(point, lane + i).capacity);
-        reference_vectors(0, lane, point, references);
+      if (keeps_vectors(point)) {
+        ReferenceList references[Lanes];
+        for (int lane = 0; lane < Lanes; ++lane) references[lane] = ReferenceList::first(list(point, lane).capacity);
+        reference_vectors(0, point, references);
       }
     }
 #endif
@@ -168,7 +168,7 @@ struct LayerCaches {
     if (plan.list_words == 0) return;
 #if defined(MOECARLO_VECTOR_CACHES)
     if constexpr (kVectors) {
-      for (int lane = 0; lane < Lanes; lane += 4) reference_vectors(pass, lane);
+      reference_vectors(pass);
     }
 #endif
     bool one_by_one = false;
@@ -221,28 +221,25 @@ struct LayerCaches {
   }
 
 #if defined(MOECARLO_VECTOR_CACHES)
-  MOECARLO_HOST_DEVICE void reference_vectors(std::uint32_t pass, int lane) const {
-    ReferenceList references[4];
+  MOECARLO_HOST_DEVICE void reference_vectors(std::uint32_t pass) const {
+    ReferenceList references[Lanes];
     bool listed = false;
     for (std::uint32_t point = 0; point < cell.points(); ++point) {
       if (!keeps_lists(policy(point)) || !keeps_vectors(point)) continue;
-      for (int i = 0; i < 4 && !listed; ++i) {
-        find_last_touches(pass, lane + i);
-        references[i].list(last, touches());
+      for (int lane = 0; lane < Lanes && !listed; ++lane) {
+        find_last_touches(pass, lane);
+        references[lane].list(last, touches());
       }
       listed = true;
-      reference_vectors(pass, lane, point, references);
+      reference_vectors(pass, point, references);
     }
   }
 
-  /// A pass of four layers from `lane` on.
-  MOECARLO_HOST_DEVICE void reference_vectors(std::uint32_t pass, int lane, std::uint32_t point,
+  MOECARLO_HOST_DEVICE void reference_vectors(std::uint32_t pass, std::uint32_t point,
                                               const ReferenceList* references) const {
-    const ListCache lists_of[4] = {list(point, lane), list(point, lane + 1), list(point, lane + 2),
-                                   list(point, lane + 3)};
-    const DrawAddress evictions[4] = {eviction_at(pass, lane), eviction_at(pass, lane + 1), eviction_at(pass, lane + 2),
-                                      eviction_at(pass, lane + 3)};
-    reference_four<Words>(policy(point), capacity(point).at(0), lists_of, references, evictions);
+    ListCache caches[Lanes];
+    for (int lane = 0; lane < Lanes; ++lane) caches[lane] = list(point, lane);
+    reference_lists<Words>(policy(point), capacity(point).at(0), caches, references, eviction_at(pass, 0));
   }
 #endif
 };

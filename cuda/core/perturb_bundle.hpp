@@ -45,13 +45,14 @@ MOECARLO_HOST_DEVICE LaneWord<Lanes> insert_new(LayerBundle<Words, Lanes>& set, 
                                                 const LaneWord<Lanes>& open) {
   using Numbers = LaneWord<Lanes>;
   const Numbers bit = (Numbers::all(1) << (expert & Numbers::all(63))) & open;
-  Numbers fresh = Numbers::all(0);
+  Numbers fresh = Numbers::all(0), here = bit;
   for (int w = 0; w < Words; ++w) {
-    const auto base = 64 * static_cast<std::uint64_t>(w);
-    const Numbers below = less(expert, Numbers::all(base));
-    const Numbers here = bit & ~below & less(expert, Numbers::all(base + 64));
+    Numbers later = Numbers::all(0);  // what belongs to the words after this one
+    if (w + 1 < Words) later = here & ~less(expert, Numbers::all(64 * static_cast<std::uint64_t>(w + 1)));
+    here = here & ~later;
     fresh = fresh | (here & ~set.word[w]);
     set.word[w] = set.word[w] | here;
+    here = later;
   }
   return count_bits(fresh);
 }

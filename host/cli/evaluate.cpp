@@ -21,7 +21,7 @@ void evaluate(const Options& options) {
   const StudyResults results = results_from_tallies(options.directory, options.systems);
   write_report(results, options.directory);
   if (options.json) {
-    std::cout << summary_json(results);
+    write_summary(results, [](std::string_view piece) { std::cout << piece; });
     return;
   }
   fmt::print("{:<14} {:<8} {:<7} {:>5} {:>5} {:>4} {:>9} {:>12} {:>8} {:>10}\n", "system", "scheme", "policy", "batch",

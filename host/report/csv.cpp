@@ -35,22 +35,23 @@ void append_design(std::string& csv, const Row& row) {
 
 }  // namespace
 
-std::string points_csv(const StudyResults& results) {
-  std::string csv = "batch,depth,policy,capacity,bits,metric,value,mc_half_width,trace_half_width\n";
+void write_points_csv(const StudyResults& results, const TextSink& sink) {
+  PiecedText csv(sink);
+  csv.text() += "batch,depth,policy,capacity,bits,metric,value,mc_half_width,trace_half_width\n";
   for (const PointResult& point : results.points) {
     std::string design;
     append_design(design, point);
-    for (const auto& [name, metric] : point.metrics) append_figure(csv, design, name, metric.estimate);
+    for (const auto& [name, metric] : point.metrics) append_figure(csv.text(), design, name, metric.estimate);
+    csv.hand_on();
   }
-  return csv;
+  csv.finish();
 }
 
-std::string hardware_csv(const StudyResults& results) {
-  std::string csv =
+void write_hardware_csv(const StudyResults& results, const TextSink& sink) {
+  PiecedText csv(sink);
+  csv.text() +=
       "system,hb_capacity,hb_bandwidth,scheme,batch,depth,policy,capacity,bits,metric,value,mc_half_width,trace_half_"
       "width\n";
-  constexpr std::size_t bytes_a_row = 6144;
-  csv.reserve(csv.size() + bytes_a_row * results.hardware.size());  // so that the text does not move while it grows
   for (const HardwareResult& row : results.hardware) {
     std::string design = escape_csv(row.system) + ',';
     append_field(design, row.hb_capacity);
@@ -58,12 +59,12 @@ std::string hardware_csv(const StudyResults& results) {
     append_field(design, row.hb_bandwidth);
     (design += ',') += escape_csv(row.scheme) + ',';
     append_design(design, row);
-    append_figure(csv, design, "tokens_per_second", row.tokens_per_second);
-    append_figure(csv, design, "speedup", row.speedup);
-    append_figure(csv, design, "energy_mj_per_token", row.energy_mj_per_token);
-    append_figure(csv, design, "energy_gain", row.energy_gain);
+    append_figure(csv.text(), design, "tokens_per_second", row.tokens_per_second);
+    append_figure(csv.text(), design, "speedup", row.speedup);
+    append_figure(csv.text(), design, "energy_mj_per_token", row.energy_mj_per_token);
+    append_figure(csv.text(), design, "energy_gain", row.energy_gain);
     const auto append_mean = [&](std::string_view metric, double value) {
-      append_figure(csv, design, metric, {value, std::nullopt, std::nullopt});
+      append_figure(csv.text(), design, metric, {value, std::nullopt, std::nullopt});
     };
     if (row.break_even_acceptance) append_mean("break_even_acceptance", *row.break_even_acceptance);
     std::string name = "breakdown.";
@@ -71,8 +72,9 @@ std::string hardware_csv(const StudyResults& results) {
       name.resize(std::string_view("breakdown.").size());
       append_mean(name += figure, value);
     });
+    csv.hand_on();
   }
-  return csv;
+  csv.finish();
 }
 
 }  // namespace moecarlo

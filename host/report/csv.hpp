@@ -1,8 +1,7 @@
 #pragma once
 
-#include <string>
-
 #include "host/statistics/results.hpp"
+#include "host/support/text_sink.hpp"
 
 namespace moecarlo {
 
@@ -10,11 +9,11 @@ namespace moecarlo {
 /// and a value that is not finite, is an empty field.
 
 /// batch, depth, policy, capacity, bits, metric, value, mc_half_width, trace_half_width
-std::string points_csv(const StudyResults& results);
+void write_points_csv(const StudyResults& results, const TextSink& sink);
 
 /// system, scheme, batch, depth, policy, capacity, bits, metric, value, mc_half_width, trace_half_width.
 /// The metrics of a row are its four estimates, break_even_acceptance where it has one, and each of its breakdown keys,
 /// prefixed "breakdown."; all but the estimates are means without half-widths.
-std::string hardware_csv(const StudyResults& results);
+void write_hardware_csv(const StudyResults& results, const TextSink& sink);
 
 }  // namespace moecarlo

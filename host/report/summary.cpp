@@ -35,10 +35,9 @@ void write_design(JsonText& json, const PointResult& point) {
   json.key("capacity").number(point.capacity).key("bits").whole(point.bits);
 }
 
-void write(JsonText& json, const PointResult& point) {
-  write_design(json, point);
-  json.key("metrics").open('{');
-  for (const auto& [name, metric] : point.metrics) {
+void write(JsonText& json, const PointMetrics& metrics) {
+  json.open('{');
+  for (const auto& [name, metric] : metrics) {
     json.key(name).open('{');
     write(json, metric.estimate);
     if (metric.per_layer.empty()) {
@@ -49,6 +48,23 @@ void write(JsonText& json, const PointResult& point) {
     json.close('}');
   }
   json.close('}');
+}
+
+/// The metrics written last, as points side by side often share theirs.
+struct LastMetrics {
+  PointMetrics metrics;
+  std::string text;
+};
+
+void write(JsonText& json, const PointResult& point, LastMetrics& last) {
+  write_design(json, point);
+  if (!point.metrics.shares(last.metrics)) {
+    last.metrics = point.metrics;
+    last.text.clear();
+    JsonText own(last.text);
+    write(own, point.metrics);
+  }
+  json.key("metrics").raw(last.text);
 }
 
 void write(JsonText& json, const Distribution& distribution) {
@@ -124,8 +140,7 @@ Json to_json(const BitSliceResult& measured) {
 /// The text of an object, a key a line and an item of a list a line.
 class SummaryText {
  public:
-  /// So that the text does not move while it grows.
-  explicit SummaryText(std::size_t expected_size) { text_.reserve(expected_size); }
+  explicit SummaryText(const TextSink& sink) : pieces_(sink) { pieces_.text() += '{'; }
 
   void add(std::string_view key, const Json& value) {
     begin(key) += value.dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -133,45 +148,40 @@ class SummaryText {
 
   /// `context`: what `write` needs besides the item.
   template <class T, class... Context>
-  void add_list(std::string_view key, const std::vector<T>& items, const Context&... context) {
-    begin(key) += '[';
-    JsonText json(text_);
+  void add_list(std::string_view key, const std::vector<T>& items, Context&... context) {
+    std::string& text = begin(key) += '[';
+    JsonText json(text);
     for (std::size_t i = 0; i < items.size(); ++i) {
-      text_ += i == 0 ? "\n  " : ",\n  ";
+      text += i == 0 ? "\n  " : ",\n  ";
       json.open('{');
       write(json, items[i], context...);
       json.close('}');
+      pieces_.hand_on();
     }
-    text_ += ']';
+    text += ']';
   }
 
-  std::string finish() && { return std::move(text_) + "\n}\n"; }
+  void finish() {
+    pieces_.text() += "\n}\n";
+    pieces_.finish();
+  }
 
  private:
   std::string& begin(std::string_view key) {
-    text_ += text_.empty() ? "{\n " : ",\n ";
-    ((text_ += '"') += key) += "\": ";
-    return text_;
+    pieces_.text() += first_ ? "\n \"" : ",\n \"";
+    first_ = false;
+    return (pieces_.text() += key) += "\": ";
   }
 
-  std::string text_;
+  PiecedText pieces_;
+  bool first_ = true;
 };
-
-/// A little more than the text will need where it is long.
-std::size_t expected_size(const StudyResults& results) {
-  constexpr std::size_t number = 24, figure = 160, row = 4096, rest = 65536;
-  std::size_t size = rest + row * results.hardware.size() + 4 * figure * results.break_even.size() +
-                     2 * figure * results.differences.size() + 4 * figure * results.controls.size();
-  for (const PointResult& point : results.points) {
-    for (const auto& [name, metric] : point.metrics) size += figure + number * metric.per_layer.size();
-  }
-  return size;
-}
 
 }  // namespace
 
-std::string summary_json(const StudyResults& results) {
-  SummaryText summary(expected_size(results));
+void write_summary(const StudyResults& results, const TextSink& sink) {
+  SummaryText summary(sink);
+  LastMetrics last;
   summary.add("schema", summary_schema);
   summary.add("schema_version", summary_schema_version);
   summary.add("name", results.name);
@@ -192,7 +202,7 @@ std::string summary_json(const StudyResults& results) {
   summary.add("seed", results.seed);
   summary.add("backend", results.backend);
   summary.add("seconds", number(results.seconds));
-  summary.add_list("points", results.points);
+  summary.add_list("points", results.points, last);
   summary.add_list("distributions", results.distributions);
   summary.add_list("differences", results.differences);
   summary.add_list("controls", results.controls, results);
@@ -202,7 +212,7 @@ std::string summary_json(const StudyResults& results) {
   summary.add_list("constants", results.constants);
   summary.add("bit_slices", results.bit_slices ? to_json(*results.bit_slices) : Json(nullptr));
   summary.add("notes", results.notes);
-  return std::move(summary).finish();
+  summary.finish();
 }
 
 }  // namespace moecarlo

@@ -25,9 +25,9 @@ std::vector<Figure> all_figures(const StudyResults& results) {
 void write_report(const StudyResults& results, const std::filesystem::path& directory) {
   const std::vector<Figure> figures = all_figures(results);
   write_document(build_document(results, figures), figures, directory);
-  write_atomically(directory / "summary.json", summary_json(results));
-  write_atomically(directory / "points.csv", points_csv(results));
-  write_atomically(directory / "hardware.csv", hardware_csv(results));
+  write_atomically(directory / "summary.json", [&](const TextSink& sink) { write_summary(results, sink); });
+  write_atomically(directory / "points.csv", [&](const TextSink& sink) { write_points_csv(results, sink); });
+  write_atomically(directory / "hardware.csv", [&](const TextSink& sink) { write_hardware_csv(results, sink); });
 }
 
 }  // namespace moecarlo

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,13 +23,39 @@ struct MetricResult {
   std::vector<double> per_layer;  ///< empty where the metric is not per layer
 };
 
+/// Metrics by name: a map whose copies are one until either of them is changed, as design points that differ in nothing
+/// that was counted have the same.
+class PointMetrics {
+  using Map = std::map<std::string, MetricResult>;
+
+ public:
+  Map::const_iterator begin() const { return map_->begin(); }
+  Map::const_iterator end() const { return map_->end(); }
+  std::size_t size() const { return map_->size(); }
+  Map::const_iterator find(const std::string& name) const { return map_->find(name); }
+  const MetricResult& at(const std::string& name) const { return map_->at(name); }
+
+  MetricResult& operator[](const std::string& name) { return own()[name]; }
+  void erase(const std::string& name) { own().erase(name); }
+
+  bool shares(const PointMetrics& other) const { return map_ == other.map_; }
+
+ private:
+  Map& own() {
+    if (map_.use_count() > 1) map_ = std::make_shared<Map>(*map_);
+    return *map_;
+  }
+
+  std::shared_ptr<Map> map_ = std::make_shared<Map>();
+};
+
 /// One design point. `metrics` by the names of the interfaces document, e.g. "tokens_per_round", "hit_rate".
 struct PointResult {
   std::uint32_t batch = 1, depth = 0;
   std::string policy;
   double capacity = 0;  ///< experts per layer, mean over layers (a hardware capacity may be fractional)
   std::uint32_t bits = 8;
-  std::map<std::string, MetricResult> metrics;
+  PointMetrics metrics;
 };
 
 /// Distributions of one (batch, depth), for the figures.

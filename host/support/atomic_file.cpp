@@ -66,16 +66,22 @@ void TemporaryFile::commit() {
 }
 
 void write_atomically(const std::filesystem::path& target, std::string_view content) {
+  write_atomically(target, [&](const TextSink& sink) { sink(content); });
+}
+
+void write_atomically(const std::filesystem::path& target, const std::function<void(const TextSink&)>& write) {
   TemporaryFile temporary(target);
   {
     const Descriptor file(temporary.path(), O_WRONLY);
     if (!file.is_open()) fail_writing(target, "open");
-    while (!content.empty()) {
-      const ssize_t written = ::write(file.get(), content.data(), content.size());
-      if (written < 0 && errno == EINTR) continue;
-      if (written < 0) fail_writing(target, "write");
-      content.remove_prefix(static_cast<std::size_t>(written));
-    }
+    write([&](std::string_view piece) {
+      while (!piece.empty()) {
+        const ssize_t written = ::write(file.get(), piece.data(), piece.size());
+        if (written < 0 && errno == EINTR) continue;
+        if (written < 0) fail_writing(target, "write");
+        piece.remove_prefix(static_cast<std::size_t>(written));
+      }
+    });
   }
   temporary.commit();
 }

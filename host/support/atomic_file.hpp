@@ -1,7 +1,10 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string_view>
+
+#include "host/support/text_sink.hpp"
 
 namespace moecarlo {
 
@@ -28,5 +31,7 @@ class TemporaryFile {
 
 /// Replaces `target` by a file with this content; a reader sees the old file or the new one.
 void write_atomically(const std::filesystem::path& target, std::string_view content);
+/// The same of what `write` hands to the sink it is given.
+void write_atomically(const std::filesystem::path& target, const std::function<void(const TextSink&)>& write);
 
 }  // namespace moecarlo

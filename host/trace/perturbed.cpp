@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "host/support/error.hpp"
+#include "host/support/large_pages.hpp"
 #include "host/support/memory_limit.hpp"
 #include "host/support/parallel.hpp"
 #include "host/trace/kept_tokens.hpp"
@@ -46,8 +47,8 @@ void allocate(PerturbedTables& tables, std::uint64_t tokens, PerturbMethod metho
          "{}: the tables of perturbed routing do not fit the memory (need {} MiB, available {} MiB)", path, bytes >> 20,
          available >> 20);
   }
-  tables.logits.resize(cells);
-  if (alias) tables.alias.resize(cells);
+  resize_in_large_pages(tables.logits, cells);
+  if (alias) resize_in_large_pages(tables.alias, cells);
 }
 
 // Fills one row of the tables from the router's logits in file order. expert_of_rank: [experts] of the layer.

@@ -106,7 +106,9 @@ TEST(Document, HostileTextStaysText) {
 TEST(Document, HalfWidthsNotAvailableAreShownAndExplained) {
   StudyResults results = sample_results();
   for (PointResult& point : results.points) {
-    for (auto& [name, metric] : point.metrics) metric.estimate.trace_half_width.reset();
+    for (const auto& [name, metric] : PointMetrics(point.metrics)) {
+      point.metrics[name].estimate.trace_half_width.reset();
+    }
   }
   results.notes = {"No trace interval: fewer than 8 sequences."};
   const std::string text = markdown(document_of(results));

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "host/report/summary.hpp"
 #include "host/statistics/results.hpp"
 
 namespace moecarlo {
@@ -11,5 +12,10 @@ StudyResults sample_results();
 
 /// A study without points, hardware or anything else but its name.
 StudyResults empty_results();
+
+/// The whole of summary.json.
+inline std::string summary_json(const StudyResults& results) {
+  return collected([&](const TextSink& sink) { write_summary(results, sink); });
+}
 
 }  // namespace moecarlo

@@ -80,6 +80,26 @@ TEST(Summary, NumbersReadBackBitForBit) {
   }
 }
 
+TEST(Summary, PointsThatShareMetricsAreWrittenLikeOthers) {
+  StudyResults shared = empty_results(), own = empty_results();
+  for (const std::uint32_t bits : {2U, 4U, 8U}) {
+    for (StudyResults* results : {&shared, &own}) {
+      PointResult point;
+      if (results == &shared && bits != 2) point = results->points.back();
+      point.bits = bits;
+      if (results == &own || bits == 2) point.metrics["hits"] = {{1.5, 0.25, std::nullopt}, {1, 2}};
+      results->points.push_back(point);
+    }
+  }
+  EXPECT_TRUE(shared.points[2].metrics.shares(shared.points[0].metrics));
+  EXPECT_FALSE(own.points[2].metrics.shares(own.points[0].metrics));
+  EXPECT_EQ(summary_json(shared), summary_json(own));
+  shared.points[1].metrics["hits"].estimate.value = 7;
+  EXPECT_EQ(shared.points[0].metrics.at("hits").estimate.value, 1.5);
+  EXPECT_EQ(shared.points[2].metrics.at("hits").estimate.value, 1.5);
+  EXPECT_NE(summary_json(shared), summary_json(own));
+}
+
 TEST(Summary, EveryFieldSurvivesTheRoundTrip) {
   const StudyResults results = sample_results();
   const StudyResults read = parse_summary(summary_json(results), "text");

@@ -55,7 +55,7 @@ TEST(Escape, CsvQuotesOnlyWhereItMust) {
 
 TEST(Csv, PointsHaveARowForEachFigure) {
   const StudyResults results = sample_results();
-  const auto records = read_csv(points_csv(results));
+  const auto records = read_csv(collected([&](const TextSink& sink) { write_points_csv(results, sink); }));
   ASSERT_EQ(records.size(), 1 + 240 * 10U);  // 4 batches, 6 depths, 2 policies, 5 capacities; 10 metrics
   for (const auto& record : records) EXPECT_EQ(record.size(), 9U);
   EXPECT_EQ(records[0].back(), "trace_half_width");
@@ -73,7 +73,7 @@ TEST(Csv, HardwareHasARowForEachFigure) {
   row.break_even_acceptance = 0.375;
   row.breakdown.set("verify.experts", 0.125);
   results.hardware.emplace_back();  // of depth 0: without break-even acceptance
-  const auto records = read_csv(hardware_csv(results));
+  const auto records = read_csv(collected([&](const TextSink& sink) { write_hardware_csv(results, sink); }));
   ASSERT_EQ(records.size(), 1 + 6 + 4U);
   const std::vector<std::string> speedup{"a,b",  "0.5", "1",       "say \"x\"", "1",    "0", "lru",
                                          "11.4", "8",   "speedup", "2.5",       "0.25", ""};
@@ -89,7 +89,7 @@ TEST(Csv, HardwareHasARowForEachFigure) {
 TEST(Csv, NumbersCarryEveryDigitAndNanIsEmpty) {
   StudyResults results = empty_results();
   results.points.emplace_back().metrics["hit_rate"] = {{1.0 / 3.0, 0.0, NAN}, {}};
-  const auto records = read_csv(points_csv(results));
+  const auto records = read_csv(collected([&](const TextSink& sink) { write_points_csv(results, sink); }));
   EXPECT_EQ(std::stod(records[1][6]), 1.0 / 3.0);
   EXPECT_EQ(std::stod(records[1][7]), 0.0);
   EXPECT_EQ(records[1][8], "");

@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "cuda/device_backend.hpp"
@@ -60,6 +61,36 @@ TEST_P(EveryBackend, CpuEqualsSlowSimulationWithEveryInstructionSetAndThreadCoun
 
 TEST_P(EveryBackend, CpuAgreesWithItselfOnElasticStudies) {
   expect_agreement(on_every_cpu());
+}
+
+/// Of a table that the widest vectors take.
+testing::StudyCase case_for_vectors() {
+  for (std::uint32_t number = 0;; ++number) {
+    testing::StudyCase one = testing::study_case(number);
+    if (one.table.layers >= 8 && one.table.experts >= 8 && one.table.experts <= 64) return one;
+  }
+}
+
+// A byte counts the uses of an expert in a list of bytes, as long as episodes are short enough for that.
+TEST(LongEpisodes, CountEveryUseOfAnExpert) {
+  for (const std::uint32_t rounds : {254U, 255U, 280U}) {
+    testing::StudyCase one = case_for_vectors();
+    one.description = fmt::format("{} rounds", rounds);
+    one.implied.clear();
+    one.sources = {};
+    one.study.mode = Mode::random;
+    one.study.acceptance = {};
+    one.study.cache.scope = Scope::layer;
+    one.study.warmup = 0;
+    one.study.start = Start::warm;  // one use more
+    one.study.rounds = rounds;
+    one.study.grid = {};
+    one.study.grid.batch = {4};  // nearly every expert in nearly every pass
+    one.study.grid.depth = {4};
+    one.study.grid.policy = {Policy::lfu};
+    one.study.grid.capacity = {one.table.experts - 2};
+    testing::expect_equals_slow_simulation(one, {on_cpu(1, best_instruction_set())});
+  }
 }
 
 TEST_P(EveryBackend, CpuEqualsSlowSimulationOnLruGrids) {

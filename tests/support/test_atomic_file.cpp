@@ -41,6 +41,31 @@ TEST_F(AtomicFile, ReplacesTheWholeContent) {
   EXPECT_EQ(files(), 1U);
 }
 
+TEST_F(AtomicFile, TakesAContentInPieces) {
+  write_atomically(folder_ / "a.txt", [](const TextSink& sink) {
+    PiecedText text(sink);
+    for (int i = 0; i < 200'000; ++i) {
+      text.text() += "line\n";
+      text.hand_on();
+    }
+    text.finish();
+  });
+  const std::string whole = content(folder_ / "a.txt");
+  EXPECT_EQ(whole.size(), 1'000'000U);
+  EXPECT_EQ(whole.find_first_not_of("line\n"), std::string::npos);
+}
+
+TEST_F(AtomicFile, WhatThrowsBetweenPiecesLeavesTheOldFile) {
+  write_atomically(folder_ / "a.txt", "old");
+  const auto half = [](const TextSink& sink) {
+    sink("half");
+    throw std::runtime_error("no more");
+  };
+  EXPECT_THROW(write_atomically(folder_ / "a.txt", half), std::runtime_error);
+  EXPECT_EQ(content(folder_ / "a.txt"), "old");
+  EXPECT_EQ(files(), 1U);
+}
+
 TEST_F(AtomicFile, WithoutCommitNothingStaysAndTheOldFileLives) {
   write_atomically(folder_ / "a.txt", "old");
   {

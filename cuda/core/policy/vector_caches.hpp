@@ -11,13 +11,17 @@ namespace moecarlo {
 // The list policies again, for small caches on processors with AVX-512 (VBMI2): a list is a vector of bytes, in which a
 // reference moves whoever stands between two places by one. No branch depends on which references hit, so that none is
 // mispredicted; linked lists spend half of their time on that. The rules are those of slru.hpp, lfu.hpp and random.hpp.
+// A set of places of a list is a word, the front bit 0.
 
-/// Most slots, objects and references of an object in a cache whose list is one vector.
-constexpr std::uint32_t kVectorSlots = 64, kVectorObjects = 256, kVectorUses = 65535;
+/// Most slots and objects of such a cache, and most references of an object where they are counted (lfu).
+constexpr std::uint32_t kVectorSlots = 64, kVectorObjects = 256, kVectorUses = 255;
 /// With fewer objects the state would not fit the memory of the linked lists, where it stands.
-constexpr std::uint32_t kLeastVectorObjects = 16;
+constexpr std::uint32_t kLeastVectorObjects = 8;
+/// Layers whose caches are handled together.
+constexpr int kVectorLayers = 8;
 
 typedef std::uint8_t ByteVector __attribute__((vector_size(64)));
+typedef std::uint64_t WordVector __attribute__((vector_size(64), may_alias));
 
 /// Byte i is first + i.
 MOECARLO_HOST_DEVICE __m512i bytes_from(std::uint32_t first) {
@@ -26,6 +30,84 @@ MOECARLO_HOST_DEVICE __m512i bytes_from(std::uint32_t first) {
                                 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63};
   return reinterpret_cast<__m512i>(ascending + static_cast<std::uint8_t>(first));
 }
+
+/// A byte for each of `Slots` places, and sets of them. Such sets are what one vector instruction hands to the next, in
+/// registers of their own: the way to a general register and back takes ten cycles on Zen 4.
+template <int Slots>
+struct SlotBytes;
+
+template <>
+struct SlotBytes<32> {
+  using Places = __mmask32;
+  __m256i value;
+
+  MOECARLO_HOST_DEVICE static SlotBytes all(std::uint32_t number) {
+    return {_mm256_set1_epi8(static_cast<char>(number))};
+  }
+  MOECARLO_HOST_DEVICE static SlotBytes load(const std::uint8_t* bytes) {
+    return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes))};
+  }
+  MOECARLO_HOST_DEVICE void store(std::uint8_t* bytes) const {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(bytes), value);
+  }
+  MOECARLO_HOST_DEVICE Places equal(SlotBytes other) const { return _mm256_cmpeq_epi8_mask(value, other.value); }
+  /// Which of `places` have more than `other`.
+  MOECARLO_HOST_DEVICE Places above(Places places, SlotBytes other) const {
+    return _mm256_mask_cmpgt_epu8_mask(places, value, other.value);
+  }
+  /// The byte at the first of `places` everywhere, 0 where there is none.
+  MOECARLO_HOST_DEVICE SlotBytes first_of(Places places) const {
+    return {_mm256_broadcastb_epi8(_mm256_castsi256_si128(_mm256_maskz_compress_epi8(places, value)))};
+  }
+  MOECARLO_HOST_DEVICE void put(SlotBytes number, Places places) {
+    value = _mm256_mask_mov_epi8(value, places, number.value);
+  }
+  MOECARLO_HOST_DEVICE void count_on() { value = _mm256_add_epi8(value, _mm256_set1_epi8(1)); }
+  /// To `places` whatever stands one place before.
+  MOECARLO_HOST_DEVICE void move_back(Places places) {
+    typedef std::uint8_t Half __attribute__((vector_size(32)));
+    const Half before = {31, 0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14,
+                         15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30};
+    value = _mm256_mask_permutexvar_epi8(value, places, reinterpret_cast<__m256i>(before), value);
+  }
+  MOECARLO_HOST_DEVICE static Places sum(Places a, Places b) { return _kadd_mask32(a, b); }
+  MOECARLO_HOST_DEVICE static Places either(Places a, Places b) { return _kor_mask32(a, b); }
+  MOECARLO_HOST_DEVICE static Places both(Places a, Places b) { return _kand_mask32(a, b); }
+  MOECARLO_HOST_DEVICE static Places differ(Places a, Places b) { return _kxor_mask32(a, b); }
+  MOECARLO_HOST_DEVICE static Places without(Places a, Places b) { return _kandn_mask32(b, a); }
+};
+
+template <>
+struct SlotBytes<64> {
+  using Places = __mmask64;
+  __m512i value;
+
+  MOECARLO_HOST_DEVICE static SlotBytes all(std::uint32_t number) {
+    return {_mm512_set1_epi8(static_cast<char>(number))};
+  }
+  MOECARLO_HOST_DEVICE static SlotBytes load(const std::uint8_t* bytes) { return {_mm512_loadu_si512(bytes)}; }
+  MOECARLO_HOST_DEVICE void store(std::uint8_t* bytes) const { _mm512_storeu_si512(bytes, value); }
+  MOECARLO_HOST_DEVICE Places equal(SlotBytes other) const { return _mm512_cmpeq_epi8_mask(value, other.value); }
+  MOECARLO_HOST_DEVICE Places above(Places places, SlotBytes other) const {
+    return _mm512_mask_cmpgt_epu8_mask(places, value, other.value);
+  }
+  MOECARLO_HOST_DEVICE SlotBytes first_of(Places places) const {
+    const auto first = reinterpret_cast<ByteVector>(_mm512_maskz_compress_epi8(places, value));
+    return {reinterpret_cast<__m512i>(__builtin_shuffle(first, ByteVector{}))};
+  }
+  MOECARLO_HOST_DEVICE void put(SlotBytes number, Places places) {
+    value = _mm512_mask_mov_epi8(value, places, number.value);
+  }
+  MOECARLO_HOST_DEVICE void count_on() { value = _mm512_add_epi8(value, _mm512_set1_epi8(1)); }
+  MOECARLO_HOST_DEVICE void move_back(Places places) {
+    value = _mm512_mask_permutexvar_epi8(value, places, bytes_from(~0U), value);
+  }
+  MOECARLO_HOST_DEVICE static Places sum(Places a, Places b) { return _kadd_mask64(a, b); }
+  MOECARLO_HOST_DEVICE static Places either(Places a, Places b) { return _kor_mask64(a, b); }
+  MOECARLO_HOST_DEVICE static Places both(Places a, Places b) { return _kand_mask64(a, b); }
+  MOECARLO_HOST_DEVICE static Places differ(Places a, Places b) { return _kxor_mask64(a, b); }
+  MOECARLO_HOST_DEVICE static Places without(Places a, Places b) { return _kandn_mask64(b, a); }
+};
 
 /// The objects that a pass references, the last one first.
 struct ReferenceList {
@@ -55,198 +137,194 @@ struct ReferenceList {
   }
 };
 
-/// Places a .. b of a list, as bits of a word. a <= b < 64
-MOECARLO_HOST_DEVICE std::uint64_t places(std::uint32_t a, std::uint32_t b) {
-  return ~std::uint64_t{0} << a & ~std::uint64_t{0} >> (63 - b);
+/// The objects of a list in the memory of its cache.
+MOECARLO_HOST_DEVICE std::uint8_t* resident_bytes(const CacheState& cache) {
+  return reinterpret_cast<std::uint8_t*>(cache.nodes);
 }
 
-/// A list of up to kVectorSlots objects, its front first.
-struct VectorList {
-  __m512i objects;
-  std::uint32_t length;
-
-  /// The place of an object; 64 where it is not in the list.
-  MOECARLO_HOST_DEVICE std::uint32_t place_of(std::uint32_t object) const {
-    const __mmask64 same = _mm512_mask_cmpeq_epi8_mask(_bzhi_u64(~std::uint64_t{0}, length), objects,
-                                                       _mm512_set1_epi8(static_cast<char>(object)));
-    return static_cast<std::uint32_t>(_tzcnt_u64(same));
-  }
-
-  /// Puts an object to place `to`; those from there on move back by one, up to place `from`, whose object is gone.
-  MOECARLO_HOST_DEVICE void move(std::uint32_t object, std::uint32_t from, std::uint32_t to) {
-    objects = _mm512_mask_permutexvar_epi8(objects, places(to, from), bytes_from(~0U), objects);
-    const __m512i own = _mm512_set1_epi8(static_cast<char>(object));
-    objects = _mm512_mask_mov_epi8(objects, std::uint64_t{1} << to, own);
-  }
-
-  /// The object at a place.
-  MOECARLO_HOST_DEVICE std::uint32_t at(std::uint32_t place) const {
-    const __m512i index = _mm512_set1_epi8(static_cast<char>(place));
-    const __m512i found = _mm512_maskz_permutexvar_epi8(1, index, objects);
-    return reinterpret_cast<ByteVector>(found)[0];
-  }
-
-  /// Writes the list to the nodes of its cache, and the resident bits.
-  MOECARLO_HOST_DEVICE void store(const CacheState& cache) const {
-    _mm512_storeu_si512(cache.nodes, objects);
-    cache.counts->residents = length;
-    const std::uint32_t words = ListCache::resident_words(cache.objects);
-    const auto* members = reinterpret_cast<const std::uint8_t*>(cache.nodes);
-    std::uint8_t resident[kVectorObjects];
-    for (std::uint32_t w = 0; w < words; ++w) _mm512_storeu_si512(resident + 64 * w, _mm512_setzero_si512());
-    for (std::uint32_t i = 0; i < length; ++i) resident[members[i]] = 1;
-    for (std::uint32_t w = 0; w < words; ++w) {
-      const __m512i marks = _mm512_loadu_si512(resident + 64 * w);
-      cache.bits[w] = _mm512_test_epi8_mask(marks, marks);
-    }
-  }
-};
-
-/// The part of a cache that both policies below share.
+/// A cache of up to `Slots` places as a list in the order of a key, the highest first, and then of recency; the last is
+/// the victim. Behind the objects stand their keys by place, 0 for whoever has been used once, and past the list.
+template <int Slots>
 struct VectorCache {
+  using Bytes = SlotBytes<Slots>;
+  using Places = typename Bytes::Places;
+
   const ListCache& cache;
-  VectorList list;
+  Bytes objects, keys;
+  Places slots;   ///< places that there are
+  Places listed;  ///< places of residents
+  Places last;    ///< the place that a miss takes from the others: that after the residents, else the last
 
   MOECARLO_HOST_DEVICE explicit VectorCache(const ListCache& of)
-      : cache(of), list{_mm512_loadu_si512(of.nodes), of.counts->residents} {}
+      : cache(of),
+        objects(Bytes::load(resident_bytes(of))),
+        keys(Bytes::load(resident_bytes(of) + Slots)),
+        slots(first_places(of.capacity)),
+        listed(first_places(of.counts->residents)) {
+    keys.put(Bytes::all(0), static_cast<Places>(~listed));
+    find_last();
+  }
 
-  MOECARLO_HOST_DEVICE bool full() const { return list.length == cache.capacity; }
+  MOECARLO_HOST_DEVICE static Places first_places(std::uint32_t count) {
+    return static_cast<Places>(_bzhi_u64(~std::uint64_t{0}, count));
+  }
 
-  /// The place that a reference sets free: the object's own, else the one after the last, else that of the victim,
-  /// which is always the last. `Full`: the cache is full, and stays so.
-  template <bool Full>
-  MOECARLO_HOST_DEVICE std::uint32_t place_to_fill(std::uint32_t place) {
+  MOECARLO_HOST_DEVICE bool full() const { return listed == slots; }
+
+  MOECARLO_HOST_DEVICE void find_last() {
+    const auto next = static_cast<Places>(_blsi_u64(~std::uint64_t{listed}) & slots);
+    last = next != 0 ? next : slots ^ slots >> 1;
+  }
+
+  /// One use of an object. Full: the cache is full, and stays so. active: all places, or none where nothing is to
+  /// happen. key(hit): the new key of the object, where `hit` is its place, or none.
+  template <bool Full, class Key>
+  MOECARLO_HOST_DEVICE void reference(std::uint32_t object, Places active, const Key& key) {
+    const Bytes own = Bytes::all(object);
+    Places hit = objects.equal(own);  // also past a full list; no key there, and no place that counts
+    if constexpr (!Full) hit = Bytes::both(hit, listed);
+    // The first of `found` comes free: less 1 it turns into all places before it.
+    const Places found = Bytes::either(hit, last), less = Bytes::sum(found, static_cast<Places>(~Places{0}));
+    const Bytes now = key(hit);
+    const Places ahead = keys.above(Bytes::without(less, found), now);
+    const Places moved = Bytes::differ(Bytes::differ(found, less), ahead) & active;
+    const Places first = Bytes::sum(ahead, 1) & active;
+    objects.move_back(moved);
+    objects.put(own, first);
+    keys.move_back(moved);
+    keys.put(now, first);
     if constexpr (!Full) {
-      const bool grows = place == 64 && !full();
-      const std::uint32_t last = full() ? cache.capacity - 1 : list.length;
-      list.length += grows ? 1 : 0;
-      return place < last ? place : last;
+      listed |= static_cast<Places>(_blsi_u64(found) & active);
+      find_last();
     }
-    return place < cache.capacity - 1 ? place : cache.capacity - 1;
+  }
+
+  MOECARLO_HOST_DEVICE void store() const {
+    objects.store(resident_bytes(cache));
+    keys.store(resident_bytes(cache) + Slots);
+    cache.counts->residents = count_bits(std::uint64_t{listed});
   }
 };
 
-/// A cache under Slru as a list: first the protected segment, then probation.
-struct VectorSlru : VectorCache {
-  std::uint32_t kept;  ///< protected residents
+/// A cache under Slru: first the protected segment, of key 1, then probation. The protected segment, if it is over its
+/// size, gives its back to probation, whose front is next to it.
+template <int Slots>
+struct VectorSlru : VectorCache<Slots> {
+  using typename VectorCache<Slots>::Bytes, typename VectorCache<Slots>::Places;
+
+  Bytes resident_key;
+  Places unprotected;  ///< places
 
   MOECARLO_HOST_DEVICE explicit VectorSlru(const ListCache& of)
-      : VectorCache(of), kept(of.counts->protected_residents) {}
-
-  template <bool Full>
-  MOECARLO_HOST_DEVICE void reference(std::uint32_t object) {
-    const std::uint32_t place = list.place_of(object);
-    const std::uint32_t from = place_to_fill<Full>(place);
-    // A newcomer comes after the protected, of which one goes where nobody is on probation; whoever is used again comes
-    // first. Then the protected segment, if it is over its size, gives its back to probation, whose front is next to
-    // it.
-    const std::uint32_t misses = 0U - (place >> 6);  // all bits, or none: place is 64 at a miss
-    const std::uint32_t remaining = kept < from ? kept : from;
-    const std::uint32_t used_again = kept + (place >= kept ? 1 : 0);
-    const std::uint32_t at_most = used_again < cache.protected_capacity ? used_again : cache.protected_capacity;
-    list.move(object, from, remaining & misses);
-    kept = (remaining & misses) | (at_most & ~misses);
+      : VectorCache<Slots>(of), unprotected(static_cast<Places>(~this->first_places(of.protected_capacity))) {
+    resident_key = Bytes::all(0);
+    resident_key.put(Bytes::all(1), this->slots);
   }
 
-  MOECARLO_HOST_DEVICE void store() const {
-    cache.counts->protected_residents = kept;
-    list.store(cache);
+  template <bool Full>
+  MOECARLO_HOST_DEVICE void reference(std::uint32_t object, Places active) {
+    VectorCache<Slots>::template reference<Full>(
+        object, active, [&](Places hit) MOECARLO_INLINED { return resident_key.first_of(hit); });
+    this->keys.put(Bytes::all(0), unprotected);
   }
 };
 
-/// A cache under Lfu as a list by descending uses, then by recency; behind it stand the uses by place and the uses by
-/// object, 0 for those that are not resident. Less than 2^16 uses of an object; capacity <= 32 * Parts
-template <int Parts>
-struct VectorLfu : VectorCache {
-  __m512i uses[Parts];
-  std::uint16_t* by_place;
-  std::uint16_t* by_object;
-
-  MOECARLO_HOST_DEVICE explicit VectorLfu(const ListCache& of)
-      : VectorCache(of), by_place(reinterpret_cast<std::uint16_t*>(of.nodes) + 32), by_object(by_place + 32 * Parts) {
-    const bool empty = list.length == 0;
-    for (int part = 0; part < Parts; ++part) {
-      uses[part] = empty ? _mm512_setzero_si512() : _mm512_loadu_si512(by_place + 32 * part);
-    }
-    for (std::uint32_t object = 0; empty && object < cache.objects; ++object) by_object[object] = 0;
-  }
+/// A cache under Lfu: the key is one less than the uses.
+template <int Slots>
+struct VectorLfu : VectorCache<Slots> {
+  using typename VectorCache<Slots>::Bytes, typename VectorCache<Slots>::Places;
+  using VectorCache<Slots>::VectorCache;
 
   template <bool Full>
-  MOECARLO_HOST_DEVICE void reference(std::uint32_t object) {
-    const std::uint32_t place = list.place_of(object);
-    const std::uint32_t victim = list.at(cache.capacity - 1);
-    const std::uint32_t evicts = 0U - (place >> 6 & (Full || full() ? 1U : 0U));  // all bits, or none
-    const std::uint32_t from = place_to_fill<Full>(place);
-    const auto now = static_cast<std::uint16_t>(by_object[object] + 1);
-    const __m512i own = _mm512_set1_epi16(static_cast<short>(now));
-    std::uint32_t ahead = 0;  // residents of more uses
-    for (int part = 0; part < Parts; ++part) ahead += count_bits(_mm512_cmpgt_epu16_mask(uses[part], own));
-    const std::uint32_t to = ahead < from ? ahead : from;
-    const std::uint64_t moved = places(to, from), placed = std::uint64_t{1} << to;
-    for (int part = Parts; part-- > 0;) {
-      const __m512i before = part > 0 ? uses[part - 1] : own;
-      const auto here = static_cast<__mmask32>(moved >> 32 * part);
-      uses[part] = _mm512_mask_mov_epi16(uses[part], here, one_back(before, uses[part]));
-      uses[part] = _mm512_mask_mov_epi16(uses[part], static_cast<__mmask32>(placed >> 32 * part), own);
-    }
-    by_object[object ^ ((object ^ victim) & evicts)] = 0;
-    by_object[object] = now;
-    list.move(object, from, to);
-  }
-
-  /// The last number of `before`, then the numbers of `words` but its last.
-  MOECARLO_HOST_DEVICE static __m512i one_back(__m512i before, __m512i words) {
-    typedef std::uint16_t WordVector __attribute__((vector_size(64)));
-    const WordVector from = {31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46,
-                             47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62};
-    return _mm512_permutex2var_epi16(before, reinterpret_cast<__m512i>(from), words);
-  }
-
-  MOECARLO_HOST_DEVICE void store() const {
-    for (int part = 0; part < Parts; ++part) _mm512_storeu_si512(by_place + 32 * part, uses[part]);
-    list.store(cache);
+  MOECARLO_HOST_DEVICE void reference(std::uint32_t object, Places active) {
+    VectorCache<Slots>::template reference<Full>(object, active, [&](Places hit) MOECARLO_INLINED {
+      Bytes now = this->keys.first_of(hit);
+      now.count_on();
+      return now;
+    });
   }
 };
 
 template <bool Full, class Cache>
 MOECARLO_HOST_DEVICE void reference_four(Cache& a, Cache& b, Cache& c, Cache& d, const ReferenceList* references) {
-  const auto count = [&](const Cache& cache, int i)
-                         MOECARLO_INLINED { return cache.cache.capacity == 0 ? 0 : references[i].count; };
-  std::uint32_t left[4] = {count(a, 0), count(b, 1), count(c, 2), count(d, 3)};
-  const std::uint32_t fewer = left[0] < left[1] ? left[0] : left[1];
-  const std::uint32_t fewest = left[2] < left[3] ? left[2] : left[3];
-  for (std::uint32_t i = fewer < fewest ? fewer : fewest; i > 0; --i) {
-    a.template reference<Full>(references[0].objects[--left[0]]);
-    b.template reference<Full>(references[1].objects[--left[1]]);
-    c.template reference<Full>(references[2].objects[--left[2]]);
-    d.template reference<Full>(references[3].objects[--left[3]]);
+  using Places = typename Cache::Places;
+  constexpr auto kActive = static_cast<Places>(~Places{0});
+  const auto left = [&](const Cache& cache, int i)
+                        MOECARLO_INLINED { return cache.slots == 0 ? 0 : std::int64_t{references[i].count}; };
+  std::int64_t left_a = left(a, 0), left_b = left(b, 1), left_c = left(c, 2), left_d = left(d, 3);
+  for (; left_a > 0 && left_b > 0 && left_c > 0 && left_d > 0; --left_a, --left_b, --left_c, --left_d) {
+    a.template reference<Full>(references[0].objects[left_a - 1], kActive);
+    b.template reference<Full>(references[1].objects[left_b - 1], kActive);
+    c.template reference<Full>(references[2].objects[left_c - 1], kActive);
+    d.template reference<Full>(references[3].objects[left_d - 1], kActive);
   }
-  while (left[0] > 0) a.template reference<Full>(references[0].objects[--left[0]]);
-  while (left[1] > 0) b.template reference<Full>(references[1].objects[--left[1]]);
-  while (left[2] > 0) c.template reference<Full>(references[2].objects[--left[2]]);
-  while (left[3] > 0) d.template reference<Full>(references[3].objects[--left[3]]);
+  const auto go_on = [&](Cache& cache, const ReferenceList& list, std::int64_t left_of_it) MOECARLO_INLINED {
+    const std::int64_t active = -left_of_it >> 63;
+    cache.template reference<Full>(list.objects[(left_of_it - 1) & active], static_cast<Places>(active));
+  };
+  for (; left_a > 0 || left_b > 0 || left_c > 0 || left_d > 0; --left_a, --left_b, --left_c, --left_d) {
+    go_on(a, references[0], left_a);
+    go_on(b, references[1], left_b);
+    go_on(c, references[2], left_c);
+    go_on(d, references[3], left_d);
+  }
 }
 
-/// One pass of four caches, those of different layers, as each reference of a cache waits for the one before it.
+/// One pass of the caches of kVectorLayers layers, four at a time, as each reference of a cache waits for the one
+/// before it.
 template <class Cache>
-MOECARLO_HOST_DEVICE void reference_four(const ListCache* caches, const ReferenceList* references) {
-  Cache a(caches[0]), b(caches[1]), c(caches[2]), d(caches[3]);
-  if (a.full() && b.full() && c.full() && d.full()) {
-    reference_four<true>(a, b, c, d, references);
-  } else {
-    reference_four<false>(a, b, c, d, references);
+MOECARLO_HOST_DEVICE void reference_ordered(const ListCache* caches, const ReferenceList* references) {
+  for (int i = 0; i < kVectorLayers; i += 4) {
+    Cache a(caches[i]), b(caches[i + 1]), c(caches[i + 2]), d(caches[i + 3]);
+    if (a.full() && b.full() && c.full() && d.full()) {
+      reference_four<true>(a, b, c, d, references + i);
+    } else {
+      reference_four<false>(a, b, c, d, references + i);
+    }
+    a.store();
+    b.store();
+    c.store();
+    d.store();
   }
-  a.store();
-  b.store();
-  c.store();
-  d.store();
 }
 
-/// One pass of references under RandomEviction, whose slots are as everywhere. `draws(i)`: blocks 8 i .. 8 i + 7 of the
-/// pass's random words.
-template <int Words, class Draws>
+/// Under Slru or Lfu. Not inlined, so that the code around it leaves it the registers; of internal linkage, so that
+/// each instruction set has its own.
+template <int Slots>
+[[gnu::noinline]] static void reference_ordered(Policy policy, const ListCache* caches,
+                                                const ReferenceList* references) {
+  if (policy == Policy::slru) {
+    reference_ordered<VectorSlru<Slots>>(caches, references);
+  } else {
+    reference_ordered<VectorLfu<Slots>>(caches, references);
+  }
+}
+
+/// The resident bits of a cache from its list.
+template <int Words>
+MOECARLO_HOST_DEVICE void mark_residents(const ListCache& cache) {
+  typedef std::uint8_t EightBytes __attribute__((vector_size(8), aligned(1), may_alias));
+  WordVector resident[Words] = {};
+  for (std::uint32_t i = 0; i < cache.counts->residents; i += 8) {
+    const auto* const bytes = reinterpret_cast<const EightBytes*>(resident_bytes(cache) + i);
+    const WordVector object = __builtin_convertvector(*bytes, WordVector);
+    const auto eight = static_cast<__mmask8>(_bzhi_u32(255, cache.counts->residents - i));
+    for (int w = 0; w < Words; ++w) {  // a shift by 64 places or more, also by what is below 0, leaves nothing
+      const auto place = reinterpret_cast<__m512i>(object - std::uint64_t{64} * static_cast<std::uint64_t>(w));
+      resident[w] |= reinterpret_cast<WordVector>(_mm512_maskz_sllv_epi64(eight, _mm512_set1_epi64(1), place));
+    }
+  }
+  for (int w = 0; w < Words; ++w) {
+    resident[w] |= __builtin_shuffle(resident[w], WordVector{4, 5, 6, 7, 0, 1, 2, 3});
+    resident[w] |= __builtin_shuffle(resident[w], WordVector{2, 3, 0, 1, 6, 7, 4, 5});
+    cache.bits[w] = resident[w][0] | resident[w][1];
+  }
+}
+
+/// One pass of references under RandomEviction, whose slots are as everywhere. victims: where they are drawn.
+template <int Words>
 MOECARLO_HOST_DEVICE void reference_random(const CacheState& cache, const ReferenceList& references,
-                                           const Draws& draws) {
+                                           DrawAddress victims) {
   if (cache.capacity == 0) return;
   std::uint8_t resident[kVectorObjects];
   for (int w = 0; w < Words; ++w) {
@@ -262,7 +340,8 @@ MOECARLO_HOST_DEVICE void reference_random(const CacheState& cache, const Refere
       length += misses ? 1 : 0;
     } else {
       if (used == drawn_words) {
-        blocks = draws(used / 32);
+        victims.column = used / 256;
+        blocks = victims.blocks<8>(used % 256 / 4);
         drawn_words += 32;
       }
       const std::uint64_t draw = blocks.word[used % 4][used % 32 / 4];
@@ -281,36 +360,23 @@ MOECARLO_HOST_DEVICE void reference_random(const CacheState& cache, const Refere
   }
 }
 
-/// One pass of the caches of four layers. `evictions[i]`: whom cache i evicts.
-///
-/// Not inlined, as the code around it would leave it few registers; of internal linkage, so that each instruction set
-/// has its own.
+/// One pass of the caches of kVectorLayers neighbouring layers, all under one policy. most: the largest of their
+/// capacities; victims: where those of the first layer are drawn. Not inlined, see reference_ordered.
 template <int Words>
-[[gnu::noinline]] static void reference_random_four(const ListCache* caches, const ReferenceList* references,
-                                                    const DrawAddress* evictions) {
-  for (int i = 0; i < 4; ++i) {
-    reference_random<Words>(caches[i], references[i], [&](std::uint32_t eight) MOECARLO_INLINED {
-      DrawAddress at = evictions[i];
-      at.column = eight / 8;
-      return at.blocks<8>(eight % 8 * 8);
-    });
+[[gnu::noinline]] static void reference_lists(Policy policy, std::uint32_t most, const ListCache* caches,
+                                              const ReferenceList* references, DrawAddress victims) {
+  if (policy == Policy::random) {
+    for (int i = 0; i < kVectorLayers; ++i, ++victims.layer) {
+      reference_random<Words>(caches[i], references[i], victims);
+    }
+    return;
   }
-}
-
-/// One pass of the caches of four layers, all under one policy. most: the largest of their capacities.
-/// `evictions`: see reference_random_four.
-template <int Words>
-MOECARLO_HOST_DEVICE void reference_four(Policy policy, std::uint32_t most, const ListCache* caches,
-                                         const ReferenceList* references, const DrawAddress* evictions) {
-  switch (policy) {
-    case Policy::slru:
-      return reference_four<VectorSlru>(caches, references);
-    case Policy::lfu:
-      return most <= 32 ? reference_four<VectorLfu<1>>(caches, references)
-                        : reference_four<VectorLfu<2>>(caches, references);
-    default:
-      return reference_random_four<Words>(caches, references, evictions);
+  if (most <= 32) {
+    reference_ordered<32>(policy, caches, references);
+  } else {
+    reference_ordered<64>(policy, caches, references);
   }
+  for (int i = 0; i < kVectorLayers; ++i) mark_residents<Words>(caches[i]);
 }
 
 }  // namespace moecarlo
