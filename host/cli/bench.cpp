@@ -39,6 +39,7 @@ struct Rate {
   double steps_per_second = 0;
   double seconds_per_trajectory = 0;
   std::optional<double> share_of_limit;
+  std::optional<double> cycles_per_step;  ///< of the core, where one thread was measured
 };
 
 /// Calls body(n) with growing n until a call takes `seconds`; items per second of the last call.
@@ -55,7 +56,29 @@ double rate_of(double seconds, Body body) {
 Rate measure(Backend& backend, const Workload& workload, std::string name, double seconds) {
   std::vector<std::uint64_t> counters(workload.plan.layout.size, 0);
   const double rate = rate_of(seconds, [&](std::uint64_t n) { backend.run({Stream::main, 0, n}, counters); });
-  return {std::move(name), rate * workload.steps, 1 / rate, {}};
+  return {std::move(name), rate * workload.steps, 1 / rate, {}, {}};
+}
+
+/// Cycles per second of the core that this runs on: additions that wait for each other take one each.
+double core_clock() {
+  constexpr int kRounds = 1 << 16;
+  std::uint64_t sum = 0;
+  const auto start = Clock::now();
+  for (int i = 0; i < kRounds; ++i) {
+    for (int j = 0; j < 16; ++j) {
+      ++sum;
+      asm volatile("" : "+r"(sum));  // or the compiler would make them one
+    }
+  }
+  return 16.0 * kRounds / std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// One thread; shared machines change their clock, so that it is taken before and after.
+Rate measure_thread(Backend& backend, const Workload& workload, std::string name, double seconds) {
+  const double before = core_clock();
+  Rate rate = measure(backend, workload, std::move(name), seconds);
+  rate.cycles_per_step = (before + core_clock()) / 2 / rate.steps_per_second;
+  return rate;
 }
 
 /// The least any engine must do per step: load a window token's mask, merge it, count the union once a pass. One
@@ -97,7 +120,8 @@ CpuRates measure_cpu(const std::vector<Workload>& workloads, double seconds) {
   for (const InstructionSet set : {InstructionSet::baseline, InstructionSet::x86_64_v3, InstructionSet::x86_64_v4}) {
     if (set > best_instruction_set()) break;
     const auto backend = make_cpu_backend(reference.table->view(), reference.plan, 1, set);
-    cpu.rates.push_back(measure(*backend, reference, fmt::format("{}, {}", reference.name, to_string(set)), seconds));
+    const std::string name = fmt::format("{}, {}", reference.name, to_string(set));
+    cpu.rates.push_back(measure_thread(*backend, reference, name, seconds));
   }
   cpu.one_thread = cpu.rates.back().steps_per_second;
   cpu.threads = thread_count(0);
@@ -106,7 +130,7 @@ CpuRates measure_cpu(const std::vector<Workload>& workloads, double seconds) {
   cpu.many_threads = cpu.rates.back().steps_per_second;
   for (std::size_t i = 1; i < workloads.size(); ++i) {
     const auto backend = make_cpu_backend(workloads[i].table->view(), workloads[i].plan, 1);
-    cpu.rates.push_back(measure(*backend, workloads[i], workloads[i].name, seconds));
+    cpu.rates.push_back(measure_thread(*backend, workloads[i], workloads[i].name, seconds));
   }
   cpu.limit = mask_stream_rate(*reference.table, seconds);
   for (Rate& rate : cpu.rates) rate.share_of_limit = rate.steps_per_second / cpu.limit;
@@ -177,16 +201,19 @@ nlohmann::ordered_json to_json(const std::vector<Rate>& rates) {
     list.push_back({{"name", rate.name},
                     {"steps_per_second", rate.steps_per_second},
                     {"seconds_per_trajectory", rate.seconds_per_trajectory},
-                    {"share_of_limit", or_null(rate.share_of_limit)}});
+                    {"share_of_limit", or_null(rate.share_of_limit)},
+                    {"cycles_per_step", or_null(rate.cycles_per_step)}});
   }
   return list;
 }
 
 void print(const std::string& title, const std::vector<Rate>& rates) {
-  fmt::print("\n{:<48} {:>14} {:>15}\n", title, "M steps/s", "share of limit");
+  const bool on_cpu = !rates.empty() && rates.front().cycles_per_step;
+  fmt::print("\n{:<48} {:>14} {:>15}{}\n", title, "M steps/s", "share of limit", on_cpu ? "   cycles a step" : "");
   for (const Rate& rate : rates) {
-    fmt::print("{:<48} {:>14.1f} {:>15}\n", rate.name, rate.steps_per_second / 1e6,
-               rate.share_of_limit ? fmt::format("{:.1f}%", 100 * *rate.share_of_limit) : "");
+    fmt::print("{:<48} {:>14.1f} {:>15}{}\n", rate.name, rate.steps_per_second / 1e6,
+               rate.share_of_limit ? fmt::format("{:.1f}%", 100 * *rate.share_of_limit) : "",
+               rate.cycles_per_step ? fmt::format("{:>16.1f}", *rate.cycles_per_step) : "");
   }
 }
 

@@ -25,6 +25,11 @@ class Bench(program.ProgramTest):
         for rate in result["cpu"]["rates"]:
             self.assertGreater(rate["steps_per_second"], 0)
             self.assertAlmostEqual(rate["share_of_limit"] * limit / rate["steps_per_second"], 1)
+            if "threads" in rate["name"]:
+                self.assertIsNone(rate["cycles_per_step"])
+            else:  # of a clock between half a gigahertz and ten
+                self.assertGreater(rate["cycles_per_step"] * rate["steps_per_second"], 5e8)
+                self.assertLess(rate["cycles_per_step"] * rate["steps_per_second"], 1e10)
 
     def test_ingest_is_measured_in_bytes_of_logits(self):
         rates = self.bench("--backend", "cpu")["ingest"]
