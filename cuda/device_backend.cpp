@@ -99,7 +99,7 @@ class DeviceBackend final : public Backend {
       : routing_(routing),
         host_view_(plan.view()),
         plan_(plan),
-        layout_(WorkspaceLayout::of(host_view_, routing.layers, mask_words(routing.experts), 1)),
+        layout_(WorkspaceLayout::of(host_view_, routing.layers, mask_words(routing.experts), 1, true)),
         counters_(plan.layout.size),
         layers_held_(layers_in_memory(routing, plan, std::min(most_bytes, free_device_bytes()))),
         uncounted_(layers_held_ < routing.layers ? plan.layout.size : 0),
@@ -109,6 +109,7 @@ class DeviceBackend final : public Backend {
         stateless_(stateless_shape(host_view_, routing, launches_.per_launch, device_room().shared_bytes)),
         lru_grids_(lru_grids(routing)),
         path_scratch_(launches_.path_words),
+        drawn_masks_(launches_.drawn_words),
         layer_scratch_(launches_.layer_words) {
     if (layers_held_ == routing.layers) tables_.hold(0, routing.layers, routing_, plan_.view);
   }
@@ -143,8 +144,7 @@ class DeviceBackend final : public Backend {
         const auto count =
             static_cast<std::uint32_t>(std::min<std::uint64_t>(launches_.per_launch, range.last - first));
         launch({routing_, plan_.view, layout_, cell, range.stream, first, count, std::min(launches_.flying, count),
-                std::min(launches_.layers, layers), path_scratch_.data(), layer_scratch_.data(), tally, path_tally,
-                layer, layers});
+                path_scratch_.data(), layer_scratch_.data(), nullptr, 0, tally, path_tally, layer, layers});
       }
     }
     return true;
@@ -180,9 +180,35 @@ class DeviceBackend final : public Backend {
       check_cuda(launch_lru_grid(block, *grid, choices_.data(), depth, nullptr), "launching the simulation");
     } else {
       check_cuda(launch_paths(block, nullptr), "launching the simulation");
-      check_cuda(launch_replay(block), "launching the simulation");
+      replay_in_turn(block);
     }
     check_cuda(cudaStreamSynchronize(nullptr), "simulating");
+  }
+
+  /// Replays the layers of a block whose paths are drawn, as many at a time as the plan says.
+  void replay_in_turn(DeviceBlock block) const {
+    const Cell& cell = host_view_.cells[block.cell];
+    if (host_view_.perturb.logits != nullptr) {
+      block.drawn_masks = drawn_masks_.data();
+      block.drawn_slots = drawn_slots(host_view_, cell);
+    }
+    const std::uint32_t last = block.first_layer + block.layer_count;
+    for (; block.first_layer < last; block.first_layer += block.layer_count) {
+      block.layer_count = std::min(launches_.layers, last - block.first_layer);
+      if (block.drawn_masks != nullptr)
+        check_cuda(launch_rows(rows_of_block(block, cell), nullptr), "drawing the routing");
+      check_cuda(launch_replay(block), "launching the simulation");
+    }
+  }
+
+  DrawnRows rows_of_block(const DeviceBlock& block, const Cell& cell) const {
+    DrawnRows rows = rows_of(block.plan, cell, block.stream, block.first_layer, block.layer_count);
+    rows.first = block.first;
+    rows.count *= block.count;
+    rows.path_tokens = reinterpret_cast<const std::uint32_t*>(block.path_scratch + layout_.tokens);
+    rows.path_stride = 2 * layout_.path_words;
+    rows.masks = block.drawn_masks;
+    return rows;
   }
 
   cudaError_t launch_replay(const DeviceBlock& block) const {
@@ -204,6 +230,7 @@ class DeviceBackend final : public Backend {
   std::optional<StatelessShape> stateless_;
   std::vector<std::optional<LruGridShape>> lru_grids_;  ///< of each cell
   DeviceArray<std::uint64_t> path_scratch_;
+  DeviceArray<std::uint64_t> drawn_masks_;
   DeviceArray<std::uint64_t> layer_scratch_;
 };
 

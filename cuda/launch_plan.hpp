@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "cuda/core/drawn_rows.hpp"
 #include "cuda/core/plan.hpp"
 #include "cuda/core/workspace.hpp"
 
@@ -28,15 +29,23 @@ struct LaunchPlan {
   std::uint32_t flying = 0;
   std::uint32_t layers = 0;       ///< that are replayed at a time: all, or as many as the cache holds tables of
   std::uint64_t path_words = 0;   ///< 64-bit words of all paths
+  std::uint64_t drawn_words = 0;  ///< 64-bit words of the masks that are drawn ahead, see DrawnRows
   std::uint64_t layer_words = 0;  ///< 64-bit words of all layers' scratch that is not in local memory
 
-  std::uint64_t bytes() const { return 8 * (path_words + layer_words); }
+  std::uint64_t bytes() const { return 8 * (path_words + drawn_words + layer_words); }
 };
 
 /// Trajectories whose numbers differ by a multiple of this fall into the same group.
 std::uint32_t group_period(const GroupLayout& groups);
 
-/// Throws a machine error where not even one trajectory fits.
+/// Columns of a trajectory's passes, of all requests.
+std::uint32_t drawn_slots(const PlanView& plan, const Cell& cell);
+
+/// The rows of one trajectory of such a cell; path_tokens, path_stride and masks are left to be named.
+DrawnRows rows_of(const PlanView& plan, const Cell& cell, Stream stream, std::uint32_t first_layer,
+                  std::uint32_t layers);
+
+/// `layout` is that of a plan that draws ahead. Throws a machine error where not even one trajectory fits.
 LaunchPlan plan_launches(const PlanView& plan, const WorkspaceLayout& layout, const RoutingView& routing,
                          const DeviceRoom& room);
 

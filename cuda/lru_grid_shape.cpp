@@ -30,7 +30,12 @@ std::optional<LruStackShape> stack_shape(const PlanView& plan, const Cell& cell,
   const std::uint64_t passes = std::uint64_t{plan.warmup} + plan.rounds;
   const std::uint64_t wanted = passes * shape.block + (plan.warm ? shape.oldest_slots() : 0);
   const std::uint32_t fair = std::min(most, least + 2 * shape.oldest_slots());
-  shape.window = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(wanted, least, fair));
+  if (wanted <= fair) {
+    shape.window = static_cast<std::uint32_t>(wanted);
+    shape.unwritten = shape.block;
+  } else {
+    shape.window = fair;
+  }
   return shape;
 }
 

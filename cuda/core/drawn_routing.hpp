@@ -65,37 +65,60 @@ MOECARLO_HOST_DEVICE bool draws_routing(const PlanView& plan, const Cell& cell) 
   return plan.perturb.logits != nullptr || (!cell.tree.is_chain() && cell.depth > 0);
 }
 
-/// Draws the masks of one pass's columns in `Lanes` layers from `first_layer` on. masks: [slots][Lanes][Words].
+/// Where the drawn masks of a trajectory lie, in a bundle of layers.
+struct DrawnMasks {
+  std::uint64_t* masks = nullptr;  ///< [slots][layers][words]
+  std::uint32_t layers = 0;
+  std::uint32_t layer = 0;   ///< the bundle's first, among `layers`
+  bool paths_drawn = false;  ///< those of the path's columns are there before the replay; siblings' are not
+
+  /// Of a trajectory whose paths' rows were drawn before: into `all`, [trajectories][slots][layers][words] of
+  /// `layer_count` layers from first_layer on. `masks` is where those of layer 0 would lie.
+  template <int Words>
+  MOECARLO_HOST_DEVICE static DrawnMasks ahead(std::uint64_t* all, std::size_t trajectory, std::uint32_t slots,
+                                               std::uint32_t first_layer, std::uint32_t layer_count) {
+    return {all + trajectory * slots * layer_count * Words - std::size_t{first_layer} * Words, layer_count, 0, true};
+  }
+
+  template <int Words>
+  MOECARLO_HOST_DEVICE std::uint64_t* at(std::size_t slot) const {
+    return masks + (slot * layers + layer) * Words;
+  }
+};
+
+/// Draws the masks of one pass's columns in `Lanes` layers from `first_layer` on.
 /// known_passes: those whose tokens the path holds, this one included; the table rows of the next token are asked for
 /// ahead.
 template <int Words, int Lanes>
 MOECARLO_HOST_DEVICE void draw_columns(const RoutingView& routing, const PlanView& plan, const Cell& cell,
                                        const TrajectoryId& id, const Path& path, std::uint32_t pass,
-                                       std::uint32_t known_passes, std::uint32_t first_layer, std::uint64_t* masks) {
+                                       std::uint32_t known_passes, std::uint32_t first_layer, const DrawnMasks& drawn) {
   const std::size_t first = std::size_t{pass} * cell.columns() * cell.batch;
   const std::size_t known = std::size_t{known_passes} * cell.columns() * cell.batch;
-  for (std::uint32_t column = 0; column < cell.columns(); ++column) {
+  for (std::uint32_t column = drawn.paths_drawn ? cell.depth + 1 : 0; column < cell.columns(); ++column) {
     const std::uint32_t level = Tree::level(column, cell.depth);
     for (std::uint32_t request = 0; request < cell.batch; ++request) {
       const std::size_t slot = first + std::size_t{column} * cell.batch + request;
       const std::size_t path_slot = first + std::size_t{level} * cell.batch + request;
       const std::uint32_t token = path.tokens[slot];
-      std::uint64_t* into = masks + slot * Lanes * Words;
+      std::uint64_t* into = drawn.at<Words>(slot);
       DrawAddress at{plan.seed, id.stream, id.number, pass, request, Purpose::sibling, column, first_layer};
       if (token == plan.tokens) {  // never drafted
         LayerBundle<Words, Lanes>{}.scatter(into);
       } else if (column > cell.depth) {
-        const std::uint64_t* path_token = masks + path_slot * Lanes * Words;
+        const std::uint64_t* path_token = drawn.at<Words>(path_slot);
         for (int lane = 0; lane < Lanes; ++lane) {
           at.layer = first_layer + static_cast<std::uint32_t>(lane);
           const auto mask = sibling_routing(ExpertMask<Words>::load(path_token + lane * Words),
                                             routing.mask<Words>(path.others[slot], at.layer), at, plan.sibling_keeps);
           for (int w = 0; w < Words; ++w) into[lane * Words + w] = mask.word[w];
         }
+#if !defined(__CUDA_ARCH__)  // a device has drawn them ahead
       } else if (plan.perturb.logits != nullptr) {
         const std::uint32_t next = path.tokens[slot + 1 < known ? slot + 1 : slot];
         if (next < plan.tokens) prefetch_routing(plan.perturb, next, first_layer, Lanes);
         draw_routing<Words, Lanes>(plan.perturb, token, first_layer, at).scatter(into);
+#endif
       } else {
         LayerBundle<Words, Lanes>::load(routing, token, first_layer).scatter(into);
       }

@@ -18,6 +18,7 @@ struct EpisodeScratch {
   std::uint64_t* path_block;
   std::uint64_t* layer_block;  ///< of layer (or bundle) 0 where several are in use at a time
   int first_lane = 0;
+  DrawnMasks ahead = {};  ///< of the trajectory, where its paths are drawn already; see `drawn`
 
   MOECARLO_HOST_DEVICE std::uint64_t* block(std::uint32_t index) const {
     return layer_block + index * layout.layer_words;
@@ -27,13 +28,20 @@ struct EpisodeScratch {
     return {routing, plan, id, tally, first_layer, first_lane, block(index) + layout.totals};
   }
 
+  /// Where the drawn masks of the layers from first_layer on lie.
+  MOECARLO_HOST_DEVICE DrawnMasks drawn(std::uint32_t first_layer, std::uint32_t index) const {
+    if (ahead.masks != nullptr) return {ahead.masks, ahead.layers, first_layer, true};
+    return {block(index) + layout.drawn_masks, Lanes, 0, false};
+  }
+
   MOECARLO_HOST_DEVICE LayerCaches<Words, Lanes> caches(std::uint32_t first_layer, std::uint32_t index) const {
     using Bundle = LayerBundle<Words, Lanes>;
     std::uint64_t* own = block(index);
     const Path path = path_in(layout, path_block);
     const EpisodePath passes = EpisodePath::of(plan, cell, path);
+    const DrawnMasks masks = drawn(first_layer, index);
     const auto columns = draws_routing(plan, cell)
-                             ? ColumnMasks<Words, Lanes>{own + layout.drawn_masks, path.slots, Lanes, 0}
+                             ? ColumnMasks<Words, Lanes>{masks.masks, path.slots, masks.layers, masks.layer}
                              : ColumnMasks<Words, Lanes>::of_trace(routing, first_layer, passes.rows);
     return {routing,
             plan,

@@ -8,18 +8,13 @@
 /// On the host it is always inlined. The CPU backend compiles the core three times for three instruction sets inside
 /// one program; an out-of-line copy shared by the linker could carry the wrong one.
 ///
-/// MOECARLO_HOST_DEVICE_CALL marks one that a device calls: long, and so hungry for registers that the code around it
-/// would be short of them.
-///
 /// MOECARLO_INLINED says the same of a lambda, between its parameters and its body. On a device it needs no mark: it is
 /// what the function around it is.
 #if defined(__CUDACC__)
 #define MOECARLO_HOST_DEVICE __host__ __device__ inline
-#define MOECARLO_HOST_DEVICE_CALL __host__ __device__ __noinline__ inline
 #define MOECARLO_INLINED
 #else
 #define MOECARLO_HOST_DEVICE __attribute__((always_inline)) inline
-#define MOECARLO_HOST_DEVICE_CALL MOECARLO_HOST_DEVICE
 #define MOECARLO_INLINED __attribute__((always_inline))
 #endif
 

@@ -14,7 +14,7 @@ namespace moecarlo {
 template <int Words, int Lanes>
 struct LayerCaches {
   using Bundle = LayerBundle<Words, Lanes>;
-  static constexpr bool kVectors = Lanes == 8 && Words <= 4;  ///< whether lists can be vectors
+  static constexpr bool kVectors = Lanes == kVectorLayers && Words <= 4;  ///< whether lists can be vectors
 
   const RoutingView& routing;
   const PlanView& plan;

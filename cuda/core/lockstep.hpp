@@ -15,7 +15,7 @@ struct LockstepReplay {
   const Cell& cell;
   TrajectoryId& id;
   const Path& path;
-  const Layers& layers;  ///< caches(layer), context(layer), pool(point)
+  const Layers& layers;  ///< caches(layer), context(layer), drawn(layer), pool(point)
 
   MOECARLO_HOST_DEVICE bool pooled() const { return plan.scope == Scope::pool; }
 
@@ -73,7 +73,7 @@ struct LockstepReplay {
     }
     if (!draws_routing(plan, cell)) return;
     for (std::uint32_t l = 0; l < routing.layers; ++l) {
-      draw_columns<Words, 1>(routing, plan, cell, id, path, pass, pass + 1, l, layers.drawn_masks(l));
+      draw_columns<Words, 1>(routing, plan, cell, id, path, pass, pass + 1, l, layers.drawn(l));
     }
   }
 

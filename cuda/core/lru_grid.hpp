@@ -27,17 +27,41 @@ struct LruTokenCounts {
   bool drafted = false;   ///< it is the sampled draft step's
 };
 
-/// The `AtOnce` choices of a token from number `first` on, a byte each, lowest first. A multiple of AtOnce.
+/// `AtOnce` choices of a token, a byte each, lowest first: 1, 2 or a multiple of 4.
 template <std::uint32_t AtOnce>
-MOECARLO_HOST_DEVICE std::uint32_t packed_choices(const std::uint8_t* choices) {
+struct PackedChoices {
+  static constexpr std::uint32_t kWords = (AtOnce + 3) / 4;
+  std::uint32_t word[kWords] = {};
+
+  /// From `choices` on, which device code reads as one number.
+  MOECARLO_HOST_DEVICE static PackedChoices of(const std::uint8_t* choices) {
+    PackedChoices packed;
 #if defined(__CUDA_ARCH__)
-  if constexpr (AtOnce == 4) return *reinterpret_cast<const std::uint32_t*>(choices);
-  if constexpr (AtOnce == 2) return *reinterpret_cast<const std::uint16_t*>(choices);
+    if constexpr (AtOnce == 8) {
+      const auto both = *reinterpret_cast<const uint2*>(choices);
+      packed.word[0] = both.x;
+      packed.word[1] = both.y;
+    } else if constexpr (AtOnce == 4) {
+      packed.word[0] = *reinterpret_cast<const std::uint32_t*>(choices);
+    } else if constexpr (AtOnce == 2) {
+      packed.word[0] = *reinterpret_cast<const std::uint16_t*>(choices);
+    } else {
+      packed.word[0] = *choices;
+    }
+#else
+    for (std::uint32_t c = 0; c < AtOnce; ++c) packed.word[c / 4] |= std::uint32_t{choices[c]} << (c % 4 * 8);
 #endif
-  std::uint32_t packed = 0;
-  for (std::uint32_t c = 0; c < AtOnce; ++c) packed |= static_cast<std::uint32_t>(choices[c]) << (8 * c);
-  return packed;
-}
+    return packed;
+  }
+
+  /// LruStack::places of the choices: of choice c in half c % 4 / 2 of places[c / 4][c % 2].
+  MOECARLO_HOST_DEVICE void find(std::uint32_t (&places)[kWords][2]) const {
+    for (std::uint32_t w = 0; w < kWords; ++w) {
+      places[w][0] = LruStack::places(word[w] & 0xff00ffU);
+      places[w][1] = LruStack::places(word[w] >> 8 & 0xff00ffU);
+    }
+  }
+};
 
 /// One lane's stack and counters.
 struct LruLane {
@@ -50,18 +74,22 @@ struct LruLane {
   ///
   /// The stages are those of the memory that one needs after the other, so that the choices wait for it together.
   template <std::uint32_t AtOnce>
-  MOECARLO_HOST_DEVICE void touch(std::uint32_t packed, const LruTokenCounts& token, std::uint32_t touched) {
+  MOECARLO_HOST_DEVICE void touch(const PackedChoices<AtOnce>& packed, const LruTokenCounts& token,
+                                  std::uint32_t touched) {
     std::uint16_t* last[AtOnce];
     std::uint32_t before[AtOnce], bucket[AtOnce], old_slot[AtOnce], slot[AtOnce];
     bool fresh[AtOnce];
-    const std::uint32_t places[2] = {LruStack::places(packed & 0xff00ffU), LruStack::places(packed >> 8 & 0xff00ffU)};
+    std::uint32_t places[PackedChoices<AtOnce>::kWords][2];
+    packed.find(places);
     for (std::uint32_t c = 0; c < AtOnce; ++c) {
-      last[c] = &at_byte(stack.last, c < 2 ? places[c % 2] & 0xffffU : places[c % 2] >> 16);
+      const std::uint32_t both = places[c / 4][c % 2];
+      last[c] = &at_byte(stack.last, c % 4 < 2 ? both & 0xffffU : both >> 16);
       before[c] = *last[c];
     }
     for (std::uint32_t c = 0; c < AtOnce; ++c) {
-      old_slot[c] = stack.slot_of(before[c]);
-      fresh[c] = old_slot[c] >= stack.end;
+      const std::uint32_t found = stack.slot_of(before[c]);
+      fresh[c] = found >= stack.end;
+      old_slot[c] = fresh[c] ? found : stack.end;
       const std::uint32_t old = stack.bucket_of(old_slot[c]);
       bucket[c] = fresh[c] ? old : (before[c] & ~LruStack::kKept) >> stack.shape.bucket_shift;
     }
@@ -74,9 +102,7 @@ struct LruLane {
       *last[c] = static_cast<std::uint16_t>(before[c] | kept);
     }
     if (!token.counted) {
-      for (std::uint32_t c = 0; c < AtOnce; ++c) {
-        if (fresh[c]) stack.word(old_slot[c]) ^= LruStack::slot_bit(old_slot[c]);
-      }
+      for (std::uint32_t c = 0; c < AtOnce; ++c) stack.leave(old_slot[c], fresh[c]);
       return;
     }
     const std::uint32_t both = token.drafted ? 1U << (8 * kLruDrafted) : 0;
@@ -89,17 +115,11 @@ struct LruLane {
     if (touched > smallest) {  // some of the positions are not below all capacities
       for (std::uint32_t c = 0; c < AtOnce; ++c) pushed_to[c] = stack.buckets[slot[c] - stack.base];
     }
-    for (std::uint32_t c = 0; c < AtOnce; ++c) {  // three places, which are never the same
-      const bool pushed = fresh[c] && pushed_to[c] > bucket[c];
-      std::uint32_t& old_word = stack.word(old_slot[c]);
-      std::uint32_t& own_row = row(bucket[c]);
-      std::uint32_t& pushed_row = row(pushed_to[c]);
-      const std::uint32_t left = old_word ^ LruStack::slot_bit(old_slot[c]);
-      const std::uint32_t own_count = own_row + counts[c];
-      const std::uint32_t pushed_count = pushed ? pushed_row + kStays : 0;
-      if (fresh[c]) old_word = left;
-      own_row = pushed ? own_count - kStays : own_count;
-      if (pushed) pushed_row = pushed_count;
+    for (std::uint32_t c = 0; c < AtOnce; ++c) {
+      const std::uint32_t pushed = fresh[c] && pushed_to[c] > bucket[c] ? kStays : 0;
+      stack.leave(old_slot[c], fresh[c]);
+      add_in_place(row(bucket[c]), counts[c] - pushed);
+      add_in_place(row(pushed_to[c]), pushed);
     }
   }
 
@@ -183,7 +203,7 @@ struct LruGridReplay {
         }
       }
       if (!exists) continue;
-      if (counted) add_one(distinct + own.stack.distinct());
+      if (counted) add_in_place(distinct[own.stack.distinct()], 1);  // of all lanes
       if (pass + 1 < passes) own.stack.close_pass();
     }
   }
@@ -191,16 +211,8 @@ struct LruGridReplay {
   MOECARLO_HOST_DEVICE void touch(std::uint32_t token, const LruTokenCounts& counts, std::uint32_t touched) {
     const std::uint8_t* own_choices = choices + std::size_t{token} * routing.top_k;
     for (std::uint32_t c = 0; c < routing.top_k; c += AtOnce) {
-      own.template touch<AtOnce>(packed_choices<AtOnce>(own_choices + c), counts, touched);
+      own.template touch<AtOnce>(PackedChoices<AtOnce>::of(own_choices + c), counts, touched);
     }
-  }
-
-  MOECARLO_HOST_DEVICE static void add_one(std::uint32_t* number) {
-#if defined(__CUDA_ARCH__)
-    atomicAdd(number, 1U);
-#else
-    ++*number;
-#endif
   }
 };
 

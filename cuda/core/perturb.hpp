@@ -26,11 +26,8 @@ constexpr std::uint32_t kAliasThresholdBits = 32 - kAliasBits;
 /// Blocks of four alias draws that one row may use; what is still missing after 64 draws is chosen by Gumbel-top-k.
 constexpr std::uint32_t kAliasBlocks = 16;
 
-/// Blocks of random words that a row takes at a time: as many as the vectors of the instruction set make together, one
-/// on a device.
-#if defined(__CUDACC__)
-constexpr int kRowBlocks = 1;
-#elif defined(__AVX512VPOPCNTDQ__)
+/// Blocks of random words that a row takes at a time: as many as the vectors of the instruction set make together.
+#if defined(__AVX512VPOPCNTDQ__)
 constexpr int kRowBlocks = 8;
 #else
 constexpr int kRowBlocks = 4;
@@ -106,10 +103,9 @@ MOECARLO_HOST_DEVICE void for_each_gumbel(const PerturbView& view, const DrawAdd
 /// Adds the `wanted` experts outside `chosen` with the largest key logit + Gumbel; equal keys go to the lower mask bit.
 /// Given what is already drawn, these are the next `wanted` of successive sampling. logits: [experts], one row.
 /// `wanted` is at most the number of experts outside `chosen`. `at` names round, request, column and layer.
-///
-/// A host goes through all keys for each expert that it takes: vectors compare many at a time.
+/// It goes through all keys for each expert that it takes: vectors compare many at a time.
 template <int Words>
-MOECARLO_HOST_DEVICE void add_by_scan(const PerturbView& view, const std::int32_t* logits, std::uint32_t wanted,
+MOECARLO_HOST_DEVICE void add_largest(const PerturbView& view, const std::int32_t* logits, std::uint32_t wanted,
                                       const DrawAddress& at, ExpertMask<Words>& chosen) {
   constexpr std::uint32_t kLowBits = (1U << kAliasBits) - 1;
   constexpr std::int64_t kTaken = -(std::int64_t{1} << 62);  // below every key
@@ -129,62 +125,6 @@ MOECARLO_HOST_DEVICE void add_by_scan(const PerturbView& view, const std::int32_
   }
 }
 
-/// The same; a device thread keeps the largest key of each eight experts in registers, and goes through only those
-/// eight again when it takes the largest of all.
-template <int Words>
-MOECARLO_HOST_DEVICE void add_by_groups(const PerturbView& view, const std::int32_t* logits, std::uint32_t wanted,
-                                        const DrawAddress& at, ExpertMask<Words>& chosen) {
-  constexpr std::uint32_t kGroup = 8, kGroups = 64 * Words / kGroup;
-  constexpr std::int32_t kTaken = -(std::int32_t{1} << 30) - (1 << 16);  // below every key
-  std::int32_t keys[64 * Words];
-  std::int32_t largest[kGroups];
-  for (std::uint32_t e = view.experts / kGroup * kGroup; e < 64 * Words; ++e) keys[e] = kTaken;
-  for_each_gumbel(view, at, [&](std::uint32_t expert, std::int32_t noise) MOECARLO_INLINED {
-    keys[expert] = chosen.contains(expert) ? kTaken : logits[expert] + noise;
-  });
-  for (std::uint32_t g = 0; g < kGroups; ++g) {
-    largest[g] = kTaken;
-    for (std::uint32_t i = 0; i < kGroup && kGroup * g < view.experts; ++i) {
-      const std::int32_t key = keys[kGroup * g + i];
-      largest[g] = key > largest[g] ? key : largest[g];
-    }
-  }
-  for (; wanted > 0; --wanted) {
-    std::uint32_t group = 0;
-    std::int32_t key = largest[0];
-    for (std::uint32_t g = 1; g < kGroups; ++g) {
-      if (largest[g] <= key) continue;  // equal keys: the lower group
-      key = largest[g];
-      group = g;
-    }
-    std::int32_t next = kTaken;
-    std::uint32_t expert = 64 * Words;
-    for (std::uint32_t e = kGroup * group; e < kGroup * (group + 1); ++e) {
-      if (keys[e] == key && expert == 64 * Words) {  // and in it the lower expert
-        expert = e;
-      } else if (keys[e] > next) {
-        next = keys[e];
-      }
-    }
-    keys[expert] = kTaken;
-    for (std::uint32_t g = 0; g < kGroups; ++g) largest[g] = g == group ? next : largest[g];
-    chosen.insert(expert);
-  }
-}
-
-/// By value, so that nothing of the caller's has an address.
-template <int Words>
-MOECARLO_HOST_DEVICE_CALL ExpertMask<Words> with_gumbel(PerturbView view, const std::int32_t* logits,
-                                                        std::uint32_t wanted, DrawAddress at,
-                                                        ExpertMask<Words> chosen) {
-#if defined(__CUDA_ARCH__)
-  add_by_groups(view, logits, wanted, at, chosen);
-#else
-  add_by_scan(view, logits, wanted, at, chosen);
-#endif
-  return chosen;
-}
-
 /// Adds `missing` experts to those that the alias draws of a row have chosen before block q: by the draws that are
 /// left, then by Gumbel-top-k. row: of the first expert in the tables.
 template <int Words>
@@ -194,7 +134,7 @@ MOECARLO_HOST_DEVICE void complete_row(const PerturbView& view, std::size_t row,
     missing -= insert_alias_draws(view.alias + row, view.experts, at, q, missing, chosen);
     if (missing == 0) return;
   }
-  chosen = with_gumbel(view, view.logits + row, missing, at, chosen);
+  add_largest(view, view.logits + row, missing, at, chosen);
 }
 
 }  // namespace moecarlo

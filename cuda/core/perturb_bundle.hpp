@@ -2,7 +2,6 @@
 
 #include "cuda/core/layer_bundle.hpp"
 #include "cuda/core/perturb.hpp"
-#include "cuda/core/perturb_warp.hpp"
 
 namespace moecarlo {
 
@@ -13,15 +12,11 @@ constexpr std::uint32_t kBundleBlocks = 5;
 /// reads of a row would miss the caches, and the lines are more than the first level can wait for: into the second.
 MOECARLO_HOST_DEVICE void prefetch_routing(const PerturbView& view, std::uint32_t token, std::uint32_t first_layer,
                                            std::uint32_t layers) {
-#if !defined(__CUDA_ARCH__)
   const std::size_t row = (std::size_t{token} * view.layers + first_layer) * view.experts;
   const void* numbers = view.alias != nullptr ? static_cast<const void*>(view.alias + row) : view.logits + row;
   for (std::size_t byte = 0; byte < std::size_t{layers} * view.experts * 4; byte += 64) {
     __builtin_prefetch(static_cast<const char*>(numbers) + byte, 0, 2);
   }
-#else
-  static_cast<void>(view), static_cast<void>(token), static_cast<void>(first_layer), static_cast<void>(layers);
-#endif
 }
 
 /// alias_draw in the rows of neighbouring layers. cells: [Lanes][experts]; words below 2^32.
@@ -96,13 +91,6 @@ MOECARLO_HOST_DEVICE LayerBundle<Words, Lanes> draw_routing(const PerturbView& v
     missing = draw_together(view, view.alias + row, at, chosen);
     drawn_blocks = kBundleBlocks;
   }
-#if defined(__CUDA_ARCH__)
-  if (__activemask() == kWholeWarp) {
-    chosen.set_lane(
-        0, complete_rows<Words>(view, row, at, drawn_blocks, static_cast<std::uint32_t>(missing[0]), chosen.lane(0)));
-    return chosen;
-  }
-#endif
   for (int lane = 0; lane < Lanes; ++lane) {
     if (missing[lane] == 0) continue;
     at.layer = first_layer + static_cast<std::uint32_t>(lane);

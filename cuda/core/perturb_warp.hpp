@@ -1,137 +1,148 @@
 #pragma once
 
-#include "cuda/core/perturb.hpp"
+#include "cuda/core/drawn_rows.hpp"
 #include "cuda/core/warp.hpp"
 
-#if defined(__CUDACC__)
+#if defined(MOECARLO_WARP)
 
 namespace moecarlo {
 
-// Rows that the first alias draws of their own thread leave unfinished. Few of a warp's rows are, but nearly every warp
-// has one, and its other threads would wait for hundreds of instructions; so the whole warp finishes one row after the
-// other. The draws and their order are those of complete_row.
-
-/// What a warp knows of the row that it finishes, the same in all threads.
+/// How a warp draws rows: each of its threads one at a time, and the next one as soon as that is finished. A row that
+/// all its alias draws leave unfinished is completed by the whole warp, as few are and nearly every warp has one.
+///
+/// A row's experts are those of draw_routing. While they are drawn they are sets of 32-bit words in shared memory: a
+/// thread that kept its set in registers would have to go through all of them to find the word of an expert.
 template <int Words>
-struct WarpRow {
-  static constexpr int kWords = 2 * Words;                      // of 32 bits
+struct RowWarp {
+  static constexpr std::uint32_t kWords = 2 * Words;            // of 32 bits
   static constexpr std::uint32_t kPerThread = 64 * Words / 32;  // experts
+  static constexpr int kBlocksInTurn = 2;                       // of alias draws, before new rows are taken
 
-  const PerturbView& view;
-  DrawAddress at;
-  std::size_t row;        ///< of the first expert in the tables
-  std::uint32_t missing;  ///< experts
-  std::uint32_t chosen[kWords];
+  const DrawnRows& rows;
+  std::uint32_t* sets;  ///< [kWords][32] of the threads of this warp, in shared memory
+  std::uint32_t lane;   ///< of this thread
 
-  /// Of the thread `owner`.
-  __device__ static WarpRow of(const PerturbView& view, const DrawAddress& own_at, std::size_t own_row,
-                               std::uint32_t own_missing, const ExpertMask<Words>& own_chosen, int owner) {
-    WarpRow one{view, own_at, __shfl_sync(kWholeWarp, own_row, owner), __shfl_sync(kWholeWarp, own_missing, owner), {}};
-    one.at.trajectory = __shfl_sync(kWholeWarp, own_at.trajectory, owner);
-    one.at.round = __shfl_sync(kWholeWarp, own_at.round, owner);
-    one.at.request = __shfl_sync(kWholeWarp, own_at.request, owner);
-    one.at.column = __shfl_sync(kWholeWarp, own_at.column, owner);
-    one.at.layer = __shfl_sync(kWholeWarp, own_at.layer, owner);
-    for (int w = 0; w < Words; ++w) {
-      const std::uint64_t word = __shfl_sync(kWholeWarp, own_chosen.word[w], owner);
-      one.chosen[2 * w] = static_cast<std::uint32_t>(word);
-      one.chosen[2 * w + 1] = static_cast<std::uint32_t>(word >> 32);
-    }
-    return one;
-  }
+  /// The row of this thread.
+  bool busy = false;
+  RowPlace place{};
+  std::uint32_t table_row = 0;
+  const std::uint32_t* cells = nullptr;  ///< alias table of the row
+  std::uint32_t block = 0;               ///< of alias draws that comes next
+  std::uint32_t missing = 0;             ///< experts
 
-  __device__ bool contains(std::uint32_t expert) const {
-    std::uint32_t own = 0;
-    for (int w = 0; w < kWords; ++w) own = expert / 32 == static_cast<std::uint32_t>(w) ? chosen[w] : own;
-    return (own >> expert % 32 & 1U) != 0;
-  }
-
-  /// 32 alias draws at a time, from block q on.
-  __device__ void draw(std::uint32_t q) {
-    const std::uint32_t lane = threadIdx.x % 32;
-    for (std::uint32_t first = 4 * q; first < 4 * kAliasBlocks && missing > 0; first += 32) {
-      const std::uint32_t draw = first + lane;
-      const bool exists = draw < 4 * kAliasBlocks;
-      const RandomBlock block = at.block(exists ? draw / 4 : 0);
-      const std::uint32_t even = draw % 4 < 2 ? block.word[0] : block.word[2];
-      const std::uint32_t odd = draw % 4 < 2 ? block.word[1] : block.word[3];
-      const std::uint32_t expert = alias_draw(view.alias + row, view.experts, draw % 2 == 0 ? even : odd);
-      const bool fresh = exists && !contains(expert);
-      const std::uint32_t same = __match_any_sync(kWholeWarp, fresh ? expert : 1024 + lane);
-      const std::uint32_t before = (1U << lane) - 1;
-      const bool newest = fresh && (same & before) == 0;  // no earlier draw gave it
-      const std::uint32_t all = __ballot_sync(kWholeWarp, newest);
-      const bool taken = newest && static_cast<std::uint32_t>(__popc(all & before)) < missing;
-      const auto found = static_cast<std::uint32_t>(__popc(all));
-      missing -= found < missing ? found : missing;
-      for (int w = 0; w < kWords; ++w) {
-        const bool here = taken && expert / 32 == static_cast<std::uint32_t>(w);
-        chosen[w] |= __reduce_or_sync(kWholeWarp, here ? 1U << expert % 32 : 0);
+  /// Draws the rows first .. last - 1. For all threads of a warp together.
+  __device__ void operator()(std::uint32_t first, std::uint32_t last) {
+    for (std::uint32_t next = first;;) {
+      const std::uint32_t idle = __ballot_sync(kWholeWarp, !busy);
+      const std::uint32_t own = next + static_cast<std::uint32_t>(__popc(idle & ((1U << lane) - 1)));
+      if (!busy && own < last) begin(own);
+      next = min(last, next + static_cast<std::uint32_t>(__popc(idle)));
+      if (__ballot_sync(kWholeWarp, busy) == 0) return;
+      for (int i = 0; i < kBlocksInTurn; ++i) {
+        if (block < kAliasBlocks && missing > 0) draw();
       }
+      for (std::uint32_t open = __ballot_sync(kWholeWarp, block == kAliasBlocks && missing > 0); open != 0;
+           open &= open - 1) {
+        complete(static_cast<std::uint32_t>(__ffs(static_cast<int>(open))) - 1);
+      }
+      if (busy && missing == 0) end();
     }
   }
 
-  /// Gumbel-top-k: each thread has the keys of neighbouring experts.
-  __device__ void take_largest() {
-    const std::uint32_t lane = threadIdx.x % 32;
-    std::uint32_t keys[kPerThread];  // in the order of the signed keys; 0: none
-    RandomBlock block{};
-#pragma unroll
-    for (std::uint32_t i = 0; i < kPerThread; ++i) {
-      const std::uint32_t expert = lane * kPerThread + i;
+ private:
+  __device__ std::uint32_t& word(std::uint32_t w, std::uint32_t of_lane) const { return sets[w * 32 + of_lane]; }
+
+  __device__ void begin(std::uint32_t row) {
+    place = rows.order.place(row);
+    const std::uint32_t token = rows.token(place);
+    busy = true;
+    table_row = rows.table_row(place, token);
+    cells = rows.perturb.alias + std::size_t{table_row} * rows.perturb.experts;
+    block = rows.perturb.alias != nullptr ? 0 : kAliasBlocks;
+    missing = token < rows.tokens ? rows.perturb.top_k : 0;
+    for (std::uint32_t w = 0; w < kWords; ++w) word(w, lane) = 0;
+  }
+
+  __device__ void end() {
+    std::uint64_t* const into = rows.masks + std::size_t{rows.mask(place)} * Words;
+    for (std::uint32_t w = 0; w < Words; ++w) {
+      into[w] = std::uint64_t{word(2 * w + 1, lane)} << 32 | word(2 * w, lane);
+    }
+    busy = false;
+  }
+
+  /// Makes one block of alias draws.
+  __device__ void draw() {
+    const RandomBlock random = rows.block(place, Purpose::perturb, block++);
+    std::uint32_t drawn[4];  // all cells are loaded before the first is judged
+    for (int i = 0; i < 4; ++i) drawn[i] = alias_draw(cells, rows.perturb.experts, random.word[i]);
+    for (int i = 0; i < 4; ++i) {
+      std::uint32_t& own = word(drawn[i] / 32, lane);
+      const std::uint32_t before = own;
+      const std::uint32_t after = missing > 0 ? before | 1U << drawn[i] % 32 : before;
+      missing -= after != before ? 1 : 0;
+      own = after;
+    }
+  }
+
+  /// Chooses what the row of thread `owner` misses by Gumbel-top-k. Each thread has the keys of neighbouring experts.
+  __device__ void complete(std::uint32_t owner) {
+    const auto of_owner = [&](std::uint32_t number) {
+      return __shfl_sync(kWholeWarp, number, static_cast<int>(owner));
+    };
+    const RowPlace at{of_owner(place.trajectory), of_owner(place.pass), of_owner(place.column), of_owner(place.request),
+                      of_owner(place.layer)};
+    const std::uint32_t row = of_owner(table_row);
+    std::uint32_t left = of_owner(missing);
+    std::uint32_t keys[kPerThread];
+    __syncwarp();  // the owner has written its set
+    set_keys(at, row, owner, keys);
+    __syncwarp();  // all have read it
+    for (; left > 0; --left) {
+      const std::uint32_t expert = take_largest(keys);
+      if (lane == owner) word(expert / 32, lane) |= 1U << expert % 32;
+    }
+    if (lane == owner) missing = 0;
+  }
+
+  /// keys: [kPerThread] of the experts from lane * kPerThread on, in the order of the signed keys; 0: none.
+  __device__ void set_keys(const RowPlace& at, std::uint32_t row, std::uint32_t owner,
+                           std::uint32_t (&keys)[kPerThread]) const {
+    const std::int32_t* const logits = rows.perturb.logits + std::size_t{row} * rows.perturb.experts;
+    const std::uint32_t first = lane * kPerThread;
+    RandomBlock random{};
+    MOECARLO_UNROLLED for (std::uint32_t i = 0; i < kPerThread; ++i) {
+      const std::uint32_t expert = first + i;
       if (i % 8 == 0) {
-        at.purpose = expert / 8 < 64 ? Purpose::perturb_key : Purpose::perturb_key_high;
-        block = at.block(expert / 8 % 64);
+        const Purpose purpose = expert / 8 < 64 ? Purpose::perturb_key : Purpose::perturb_key_high;
+        random = rows.block(at, purpose, expert / 8 % 64);
       }
       const std::uint32_t pair = expert % 8 / 2;
-      const std::uint32_t low = pair % 2 == 0 ? block.word[0] : block.word[1];
-      const std::uint32_t high = pair % 2 == 0 ? block.word[2] : block.word[3];
+      const std::uint32_t low = pair % 2 == 0 ? random.word[0] : random.word[1];
+      const std::uint32_t high = pair % 2 == 0 ? random.word[2] : random.word[3];
       const std::uint32_t uniform = (pair < 2 ? low : high) >> (expert % 2 * 16) & 0xffffU;
-      const bool open = expert < view.experts && !contains(expert);
-      keys[i] = open ? static_cast<std::uint32_t>(view.logits[row + expert] + view.gumbel[uniform]) ^ 0x80000000U : 0;
+      const bool open = expert < rows.perturb.experts && (word(expert / 32, owner) >> expert % 32 & 1U) == 0;
+      keys[i] = open ? static_cast<std::uint32_t>(logits[expert] + rows.perturb.gumbel[uniform]) ^ 0x80000000U : 0;
     }
-    for (; missing > 0; --missing) {
-      std::uint32_t own = 0, own_index = 0;
-#pragma unroll
-      for (std::uint32_t i = 0; i < kPerThread; ++i) {
-        if (keys[i] <= own) continue;  // equal keys: the lower expert
-        own = keys[i];
-        own_index = i;
-      }
-      const std::uint32_t largest = __reduce_max_sync(kWholeWarp, own);
-      const int winner = __ffs(static_cast<int>(__ballot_sync(kWholeWarp, own == largest))) - 1;
-      const std::uint32_t expert = __shfl_sync(kWholeWarp, lane * kPerThread + own_index, winner);
-#pragma unroll
-      for (std::uint32_t i = 0; i < kPerThread; ++i) {
-        if (lane * kPerThread + i == expert) keys[i] = 0;
-      }
-      for (int w = 0; w < kWords; ++w) {
-        chosen[w] |= expert / 32 == static_cast<std::uint32_t>(w) ? 1U << expert % 32 : 0;
-      }
+  }
+
+  /// The expert with the largest key of all threads, of equal ones the lowest; its key is 0 from now on.
+  __device__ std::uint32_t take_largest(std::uint32_t (&keys)[kPerThread]) const {
+    std::uint32_t own = 0, own_index = 0;
+    MOECARLO_UNROLLED for (std::uint32_t i = 0; i < kPerThread; ++i) {
+      if (keys[i] <= own) continue;
+      own = keys[i];
+      own_index = i;
     }
+    const std::uint32_t largest = __reduce_max_sync(kWholeWarp, own);
+    const int winner = __ffs(static_cast<int>(__ballot_sync(kWholeWarp, own == largest))) - 1;
+    const std::uint32_t expert = __shfl_sync(kWholeWarp, lane * kPerThread + own_index, winner);
+    MOECARLO_UNROLLED for (std::uint32_t i = 0; i < kPerThread; ++i) {
+      if (lane * kPerThread + i == expert) keys[i] = 0;
+    }
+    return expert;
   }
 };
-
-/// What complete_row does, for the rows of a whole warp. Every thread of the warp is here; missing is 0 where its row
-/// is finished.
-template <int Words>
-__device__ __noinline__ ExpertMask<Words> complete_rows(PerturbView view, std::size_t row, DrawAddress at,
-                                                        std::uint32_t q, std::uint32_t missing,
-                                                        ExpertMask<Words> chosen) {
-  std::uint32_t open = __ballot_sync(kWholeWarp, missing > 0);
-  while (open != 0) {
-    const int owner = __ffs(static_cast<int>(open)) - 1;
-    open &= open - 1;
-    auto one = WarpRow<Words>::of(view, at, row, missing, chosen, owner);
-    if (view.alias != nullptr) one.draw(q);
-    if (one.missing > 0) one.take_largest();
-    if (threadIdx.x % 32 != static_cast<unsigned>(owner)) continue;
-    for (int w = 0; w < Words; ++w) {
-      chosen.word[w] = std::uint64_t{one.chosen[2 * w + 1]} << 32 | one.chosen[2 * w];
-    }
-  }
-  return chosen;
-}
 
 }  // namespace moecarlo
 

@@ -19,19 +19,38 @@ constexpr std::uint32_t kPhiloxFactorB = 0xCD9E8D57U;
 constexpr std::uint32_t kPhiloxKeyStep0 = 0x9E3779B9U;
 constexpr std::uint32_t kPhiloxKeyStep1 = 0xBB67AE85U;
 
+constexpr int kPhiloxRounds = 10;
+
+/// The keys of the rounds. A device that makes many blocks with one key keeps them rather than adding them up again.
+struct PhiloxKeys {
+  std::uint32_t first[kPhiloxRounds] = {}, second[kPhiloxRounds] = {};
+
+  MOECARLO_HOST_DEVICE static constexpr PhiloxKeys of(std::uint32_t k0, std::uint32_t k1) {
+    PhiloxKeys keys;
+    for (int round = 0; round < kPhiloxRounds; ++round) {
+      keys.first[round] = k0 + static_cast<std::uint32_t>(round) * kPhiloxKeyStep0;
+      keys.second[round] = k1 + static_cast<std::uint32_t>(round) * kPhiloxKeyStep1;
+    }
+    return keys;
+  }
+};
+
 MOECARLO_HOST_DEVICE constexpr RandomBlock philox(std::uint32_t c0, std::uint32_t c1, std::uint32_t c2,
-                                                  std::uint32_t c3, std::uint32_t k0, std::uint32_t k1) {
-  for (int round = 0; round < 10; ++round) {
+                                                  std::uint32_t c3, const PhiloxKeys& keys) {
+  for (int round = 0; round < kPhiloxRounds; ++round) {
     const std::uint64_t a = std::uint64_t{kPhiloxFactorA} * c0;
     const std::uint64_t b = std::uint64_t{kPhiloxFactorB} * c2;
-    c0 = static_cast<std::uint32_t>(b >> 32) ^ c1 ^ k0;
+    c0 = static_cast<std::uint32_t>(b >> 32) ^ c1 ^ keys.first[round];
     c1 = static_cast<std::uint32_t>(b);
-    c2 = static_cast<std::uint32_t>(a >> 32) ^ c3 ^ k1;
+    c2 = static_cast<std::uint32_t>(a >> 32) ^ c3 ^ keys.second[round];
     c3 = static_cast<std::uint32_t>(a);
-    k0 += kPhiloxKeyStep0;
-    k1 += kPhiloxKeyStep1;
   }
   return {{c0, c1, c2, c3}};
+}
+
+MOECARLO_HOST_DEVICE constexpr RandomBlock philox(std::uint32_t c0, std::uint32_t c1, std::uint32_t c2,
+                                                  std::uint32_t c3, std::uint32_t k0, std::uint32_t k1) {
+  return philox(c0, c1, c2, c3, PhiloxKeys::of(k0, k1));
 }
 
 static_assert(philox(0, 0, 0, 0, 0, 0).word[0] == 0x6627e8d5U && philox(0, 0, 0, 0, 0, 0).word[3] == 0x9b00dbd8U);
@@ -122,9 +141,15 @@ struct DrawAddress {
   std::uint32_t layer = 0;
 
   /// Block q holds draws 4q .. 4q + 3. Layers need 10 bits of their 16-bit field, q takes the other six.
-  MOECARLO_HOST_DEVICE constexpr RandomBlock block(std::uint32_t q) const {
+  MOECARLO_HOST_DEVICE constexpr RandomBlock block(std::uint32_t q) const { return block(q, keys()); }
+  MOECARLO_HOST_DEVICE constexpr RandomBlock block(std::uint32_t q, const PhiloxKeys& own_keys) const {
     return philox(static_cast<std::uint32_t>(trajectory), static_cast<std::uint32_t>(trajectory >> 32),
-                  (round << 16) + request, last_counter(q), seed, static_cast<std::uint32_t>(stream));
+                  (round << 16) + request, last_counter(q), own_keys);
+  }
+
+  /// Of all addresses of this seed and stream.
+  MOECARLO_HOST_DEVICE constexpr PhiloxKeys keys() const {
+    return PhiloxKeys::of(seed, static_cast<std::uint32_t>(stream));
   }
 
   /// Blocks q .. q + Count - 1. Together they take much less time than one by one.

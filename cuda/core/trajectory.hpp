@@ -53,11 +53,10 @@ MOECARLO_HOST_DEVICE void begin_trajectory(const PlanView& plan, std::uint32_t c
 template <int Words, int Lanes>
 MOECARLO_HOST_DEVICE void add_episode(const LayerContext<Lanes>& at, const Cell& cell,
                                       const LayerCaches<Words, Lanes>& caches, TrajectoryId& id, const Path& path,
-                                      std::uint64_t* drawn_masks) {
+                                      const DrawnMasks& drawn) {
   if (draws_routing(at.plan, cell)) {
     for (std::uint32_t pass = 0; pass < caches.path.passes; ++pass) {
-      draw_columns<Words, Lanes>(at.routing, at.plan, cell, id, path, pass, caches.path.passes, at.first_layer,
-                                 drawn_masks);
+      draw_columns<Words, Lanes>(at.routing, at.plan, cell, id, path, pass, caches.path.passes, at.first_layer, drawn);
     }
   }
   EpisodeReplay<Words, Lanes>{at, cell, caches}.add_passes(id);
@@ -77,7 +76,7 @@ MOECARLO_HOST_DEVICE void replay_episode(const RoutingView& routing, const PlanV
   const LayerContext<Lanes> at = scratch.context(first_layer, 0);
   at.clear(own);
   add_episode<Words, Lanes>(at, own, scratch.caches(first_layer, 0), id, path_in(layout, path_block),
-                            layer_block + layout.drawn_masks);
+                            scratch.drawn(first_layer, 0));
   flush(at, own);
 }
 
@@ -106,9 +105,7 @@ struct LockstepLayers {
 
   MOECARLO_HOST_DEVICE LayerContext<1> context(std::uint32_t layer) const { return scratch.context(layer, layer); }
   MOECARLO_HOST_DEVICE LayerCaches<Words, 1> caches(std::uint32_t layer) const { return scratch.caches(layer, layer); }
-  MOECARLO_HOST_DEVICE std::uint64_t* drawn_masks(std::uint32_t layer) const {
-    return scratch.block(layer) + scratch.layout.drawn_masks;
-  }
+  MOECARLO_HOST_DEVICE DrawnMasks drawn(std::uint32_t layer) const { return scratch.drawn(layer, layer); }
   MOECARLO_HOST_DEVICE PoolCache<Words> pool(std::uint32_t point) const {
     const Cell& cell = scratch.cell;
     const PlanView& plan = scratch.plan;
@@ -124,20 +121,22 @@ struct LockstepLayers {
   }
 };
 
-/// Replays all layers of a trajectory that has begun, of a plan in lockstep. layer_blocks: one for each layer.
+/// Replays all layers of a trajectory that has begun, of a plan in lockstep. layer_blocks: one for each layer. ahead:
+/// the masks of the trajectory that are drawn already.
 template <int Words>
 MOECARLO_HOST_DEVICE void replay_lockstep(const RoutingView& routing, const PlanView& plan, std::uint32_t cell,
                                           TrajectoryId id, const WorkspaceLayout& layout, std::uint64_t* path_block,
-                                          std::uint64_t* layer_blocks, const TallyView& tally) {
+                                          std::uint64_t* layer_blocks, const TallyView& tally,
+                                          const DrawnMasks& ahead = {}) {
   const Cell& own = plan.cells[cell];
   const Path path = path_in(layout, path_block);
-  const EpisodeScratch<Words, 1> scratch{routing, plan, own, id, tally, layout, path_block, layer_blocks, 0};
+  const EpisodeScratch<Words, 1> scratch{routing, plan, own, id, tally, layout, path_block, layer_blocks, 0, ahead};
   const LockstepLayers<Words> layers{scratch};
   if (draws_path_first(plan, own) && draws_routing(plan, own)) {
     const std::uint32_t passes = EpisodePath::of(plan, own, path).passes;
     for (std::uint32_t layer = 0; layer < routing.layers; ++layer) {
       for (std::uint32_t pass = 0; pass < passes; ++pass) {
-        draw_columns<Words, 1>(routing, plan, own, id, path, pass, passes, layer, layers.drawn_masks(layer));
+        draw_columns<Words, 1>(routing, plan, own, id, path, pass, passes, layer, layers.drawn(layer));
       }
     }
   }

@@ -1,6 +1,13 @@
 #pragma once
 
+// Code that the threads of a warp run together is compiled for devices, and for tests that stand in for a warp on a
+// host. MOECARLO_UNROLLED marks a loop over an array that is to stay in registers.
 #if defined(__CUDACC__)
+#define MOECARLO_WARP
+#define MOECARLO_UNROLLED _Pragma("unroll")
+#else
+#define MOECARLO_UNROLLED
+#endif
 
 namespace moecarlo {
 
@@ -8,5 +15,3 @@ namespace moecarlo {
 constexpr unsigned kWholeWarp = 0xffffffffU;
 
 }  // namespace moecarlo
-
-#endif

@@ -21,8 +21,10 @@ struct WorkspaceLayout {
     return at;
   }
 
-  /// Of a plan in host memory: `words` per mask, `lanes` layers at a time, of `layers` in all.
-  static WorkspaceLayout of(const PlanView& plan, std::uint32_t layers, int words, int lanes) {
+  /// Of a plan in host memory: `words` per mask, `lanes` layers at a time, of `layers` in all. draws_ahead: redrawn
+  /// routing is drawn before it is replayed, and lies elsewhere.
+  static WorkspaceLayout of(const PlanView& plan, std::uint32_t layers, int words, int lanes,
+                            bool draws_ahead = false) {
     WorkspaceLayout layout;
     const std::size_t mask = static_cast<std::size_t>(words) * static_cast<std::size_t>(lanes) * 8;
     std::size_t path = 0, layer = 0;
@@ -42,7 +44,7 @@ struct WorkspaceLayout {
     } else if (plan.walk == Walk::enumerate) {
       layout.masks_a = take(layer, (plan.max_depth + std::size_t{1}) * mask);
     } else {
-      layout.lay_out_episode(plan, layers, words, lanes, path, layer);
+      layout.lay_out_episode(plan, layers, words, lanes, draws_ahead, path, layer);
     }
     layout.path_words = path;
     layout.layer_words = layer;
@@ -50,11 +52,11 @@ struct WorkspaceLayout {
   }
 
  private:
-  void lay_out_episode(const PlanView& plan, std::uint32_t layers, int words, int lanes, std::size_t& path,
-                       std::size_t& layer) {
+  void lay_out_episode(const PlanView& plan, std::uint32_t layers, int words, int lanes, bool draws_ahead,
+                       std::size_t& path, std::size_t& layer) {
     const std::size_t mask = static_cast<std::size_t>(words) * static_cast<std::size_t>(lanes) * 8;
     std::size_t passes = 0, all_slots = 0, requests = 0, capacities = 0, points = 0, touches = 0;
-    bool draws = false, trees = false, controls = false;
+    bool draws = false, keeps_drawn = false, trees = false, controls = false;
     for (std::uint32_t c = 0; c < plan.cell_count; ++c) {
       const Cell& cell = plan.cells[c];
       const std::size_t own = plan.walk == Walk::replay ? cell.passes : plan.warmup + plan.rounds;
@@ -66,6 +68,7 @@ struct WorkspaceLayout {
       touches = cell.verified() * cell.batch > touches ? cell.verified() * cell.batch : touches;
       points = cell.points() > points ? cell.points() : points;
       draws = draws || draws_routing(plan, cell);
+      keeps_drawn = keeps_drawn || (draws_routing(plan, cell) && !(draws_ahead && plan.perturb.logits != nullptr));
       trees = trees || !cell.tree.is_chain();
       controls = controls || cell.acceptance.independent;
     }
@@ -87,7 +90,7 @@ struct WorkspaceLayout {
     hotness = take(layer, plan.hotness_planes * mask);
     lists = take(layer, pool ? 0 : points * static_cast<std::size_t>(lanes) * plan.list_words * 8);
     last = take(layer, plan.list_words > 0 ? touches * static_cast<std::size_t>(words) * 8 : 0);
-    drawn_masks = take(layer, draws ? all_slots * mask : 0);
+    drawn_masks = take(layer, keeps_drawn ? all_slots * mask : 0);
   }
 };
 

@@ -16,10 +16,9 @@ __global__ void __launch_bounds__(kThreads) replay_episodes(DeviceBlock block) {
   // All trajectories of a thread fall into the same group.
   for (std::uint32_t t = own.trajectory; t < block.count; t += block.flying) {
     id.number = block.first + t;
-    const EpisodeScratch<Words, 1> parts{block.routing, block.plan,           cell,   id, block.tally,
-                                         block.layout,  path_block(block, t), scratch};
+    const auto parts = episode_scratch<Words>(block, block.plan, cell, id, t, scratch);
     add_episode<Words, 1>(at, cell, parts.caches(own.layer, 0), id, path_in(block.layout, path_block(block, t)),
-                          scratch + block.layout.drawn_masks);
+                          parts.drawn(own.layer, 0));
   }
   flush(at, cell);
 }

@@ -38,12 +38,10 @@ __global__ void __launch_bounds__(kThreads, Words <= 2 ? 6 : 1) replay_lru(Devic
   // All trajectories of a thread fall into the same group.
   for (std::uint32_t t = own.trajectory; t < block.count; t += block.flying) {
     id.number = block.first + t;
-    const EpisodeScratch<Words, 1> parts{block.routing,        plan,   cell, id, block.tally, block.layout,
-                                         path_block(block, t), scratch};
+    const auto parts = episode_scratch<Words>(block, plan, cell, id, t, scratch);
     LayerCaches<Words, 1> caches = parts.caches(own.layer, 0);
     caches.residents = &residents;
-    add_episode<Words, 1>(at, cell, caches, id, path_in(block.layout, path_block(block, t)),
-                          scratch + block.layout.drawn_masks);
+    EpisodeReplay<Words, 1>{at, cell, caches}.add_passes(id);
   }
   flush(at, cell);
 }
@@ -59,7 +57,7 @@ EpisodeKernel kernel_for(const PlanView& plan, const Cell& cell, const RoutingVi
 
 cudaError_t launch_lru(const DeviceBlock& block, cudaStream_t stream) {
   return for_words(block.routing.experts, [&](auto words) {
-    if (block.plan.perturb.logits != nullptr) {
+    if (block.drawn_masks != nullptr) {
       replay_lru<words, true><<<layer_blocks(block), kThreads, 0, stream>>>(block);
     } else {
       replay_lru<words, false><<<layer_blocks(block), kThreads, 0, stream>>>(block);

@@ -7,7 +7,12 @@ namespace moecarlo {
 namespace {
 
 // A cell of LRU caches of many capacities. A block takes one layer and one group of trajectories, whose numbers differ
-// by multiples of a period, so that all it counts goes to one place; a thread replays one trajectory at a time.
+// by multiples of a period, or a part of it, so that all it counts goes to one place; a thread replays one trajectory
+// at a time.
+
+/// Trajectories that a thread replays one after the other, about: more, and the last blocks would leave multiprocessors
+/// idle; fewer, and blocks would be busy with their tables.
+constexpr std::uint32_t kTurns = 5;
 
 /// The path of a trajectory of a group, interleaved.
 __device__ LruGridPath grid_path(const DeviceBlock& block, const GroupSlots& groups, std::uint32_t group,
@@ -109,7 +114,9 @@ __global__ void __launch_bounds__(kMostLruGridThreads, 1)
   const Cell cell = plan.cells[block.cell];
   const Capacity* const capacities = plan.capacities + cell.first_capacity;
   std::uint32_t* const last = words_at(shared, warp_at + 4 * lane);
-  std::uint32_t* const slots = words_at(shared, warp_at + 4 * (shape.last_words() + lane));
+  const std::uint32_t slots_at =
+      shape.last_words() - shape.stack.unwritten / 8 * kStackLanes;  // see LruStack::slots_at
+  std::uint32_t* const slots = words_at(shared, warp_at + 4 * (slots_at + lane));
   const std::uint32_t rows_at = warp_at + 4 * (shape.last_words() + shape.slot_words());
   std::uint32_t* const rows = words_at(shared, rows_at);
 
@@ -139,7 +146,8 @@ __global__ void __launch_bounds__(kMostLruGridThreads, 1)
   const auto add_up = [&] { add_rows(rows, shape.intervals(), sums); };
   const GroupSlots grid(block, shape.period);
   const std::uint32_t count = grid.count(block, group);
-  for (std::uint32_t i = warp * kStackLanes; i < count; i += blockDim.x) {  // whole warps
+  // Whole warps.
+  for (std::uint32_t i = blockIdx.z * blockDim.x + warp * kStackLanes; i < count; i += gridDim.z * blockDim.x) {
     const std::uint32_t mine = i + lane;
     replay(grid_path(block, grid, group, mine), mine < count, block.first + group + std::uint64_t{mine} * shape.period,
            add_up);
@@ -156,10 +164,11 @@ template <int AtOnce, bool Staged>
 void launch(const DeviceBlock& block, const LruGridShape& shape, const std::uint8_t* choices, cudaStream_t stream) {
   // As many warps as the trajectories of a group keep busy to the end.
   const std::uint32_t works = ((block.count + shape.period - 1) / shape.period + kStackLanes - 1) / kStackLanes;
-  const std::uint32_t turns = (works + shape.warps - 1) / shape.warps;
-  const std::uint32_t warps = (works + turns - 1) / turns;
+  const std::uint32_t parts = std::max(1U, works / (shape.warps * kTurns));
+  const std::uint32_t turns = (works + parts * shape.warps - 1) / (parts * shape.warps);
+  const std::uint32_t warps = (works + parts * turns - 1) / (parts * turns);
   const std::uint64_t bytes = shape.shared_bytes(warps);
-  const dim3 blocks(block.layer_count, std::min(block.count, shape.period));
+  const dim3 blocks(block.layer_count, std::min(block.count, shape.period), parts);
   cudaFuncSetAttribute(replay_grid<AtOnce, Staged>, cudaFuncAttributeMaxDynamicSharedMemorySize,
                        static_cast<int>(bytes));
   replay_grid<AtOnce, Staged><<<blocks, warps * kStackLanes, bytes, stream>>>(block, shape, choices);
@@ -179,7 +188,9 @@ cudaError_t launch_lru_grid(const DeviceBlock& block, const LruGridShape& shape,
       launch<at_once, false>(block, shape, choices, stream);
     }
   };
-  if (shape.top_k % 4 == 0) {
+  if (shape.top_k % 8 == 0) {
+    replay(std::integral_constant<int, 8>{});
+  } else if (shape.top_k % 4 == 0) {
     replay(std::integral_constant<int, 4>{});
   } else if (shape.top_k % 2 == 0) {
     replay(std::integral_constant<int, 2>{});

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "cuda/core/drawn_rows.hpp"
 #include "cuda/core/routing_view.hpp"
 #include "cuda/core/tally.hpp"
 #include "cuda/launch_plan.hpp"
@@ -22,10 +23,12 @@ struct DeviceBlock {
   Stream stream;
   std::uint64_t first;
   std::uint32_t count;
-  std::uint32_t flying;  ///< trajectories replayed at a time, see LaunchPlan
-  std::uint32_t layers_at_a_time;
+  std::uint32_t flying;          ///< trajectories replayed at a time, see LaunchPlan
   std::uint64_t* path_scratch;   ///< [count][layout.path_words]
   std::uint64_t* layer_scratch;  ///< [flying][layers][layout.layer_words], unused where that fits local memory
+  /// Masks drawn ahead, see DrawnRows, [count][drawn_slots][layer_count][words]; null where none are.
+  std::uint64_t* drawn_masks;
+  std::uint32_t drawn_slots;
   TallyView tally;
   TallyView path_tally;  ///< for what no layer changes, which is to be counted once for all layers
   std::uint32_t first_layer, layer_count;
@@ -40,6 +43,8 @@ EpisodeKernel kernel_for(const PlanView& plan, const Cell& cell, const RoutingVi
 
 /// Draws the paths of the block, a thread a trajectory.
 cudaError_t launch_paths(const DeviceBlock& block, cudaStream_t stream);
+/// Draws the rows of the block's paths, each by whatever thread is free.
+cudaError_t launch_rows(const DrawnRows& rows, cudaStream_t stream);
 /// Replays every layer, a thread a trajectory and layer: episodes of any shape, those of `EpisodeKernel::lru`, walks
 /// whose rounds stand alone; and a thread a trajectory, where its layers depend on each other.
 cudaError_t launch_episodes(const DeviceBlock& block, cudaStream_t stream);

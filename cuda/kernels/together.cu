@@ -10,7 +10,7 @@ __global__ void replay_together(DeviceBlock block) {
   std::uint64_t* layers = block.layer_scratch + std::size_t{own} * block.routing.layers * block.layout.layer_words;
   for (std::uint32_t t = own; own < block.flying && t < block.count; t += block.flying) {
     replay_lockstep<Words>(block.routing, block.plan, block.cell, id_of(block, t), block.layout, path_block(block, t),
-                           layers, block.tally);
+                           layers, block.tally, drawn_ahead<Words>(block, t));
   }
 }
 

@@ -12,6 +12,7 @@ namespace {
 constexpr std::uint64_t kFirstCheck = 4096;  // the adaptive stop looks at 4096 x 2^j trajectories only
 constexpr std::uint64_t kFirstPass = 1024;   // trajectories
 constexpr double kPassSeconds = 0.25;        // passes grow until they take so long: what an interruption may throw away
+constexpr double kWorthGrowing = 1.5;  // and on where that made them so much faster a trajectory: some cost is fixed
 
 std::uint64_t next_check(std::uint64_t done) {
   std::uint64_t check = kFirstCheck;
@@ -45,6 +46,7 @@ RunEnd run(Backend& backend, const RunOptions& options, Tallies& tallies) {
   std::vector<std::uint64_t> pass(tallies.counters.size());
   std::uint64_t check = next_check(tallies.trajectories);
   std::uint64_t wanted = kFirstPass;
+  double rate_before = 0;
   while (tallies.trajectories < options.trajectories) {
     if (stop()) return RunEnd::interrupted;
     const auto start = std::chrono::steady_clock::now();
@@ -58,9 +60,12 @@ RunEnd run(Backend& backend, const RunOptions& options, Tallies& tallies) {
                        run_replicates(backend, tallies.replicate_trajectories, replicates, tallies.shape, pass, stop);
     if (!whole) return RunEnd::interrupted;
     std::transform(pass.begin(), pass.end(), tallies.counters.begin(), tallies.counters.begin(), std::plus<>());
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    const double rate = static_cast<double>(last - tallies.trajectories) / seconds;
+    if (seconds < kPassSeconds || rate > kWorthGrowing * rate_before) wanted *= 2;
+    rate_before = rate;
     tallies.trajectories = last;
     tallies.replicate_trajectories = replicates;
-    if (std::chrono::steady_clock::now() - start < std::chrono::duration<double>(kPassSeconds)) wanted *= 2;
     if (options.progress) options.progress(last);
     if (options.satisfied && last == check) {
       if (options.satisfied(tallies)) return RunEnd::finished;

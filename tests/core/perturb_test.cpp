@@ -243,35 +243,6 @@ TEST(Perturb, equal_keys_go_to_the_lower_mask_bit) {
   }
 }
 
-template <int Words>
-void expect_groups_equal_scan(std::uint32_t experts) {
-  std::mt19937 random(experts);
-  for (int i = 0; i < 200; ++i) {
-    std::vector<std::int32_t> logits(experts);
-    for (std::int32_t& logit : logits) logit = -static_cast<std::int32_t>(random() % (i % 2 == 0 ? 4 : 40'000));
-    const std::vector<std::int32_t> no_noise(65536, 0);
-    const std::int32_t* noise = i % 4 == 0 ? no_noise.data() : gumbel_quantiles().data();  // equal keys in one of four
-    const PerturbView view{nullptr, logits.data(), noise, experts, 1, 8};
-    ExpertMask<Words> scan;
-    for (std::uint32_t taken = random() % (experts / 2 + 1); taken > 0; --taken) scan.insert(random() % experts);
-    ExpertMask<Words> groups = scan;
-    const std::uint32_t wanted = random() % (experts - scan.count() + 1);
-    const DrawAddress at{1, Stream::main, static_cast<std::uint64_t>(i)};
-    add_by_scan(view, logits.data(), wanted, at, scan);
-    add_by_groups(view, logits.data(), wanted, at, groups);
-    for (int w = 0; w < Words; ++w) ASSERT_EQ(groups.word[w], scan.word[w]) << experts << " experts, case " << i;
-  }
-}
-
-TEST(Perturb, groups_of_a_device_thread_choose_what_a_scan_chooses) {
-  expect_groups_equal_scan<1>(1);
-  expect_groups_equal_scan<1>(7);
-  expect_groups_equal_scan<1>(64);
-  expect_groups_equal_scan<2>(100);
-  expect_groups_equal_scan<4>(256);
-  expect_groups_equal_scan<16>(1001);
-}
-
 // The rule as plainly as possible: a list of words for each purpose, whole sorts.
 std::set<std::uint32_t> slow_draw(const PerturbView& view, std::size_t row, DrawAddress at) {
   std::set<std::uint32_t> chosen;

@@ -81,6 +81,26 @@ TEST(PlanLaunches, takes_as_many_layers_at_a_time_as_the_cache_holds_tables_of) 
   EXPECT_EQ(one.launches().layers, 1U);
 }
 
+TEST(PlanLaunches, keeps_room_for_the_rows_that_are_drawn_ahead) {
+  Fixture one;
+  const std::int32_t logits = 0;
+  one.plan.perturb.logits = &logits;
+  Cell cell;
+  cell.depth = 4;
+  one.plan.cells = &cell;
+  one.plan.cell_count = 1;
+  one.plan.rounds = 8;
+  const LaunchPlan launches = one.launches();
+  EXPECT_EQ(launches.drawn_words, std::uint64_t{launches.per_launch} * 6 * 40 * 2);  // layers, columns, words
+  EXPECT_LE(launches.bytes(), kGiB / 10 * 9);
+
+  cell.batch = 64;
+  one.plan.rounds = 1000;
+  one.room.free_bytes = 4096 * kGiB;
+  EXPECT_LE(std::uint64_t{one.launches().per_launch} * 6 * 5 * 64 * 1000, std::uint64_t{1} << 31);
+  EXPECT_EQ(one.launches().per_launch, 1024U) << "the most whole periods of 128";
+}
+
 TEST(PlanLaunches, gives_a_trajectory_in_lockstep_one_thread_and_all_scratch) {
   Fixture one;
   one.plan.lockstep = true;

@@ -221,6 +221,11 @@ StudyCase elastic_case(std::uint32_t number) {
       study.mode = Mode::perturbed;
       one.sources.perturbed =
           random_perturbed(one.table, number % 6 == 0 ? PerturbMethod::alias : PerturbMethod::gumbel);
+      if (dice.below(3) > 0) break;
+      study.draft.width = dice.between(2, 3);  // a tree over paths that are redrawn
+      study.draft.verify_tokens = dice.below(7);
+      study.draft.sibling_routing = 0.25;
+      study.grid.depth = {0, 2};
       break;
     }
     case 2:

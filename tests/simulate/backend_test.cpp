@@ -4,6 +4,7 @@
 #include "cuda/device_backend.hpp"
 #include "host/simulate/cpu_backend.hpp"
 #include "tests/shared/backend_suite.hpp"
+#include "tests/simulate/drawn_ahead_on_host.hpp"
 #include "tests/simulate/lru_grid_on_host.hpp"
 
 namespace moecarlo {
@@ -61,6 +62,10 @@ TEST_P(EveryBackend, CpuEqualsSlowSimulationWithEveryInstructionSetAndThreadCoun
 
 TEST_P(EveryBackend, CpuAgreesWithItselfOnElasticStudies) {
   expect_agreement(on_every_cpu());
+}
+
+TEST_P(EveryBackend, CpuAgreesWithRoutingDrawnAheadOnElasticStudies) {
+  expect_agreement({on_cpu(1, best_instruction_set()), testing::simulate_drawn_ahead});
 }
 
 /// Of a table that the widest vectors take.

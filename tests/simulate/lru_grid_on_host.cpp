@@ -83,7 +83,7 @@ void replay_cell(const RoutingView& routing, const PlanView& plan, const Cell& c
       std::fill(memory.counts.begin(), memory.counts.end(), 0);
       std::fill(memory.distinct.begin(), memory.distinct.end(), 0);
       const LruStack stack{shape.stack, memory.buckets.data(), memory.last.data() + 2 * lane,
-                           memory.slots.data() + lane};
+                           LruStack::slots_at(shape.stack, memory.slots.data() + lane)};
       LruGridReplay<AtOnce> replay{plan,
                                    routing,
                                    cell,
@@ -113,6 +113,8 @@ void simulate_lru_grids(const RoutingTable& table, const Plan& plan, const Traje
     const TallyView tally{counters.data()};
     if (!shape) {
       make_cpu_backend(routing, plan, 1)->run({range.stream, range.first, range.last, c}, counters);
+    } else if (routing.top_k % 8 == 0) {
+      replay_cell<8>(routing, view, cell, *shape, range, tally);
     } else if (routing.top_k % 4 == 0) {
       replay_cell<4>(routing, view, cell, *shape, range, tally);
     } else if (routing.top_k % 2 == 0) {

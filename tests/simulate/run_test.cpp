@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <map>
+#include <thread>
 
 #include "host/support/error.hpp"
 #include "tests/simulate/simulated.hpp"
@@ -83,6 +85,31 @@ TEST(Run, leaves_whole_passes_when_the_backend_fails) {
   EXPECT_THROW(run(backend, options, tallies), Error);
   EXPECT_GT(tallies.trajectories, 0U);
   EXPECT_EQ(tallies.counters[0], tallies.trajectories);
+}
+
+/// Every run costs the same, whatever its length, as where a trace has to be brought to a device.
+class FixedCostBackend final : public Backend {
+ public:
+  std::string name() const override { return "fixed cost"; }
+  bool run(const TrajectoryRange& range, std::span<std::uint64_t> counters, const std::function<bool()>&) override {
+    std::this_thread::sleep_for(std::chrono::milliseconds(260));
+    counters[0] += range.last - range.first;
+    ++runs;
+    return true;
+  }
+  int runs = 0;
+};
+
+TEST(Run, grows_its_passes_while_a_cost_that_is_fixed_outweighs_the_rest) {
+  FixedCostBackend backend;
+  TallyShape shape = shape_of({1}, Walk::samples);
+  shape.groups.replicates = shape.groups.populations = 0;
+  Tallies tallies(shape);
+  RunOptions options;
+  options.trajectories = 31 * 1024;
+  EXPECT_EQ(run(backend, options, tallies), RunEnd::finished);
+  EXPECT_EQ(tallies.counters[0], 31U * 1024);
+  EXPECT_LE(backend.runs, 8) << "5 where the clock runs evenly";
 }
 
 TEST(StopRule, looks_only_at_4096_times_powers_of_two) {

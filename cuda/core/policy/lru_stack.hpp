@@ -13,10 +13,28 @@ MOECARLO_HOST_DEVICE T& at_byte(T* first, std::uint32_t bytes) {
   return *reinterpret_cast<T*>(reinterpret_cast<char*>(first) + bytes);
 }
 
+/// Changes a number in memory. A device does so there: a lane need not wait for what stands in it, nor do others harm.
+MOECARLO_HOST_DEVICE void add_in_place(std::uint32_t& number, std::uint32_t amount) {
+#if defined(__CUDA_ARCH__)
+  atomicAdd(&number, amount);
+#else
+  number += amount;
+#endif
+}
+MOECARLO_HOST_DEVICE void flip_in_place(std::uint32_t& word, std::uint32_t bits) {
+#if defined(__CUDA_ARCH__)
+  atomicXor(&word, bits);
+#else
+  word ^= bits;
+#endif
+}
+
 /// Measures of an LRU stack, see LruStack.
 struct LruStackShape {
   std::uint32_t experts = 0;
-  std::uint32_t window = 0;        ///< slots, a multiple of 8; at least oldest_slots() + block
+  /// Slots, a multiple of 8: those of all passes of an episode, or at least oldest_slots() + block.
+  std::uint32_t window = 0;
+  std::uint32_t unwritten = 0;     ///< of them, the first ones, that only an episode's last pass takes: without words
   std::uint32_t block = 0;         ///< slots that a pass takes, a multiple of 8: at least its distinct experts
   std::uint32_t bucket_shift = 0;  ///< bits of a slot number, the window's included; 15 are there for slot and bucket
 
@@ -26,7 +44,7 @@ struct LruStackShape {
   /// 16-bit numbers of a lane's `last`, a whole number of pairs.
   MOECARLO_HOST_DEVICE std::uint32_t last_numbers() const { return (experts + 1) / 2 * 2; }
   /// Words of a lane's `slots`.
-  MOECARLO_HOST_DEVICE std::uint32_t slot_words() const { return window / 8 + 1; }
+  MOECARLO_HOST_DEVICE std::uint32_t slot_words() const { return (window - unwritten) / 8 + 1; }
 };
 
 /// The LRU stack of one cache for every capacity at once (LRU is a stack algorithm: Mattson et al. 1970). The expert
@@ -45,10 +63,15 @@ struct LruStack {
   /// [experts] slot of the last touch, `window` if there was none. Of the experts of this pass also the bucket of the
   /// position they had, and kKept. Where an expert lies: see places().
   std::uint16_t* last;
-  /// [window / 8 + 1][kStackLanes]; of a word's slots: bits 0 .. 7 which are occupied, bits 8 .. 15 which were until
-  /// this pass, from bit 16 on how many before them were occupied when the pass began. The last word stands for no
-  /// slot.
+  /// [shape.slot_words()][kStackLanes], from where the word of slot 0 would lie; of a word's slots: bits 0 .. 7 which
+  /// are occupied, bits 8 .. 15 which were until this pass, from bit 16 on how many before them were occupied when the
+  /// pass began. The last word stands for no slot; those of this pass are written when it closes.
   std::uint32_t* slots;
+
+  /// `slots` of words whose first one is `words`.
+  MOECARLO_HOST_DEVICE static std::uint32_t* slots_at(const LruStackShape& shape, std::uint32_t* words) {
+    return words - shape.unwritten / 8 * kStackLanes;
+  }
 
   std::uint32_t base = 0;  ///< first slot in use
   std::uint32_t end = 0;   ///< of the block of this pass
@@ -99,10 +122,9 @@ struct LruStack {
     end = base;
     base -= shape.block;
     next = base;
-    for (std::uint32_t slot = base; slot < end; slot += 8) word(slot) = 0;
   }
 
-  /// The bucket that the position of an older pass's slot was in when this pass began; of a slot of this pass, any.
+  /// The bucket that the position of an older pass's slot was in when this pass began.
   MOECARLO_HOST_DEVICE std::uint32_t bucket_of(std::uint32_t slot) const {
     const std::uint32_t own = word(slot);
     const std::uint32_t before = own & (slot_bit(slot) - 0x101U);
@@ -111,6 +133,11 @@ struct LruStack {
 
   /// What changes in the word of an older pass's slot when its expert leaves it.
   MOECARLO_HOST_DEVICE static std::uint32_t slot_bit(std::uint32_t slot) { return 0x101U << (slot & 7); }
+
+  /// An expert leaves an older pass's slot, where it stood there.
+  MOECARLO_HOST_DEVICE void leave(std::uint32_t slot, bool stood) const {
+    flip_in_place(word(slot), stood ? slot_bit(slot) : 0);
+  }
 
   /// The pass becomes the newest of the stack.
   MOECARLO_HOST_DEVICE void close_pass() const {

@@ -2,6 +2,11 @@
 
 #include "cuda/core/policy/list_cache.hpp"
 
+namespace moecarlo {
+/// Layers whose caches are handled together where lists are vectors.
+constexpr int kVectorLayers = 8;
+}  // namespace moecarlo
+
 #if defined(__AVX512VBMI2__) && !defined(__CUDACC__)
 #define MOECARLO_VECTOR_CACHES
 #include <immintrin.h>
@@ -17,9 +22,6 @@ namespace moecarlo {
 constexpr std::uint32_t kVectorSlots = 64, kVectorObjects = 256, kVectorUses = 255;
 /// With fewer objects the state would not fit the memory of the linked lists, where it stands.
 constexpr std::uint32_t kLeastVectorObjects = 8;
-/// Layers whose caches are handled together.
-constexpr int kVectorLayers = 8;
-
 typedef std::uint8_t ByteVector __attribute__((vector_size(64)));
 typedef std::uint64_t WordVector __attribute__((vector_size(64), may_alias));
 
