@@ -13,6 +13,7 @@ constexpr std::uint32_t kMostWarps = kMostLruGridThreads / kStackLanes;
 constexpr std::uint32_t kFewestWarps = 4;  // fewer leave a multiprocessor idle
 constexpr std::uint32_t kEnoughWarps = 8;  // more are not worth leaving the choices in global memory
 constexpr std::uint32_t kSlotAndBucketBits = 15;
+constexpr std::uint32_t kTurns = 5;  // of a block at most
 
 /// Slots for all passes where they fit a stack of some more than its experts; a longer episode moves them together at
 /// times. Nothing where there are not bits enough for the number of a slot.
@@ -77,6 +78,16 @@ std::optional<LruGridShape> lru_grid_shape(const PlanView& plan, const Cell& cel
   if (shape.warps < kEnoughWarps) shape.warps = warps_in(false);
   if (shape.warps < kFewestWarps) return {};
   return shape;
+}
+
+LruGridLaunch lru_grid_launch(const LruGridShape& shape, std::uint32_t count) {
+  const auto quotient_up = [](std::uint32_t a, std::uint32_t b) { return (a + b - 1) / b; };
+  const std::uint32_t works = quotient_up(quotient_up(count, shape.period), kStackLanes);  // of a warp and turn
+  LruGridLaunch launch;
+  launch.parts = quotient_up(works, shape.warps * kTurns);
+  const std::uint32_t turns = quotient_up(works, launch.parts * shape.warps);
+  launch.warps = quotient_up(works, launch.parts * turns);
+  return launch;
 }
 
 std::vector<std::uint8_t> list_choices(const RoutingView& routing) {

@@ -55,6 +55,17 @@ bool is_lru_grid(const PlanView& plan, const Cell& cell, const RoutingView& rout
 std::optional<LruGridShape> lru_grid_shape(const PlanView& plan, const Cell& cell, const RoutingView& routing,
                                            std::uint32_t per_launch, std::uint64_t shared_bytes);
 
+/// How the trajectories of a launch are shared out: every layer and group has `parts` blocks of `warps` warps, which
+/// take a trajectory a lane and turn.
+struct LruGridLaunch {
+  std::uint32_t parts = 1;
+  std::uint32_t warps = 1;
+};
+
+/// As many warps as `count` trajectories keep busy to the end, and a handful of turns: more, and the last blocks would
+/// leave multiprocessors idle; fewer, and blocks would be busy with their tables.
+LruGridLaunch lru_grid_launch(const LruGridShape& shape, std::uint32_t count);
+
 /// Bytes of the choices of one layer's tokens: [tokens][top_k], rounded up to whole words of 16 bytes.
 MOECARLO_HOST_DEVICE std::uint64_t choice_bytes(const RoutingView& routing) {
   return (std::uint64_t{routing.tokens} * routing.top_k + 15) / 16 * 16;

@@ -10,10 +10,6 @@ namespace {
 // by multiples of a period, or a part of it, so that all it counts goes to one place; a thread replays one trajectory
 // at a time.
 
-/// Trajectories that a thread replays one after the other, about: more, and the last blocks would leave multiprocessors
-/// idle; fewer, and blocks would be busy with their tables.
-constexpr std::uint32_t kTurns = 5;
-
 /// The path of a trajectory of a group, interleaved.
 __device__ LruGridPath grid_path(const DeviceBlock& block, const GroupSlots& groups, std::uint32_t group,
                                  std::uint32_t index) {
@@ -162,16 +158,12 @@ __global__ void __launch_bounds__(kMostLruGridThreads, 1)
 
 template <int AtOnce, bool Staged>
 void launch(const DeviceBlock& block, const LruGridShape& shape, const std::uint8_t* choices, cudaStream_t stream) {
-  // As many warps as the trajectories of a group keep busy to the end.
-  const std::uint32_t works = ((block.count + shape.period - 1) / shape.period + kStackLanes - 1) / kStackLanes;
-  const std::uint32_t parts = std::max(1U, works / (shape.warps * kTurns));
-  const std::uint32_t turns = (works + parts * shape.warps - 1) / (parts * shape.warps);
-  const std::uint32_t warps = (works + parts * turns - 1) / (parts * turns);
-  const std::uint64_t bytes = shape.shared_bytes(warps);
-  const dim3 blocks(block.layer_count, std::min(block.count, shape.period), parts);
+  const LruGridLaunch turns = lru_grid_launch(shape, block.count);
+  const std::uint64_t bytes = shape.shared_bytes(turns.warps);
+  const dim3 blocks(block.layer_count, std::min(block.count, shape.period), turns.parts);
   cudaFuncSetAttribute(replay_grid<AtOnce, Staged>, cudaFuncAttributeMaxDynamicSharedMemorySize,
                        static_cast<int>(bytes));
-  replay_grid<AtOnce, Staged><<<blocks, warps * kStackLanes, bytes, stream>>>(block, shape, choices);
+  replay_grid<AtOnce, Staged><<<blocks, turns.warps * kStackLanes, bytes, stream>>>(block, shape, choices);
 }
 
 }  // namespace

@@ -125,6 +125,28 @@ TEST(LruGridShape, is_not_for_what_its_counters_do_not_hold) {
   EXPECT_FALSE(shape_of(grid_study(), {}, 1 << 14, kShared, {}, large));
 }
 
+TEST(LruGridLaunch, gives_every_trajectory_a_lane_and_a_turn) {
+  LruGridShape shape;
+  for (shape.period = 1; shape.period <= 128; shape.period *= 4) {
+    for (shape.warps = 4; shape.warps <= 16; shape.warps += 3) {
+      for (const std::uint32_t count : {1U, 127U, 128U, 4096U, 100'000U, 1U << 18}) {
+        const LruGridLaunch launch = lru_grid_launch(shape, count);
+        EXPECT_GE(launch.parts, 1U);
+        EXPECT_GE(launch.warps, 1U);
+        EXPECT_LE(launch.warps, shape.warps);
+        const std::uint32_t lanes = launch.parts * launch.warps * 32;
+        const std::uint32_t each = (count + shape.period - 1) / shape.period;
+        EXPECT_LE(each, 5 * lanes);
+        EXPECT_LT(lanes, each + launch.parts * 32 * 2) << "a warp without a trajectory";
+      }
+    }
+  }
+  shape.period = 64;
+  shape.warps = 13;  // of the reference workload: 128 works of a warp
+  EXPECT_EQ(lru_grid_launch(shape, 1 << 18).parts, 2U);
+  EXPECT_EQ(lru_grid_launch(shape, 1 << 18).warps, 13U);
+}
+
 TEST(ListChoices, lists_the_experts_of_a_token_by_rank_layer_after_layer) {
   testing::TableSpec spec;
   spec.experts = 130;
