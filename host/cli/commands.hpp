@@ -24,6 +24,7 @@ void add_locality(CLI::App& app, const Common& common);
 void add_cache(CLI::App& app, const Common& common);
 void add_synth(CLI::App& app, const Common& common);
 void add_simulate(CLI::App& app, const Common& common);
+void add_merge(CLI::App& app, const Common& common);
 void add_evaluate(CLI::App& app, const Common& common);
 void add_report(CLI::App& app, const Common& common);
 void add_reproduce(CLI::App& app, const Common& common);

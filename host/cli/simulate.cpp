@@ -10,6 +10,7 @@
 #include "host/study/duration.hpp"
 #include "host/study/parse_study.hpp"
 #include "host/support/error.hpp"
+#include "host/support/job_rank.hpp"
 
 namespace moecarlo::cli {
 namespace {
@@ -23,6 +24,7 @@ struct Options {
   std::optional<std::uint32_t> seed;
   std::string time_limit;
   std::optional<std::uint32_t> device;
+  std::string shard;
   bool resume = false;
   bool json = false;
 };
@@ -44,9 +46,36 @@ Study effective_study(const Options& options) {
   return study;
 }
 
+Shard chosen_shard(const std::string& text) {
+  if (text.empty()) return {};
+  if (text == "rank") {
+    const auto job = job_rank();
+    if (job && job->size <= Shard::kMost) return {job->rank, job->size};
+    fail(ErrorKind::usage, "--shard: rank needs a launcher (expected Slurm or MPI to say the rank of this process)");
+  }
+  const auto shard = parse_shard(text);
+  if (!shard) {
+    fail(ErrorKind::usage, "--shard: no shard (expected i/n with i from 0 to n - 1 and n up to {}, or rank; found {})",
+         Shard::kMost, text);
+  }
+  return *shard;
+}
+
 void simulate(const Options& options, const Common& common) {
-  const StudyRun run{effective_study(options), options.directory, options.resume, common.quiet || options.json};
+  const Shard shard = chosen_shard(options.shard);
+  const std::filesystem::path output = options.directory;
+  const std::filesystem::path directory =
+      shard.is_whole() ? output : output / fmt::format("shard-{}-of-{}", shard.index, shard.count);
+  const StudyRun run{effective_study(options), directory, shard, options.resume, common.quiet || options.json};
   const bool ran = run_study(run);
+  if (!shard.is_whole()) {
+    if (!common.quiet) {
+      fmt::print("{}{}; with all {} shards: moecarlo merge {}/shard-* -o {}\n",
+                 ran ? "shard: " : "nothing to do, the shard is finished: ", directory.string(), shard.count,
+                 output.string(), output.string());
+    }
+    return;
+  }
   if (options.json) {
     std::cout << std::ifstream(run.directory / "summary.json").rdbuf();
   } else if (!common.quiet) {
@@ -74,8 +103,12 @@ void add_simulate(CLI::App& app, const Common& common) {
   command->add_option("--time-limit", options->time_limit, "Stop with a checkpoint and exit status 75, e.g. 20m or 3h");
   command->add_option("--device", options->device, "GPU number; default: 0, or the local rank under Slurm and MPI")
       ->check(CLI::Range(0, 1023));
+  CLI::Option* shard = command->add_option(
+      "--shard", options->shard,
+      "Simulate part i of n only, i/n with i from 0 on, into DIR/shard-i-of-n; or rank: as Slurm or "
+      "MPI counts this process");
   command->add_flag("--resume", options->resume, "Go on from the checkpoint in the output folder");
-  command->add_flag("--json", options->json, "Print summary.json on stdout");
+  command->add_flag("--json", options->json, "Print summary.json on stdout")->excludes(shard);
   command->footer("Example: moecarlo simulate study.toml -o results --trajectories 20000");
   command->callback([options, &common] { simulate(*options, common); });
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "host/cli/output_folder.hpp"
 #include "host/cli/version.hpp"
 #include "host/report/summary.hpp"
 #include "host/statistics/point_results.hpp"
@@ -127,12 +128,17 @@ StudyResults assemble_results(const Tallies& tallies, const std::vector<JointBin
 
 StudyResults results_from_tallies(const std::filesystem::path& directory, const std::vector<std::string>& systems) {
   Provenance provenance;
-  const std::string file = (directory / "tallies.h5").string();
+  const std::string file = tallies_path(directory).string();
   std::vector<JointBins> joints;
   const Tallies tallies = read_tallies(file, provenance, joints);
   if (!provenance.finished) {
     fail(ErrorKind::input, "{}: the study is not finished (expected a finished one; go on with simulate --resume)",
          file);
+  }
+  if (!tallies.shard.is_whole()) {
+    fail(ErrorKind::input,
+         "{}: shard {} of a study (expected the study as a whole; put the shards together with merge)", file,
+         tallies.shard.text());
   }
   Study study = parse_study(provenance.study_toml, file, {});
   if (!systems.empty()) {

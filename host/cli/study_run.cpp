@@ -14,6 +14,7 @@
 #include "cuda/device_resample.hpp"
 #include "cuda/device_selector.hpp"
 #include "host/cli/commands.hpp"
+#include "host/cli/output_folder.hpp"
 #include "host/cli/study_results.hpp"
 #include "host/cli/trace_facts.hpp"
 #include "host/cli/version.hpp"
@@ -24,9 +25,8 @@
 #include "host/statistics/point_results.hpp"
 #include "host/study/grid.hpp"
 #include "host/study/parse_study.hpp"
-#include "host/support/atomic_file.hpp"
 #include "host/support/error.hpp"
-#include "host/support/local_rank.hpp"
+#include "host/support/job_rank.hpp"
 #include "host/support/memory_limit.hpp"
 #include "host/support/parallel.hpp"
 #include "host/support/progress.hpp"
@@ -47,38 +47,6 @@ void remember_signal(int number) {
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
-
-std::filesystem::path tallies_path(const std::filesystem::path& directory) {
-  return directory / "tallies.h5";
-}
-
-/// The output folder of a run. A folder made here goes away again where the run ends before anything is in it.
-class OutputFolder {
- public:
-  explicit OutputFolder(const StudyRun& run) : path_(run.directory) {
-    std::error_code error;
-    made_ = std::filesystem::create_directories(path_, error);
-    if (error || !std::filesystem::is_directory(path_)) {
-      fail(ErrorKind::machine, "{}: the output folder cannot be made ({})", path_.string(),
-           error ? error.message() : "a file of that name is in the way");
-    }
-    if (!run.resume && std::filesystem::exists(tallies_path(path_))) {
-      fail(ErrorKind::usage, "{}: the folder holds tallies already (expected an empty one, or --resume)",
-           path_.string());
-    }
-    TemporaryFile probe(tallies_path(path_));  // an unwritable folder is known before any work is done
-  }
-  ~OutputFolder() {
-    std::error_code not_empty;
-    if (made_) std::filesystem::remove(path_, not_empty);
-  }
-  OutputFolder(const OutputFolder&) = delete;
-  OutputFolder& operator=(const OutputFolder&) = delete;
-
- private:
-  std::filesystem::path path_;
-  bool made_ = false;
-};
 
 /// The GPU that a run takes; none where it takes the CPU. Of several processes on a machine each takes the next one.
 std::optional<int> chosen_device(const RunSpec& run) {
@@ -136,10 +104,14 @@ void check_memory(const Plan& plan, const StudyRun& run, bool cpu) {
 
 Tallies load_checkpoint(const StudyRun& run, const Plan& plan, const Provenance& expected, Provenance& stored) {
   const std::filesystem::path file = tallies_path(run.directory);
-  if (!run.resume || !std::filesystem::exists(file)) return Tallies(plan.shape);
+  if (!run.resume || !std::filesystem::exists(file)) {
+    Tallies fresh(plan.shape);
+    fresh.shard = run.shard;
+    return fresh;
+  }
   Tallies tallies = read_tallies(file, stored);
   if (stored.study_toml != expected.study_toml || stored.trace_json != expected.trace_json ||
-      tallies.layout.size != plan.layout.size) {
+      tallies.layout.size != plan.layout.size || tallies.shard != run.shard) {
     fail(ErrorKind::usage,
          "{}: the folder holds the tallies of another study (expected an equal study and trace for --resume)",
          run.directory.string());
@@ -147,8 +119,13 @@ Tallies load_checkpoint(const StudyRun& run, const Plan& plan, const Provenance&
   return tallies;
 }
 
-void check_stop(const Study& study) {
+void check_stop(const StudyRun& run) {
+  const Study& study = run.study;
   if (!study.stop) return;
+  if (!run.shard.is_whole()) {
+    fail(ErrorKind::usage,
+         "--shard: no shard knows what the others have counted (expected a study without [stop], found one)");
+  }
   const std::vector<std::string> names = MetricReader::names(study.grid.depth.back());
   for (const std::string& metric : study.stop->metrics) {
     if (std::find(names.begin(), names.end(), metric) == names.end()) {
@@ -167,7 +144,8 @@ void simulate(const StudyRun& run, const Plan& plan, Clock::time_point job_start
   Clock::time_point saved = Clock::now();
   RunOptions options;
   options.trajectories = plan.trajectories(study.trajectories);
-  Progress progress("simulating", options.trajectories, progress_style(run.quiet));
+  const std::uint64_t own = run.shard.part(options.trajectories);
+  Progress progress("simulating", std::max<std::uint64_t>(1, own), progress_style(run.quiet));
   options.progress = [&](std::uint64_t done) {
     progress.update(done);
     if (seconds_since(saved) > kCheckpointSeconds) {
@@ -191,10 +169,9 @@ void simulate(const StudyRun& run, const Plan& plan, Clock::time_point job_start
   provenance.finished = end == RunEnd::finished;
   save();
   if (end == RunEnd::interrupted) {
-    throw Interrupted(
-        fmt::format("stopped by {} after {} of {} trajectories; the checkpoint is in {}, go on with --resume",
-                    signal_seen != 0 ? "a signal" : "the time limit", tallies.trajectories, options.trajectories,
-                    run.directory.string()));
+    throw Interrupted(fmt::format(
+        "stopped by {} after {} of {} trajectories; the checkpoint is in {}, go on with --resume",
+        signal_seen != 0 ? "a signal" : "the time limit", tallies.trajectories, own, run.directory.string()));
   }
 }
 
@@ -208,10 +185,10 @@ std::unique_ptr<Backend> make_backend(const RunSpec& run, const RoutingView& rou
 bool run_study(const StudyRun& run) {
   const Clock::time_point job_start = Clock::now();
   const Study& study = run.study;
-  check_stop(study);
+  check_stop(run);
   std::signal(SIGINT, remember_signal);
   std::signal(SIGTERM, remember_signal);
-  const OutputFolder folder(run);
+  const OutputFolder folder(run.directory, run.resume);
   RoutingTable table = load_table(run);
   const auto projection = make_projection(study, table.layers, table.experts, table.top_k);
   const Grid grid = make_grid(study, projection ? projection->implied_capacities() : std::vector<ImpliedCapacity>{},
@@ -226,11 +203,13 @@ bool run_study(const StudyRun& run) {
   Provenance provenance{to_toml(study), to_json(facts), program_version(), false};
   Provenance stored;
   Tallies tallies = load_checkpoint(run, plan, provenance, stored);
-  if (stored.finished && std::filesystem::exists(run.directory / "summary.json")) return false;
+  const bool reports = run.shard.is_whole();
+  if (stored.finished && (!reports || std::filesystem::exists(run.directory / "summary.json"))) return false;
 
   const Clock::time_point start = Clock::now();
   // Finished tallies without a summary: a run was killed while it wrote the report.
   if (!stored.finished) simulate(run, plan, job_start, *backend, tallies, provenance);
+  if (!reports) return true;
   StudyResults results =
       assemble_results(tallies, joint_bins(tallies), study, facts, projection, chosen_resample(study.run));
   results.backend = backend->name();

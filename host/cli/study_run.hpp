@@ -17,12 +17,13 @@ namespace moecarlo::cli {
 struct StudyRun {
   Study study;
   std::filesystem::path directory;
+  Shard shard;  ///< a part has tallies and no report
   bool resume = false;
   bool quiet = false;
 };
 
-/// Runs it and writes everything into the directory. Throws Interrupted after a checkpoint. False: there was nothing to
-/// do, the directory holds the finished study.
+/// Runs it, or a shard of it, and writes everything into the directory. Throws Interrupted after a checkpoint. False:
+/// there was nothing to do, the directory holds the finished study or shard.
 bool run_study(const StudyRun& run);
 
 /// The backend that a study asks for; auto takes a GPU where there is one.

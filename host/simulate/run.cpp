@@ -43,21 +43,28 @@ std::uint64_t replicate_share(std::uint64_t main, const GroupLayout& groups) {
 
 RunEnd run(Backend& backend, const RunOptions& options, Tallies& tallies) {
   const auto stop = [&] { return options.interrupted && options.interrupted(); };
+  const Shard& shard = tallies.shard;
+  const std::uint64_t first = shard.first(options.trajectories);
+  const std::uint64_t all = shard.part(options.trajectories);
+  const std::uint64_t whole_replicates = replicate_share(options.trajectories, tallies.shape.groups);
+  const std::uint64_t first_replicate = shard.first(whole_replicates);
+  const std::uint64_t all_replicates = shard.part(whole_replicates);
   std::vector<std::uint64_t> pass(tallies.counters.size());
   std::uint64_t check = next_check(tallies.trajectories);
   std::uint64_t wanted = kFirstPass;
   double rate_before = 0;
-  while (tallies.trajectories < options.trajectories) {
+  while (tallies.trajectories < all || (all == 0 && tallies.replicate_trajectories < all_replicates)) {
     if (stop()) return RunEnd::interrupted;
     const auto start = std::chrono::steady_clock::now();
-    std::uint64_t last = std::min(options.trajectories, tallies.trajectories + wanted);
+    std::uint64_t last = std::min(all, tallies.trajectories + wanted);
     if (options.satisfied) last = std::min(last, check);
-    const std::uint64_t replicates =
-        std::max(tallies.replicate_trajectories, replicate_share(last, tallies.shape.groups));
+    const std::uint64_t share = last == all ? all_replicates : replicate_share(last, tallies.shape.groups);
+    const std::uint64_t replicates = std::max(tallies.replicate_trajectories, std::min(share, all_replicates));
     // A pass counts as a whole or not at all, so that the tallies are a valid checkpoint whenever it is stopped.
     std::fill(pass.begin(), pass.end(), 0);
-    const bool whole = backend.run({Stream::main, tallies.trajectories, last}, pass, stop) &&
-                       run_replicates(backend, tallies.replicate_trajectories, replicates, tallies.shape, pass, stop);
+    const bool whole = backend.run({Stream::main, first + tallies.trajectories, first + last}, pass, stop) &&
+                       run_replicates(backend, first_replicate + tallies.replicate_trajectories,
+                                      first_replicate + replicates, tallies.shape, pass, stop);
     if (!whole) return RunEnd::interrupted;
     std::transform(pass.begin(), pass.end(), tallies.counters.begin(), tallies.counters.begin(), std::plus<>());
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

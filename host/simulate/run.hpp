@@ -15,12 +15,12 @@ enum class RunEnd {
 };
 
 struct RunOptions {
-  std::uint64_t trajectories = 0;  ///< cap of the main family (the number of sequences when enumerating)
+  std::uint64_t trajectories = 0;  ///< cap of the study's main family (the number of sequences when enumerating)
   /// Asked at N = 4096 x 2^j trajectories: is every listed metric known well enough? Empty: run to the cap.
   std::function<bool(const Tallies&)> satisfied;
   /// Asked now and then, from any thread: stop now?
   std::function<bool()> interrupted;
-  /// Told how many main trajectories are done.
+  /// Told how many main trajectories are done, of those of the shard.
   std::function<void(std::uint64_t done)> progress;
 };
 
@@ -30,8 +30,9 @@ struct RunOptions {
 /// sequences.
 std::uint64_t replicate_share(std::uint64_t main, const GroupLayout& groups);
 
-/// Simulates until the cap, the stop rule or an interruption. Starts from what `tallies` already hold, so that a
-/// resumed run adds exactly the trajectories that are missing.
+/// Simulates the shard of `tallies` until the cap, the stop rule or an interruption. Starts from what they already
+/// hold, so that a resumed run adds exactly the trajectories that are missing. Only a study as a whole can have a stop
+/// rule.
 RunEnd run(Backend& backend, const RunOptions& options, Tallies& tallies);
 
 }  // namespace moecarlo

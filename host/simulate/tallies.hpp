@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cuda/core/plan.hpp"
+#include "host/simulate/shard.hpp"
 
 namespace moecarlo {
 
@@ -59,13 +60,14 @@ struct TallyLayout {
   JointRange joints_of(std::size_t cell) const;
 };
 
-/// The integer tallies of a study: the one source of everything reported.
+/// The integer tallies of a study, or of one of its shards: the one source of everything reported.
 struct Tallies {
   TallyShape shape;
   TallyLayout layout;
   std::vector<std::uint64_t> counters;
   std::uint64_t trajectories = 0;            ///< of the main family, counted so far
   std::uint64_t replicate_trajectories = 0;  ///< of the replicates, at the largest batch
+  Shard shard;                               ///< the part of the study that is counted here
 
   explicit Tallies(TallyShape shape_of_study);
   Tallies(TallyShape shape_of_study, TallyLayout layout_of_shape, std::uint64_t counters_kept);

@@ -13,7 +13,7 @@ using Extents = std::vector<std::uint64_t>;
 using hdf5::Group;
 
 constexpr const char* kSchema = "moecarlo-tallies";
-constexpr std::int64_t kVersion = 3;
+constexpr std::int64_t kVersion = 4;
 constexpr std::uint64_t kMostCells = 1'000'000;
 constexpr std::uint32_t kMostExperts = 1 << 16;
 constexpr std::uint32_t kMostGroups = 1 << 16;
@@ -245,6 +245,8 @@ void write_tallies(const std::filesystem::path& file, const Tallies& tallies, co
   root.write_integer("joint_replicates", shape.joint_groups.replicates);
   root.write_integer("trajectories", static_cast<std::int64_t>(tallies.trajectories));
   root.write_integer("replicate_trajectories", static_cast<std::int64_t>(tallies.replicate_trajectories));
+  root.write_integer("shard", tallies.shard.index);
+  root.write_integer("shards", tallies.shard.count);
   root.write_integer("cells", static_cast<std::int64_t>(shape.cells.size()));
   for (std::size_t c = 0; c < shape.cells.size(); ++c) write_cell(root, tallies, c);
   output.commit();
@@ -267,6 +269,10 @@ Tallies read_tallies(const std::filesystem::path& file, Provenance& provenance, 
   Tallies tallies(std::move(shape), std::move(layout), kept);
   tallies.trajectories = read_count(root, "trajectories", kMostTrajectories);
   tallies.replicate_trajectories = read_count(root, "replicate_trajectories", kMostTrajectories);
+  tallies.shard.count = read_small(root, "shards", Shard::kMost);
+  tallies.shard.index = read_small(root, "shard", tallies.shard.count == 0 ? 0 : tallies.shard.count - 1);
+  if (tallies.shard.count == 0)
+    fail(ErrorKind::input, "{}: impossible (expected 1 or more, found 0)", root.name_of("@shards"));
   joints = {};
   for (std::size_t c = 0; c < tallies.shape.cells.size(); ++c) {
     const Group group = root.open_group(cell_name(c));

@@ -112,6 +112,28 @@ TEST(Run, grows_its_passes_while_a_cost_that_is_fixed_outweighs_the_rest) {
   EXPECT_LE(backend.runs, 8) << "5 where the clock runs evenly";
 }
 
+TEST(Run, simulates_every_trajectory_in_one_shard) {
+  const TallyShape shape = shape_of({1, 4});
+  for (const std::uint64_t trajectories : {1U, 10U, 5000U}) {
+    RecordingBackend backend;  // expects the first trajectory of a shard to follow the last one of the shard before
+    std::uint64_t main = 0, replicates = 0;
+    for (std::uint32_t index = 0; index < 3; ++index) {
+      Tallies tallies(shape);
+      tallies.shard = {index, 3};
+      RunOptions options;
+      options.trajectories = trajectories;
+      EXPECT_EQ(run(backend, options, tallies), RunEnd::finished);
+      main += tallies.trajectories;
+      replicates += tallies.replicate_trajectories;
+    }
+    EXPECT_EQ(main, trajectories);
+    EXPECT_EQ(replicates, replicate_share(trajectories, shape.groups));
+    EXPECT_EQ((backend.next[{Stream::main, 0}]), trajectories);
+    EXPECT_EQ((backend.next[{Stream::replicates, 1}]), replicates);      // batch 4
+    EXPECT_EQ((backend.next[{Stream::replicates, 0}]), 4 * replicates);  // batch 1
+  }
+}
+
 TEST(StopRule, looks_only_at_4096_times_powers_of_two) {
   EXPECT_THAT(checks(0, 40'000), ElementsAre(4096, 8192, 16384, 32768));
   EXPECT_THAT(checks(0, 4095), ElementsAre());

@@ -1,0 +1,54 @@
+#include <fmt/format.h>
+
+#include <fstream>
+#include <iostream>
+#include <memory>
+
+#include "host/cli/commands.hpp"
+#include "host/cli/output_folder.hpp"
+#include "host/cli/study_results.hpp"
+#include "host/report/write_report.hpp"
+#include "host/simulate/shard_sum.hpp"
+
+namespace moecarlo::cli {
+namespace {
+
+struct Options {
+  std::vector<std::string> shards;
+  std::string output;
+  bool json = false;
+};
+
+void merge(const Options& options, const Common& common) {
+  const std::filesystem::path output = options.output;
+  const OutputFolder folder(output, false);
+  ShardSum sum;
+  for (const std::string& directory : options.shards) {
+    Provenance provenance;
+    Tallies shard = read_tallies(tallies_path(directory), provenance);
+    sum.add(directory, std::move(shard), provenance);
+  }
+  write_tallies(tallies_path(output), sum.whole(), sum.provenance());
+  StudyResults results = results_from_tallies(output, {});
+  results.backend = fmt::format("{} shards", options.shards.size());
+  write_report(results, output);
+  if (options.json) {
+    std::cout << std::ifstream(output / "summary.json").rdbuf();
+  } else if (!common.quiet) {
+    fmt::print("report: {}\n", (output / "report.html").string());
+  }
+}
+
+}  // namespace
+
+void add_merge(CLI::App& app, const Common& common) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("merge", "Put the shards of a study together: the results of one run");
+  command->add_option("DIR", options->shards, "Folders of all its shards, in any order")->required();
+  command->add_option("-o,--output", options->output, "Folder for the results")->required();
+  command->add_flag("--json", options->json, "Print summary.json on stdout");
+  command->footer("Example: moecarlo merge results/shard-* -o results");
+  command->callback([options, &common] { merge(*options, common); });
+}
+
+}  // namespace moecarlo::cli

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "host/simulate/tallies.hpp"
+
+namespace moecarlo {
+
+/// Puts the shards of a study together, in any order.
+class ShardSum {
+ public:
+  /// Throws an input error, with `name` in it, on tallies that are unfinished, of another study, trace or program, no
+  /// shard at all, or one that has been added already.
+  void add(const std::string& name, Tallies shard, const Provenance& provenance);
+
+  /// What one run would have counted. Throws an input error where shards are missing.
+  Tallies whole() const;
+  const Provenance& provenance() const { return provenance_; }
+
+ private:
+  void check(const std::string& name, const Tallies& shard, const Provenance& provenance) const;
+
+  std::optional<Tallies> sum_;
+  Provenance provenance_;
+  std::string first_;               ///< name of the first shard
+  std::vector<std::string> added_;  ///< [shards] names; empty where a shard is missing
+};
+
+}  // namespace moecarlo
