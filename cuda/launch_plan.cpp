@@ -8,8 +8,9 @@
 namespace moecarlo {
 namespace {
 
-constexpr std::uint64_t kMostPaths = std::uint64_t{1} << 18;  // trajectories; more would not make a launch cheaper
-constexpr std::uint64_t kMostRows = std::uint64_t{1} << 31;   // drawn ahead by a launch: they have 32-bit numbers
+constexpr std::uint64_t kMostPaths = std::uint64_t{1} << 18;   // trajectories; more would not make a launch cheaper
+constexpr std::uint64_t kEnoughRows = std::uint64_t{1} << 27;  // drawn ahead by a launch; more keep no device busier
+constexpr std::uint64_t kMostRows = std::uint64_t{1} << 31;    // they have 32-bit numbers
 constexpr std::uint64_t kWaves = 4;  // threads per resident thread: a multiprocessor done early finds more to do
 
 /// Layers whose tables of redrawn routing fit into a quarter of the second-level cache, of which a half may be far from
@@ -25,9 +26,10 @@ std::uint32_t layers_at_a_time(const PlanView& plan, const RoutingView& routing,
 
 /// The most masks that a trajectory has drawn ahead in each layer.
 std::uint64_t most_drawn_slots(const PlanView& plan) {
-  std::uint32_t most = 0;
+  std::uint64_t most = 0;
   for (std::uint32_t c = 0; plan.perturb.logits != nullptr && c < plan.cell_count; ++c) {
-    most = std::max(most, drawn_slots(plan, plan.cells[c]));
+    const Cell& cell = plan.cells[c];
+    most = std::max(most, std::uint64_t{plan.warmup + plan.rounds} * cell.columns() * cell.batch);
   }
   return most;
 }
@@ -70,11 +72,17 @@ LaunchPlan plan_launches(const PlanView& plan, const WorkspaceLayout& layout, co
     fail(ErrorKind::machine, "backend cuda: out of device memory (expected {} bytes for one trajectory, found {} free)",
          8 * each, room.free_bytes);
   }
+  if (drawn_rows > kMostRows) {
+    fail(ErrorKind::machine,
+         "backend cuda: too much routing to redraw (expected at most {} rows for one trajectory, "
+         "found {})",
+         kMostRows, drawn_rows);
+  }
   const std::uint64_t threads = plan.lockstep ? 1 : layers;  // of one trajectory
   const std::uint64_t wanted = kWaves * room.multiprocessors * room.threads / threads;
   const std::uint64_t fit = each == 0 ? kMostPaths : words / each;
   const std::uint64_t most =
-      std::clamp<std::uint64_t>(kMostRows / std::max<std::uint64_t>(1, drawn_rows), 1, kMostPaths);
+      std::clamp<std::uint64_t>(kEnoughRows / std::max<std::uint64_t>(1, drawn_rows), 1, kMostPaths);
   std::uint64_t flying = std::clamp<std::uint64_t>(std::min(wanted, fit), 1, most);
 
   const std::uint64_t period = group_period(plan.groups);

@@ -21,7 +21,7 @@ struct Options {
 
 void merge(const Options& options, const Common& common) {
   const std::filesystem::path output = options.output;
-  const OutputFolder folder(output, false);
+  const OutputFolder folder(output, false, "an empty one");
   ShardSum sum;
   for (const std::string& directory : options.shards) {
     Provenance provenance;
@@ -29,9 +29,16 @@ void merge(const Options& options, const Common& common) {
     sum.add(directory, std::move(shard), provenance);
   }
   write_tallies(tallies_path(output), sum.whole(), sum.provenance());
-  StudyResults results = results_from_tallies(output, {});
-  results.backend = fmt::format("{} shards", options.shards.size());
-  write_report(results, output);
+  try {
+    StudyResults results = results_from_tallies(output, {});
+    results.backend = fmt::format("{} shards", options.shards.size());
+    results.seconds = 0;
+    write_report(results, output);
+  } catch (...) {  // the shards are there to be merged again
+    std::error_code ignored;
+    std::filesystem::remove(tallies_path(output), ignored);
+    throw;
+  }
   if (options.json) {
     std::cout << std::ifstream(output / "summary.json").rdbuf();
   } else if (!common.quiet) {

@@ -50,8 +50,19 @@ Shard chosen_shard(const std::string& text) {
   if (text.empty()) return {};
   if (text == "rank") {
     const auto job = job_rank();
-    if (job && job->size <= Shard::kMost) return {job->rank, job->size};
-    fail(ErrorKind::usage, "--shard: rank needs a launcher (expected Slurm or MPI to say the rank of this process)");
+    if (!job) {
+      fail(ErrorKind::usage, "--shard: rank needs a launcher (expected Slurm or MPI to say the rank of this process)");
+    }
+    if (job->size == 1) {  // the tasks of a job array would all simulate the whole study
+      fail(ErrorKind::usage,
+           "--shard: the job has one process (expected several; in a job array name the shard, "
+           "$SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT)");
+    }
+    if (job->size > Shard::kMost) {
+      fail(ErrorKind::usage, "--shard: too many shards (expected a job of at most {} processes, found {})",
+           Shard::kMost, job->size);
+    }
+    return {job->rank, job->size};
   }
   const auto shard = parse_shard(text);
   if (!shard) {
@@ -70,9 +81,9 @@ void simulate(const Options& options, const Common& common) {
   const bool ran = run_study(run);
   if (!shard.is_whole()) {
     if (!common.quiet) {
-      fmt::print("{}{}; with all {} shards: moecarlo merge {}/shard-* -o {}\n",
+      fmt::print("{}{}; with all {} shards: moecarlo merge {}/shard-*-of-{} -o {}\n",
                  ran ? "shard: " : "nothing to do, the shard is finished: ", directory.string(), shard.count,
-                 output.string(), output.string());
+                 output.string(), shard.count, output.string());
     }
     return;
   }

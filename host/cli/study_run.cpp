@@ -111,10 +111,14 @@ Tallies load_checkpoint(const StudyRun& run, const Plan& plan, const Provenance&
   }
   Tallies tallies = read_tallies(file, stored);
   if (stored.study_toml != expected.study_toml || stored.trace_json != expected.trace_json ||
-      tallies.layout.size != plan.layout.size || tallies.shard != run.shard) {
+      tallies.layout.size != plan.layout.size) {
     fail(ErrorKind::usage,
          "{}: the folder holds the tallies of another study (expected an equal study and trace for --resume)",
          run.directory.string());
+  }
+  if (tallies.shard != run.shard) {
+    fail(ErrorKind::usage, "{}: the folder holds shard {} (expected {} for --resume)", run.directory.string(),
+         tallies.shard.text(), run.shard.text());
   }
   return tallies;
 }
@@ -188,7 +192,7 @@ bool run_study(const StudyRun& run) {
   check_stop(run);
   std::signal(SIGINT, remember_signal);
   std::signal(SIGTERM, remember_signal);
-  const OutputFolder folder(run.directory, run.resume);
+  const OutputFolder folder(run.directory, run.resume, "an empty one, or --resume");
   RoutingTable table = load_table(run);
   const auto projection = make_projection(study, table.layers, table.experts, table.top_k);
   const Grid grid = make_grid(study, projection ? projection->implied_capacities() : std::vector<ImpliedCapacity>{},

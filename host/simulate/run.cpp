@@ -11,8 +11,9 @@ namespace {
 
 constexpr std::uint64_t kFirstCheck = 4096;  // the adaptive stop looks at 4096 x 2^j trajectories only
 constexpr std::uint64_t kFirstPass = 1024;   // trajectories
-constexpr double kPassSeconds = 0.25;        // passes grow until they take so long: what an interruption may throw away
-constexpr double kWorthGrowing = 1.5;  // and on where that made them so much faster a trajectory: some cost is fixed
+constexpr double kPassSeconds = 0.25;        // passes grow until they take so long: an interruption throws one away
+constexpr double kWorthGrowing = 1.5;  // and, up to kMostSeconds, while a trajectory gets so much cheaper by that,
+constexpr double kMostSeconds = 5;     // since some of the cost is a pass's and not a trajectory's
 
 std::uint64_t next_check(std::uint64_t done) {
   std::uint64_t check = kFirstCheck;
@@ -69,7 +70,8 @@ RunEnd run(Backend& backend, const RunOptions& options, Tallies& tallies) {
     std::transform(pass.begin(), pass.end(), tallies.counters.begin(), tallies.counters.begin(), std::plus<>());
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     const double rate = static_cast<double>(last - tallies.trajectories) / seconds;
-    if (seconds < kPassSeconds || rate > kWorthGrowing * rate_before) wanted *= 2;
+    const bool cheaper = seconds < kMostSeconds && rate > kWorthGrowing * rate_before;
+    if (seconds < kPassSeconds || cheaper) wanted *= 2;
     rate_before = rate;
     tallies.trajectories = last;
     tallies.replicate_trajectories = replicates;

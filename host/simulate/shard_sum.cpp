@@ -22,7 +22,8 @@ void ShardSum::check(const std::string& name, const Tallies& shard, const Proven
   if (!sum_) return;
   if (provenance.study_toml != provenance_.study_toml || provenance.trace_json != provenance_.trace_json ||
       shard.counters.size() != sum_->counters.size()) {
-    fail(ErrorKind::input, "{}: a shard of another study (expected the study and the trace of {})", name, first_);
+    fail(ErrorKind::input, "{}: a shard of another study (expected the study, and the trace at the path, of {})", name,
+         first_);
   }
   if (provenance.program != provenance_.program) {
     fail(ErrorKind::input, "{}: a shard of another program (expected {}, found {})", name, provenance_.program,
@@ -55,7 +56,7 @@ void ShardSum::add(const std::string& name, Tallies shard, const Provenance& pro
   added_[place.index] = name;
 }
 
-Tallies ShardSum::whole() const {
+Tallies ShardSum::whole() {
   std::vector<std::string> missing;
   for (std::uint32_t index = 0; index < added_.size(); ++index) {
     if (added_[index].empty()) missing.push_back(Shard{index, static_cast<std::uint32_t>(added_.size())}.text());
@@ -64,7 +65,7 @@ Tallies ShardSum::whole() const {
     fail(ErrorKind::input, "{}: shards are missing (expected all {} of the study, {} to go: {})", first_, added_.size(),
          missing.size(), fmt::join(missing, ", "));
   }
-  Tallies whole = *sum_;
+  Tallies whole = std::move(*sum_);
   whole.shard = {};
   return whole;
 }

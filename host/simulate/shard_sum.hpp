@@ -15,8 +15,8 @@ class ShardSum {
   /// shard at all, or one that has been added already.
   void add(const std::string& name, Tallies shard, const Provenance& provenance);
 
-  /// What one run would have counted. Throws an input error where shards are missing.
-  Tallies whole() const;
+  /// What one run would have counted; no shard can be added after that. Throws an input error where some are missing.
+  Tallies whole();
   const Provenance& provenance() const { return provenance_; }
 
  private:

@@ -135,7 +135,13 @@ struct Rules {
   }
 
   void check_perturbed() const {
-    if (study.mode == Mode::perturbed) return;
+    if (study.mode == Mode::perturbed) {
+      if (study.cache.objects == Objects::slices) {
+        refuse("cache.objects = \"slices\"", "knows the trace's own routing only", "another mode than perturbed",
+               "perturbed");
+      }
+      return;
+    }
     if (study.temperature != 1 || study.redraw != Redraw::alias) {
       refuse(study.temperature != 1 ? "study.temperature" : "study.redraw", "redraws routing from the logits",
              "study.mode = \"perturbed\"", to_string(study.mode));

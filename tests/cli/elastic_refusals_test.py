@@ -50,6 +50,8 @@ STUDIES = [
     ({"study": {"mode": "perturbed", "temperature": 0}}, ["study.temperature", "above 0"]),
     ({"study": {"mode": "perturbed"}, "acceptance": {"model": "coverage", "b0": 0, "b1": 1}},
      ['acceptance.model = "coverage"', "perturbed"]),
+    ({"study": {"mode": "perturbed"}, "cache": {"objects": "slices"}, "grid": {"bits": [4]}},
+     ['cache.objects = "slices"', "perturbed"]),
     # Recorded rounds and acceptance that follows the trace.
     ({"acceptance": {"model": "rounds"}}, ['acceptance.model = "rounds"', 'study.mode = "replay"', "random"]),
     ({"acceptance": {"alpha": 0.5, "rejected_routing": "captured"}},

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 
 import program
-from program import INPUT, INTERRUPTED, USAGE
+from program import INPUT, INTERRUPTED, MACHINE, USAGE
 
 
 class Shards(program.ProgramTest):
@@ -50,7 +50,7 @@ class Shards(program.ProgramTest):
         self.expect_merged_equals_whole(["shard-2-of-3", "shard-0-of-3", "shard-1-of-3"])
 
     def test_may_be_more_than_trajectories(self):
-        self.write_study(study={"trajectories": 2})
+        self.write_study(study={"trajectories": 3})  # replicates go with them, more than there are shards
         names = [f"shard-{index}-of-5" for index in range(5)]
         for index in range(5):
             self.assertEqual(self.shard(f"{index}/5").returncode, 0)
@@ -109,9 +109,12 @@ class Shards(program.ProgramTest):
     def test_that_are_none_are_refused(self):
         for text in ("2/2", "x", "1", "-1/2"):
             self.says_why(self.shard(text, "--quiet"), USAGE, "--shard", "expected i/n", text)
+        self.says_why(self.shard("rank", "--quiet", PMI_RANK="0", PMI_SIZE="1"), USAGE, "--shard", "one process")
         silent = {name: "" for name in ("OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID")}
         self.says_why(self.shard("rank", "--quiet", **silent), USAGE, "--shard", "expected Slurm or MPI")
         self.says_why(self.shard("0/2", "--json"), USAGE, "--json", "--shard")
+        (self.folder / "trace.h5").unlink()
+        self.says_why(self.shard("0/2", "--quiet"), INPUT, "trace.h5")
         self.assertFalse(self.parts.exists())
 
     def test_have_no_stop_rule(self):
@@ -136,6 +139,20 @@ class Shards(program.ProgramTest):
         self.says_why(self.merge("shard-0-of-2", "shard-1-of-2"), INPUT, "shard-1-of-2: a shard of another study")
         resumed = self.shard("0/2", "--resume", "--quiet")
         self.says_why(resumed, USAGE, "the tallies of another study")
+
+    def test_are_not_taken_for_each_other(self):
+        self.assertEqual(self.shard("0/2").returncode, 0)
+        (self.parts / "shard-0-of-2").rename(self.parts / "shard-1-of-2")
+        self.says_why(self.shard("1/2", "--resume", "--quiet"), USAGE, "holds shard 0/2", "expected 1/2")
+
+    def test_that_cannot_be_reported_leave_nothing(self):
+        for text in ("0/2", "1/2"):
+            self.assertEqual(self.shard(text).returncode, 0)
+        (self.folder / "merged/points.csv").mkdir(parents=True)
+        self.says_why(self.merge("shard-0-of-2", "shard-1-of-2"), MACHINE, "points.csv")
+        self.assertFalse((self.folder / "merged/tallies.h5").exists())
+        (self.folder / "merged/points.csv").rmdir()
+        self.assertEqual(self.merge("shard-0-of-2", "shard-1-of-2").returncode, 0)
 
     def test_are_not_merged_over_results(self):
         self.simulate(self.study, self.folder / "whole")

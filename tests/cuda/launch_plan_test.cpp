@@ -97,8 +97,10 @@ TEST(PlanLaunches, keeps_room_for_the_rows_that_are_drawn_ahead) {
   cell.batch = 64;
   one.plan.rounds = 1000;
   one.room.free_bytes = 4096 * kGiB;
-  EXPECT_LE(std::uint64_t{one.launches().per_launch} * 6 * 5 * 64 * 1000, std::uint64_t{1} << 31);
-  EXPECT_EQ(one.launches().per_launch, 1024U) << "the most whole periods of 128";
+  EXPECT_EQ(one.launches().per_launch, (1U << 27) / (6 * 5 * 64 * 1000)) << "more would only take memory";
+  one.plan.rounds = 60'000;
+  cell.batch = 4096;
+  EXPECT_THROW(static_cast<void>(one.launches()), Error) << "more rows than numbers for them";
 }
 
 TEST(PlanLaunches, gives_a_trajectory_in_lockstep_one_thread_and_all_scratch) {

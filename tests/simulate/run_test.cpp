@@ -114,12 +114,12 @@ TEST(Run, grows_its_passes_while_a_cost_that_is_fixed_outweighs_the_rest) {
 
 TEST(Run, simulates_every_trajectory_in_one_shard) {
   const TallyShape shape = shape_of({1, 4});
-  for (const std::uint64_t trajectories : {1U, 10U, 5000U}) {
+  for (const std::uint64_t trajectories : {1U, 3U, 10U, 5000U}) {  // of three, a shard has replicates alone
     RecordingBackend backend;  // expects the first trajectory of a shard to follow the last one of the shard before
     std::uint64_t main = 0, replicates = 0;
-    for (std::uint32_t index = 0; index < 3; ++index) {
+    for (std::uint32_t index = 0; index < 5; ++index) {
       Tallies tallies(shape);
-      tallies.shard = {index, 3};
+      tallies.shard = {index, 5};
       RunOptions options;
       options.trajectories = trajectories;
       EXPECT_EQ(run(backend, options, tallies), RunEnd::finished);
