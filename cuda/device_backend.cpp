@@ -89,7 +89,6 @@ DeviceRoom device_room() {
   room.multiprocessors = static_cast<std::uint32_t>(properties.multiProcessorCount);
   room.threads = static_cast<std::uint32_t>(properties.maxThreadsPerMultiProcessor);
   room.shared_bytes = properties.sharedMemPerBlockOptin;
-  room.second_level = static_cast<std::uint64_t>(properties.l2CacheSize);
   return room;
 }
 
@@ -105,11 +104,14 @@ class DeviceBackend final : public Backend {
         uncounted_(layers_held_ < routing.layers ? plan.layout.size : 0),
         tables_(routing, plan, layers_held_),
         choices_(choices_for(routing)),
-        launches_(plan_launches(host_view_, layout_, routing, device_room())),
+        launches_(plan_launches(host_view_, layout_, routing, layers_held_, device_room())),
         stateless_(stateless_shape(host_view_, routing, launches_.per_launch, device_room().shared_bytes)),
         lru_grids_(lru_grids(routing)),
         path_scratch_(launches_.path_words),
         drawn_masks_(launches_.drawn_words),
+        columns_(launches_.column_words),
+        sort_(sort_room(columns_.size() / 2)),
+        taken_(1),
         layer_scratch_(launches_.layer_words) {
     if (layers_held_ == routing.layers) tables_.hold(0, routing.layers, routing_, plan_.view);
   }
@@ -180,35 +182,30 @@ class DeviceBackend final : public Backend {
       check_cuda(launch_lru_grid(block, *grid, choices_.data(), depth, nullptr), "launching the simulation");
     } else {
       check_cuda(launch_paths(block, nullptr), "launching the simulation");
-      replay_in_turn(block);
+      replay_drawn(block);
     }
     check_cuda(cudaStreamSynchronize(nullptr), "simulating");
   }
 
-  /// Replays the layers of a block whose paths are drawn, as many at a time as the plan says.
-  void replay_in_turn(DeviceBlock block) const {
-    const Cell& cell = host_view_.cells[block.cell];
+  /// Replays a block whose paths are drawn.
+  void replay_drawn(DeviceBlock block) const {
     if (host_view_.perturb.logits != nullptr) {
+      const Cell& cell = host_view_.cells[block.cell];
       block.drawn_masks = drawn_masks_.data();
       block.drawn_slots = drawn_slots(host_view_, cell);
+      const DrawnPaths paths{block.stream,      block.first,       block.count,
+                             block.first_layer, block.layer_count, block.path_scratch};
+      const DrawnRows rows = rows_of(block.plan, cell, layout_, paths, block.drawn_masks);
+      const RowScratch scratch{columns_.data(), sort_.data(), sort_.size(), taken_.data()};
+      check_cuda(launch_rows(rows, scratch, nullptr), "drawing the routing");
     }
-    const std::uint32_t last = block.first_layer + block.layer_count;
-    for (; block.first_layer < last; block.first_layer += block.layer_count) {
-      block.layer_count = std::min(launches_.layers, last - block.first_layer);
-      if (block.drawn_masks != nullptr)
-        check_cuda(launch_rows(rows_of_block(block, cell), nullptr), "drawing the routing");
-      check_cuda(launch_replay(block), "launching the simulation");
-    }
+    check_cuda(launch_replay(block), "launching the simulation");
   }
 
-  DrawnRows rows_of_block(const DeviceBlock& block, const Cell& cell) const {
-    DrawnRows rows = rows_of(block.plan, cell, block.stream, block.first_layer, block.layer_count);
-    rows.first = block.first;
-    rows.count *= block.count;
-    rows.path_tokens = reinterpret_cast<const std::uint32_t*>(block.path_scratch + layout_.tokens);
-    rows.path_stride = 2 * layout_.path_words;
-    rows.masks = block.drawn_masks;
-    return rows;
+  static std::size_t sort_room(std::uint64_t columns) {
+    std::size_t bytes = 0;
+    if (columns > 0) check_cuda(sort_bytes(columns, bytes), "asking for the memory of a sort");
+    return bytes;
   }
 
   cudaError_t launch_replay(const DeviceBlock& block) const {
@@ -231,6 +228,9 @@ class DeviceBackend final : public Backend {
   std::vector<std::optional<LruGridShape>> lru_grids_;  ///< of each cell
   DeviceArray<std::uint64_t> path_scratch_;
   DeviceArray<std::uint64_t> drawn_masks_;
+  DeviceArray<std::uint64_t> columns_;  ///< of the paths whose routing is drawn, before and after sorting
+  DeviceArray<std::uint8_t> sort_;
+  DeviceArray<std::uint32_t> taken_;  ///< rows of a launch
   DeviceArray<std::uint64_t> layer_scratch_;
 };
 

@@ -13,23 +13,11 @@ constexpr std::uint64_t kEnoughRows = std::uint64_t{1} << 27;  // drawn ahead by
 constexpr std::uint64_t kMostRows = std::uint64_t{1} << 31;    // they have 32-bit numbers
 constexpr std::uint64_t kWaves = 4;  // threads per resident thread: a multiprocessor done early finds more to do
 
-/// Layers whose tables of redrawn routing fit into a quarter of the second-level cache, of which a half may be far from
-/// a multiprocessor; all layers where nothing is redrawn.
-std::uint32_t layers_at_a_time(const PlanView& plan, const RoutingView& routing, const DeviceRoom& room) {
-  if (plan.perturb.logits == nullptr || plan.lockstep) return routing.layers;
-  const std::uint64_t bytes = std::uint64_t{4} * routing.tokens * routing.experts;
-  const std::uint64_t fit = room.second_level / 4 / std::max<std::uint64_t>(1, bytes);
-  auto layers = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(fit, 1, routing.layers));
-  while (routing.layers % layers != 0) --layers;  // whole sets leave no thread of a warp without a layer
-  return layers;
-}
-
-/// The most masks that a trajectory has drawn ahead in each layer.
+/// The most of a trajectory's columns that have masks drawn ahead, siblings included.
 std::uint64_t most_drawn_slots(const PlanView& plan) {
-  std::uint64_t most = 0;
+  std::uint32_t most = 0;
   for (std::uint32_t c = 0; plan.perturb.logits != nullptr && c < plan.cell_count; ++c) {
-    const Cell& cell = plan.cells[c];
-    most = std::max(most, std::uint64_t{plan.warmup + plan.rounds} * cell.columns() * cell.batch);
+    most = std::max(most, drawn_slots(plan, plan.cells[c]));
   }
   return most;
 }
@@ -40,17 +28,22 @@ std::uint32_t drawn_slots(const PlanView& plan, const Cell& cell) {
   return (plan.warmup + plan.rounds) * cell.columns() * cell.batch;
 }
 
-DrawnRows rows_of(const PlanView& plan, const Cell& cell, Stream stream, std::uint32_t first_layer,
-                  std::uint32_t layers) {
+DrawnRows rows_of(const PlanView& plan, const Cell& cell, const WorkspaceLayout& layout, const DrawnPaths& paths,
+                  std::uint64_t* masks) {
   DrawnRows rows;
   rows.perturb = plan.perturb;
-  rows.keys = DrawAddress{plan.seed, stream}.keys();
-  rows.first_layer = first_layer;
+  rows.keys = DrawAddress{plan.seed, paths.stream}.keys();
+  rows.first = paths.first;
+  rows.first_layer = paths.first_layer;
+  rows.layers = paths.layers;
   rows.tokens = plan.tokens;
   rows.columns = cell.columns();
   rows.slots = drawn_slots(plan, cell);
-  rows.order = RowOrder::of(layers, plan.warmup + plan.rounds, cell.depth + 1, cell.batch);
-  rows.count = rows.order.trajectory.by * layers;
+  rows.path_tokens = reinterpret_cast<const std::uint32_t*>(paths.paths + layout.tokens);
+  rows.path_stride = 2 * layout.path_words;
+  rows.masks = masks;
+  rows.numbers = ColumnNumbers::of(plan.warmup + plan.rounds, cell.depth + 1, cell.batch);
+  rows.path_columns = Divisor::of(paths.count * rows.numbers.trajectory.by);
   return rows;
 }
 
@@ -59,13 +52,13 @@ std::uint32_t group_period(const GroupLayout& groups) {
 }
 
 LaunchPlan plan_launches(const PlanView& plan, const WorkspaceLayout& layout, const RoutingView& routing,
-                         const DeviceRoom& room) {
+                         std::uint32_t layers, const DeviceRoom& room) {
   const bool local = !plan.lockstep && layout.layer_words <= kLocalWords;
   const std::uint64_t layer_words = local ? 0 : routing.layers * layout.layer_words;
-  const std::uint32_t layers = layers_at_a_time(plan, routing, room);
-  const std::uint64_t drawn_rows = layers * most_drawn_slots(plan);
+  const std::uint64_t drawn_slots = most_drawn_slots(plan), drawn_rows = layers * drawn_slots;
   const std::uint64_t drawn_words = drawn_rows * static_cast<std::uint64_t>(mask_words(routing.experts));
-  const std::uint64_t path_words = layout.path_words + drawn_words;
+  const std::uint64_t column_words = 2 * drawn_slots;  // before and after sorting
+  const std::uint64_t path_words = layout.path_words + drawn_words + column_words;
   const std::uint64_t each = path_words + layer_words;
   const std::uint64_t words = room.free_bytes / 10 * 9 / 8;  // a tenth stays free
   if (each > words) {
@@ -95,9 +88,9 @@ LaunchPlan plan_launches(const PlanView& plan, const WorkspaceLayout& layout, co
   }
   return {static_cast<std::uint32_t>(paths),
           static_cast<std::uint32_t>(flying),
-          layers,
           paths * layout.path_words,
           paths * drawn_words,
+          paths * column_words,
           flying * layer_words};
 }
 

@@ -18,7 +18,6 @@ struct DeviceRoom {
   std::uint32_t multiprocessors = 1;
   std::uint32_t threads = 2048;           ///< that a multiprocessor holds at most
   std::uint64_t shared_bytes = 48 << 10;  ///< of shared memory that a block can have
-  std::uint64_t second_level = 40 << 20;  ///< bytes of the cache that all share
 };
 
 /// How a family of trajectories is cut into launches.
@@ -27,12 +26,12 @@ struct LaunchPlan {
   /// Trajectories replayed at a time; the thread of number t goes on with t + flying. A multiple of group_period where
   /// it is less than per_launch.
   std::uint32_t flying = 0;
-  std::uint32_t layers = 0;       ///< that are replayed at a time: all, or as many as the cache holds tables of
-  std::uint64_t path_words = 0;   ///< 64-bit words of all paths
-  std::uint64_t drawn_words = 0;  ///< 64-bit words of the masks that are drawn ahead, see DrawnRows
-  std::uint64_t layer_words = 0;  ///< 64-bit words of all layers' scratch that is not in local memory
+  std::uint64_t path_words = 0;    ///< 64-bit words of all paths
+  std::uint64_t drawn_words = 0;   ///< 64-bit words of the masks that are drawn ahead, see DrawnRows
+  std::uint64_t column_words = 0;  ///< 64-bit words to sort the columns of their paths in
+  std::uint64_t layer_words = 0;   ///< 64-bit words of all layers' scratch that is not in local memory
 
-  std::uint64_t bytes() const { return 8 * (path_words + drawn_words + layer_words); }
+  std::uint64_t bytes() const { return 8 * (path_words + drawn_words + column_words + layer_words); }
 };
 
 /// Trajectories whose numbers differ by a multiple of this fall into the same group.
@@ -41,12 +40,22 @@ std::uint32_t group_period(const GroupLayout& groups);
 /// Columns of a trajectory's passes, of all requests.
 std::uint32_t drawn_slots(const PlanView& plan, const Cell& cell);
 
-/// The rows of one trajectory of such a cell; path_tokens, path_stride and masks are left to be named.
-DrawnRows rows_of(const PlanView& plan, const Cell& cell, Stream stream, std::uint32_t first_layer,
-                  std::uint32_t layers);
+/// Trajectories whose paths are drawn, and the layers in which they are to be replayed.
+struct DrawnPaths {
+  Stream stream = Stream::main;
+  std::uint64_t first = 0;  ///< trajectory
+  std::uint32_t count = 0;
+  std::uint32_t first_layer = 0, layers = 0;
+  const std::uint64_t* paths = nullptr;  ///< [count][layout.path_words]
+};
 
-/// `layout` is that of a plan that draws ahead. Throws a machine error where not even one trajectory fits.
+/// The rows of such trajectories of a cell; their columns are left to be sorted.
+DrawnRows rows_of(const PlanView& plan, const Cell& cell, const WorkspaceLayout& layout, const DrawnPaths& paths,
+                  std::uint64_t* masks);
+
+/// `layout` is that of a plan that draws ahead. `layers`: at most so many are replayed at a time. Throws a machine
+/// error where not even one trajectory fits.
 LaunchPlan plan_launches(const PlanView& plan, const WorkspaceLayout& layout, const RoutingView& routing,
-                         const DeviceRoom& room);
+                         std::uint32_t layers, const DeviceRoom& room);
 
 }  // namespace moecarlo

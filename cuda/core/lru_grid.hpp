@@ -130,6 +130,8 @@ struct LruLane {
 
 /// The path of one trajectory of such a cell, among those of others: what a Path has for an episode of a chain.
 struct LruGridPath {
+  static constexpr std::uint32_t kAccepted = 0x80000000;  ///< in `tokens`, see mark_accepted
+
   Strided<std::uint32_t> tokens;
   Strided<std::uint8_t> accepted, drafted;
   std::uint32_t* others = nullptr;
@@ -137,27 +139,18 @@ struct LruGridPath {
   Place* other_places = nullptr;
 };
 
-/// The next token of such a path, read while the one before it is replayed: a pass is walked from its newest token.
-struct LruGridToken {
-  const Cell& cell;
-  const LruGridPath& path;
-  std::uint32_t passes;
-  std::uint32_t token = 0, accepted = 0;
-
-  MOECARLO_HOST_DEVICE void read(std::uint32_t pass, std::uint32_t column, std::uint32_t request) {
-    token = path.tokens[EpisodePath::slot(cell, pass, column) + request];
-    accepted = path.accepted[std::size_t{pass} * cell.batch + request];
-  }
-  MOECARLO_HOST_DEVICE void read_after(std::uint32_t pass, std::uint32_t column, std::uint32_t request) {
-    if (request > 0) {
-      read(pass, column, request - 1);
-    } else if (column > 0) {
-      read(pass, column - 1, cell.batch - 1);
-    } else if (pass + 1 < passes) {
-      read(pass + 1, cell.depth, cell.batch - 1);
+/// Marks the tokens of accepted columns in a path that has been drawn, so that its replay reads nothing else. There are
+/// fewer than 2^31 tokens.
+MOECARLO_HOST_DEVICE void mark_accepted(const Cell& cell, std::uint32_t passes, const LruGridPath& path) {
+  for (std::uint32_t pass = 0; pass < passes; ++pass) {
+    for (std::uint32_t request = 0; request < cell.batch; ++request) {
+      const std::uint32_t accepted = path.accepted[std::size_t{pass} * cell.batch + request];
+      for (std::uint32_t column = 0; column <= accepted; ++column) {
+        path.tokens[EpisodePath::slot(cell, pass, column) + request] |= LruGridPath::kAccepted;
+      }
     }
   }
-};
+}
 
 /// A lane's way through the episodes of its trajectories. Lanes of a warp take the same steps, of which one without a
 /// trajectory (`exists` is false) leaves out those of its own.
@@ -172,34 +165,36 @@ struct LruGridReplay {
   LruLane own;
   std::uint32_t uncounted = 0;  ///< tokens since the rows were added up
 
-  /// `add_up()` adds the rows of all lanes up and clears them.
-  template <class AddUp>
-  MOECARLO_HOST_DEVICE void operator()(const LruGridPath& path, bool exists, std::uint64_t number,
-                                       const AddUp& add_up) {
-    const std::uint32_t passes = plan.warmup + plan.rounds;
-    LruGridToken next{cell, path, passes};
+  /// Replays a path marked by mark_accepted. `warp` does what concerns all lanes: place_experts() gives every expert
+  /// its LruStack::first_slot, add_up() adds the rows up and clears them.
+  template <class Warp>
+  MOECARLO_HOST_DEVICE void operator()(const LruGridPath& path, bool exists, std::uint64_t number, const Warp& warp) {
+    const std::uint32_t passes = plan.warmup + plan.rounds, slots = (cell.depth + 1) * cell.batch;
+    std::uint32_t slot = slots - 1;  // a pass is walked from its newest token
+    std::uint32_t next = 0;          // token, read while the one before it is replayed
+    warp.place_experts();
     if (exists) {
       own.stack.start(plan.warm);
-      next.read(0, cell.depth, cell.batch - 1);
+      next = path.tokens[slot];
     }
     for (std::uint32_t pass = 0; pass < passes; ++pass) {
       const bool counted = pass >= plan.warmup;
       const std::uint32_t step = cell.depth > 0 ? counted_step(number, pass, cell.depth) : 1;
       std::uint32_t touched = 0;
       if (exists) own.stack.open_pass();
-      for (std::uint32_t column = cell.depth + 1; column-- > 0;) {
-        for (std::uint32_t request = cell.batch; request-- > 0;) {
-          touched += routing.top_k;
-          if (exists) {
-            const std::uint32_t token = next.token;
-            const LruTokenCounts counts{counted, column <= next.accepted, column == step};
-            next.read_after(pass, column, request);
-            if (token < routing.tokens) touch(token, counts, touched);  // the empty row has no choices
-          }
-          if (counted && ++uncounted == tokens_counted) {
-            add_up();
-            uncounted = 0;
-          }
+      for (std::uint32_t left = slots; left-- > 0;) {
+        touched += routing.top_k;
+        if (exists) {
+          const std::uint32_t token = next & ~LruGridPath::kAccepted;
+          const bool drafted = left - step * cell.batch < cell.batch;
+          const LruTokenCounts counts{counted, (next & LruGridPath::kAccepted) != 0, drafted};
+          slot = left > 0 ? slot - 1 : slot + 2 * slots - 1;
+          if (slot < passes * slots) next = path.tokens[slot];
+          if (token < routing.tokens) touch(token, counts, touched);  // the empty row has no choices
+        }
+        if (counted && ++uncounted == tokens_counted) {
+          warp.add_up();
+          uncounted = 0;
         }
       }
       if (!exists) continue;

@@ -16,11 +16,11 @@ template <int Words>
 struct RowWarp {
   static constexpr std::uint32_t kWords = 2 * Words;            // of 32 bits
   static constexpr std::uint32_t kPerThread = 64 * Words / 32;  // experts
-  static constexpr int kBlocksInTurn = 2;                       // of alias draws, before new rows are taken
 
   const DrawnRows& rows;
-  std::uint32_t* sets;  ///< [kWords][32] of the threads of this warp, in shared memory
-  std::uint32_t lane;   ///< of this thread
+  std::uint32_t at_once;  ///< rows that the warp takes for itself
+  std::uint32_t* sets;    ///< [kWords][32] of the threads of this warp, in shared memory
+  std::uint32_t lane;     ///< of this thread
 
   /// The row of this thread.
   bool busy = false;
@@ -30,17 +30,22 @@ struct RowWarp {
   std::uint32_t block = 0;               ///< of alias draws that comes next
   std::uint32_t missing = 0;             ///< experts
 
-  /// Draws the rows first .. last - 1. For all threads of a warp together.
-  __device__ void operator()(std::uint32_t first, std::uint32_t last) {
-    for (std::uint32_t next = first;;) {
+  /// Rows that the warp has taken: they begin with `next`.
+  std::uint32_t next = 0, last = 0;
+  std::uint64_t ahead = 0;  ///< TokenColumn of the row `lane` after `next`, read a turn before somebody needs it
+
+  /// Draws rows until all are taken. For all threads of a warp together.
+  __device__ void operator()() {
+    for (;;) {
+      if (next == last) take();
       const std::uint32_t idle = __ballot_sync(kWholeWarp, !busy);
-      const std::uint32_t own = next + static_cast<std::uint32_t>(__popc(idle & ((1U << lane) - 1)));
-      if (!busy && own < last) begin(own);
+      const auto before = static_cast<std::uint32_t>(__popc(idle & ((1U << lane) - 1)));
+      const std::uint64_t column = __shfl_sync(kWholeWarp, ahead, static_cast<int>(before));
+      if (!busy && before < last - next) begin(next + before, column);
       next = min(last, next + static_cast<std::uint32_t>(__popc(idle)));
+      read_ahead();
       if (__ballot_sync(kWholeWarp, busy) == 0) return;
-      for (int i = 0; i < kBlocksInTurn; ++i) {
-        if (block < kAliasBlocks && missing > 0) draw();
-      }
+      if (block < kAliasBlocks && missing > 0) draw();
       for (std::uint32_t open = __ballot_sync(kWholeWarp, block == kAliasBlocks && missing > 0); open != 0;
            open &= open - 1) {
         complete(static_cast<std::uint32_t>(__ffs(static_cast<int>(open))) - 1);
@@ -50,11 +55,24 @@ struct RowWarp {
   }
 
  private:
+  __device__ void take() {
+    if (lane == 0) next = atomicAdd(rows.taken, at_once);
+    next = min(rows.count(), __shfl_sync(kWholeWarp, next, 0));
+    last = min(rows.count(), next + at_once);
+    read_ahead();
+  }
+
+  __device__ void read_ahead() {
+    const std::uint32_t row = next + lane;
+    if (row < last) ahead = rows.in_order[row - rows.path_columns.quotient(row) * rows.path_columns.by];
+  }
+
   __device__ std::uint32_t& word(std::uint32_t w, std::uint32_t of_lane) const { return sets[w * 32 + of_lane]; }
 
-  __device__ void begin(std::uint32_t row) {
-    place = rows.order.place(row);
-    const std::uint32_t token = rows.token(place);
+  /// column: TokenColumn of the row.
+  __device__ void begin(std::uint32_t row, std::uint64_t column) {
+    const std::uint32_t token = TokenColumn::token(column);
+    place = rows.numbers.place(TokenColumn::number(column), rows.path_columns.quotient(row));
     busy = true;
     table_row = rows.table_row(place, token);
     cells = rows.perturb.alias + std::size_t{table_row} * rows.perturb.experts;
@@ -110,6 +128,7 @@ struct RowWarp {
                            std::uint32_t (&keys)[kPerThread]) const {
     const std::int32_t* const logits = rows.perturb.logits + std::size_t{row} * rows.perturb.experts;
     const std::uint32_t first = lane * kPerThread;
+    std::int32_t sums[kPerThread];  // of logit and noise: all are loaded before the first is judged
     RandomBlock random{};
     MOECARLO_UNROLLED for (std::uint32_t i = 0; i < kPerThread; ++i) {
       const std::uint32_t expert = first + i;
@@ -121,8 +140,12 @@ struct RowWarp {
       const std::uint32_t low = pair % 2 == 0 ? random.word[0] : random.word[1];
       const std::uint32_t high = pair % 2 == 0 ? random.word[2] : random.word[3];
       const std::uint32_t uniform = (pair < 2 ? low : high) >> (expert % 2 * 16) & 0xffffU;
+      sums[i] = logits[min(expert, rows.perturb.experts - 1)] + rows.perturb.gumbel[uniform];
+    }
+    MOECARLO_UNROLLED for (std::uint32_t i = 0; i < kPerThread; ++i) {
+      const std::uint32_t expert = first + i;
       const bool open = expert < rows.perturb.experts && (word(expert / 32, owner) >> expert % 32 & 1U) == 0;
-      keys[i] = open ? static_cast<std::uint32_t>(logits[expert] + rows.perturb.gumbel[uniform]) ^ 0x80000000U : 0;
+      keys[i] = open ? static_cast<std::uint32_t>(sums[i]) ^ 0x80000000U : 0;
     }
   }
 

@@ -52,6 +52,7 @@ __global__ void draw_grid_paths(DeviceBlock block, LruGridShape shape) {
     path.other_places = other_places;
     draw_episode(plan, cell, id_of(block, group + index * slots.period), path);
     count_rounds(cell.batch, plan.warmup, plan.warmup + plan.rounds, path, counter);
+    mark_accepted(cell, plan.warmup + plan.rounds, path);
   }
   __syncthreads();
 
@@ -63,28 +64,47 @@ __global__ void draw_grid_paths(DeviceBlock block, LruGridShape shape) {
   }
 }
 
-/// Adds the rows of a warp's lanes to the block's sums and clears them. A thread adds up an interval; each begins with
-/// another lane, so that they read different banks.
-__device__ void add_rows(std::uint32_t* rows, std::uint32_t intervals, std::uint32_t* sums) {
-  const std::uint32_t lane = threadIdx.x % kStackLanes;
-  __syncwarp();
-  for (std::uint32_t interval = lane; interval < intervals; interval += kStackLanes) {
-    std::uint32_t even = 0, odd = 0;
-#pragma unroll 4
-    for (std::uint32_t i = 0; i < kStackLanes; ++i) {
-      std::uint32_t& bytes = rows[interval * kStackLanes + (i + lane) % kStackLanes];
-      even += bytes & 0xff00ffU;
-      odd += bytes >> 8 & 0xff00ffU;
-      bytes = 0;
+/// What the lanes of a warp do together, see LruGridReplay.
+struct GridWarp {
+  const LruGridShape& shape;
+  const LruStack& stack;  ///< of this lane
+  bool warm;
+  std::uint32_t lane;
+  uint4* last;          ///< of all lanes
+  std::uint32_t* rows;  ///< of all lanes
+  std::uint32_t* sums;  ///< of the block, [intervals][kLruCounts]
+
+  __device__ void place_experts() const {
+    __syncwarp();
+    for (std::uint32_t i = lane; i < shape.last_words() / 4; i += kStackLanes) {
+      const std::uint32_t expert = i / (kStackLanes / 4) * 2;
+      const std::uint32_t pair = stack.first_slot(expert, warm) | stack.first_slot(expert + 1, warm) << 16;
+      last[i] = make_uint4(pair, pair, pair, pair);
     }
-    std::uint32_t* const into = sums + interval * kLruCounts;
-    atomicAdd(into, even & 0xffffU);
-    atomicAdd(into + 1, odd & 0xffffU);
-    atomicAdd(into + 2, even >> 16);
-    atomicAdd(into + 3, odd >> 16);
+    __syncwarp();
   }
-  __syncwarp();
-}
+
+  /// A thread adds up an interval; each begins with another lane, so that they read different banks.
+  __device__ void add_up() const {
+    __syncwarp();
+    for (std::uint32_t interval = lane; interval < shape.intervals(); interval += kStackLanes) {
+      std::uint32_t even = 0, odd = 0;
+#pragma unroll 4
+      for (std::uint32_t i = 0; i < kStackLanes; ++i) {
+        std::uint32_t& bytes = rows[interval * kStackLanes + (i + lane) % kStackLanes];
+        even += bytes & 0xff00ffU;
+        odd += bytes >> 8 & 0xff00ffU;
+        bytes = 0;
+      }
+      std::uint32_t* const into = sums + interval * kLruCounts;
+      atomicAdd(into, even & 0xffffU);
+      atomicAdd(into + 1, odd & 0xffffU);
+      atomicAdd(into + 2, even >> 16);
+      atomicAdd(into + 3, odd >> 16);
+    }
+    __syncwarp();
+  }
+};
 
 /// Shared memory from a byte on. The compiler would take the sum in `bytes` apart again, and every access would have to
 /// add it up.
@@ -139,16 +159,16 @@ __global__ void __launch_bounds__(kMostLruGridThreads, 1)
                                shape.tokens_counted,
                                totals.distinct,
                                LruLane{stack, words_at(shared, rows_at + 4 * lane), capacities[0].at(layer)}};
-  const auto add_up = [&] { add_rows(rows, shape.intervals(), sums); };
+  const GridWarp together{shape, stack, plan.warm, lane, reinterpret_cast<uint4*>(last - lane), rows, sums};
   const GroupSlots grid(block, shape.period);
   const std::uint32_t count = grid.count(block, group);
   // Whole warps.
   for (std::uint32_t i = blockIdx.z * blockDim.x + warp * kStackLanes; i < count; i += gridDim.z * blockDim.x) {
     const std::uint32_t mine = i + lane;
     replay(grid_path(block, grid, group, mine), mine < count, block.first + group + std::uint64_t{mine} * shape.period,
-           add_up);
+           together);
   }
-  add_up();
+  together.add_up();
   __syncthreads();
 
   const TrajectoryId id = id_of(block, group);

@@ -43,8 +43,16 @@ EpisodeKernel kernel_for(const PlanView& plan, const Cell& cell, const RoutingVi
 
 /// Draws the paths of the block, a thread a trajectory.
 cudaError_t launch_paths(const DeviceBlock& block, cudaStream_t stream);
-/// Draws the rows of the block's paths, each by whatever thread is free.
-cudaError_t launch_rows(const DrawnRows& rows, cudaStream_t stream);
+/// Device memory in which the path columns of a launch are sorted and their rows shared out.
+struct RowScratch {
+  std::uint64_t* columns;  ///< [2][path columns]
+  void* sort;
+  std::size_t sort_bytes;  ///< of so many columns, or more
+  std::uint32_t* taken;    ///< [1]
+};
+cudaError_t sort_bytes(std::uint64_t columns, std::size_t& bytes);
+/// Draws the rows of the block's paths in the order of their tokens, each by whatever thread is free.
+cudaError_t launch_rows(DrawnRows rows, const RowScratch& scratch, cudaStream_t stream);
 /// Replays every layer, a thread a trajectory and layer: episodes of any shape, those of `EpisodeKernel::lru`, walks
 /// whose rounds stand alone; and a thread a trajectory, where its layers depend on each other.
 cudaError_t launch_episodes(const DeviceBlock& block, cudaStream_t stream);

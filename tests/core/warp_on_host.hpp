@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #define MOECARLO_WARP
@@ -23,7 +24,7 @@ namespace moecarlo::testing {
 class WarpOnHost {
  public:
   static constexpr std::uint32_t kThreads = 32;
-  using Numbers = std::array<std::uint32_t, kThreads>;
+  using Numbers = std::array<std::uint64_t, kThreads>;
 
   /// thread(lane) is called once for every lane.
   static void run(const std::function<void(std::uint32_t)>& thread) {
@@ -34,7 +35,7 @@ class WarpOnHost {
   }
 
   /// What all threads brought to `meeting`.
-  static Numbers meet(const char* meeting, std::uint32_t number) { return current_->wait(meeting, number); }
+  static Numbers meet(const char* meeting, std::uint64_t number) { return current_->wait(meeting, number); }
 
  private:
   static constexpr std::size_t kStack = 256 << 10;
@@ -77,7 +78,7 @@ class WarpOnHost {
     }
   }
 
-  Numbers wait(const char* meeting, std::uint32_t number) {
+  Numbers wait(const char* meeting, std::uint64_t number) {
     const std::uint32_t lane = running_;
     brought_[lane] = number;
     threads_[lane].meeting = meeting;
@@ -109,20 +110,24 @@ inline int __ffs(int word) {
 inline void __syncwarp() {
   testing::WarpOnHost::meet("__syncwarp", 0);
 }
+inline std::uint32_t atomicAdd(std::uint32_t* number, std::uint32_t amount) {
+  return std::exchange(*number, *number + amount);
+}
 inline std::uint32_t __ballot_sync(unsigned, bool own) {
   std::uint32_t word = 0, bit = 1;
-  for (const std::uint32_t number : testing::WarpOnHost::meet("__ballot_sync", own ? 1 : 0)) {
+  for (const std::uint64_t number : testing::WarpOnHost::meet("__ballot_sync", own ? 1 : 0)) {
     word |= number != 0 ? bit : 0;
     bit <<= 1;
   }
   return word;
 }
-inline std::uint32_t __shfl_sync(unsigned, std::uint32_t own, int lane) {
-  return testing::WarpOnHost::meet("__shfl_sync", own)[static_cast<std::size_t>(lane)];
+template <class Number>
+Number __shfl_sync(unsigned, Number own, int lane) {
+  return static_cast<Number>(testing::WarpOnHost::meet("__shfl_sync", own)[static_cast<std::size_t>(lane)]);
 }
 inline std::uint32_t __reduce_max_sync(unsigned, std::uint32_t own) {
   const auto all = testing::WarpOnHost::meet("__reduce_max_sync", own);
-  return *std::max_element(all.begin(), all.end());
+  return static_cast<std::uint32_t>(*std::max_element(all.begin(), all.end()));
 }
 
 }  // namespace moecarlo

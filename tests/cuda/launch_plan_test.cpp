@@ -14,14 +14,15 @@ struct Fixture {
   PlanView plan;
   WorkspaceLayout layout;
   RoutingView routing{nullptr, 4096, 48, 128, 8, 4097};
-  DeviceRoom room{kGiB, 132, 2048, 227 << 10, std::uint64_t{50} << 20};
+  std::uint32_t layers = 48;
+  DeviceRoom room{kGiB, 132, 2048, 227 << 10};
 
   Fixture() {
     plan.groups = {64, 64, 64};
     layout.path_words = 100;
     layout.layer_words = 40;
   }
-  LaunchPlan launches() const { return plan_launches(plan, layout, routing, room); }
+  LaunchPlan launches() const { return plan_launches(plan, layout, routing, layers, room); }
 };
 
 TEST(GroupPeriod, brings_a_trajectory_back_to_its_group_in_both_families) {
@@ -71,16 +72,6 @@ TEST(PlanLaunches, refuses_a_device_on_which_no_trajectory_fits) {
   }
 }
 
-TEST(PlanLaunches, takes_as_many_layers_at_a_time_as_the_cache_holds_tables_of) {
-  Fixture one;
-  EXPECT_EQ(one.launches().layers, 48U);
-  const std::int32_t logits = 0;
-  one.plan.perturb.logits = &logits;
-  EXPECT_EQ(one.launches().layers, 6U);  // 2 MiB each, of 12.5
-  one.room.second_level = 1 << 20;
-  EXPECT_EQ(one.launches().layers, 1U);
-}
-
 TEST(PlanLaunches, keeps_room_for_the_rows_that_are_drawn_ahead) {
   Fixture one;
   const std::int32_t logits = 0;
@@ -90,9 +81,15 @@ TEST(PlanLaunches, keeps_room_for_the_rows_that_are_drawn_ahead) {
   one.plan.cells = &cell;
   one.plan.cell_count = 1;
   one.plan.rounds = 8;
-  const LaunchPlan launches = one.launches();
-  EXPECT_EQ(launches.drawn_words, std::uint64_t{launches.per_launch} * 6 * 40 * 2);  // layers, columns, words
+  LaunchPlan launches = one.launches();
+  EXPECT_EQ(launches.drawn_words, std::uint64_t{launches.per_launch} * 48 * 40 * 2);  // layers, columns, words
+  EXPECT_EQ(launches.column_words, std::uint64_t{launches.per_launch} * 40 * 2) << "before and after sorting";
   EXPECT_LE(launches.bytes(), kGiB / 10 * 9);
+  const std::uint32_t of_all_layers = launches.per_launch;
+  one.layers = 6;  // of a trace that the device does not hold
+  launches = one.launches();
+  EXPECT_EQ(launches.drawn_words, std::uint64_t{launches.per_launch} * 6 * 40 * 2);
+  EXPECT_GT(launches.per_launch, 5 * of_all_layers);
 
   cell.batch = 64;
   one.plan.rounds = 1000;

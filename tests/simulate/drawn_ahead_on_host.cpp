@@ -11,19 +11,21 @@ namespace {
 
 constexpr std::uint32_t kTrajectories = 5, kLayers = 3;  // of a launch
 
-/// What a device's warps do, see RowWarp, row after row.
+/// What a device's warps do, see RowWarp, column after column.
 template <int Words>
 void draw(const PlanView& plan, const DrawnRows& rows, Stream stream) {
-  for (std::uint32_t row = 0; row < rows.count; ++row) {
-    const RowPlace place = rows.order.place(row);
-    const std::uint32_t token = rows.token(place);
-    const DrawAddress at{plan.seed,        stream,      rows.first + place.trajectory, place.pass, place.request,
-                         Purpose::perturb, place.column};
-    ExpertMask<Words> mask;
-    if (token < rows.tokens) {
-      mask = draw_routing<Words, 1>(rows.perturb, token, rows.first_layer + place.layer, at).lane(0);
+  for (std::uint32_t number = 0; number < rows.path_columns.by; ++number) {
+    const std::uint32_t token = TokenColumn::token(rows.token_column(number));
+    for (std::uint32_t layer = 0; layer < rows.layers; ++layer) {
+      const RowPlace place = rows.numbers.place(number, layer);
+      const DrawAddress at{plan.seed,        stream,      rows.first + place.trajectory, place.pass, place.request,
+                           Purpose::perturb, place.column};
+      ExpertMask<Words> mask;
+      if (token < rows.tokens) {
+        mask = draw_routing<Words, 1>(rows.perturb, token, rows.first_layer + layer, at).lane(0);
+      }
+      std::copy_n(mask.word, Words, rows.masks + std::size_t{rows.mask(place)} * Words);
     }
-    std::copy_n(mask.word, Words, rows.masks + std::size_t{rows.mask(place)} * Words);
   }
 }
 
@@ -56,13 +58,9 @@ struct Launch {
 
   void replay(std::uint32_t first_layer, std::uint32_t layers) {
     const Cell& own = plan.cells[cell];
-    DrawnRows rows = rows_of(plan, own, stream, first_layer, layers);
-    std::vector<std::uint64_t> masks(std::size_t{count} * rows.slots * layers * Words);
-    rows.first = first;
-    rows.count *= count;
-    rows.path_tokens = reinterpret_cast<const std::uint32_t*>(paths.data() + layout.tokens);
-    rows.path_stride = 2 * layout.path_words;
-    rows.masks = masks.data();
+    std::vector<std::uint64_t> masks(std::size_t{count} * drawn_slots(plan, own) * layers * Words);
+    const DrawnRows rows =
+        rows_of(plan, own, layout, {stream, first, count, first_layer, layers, paths.data()}, masks.data());
     draw<Words>(plan, rows, stream);
     for (std::uint32_t t = 0; t < count; ++t) {
       const auto ahead = DrawnMasks::ahead<Words>(masks.data(), t, rows.slots, first_layer, layers);

@@ -64,6 +64,21 @@ struct BlockMemory {
   }
 };
 
+/// What the lanes of a warp do together, for one of them.
+struct OneLane {
+  BlockMemory& memory;
+  const LruStack& stack;
+  bool warm;
+  std::uint32_t lane;
+
+  void place_experts() const {
+    for (std::uint32_t expert = 0; expert < stack.shape.experts; ++expert) {
+      stack.last_of(expert) = static_cast<std::uint16_t>(stack.first_slot(expert, warm));
+    }
+  }
+  void add_up() const { memory.add_rows(lane); }
+};
+
 template <std::uint32_t AtOnce>
 void replay_cell(const RoutingView& routing, const PlanView& plan, const Cell& cell, const LruGridShape& shape,
                  const TrajectoryRange& range, const TallyView& tally) {
@@ -78,6 +93,7 @@ void replay_cell(const RoutingView& routing, const PlanView& plan, const Cell& c
     draw_episode(plan, cell, id, path);
     const EpisodePath passes{nullptr, nullptr, nullptr, plan.warmup + plan.rounds, plan.warmup};
     count_rounds(cell.batch, plan.warmup, plan.warmup + plan.rounds, path, RoundCounter{cell, id, passes, tally});
+    mark_accepted(cell, plan.warmup + plan.rounds, path);
     for (std::uint32_t layer = 0; layer < routing.layers; ++layer) {
       memory.fill_buckets(capacities, cell.capacity_count, layer);
       std::fill(memory.counts.begin(), memory.counts.end(), 0);
@@ -91,7 +107,7 @@ void replay_cell(const RoutingView& routing, const PlanView& plan, const Cell& c
                                    shape.tokens_counted,
                                    memory.distinct.data(),
                                    LruLane{stack, memory.rows.data() + lane, capacities[0].at(layer)}};
-      replay(path, true, number, [&] { memory.add_rows(lane); });
+      replay(path, true, number, OneLane{memory, stack, plan.warm, lane});
       memory.add_rows(lane);
       const LayerContext<1> at{routing, plan, id, tally, layer, 0, nullptr};
       const LruGridTotals totals{memory.counts.data(), memory.distinct.data()};

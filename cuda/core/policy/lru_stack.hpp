@@ -79,6 +79,7 @@ struct LruStack {
 
   /// Marks an expert whose touch by an accepted column has been counted.
   static constexpr std::uint32_t kKept = 0x8000;
+  static constexpr std::uint32_t kWordsAtOnce = 4;
 
   /// Where experts lie in `last`, in bytes: one in each half of `experts`. They lie in pairs, so that those of 32
   /// lanes, whatever they are, stand in different banks.
@@ -99,12 +100,13 @@ struct LruStack {
   /// Distinct experts of this pass so far.
   MOECARLO_HOST_DEVICE std::uint32_t distinct() const { return next - base; }
 
-  /// Nothing in the cache, or all experts by rank.
+  /// What `last` has of an expert when an episode begins, in all lanes: nothing in the cache, or all experts by rank.
+  MOECARLO_HOST_DEVICE std::uint32_t first_slot(std::uint32_t expert, bool warm) const {
+    return warm ? shape.window - shape.oldest_slots() + expert : shape.window;
+  }
+
+  /// The rest of an episode's beginning.
   MOECARLO_HOST_DEVICE void start(bool warm) {
-    const std::uint32_t oldest = shape.window - shape.oldest_slots();
-    for (std::uint32_t expert = 0; expert < shape.experts; ++expert) {
-      last_of(expert) = static_cast<std::uint16_t>(warm ? oldest + expert : shape.window);
-    }
     word(shape.window) = shape.experts << 16;
     base = shape.window;
     if (warm) occupy_oldest(shape.experts);
@@ -147,10 +149,19 @@ struct LruStack {
       word(slot) = newer << 16 | occupied;
       newer += static_cast<std::uint32_t>(__builtin_popcount(occupied));
     }
-    for (std::uint32_t slot = end; slot < shape.window; slot += 8) {
-      const std::uint32_t occupied = word(slot) & 0xffU;
-      word(slot) = newer << 16 | occupied;
-      newer += static_cast<std::uint32_t>(__builtin_popcount(occupied));
+    std::uint32_t slot = end;
+    for (; slot + 8 * kWordsAtOnce <= shape.window; slot += 8 * kWordsAtOnce) count_newer<kWordsAtOnce>(slot, newer);
+    for (; slot < shape.window; slot += 8) count_newer<1>(slot, newer);
+  }
+
+  /// Brings the words from a slot on up to date, and `newer`, the occupied slots before them.
+  template <std::uint32_t Words>
+  MOECARLO_HOST_DEVICE void count_newer(std::uint32_t slot, std::uint32_t& newer) const {
+    std::uint32_t occupied[Words];  // all are loaded before the first is written
+    for (std::uint32_t w = 0; w < Words; ++w) occupied[w] = word(slot + 8 * w) & 0xffU;
+    for (std::uint32_t w = 0; w < Words; ++w) {
+      word(slot + 8 * w) = newer << 16 | occupied[w];
+      newer += static_cast<std::uint32_t>(__builtin_popcount(occupied[w]));
     }
   }
 
