@@ -89,6 +89,7 @@ DeviceRoom device_room() {
   room.multiprocessors = static_cast<std::uint32_t>(properties.multiProcessorCount);
   room.threads = static_cast<std::uint32_t>(properties.maxThreadsPerMultiProcessor);
   room.shared_bytes = properties.sharedMemPerBlockOptin;
+  room.first_level = properties.sharedMemPerMultiprocessor;  // one memory serves as both
   return room;
 }
 

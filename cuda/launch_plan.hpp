@@ -18,6 +18,7 @@ struct DeviceRoom {
   std::uint32_t multiprocessors = 1;
   std::uint32_t threads = 2048;           ///< that a multiprocessor holds at most
   std::uint64_t shared_bytes = 48 << 10;  ///< of shared memory that a block can have
+  std::uint64_t first_level = 64 << 10;   ///< bytes of a multiprocessor's own cache
 };
 
 /// How a family of trajectories is cut into launches.

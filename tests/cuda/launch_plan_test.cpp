@@ -15,7 +15,7 @@ struct Fixture {
   WorkspaceLayout layout;
   RoutingView routing{nullptr, 4096, 48, 128, 8, 4097};
   std::uint32_t layers = 48;
-  DeviceRoom room{kGiB, 132, 2048, 227 << 10};
+  DeviceRoom room{kGiB, 132, 2048, 227 << 10, 228 << 10};
 
   Fixture() {
     plan.groups = {64, 64, 64};
@@ -98,6 +98,26 @@ TEST(PlanLaunches, keeps_room_for_the_rows_that_are_drawn_ahead) {
   one.plan.rounds = 60'000;
   cell.batch = 4096;
   EXPECT_THROW(static_cast<void>(one.launches()), Error) << "more rows than numbers for them";
+}
+
+TEST(PlanLaunches, has_no_more_threads_in_linked_lists_than_a_cache_holds) {
+  Fixture one;
+  Cell cell;
+  cell.policy_count = cell.capacity_count = 1;
+  Policy policies[] = {Policy::random, Policy::lfu};
+  one.plan.cells = &cell;
+  one.plan.cell_count = 1;
+  one.plan.policies = policies;
+  one.plan.list_words = 64;  // 512 bytes
+  const std::uint32_t all = one.launches().flying;
+  EXPECT_GE(all * 48U, 132U * 2048U) << "random eviction has no lists";
+  cell.first_policy = 1;
+  EXPECT_LE(one.launches().flying * 48U, 132U * 384U) << "228 KiB hold 456 lists, 3 whole blocks";
+  EXPECT_GT(one.launches().flying * 48U, 132U * 256U);
+  cell.capacity_count = 4;
+  EXPECT_LE(one.launches().flying * 48U, 132U * 128U) << "a block is the least";
+  cell.capacity_count = 8;
+  EXPECT_EQ(one.launches().flying, all) << "too long for any cache";
 }
 
 TEST(PlanLaunches, gives_a_trajectory_in_lockstep_one_thread_and_all_scratch) {
