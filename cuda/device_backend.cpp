@@ -188,24 +188,30 @@ class DeviceBackend final : public Backend {
     check_cuda(cudaStreamSynchronize(nullptr), "simulating");
   }
 
-  /// Replays a block whose paths are drawn.
+  /// Replays a block whose paths are drawn, as many layers at a time as the plan says.
   void replay_drawn(DeviceBlock block) const {
-    if (host_view_.perturb.logits != nullptr) {
-      const Cell& cell = host_view_.cells[block.cell];
-      block.drawn_masks = drawn_masks_.data();
-      block.drawn_slots = drawn_slots(host_view_, cell);
-      const DrawnPaths paths{block.stream,      block.first,       block.count,
-                             block.first_layer, block.layer_count, block.path_scratch};
-      const DrawnRows rows = rows_of(block.plan, cell, layout_, paths, block.drawn_masks);
-      const RowScratch scratch{columns_.data(), sort_.data(), sort_.size(), taken_.data()};
-      check_cuda(launch_rows(rows, scratch, nullptr), "drawing the routing");
+    const std::uint32_t last = block.first_layer + block.layer_count;
+    for (; block.first_layer < last; block.first_layer += block.layer_count) {
+      block.layer_count = std::min(launches_.layers, last - block.first_layer);
+      if (host_view_.perturb.logits != nullptr) draw_routing(block);
+      check_cuda(launch_replay(block), "launching the simulation");
     }
-    check_cuda(launch_replay(block), "launching the simulation");
+  }
+
+  void draw_routing(DeviceBlock& block) const {
+    const Cell& cell = host_view_.cells[block.cell];
+    block.drawn_masks = drawn_masks_.data();
+    block.drawn_slots = drawn_slots(host_view_, cell);
+    const DrawnPaths paths{block.stream,      block.first,       block.count,
+                           block.first_layer, block.layer_count, block.path_scratch};
+    const DrawnRows rows = rows_of(block.plan, cell, layout_, paths, block.drawn_masks);
+    const RowScratch scratch{columns_.data(), sort_.data(), sort_.size(), taken_.data()};
+    check_cuda(launch_rows(rows, scratch, nullptr), "drawing the routing");
   }
 
   static std::size_t sort_room(std::uint64_t columns) {
     std::size_t bytes = 0;
-    if (columns > 0) check_cuda(sort_bytes(columns, bytes), "asking for the memory of a sort");
+    if (columns > 0) check_cuda(bytes_to_sort(columns, bytes), "asking for the memory of a sort");
     return bytes;
   }
 

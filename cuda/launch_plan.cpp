@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "cuda/core/policy/list_cache.hpp"
+#include "cuda/core/policy/list_caches.hpp"
 #include "host/support/error.hpp"
 
 namespace moecarlo {
@@ -15,14 +15,22 @@ constexpr std::uint64_t kMostRows = std::uint64_t{1} << 31;    // they have 32-b
 constexpr std::uint64_t kWaves = 4;  // threads per resident thread: a multiprocessor done early finds more to do
 constexpr std::uint64_t kFewestThreads = 128;  // of a multiprocessor: a block
 
-/// The most of a trajectory's columns that have masks drawn ahead, siblings included.
-std::uint64_t most_drawn_slots(const PlanView& plan) {
-  std::uint32_t most = 0;
-  for (std::uint32_t c = 0; plan.perturb.logits != nullptr && c < plan.cell_count; ++c) {
-    most = std::max(most, drawn_slots(plan, plan.cells[c]));
+/// What the redrawn routing of one trajectory takes in the largest cell.
+struct DrawnSize {
+  std::uint64_t slots = 0;         ///< masks for each layer, siblings' included
+  std::uint64_t path_columns = 0;  ///< of them, those that are drawn ahead, and sorted
+
+  static DrawnSize of(const PlanView& plan) {
+    DrawnSize size;
+    for (std::uint32_t c = 0; plan.perturb.logits != nullptr && c < plan.cell_count; ++c) {
+      const Cell& cell = plan.cells[c];
+      const std::uint64_t requests = (std::uint64_t{plan.warmup} + plan.rounds) * cell.batch;
+      size.slots = std::max(size.slots, requests * cell.columns());
+      size.path_columns = std::max(size.path_columns, requests * (cell.depth + 1));
+    }
+    return size;
   }
-  return most;
-}
+};
 
 /// The most bytes of linked lists that a thread has, one list cache for each point.
 std::uint64_t linked_bytes(const PlanView& plan) {
@@ -31,7 +39,7 @@ std::uint64_t linked_bytes(const PlanView& plan) {
     const Cell& cell = plan.cells[c];
     const Policy* const policies = plan.policies + cell.first_policy;
     const auto linked = std::count_if(policies, policies + cell.policy_count, [](Policy policy) {
-      return is_list_policy(policy) && cache_shape(policy).lists > 0;
+      return keeps_lists(policy) && cache_shape(policy).lists > 0;
     });
     most =
         std::max(most, std::uint64_t{8} * plan.list_words * cell.capacity_count * static_cast<std::uint64_t>(linked));
@@ -40,8 +48,9 @@ std::uint64_t linked_bytes(const PlanView& plan) {
 }
 
 /// Threads that a multiprocessor is given at a time. Those that follow linked lists touch a line of memory for every
-/// number they read: they are faster when only as many are at work as its cache has room for (LFU 2.3 times on an H100,
-/// segmented LRU 2.9 times), as long as that leaves it busy.
+/// number they read, so that few of them whose lists stay in its cache are faster than many (128 threads instead of
+/// all: LFU 2.3 times on an H100, segmented LRU 2.9 times). Where the lists of a block are twice the cache or more, a
+/// few threads would only wait.
 std::uint64_t threads_at_a_time(const PlanView& plan, const DeviceRoom& room) {
   const std::uint64_t bytes = plan.lockstep ? 0 : linked_bytes(plan);
   if (bytes == 0 || bytes * kFewestThreads > 2 * room.first_level) return kWaves * room.threads;
@@ -51,7 +60,7 @@ std::uint64_t threads_at_a_time(const PlanView& plan, const DeviceRoom& room) {
 }  // namespace
 
 std::uint32_t drawn_slots(const PlanView& plan, const Cell& cell) {
-  return (plan.warmup + plan.rounds) * cell.columns() * cell.batch;
+  return (plan.warmup + plan.rounds) * cell.columns() * cell.batch;  // plan_launches has refused more than 2^31
 }
 
 DrawnRows rows_of(const PlanView& plan, const Cell& cell, const WorkspaceLayout& layout, const DrawnPaths& paths,
@@ -81,12 +90,19 @@ LaunchPlan plan_launches(const PlanView& plan, const WorkspaceLayout& layout, co
                          std::uint32_t layers, const DeviceRoom& room) {
   const bool local = !plan.lockstep && layout.layer_words <= kLocalWords;
   const std::uint64_t layer_words = local ? 0 : routing.layers * layout.layer_words;
-  const std::uint64_t drawn_slots = most_drawn_slots(plan), drawn_rows = layers * drawn_slots;
-  const std::uint64_t drawn_words = drawn_rows * static_cast<std::uint64_t>(mask_words(routing.experts));
-  const std::uint64_t column_words = 2 * drawn_slots;  // before and after sorting
-  const std::uint64_t path_words = layout.path_words + drawn_words + column_words;
-  const std::uint64_t each = path_words + layer_words;
   const std::uint64_t words = room.free_bytes / 10 * 9 / 8;  // a tenth stays free
+  const DrawnSize drawn = DrawnSize::of(plan);
+  const std::uint64_t column_words = 2 * drawn.path_columns;  // before and after sorting
+  const std::uint64_t mask = static_cast<std::uint64_t>(mask_words(routing.experts));
+  const auto path_words_in = [&](std::uint32_t at_a_time) {
+    return layout.path_words + column_words + at_a_time * drawn.slots * mask;
+  };
+  const auto fits = [&](std::uint32_t at_a_time) {
+    return path_words_in(at_a_time) + layer_words <= words && at_a_time * drawn.slots <= kMostRows;
+  };
+  while (drawn.slots > 0 && !plan.lockstep && layers > 1 && !fits(layers)) layers = (layers + 1) / 2;
+  const std::uint64_t drawn_rows = layers * drawn.slots, path_words = path_words_in(layers);
+  const std::uint64_t each = path_words + layer_words;
   if (each > words) {
     fail(ErrorKind::machine, "backend cuda: out of device memory (expected {} bytes for one trajectory, found {} free)",
          8 * each, room.free_bytes);
@@ -99,6 +115,7 @@ LaunchPlan plan_launches(const PlanView& plan, const WorkspaceLayout& layout, co
   }
   const std::uint64_t threads = plan.lockstep ? 1 : layers;  // of one trajectory
   const std::uint64_t period = group_period(plan.groups);
+  // Fewer than a whole period could not go on to other trajectories.
   const std::uint64_t wanted = std::max(room.multiprocessors * threads_at_a_time(plan, room) / threads, period);
   const std::uint64_t fit = each == 0 ? kMostPaths : words / each;
   const std::uint64_t most =
@@ -113,8 +130,9 @@ LaunchPlan plan_launches(const PlanView& plan, const WorkspaceLayout& layout, co
   }
   return {static_cast<std::uint32_t>(paths),
           static_cast<std::uint32_t>(flying),
+          layers,
           paths * layout.path_words,
-          paths * drawn_words,
+          paths * drawn_rows * mask,
           paths * column_words,
           flying * layer_words};
 }

@@ -27,6 +27,7 @@ struct LaunchPlan {
   /// Trajectories replayed at a time; the thread of number t goes on with t + flying. A multiple of group_period where
   /// it is less than per_launch.
   std::uint32_t flying = 0;
+  std::uint32_t layers = 0;        ///< replayed at a time: all, or as many as one trajectory's drawn masks fit for
   std::uint64_t path_words = 0;    ///< 64-bit words of all paths
   std::uint64_t drawn_words = 0;   ///< 64-bit words of the masks that are drawn ahead, see DrawnRows
   std::uint64_t column_words = 0;  ///< 64-bit words to sort the columns of their paths in
@@ -38,7 +39,7 @@ struct LaunchPlan {
 /// Trajectories whose numbers differ by a multiple of this fall into the same group.
 std::uint32_t group_period(const GroupLayout& groups);
 
-/// Columns of a trajectory's passes, of all requests.
+/// Columns of a trajectory's passes, of all requests, in a plan that plan_launches has taken.
 std::uint32_t drawn_slots(const PlanView& plan, const Cell& cell);
 
 /// Trajectories whose paths are drawn, and the layers in which they are to be replayed.

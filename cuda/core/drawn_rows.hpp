@@ -86,7 +86,7 @@ struct DrawnRows {
   ColumnNumbers numbers;
   Divisor path_columns;                     ///< of the launch, all requests
   const std::uint64_t* in_order = nullptr;  ///< [path_columns] of TokenColumn, ascending
-  std::uint32_t* taken = nullptr;           ///< rows that somebody draws already, none at first
+  std::uint32_t* taken = nullptr;  ///< rows that somebody draws already: none at first, more than there are at last
 
   MOECARLO_HOST_DEVICE std::uint32_t count() const { return path_columns.by * layers; }
 

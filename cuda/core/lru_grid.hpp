@@ -139,8 +139,8 @@ struct LruGridPath {
   Place* other_places = nullptr;
 };
 
-/// Marks the tokens of accepted columns in a path that has been drawn, so that its replay reads nothing else. There are
-/// fewer than 2^31 tokens.
+/// Marks the tokens of accepted columns in a path that has been drawn, so that its replay reads nothing else. A trace
+/// of an LRU grid has fewer tokens than kAccepted, see is_lru_grid.
 MOECARLO_HOST_DEVICE void mark_accepted(const Cell& cell, std::uint32_t passes, const LruGridPath& path) {
   for (std::uint32_t pass = 0; pass < passes; ++pass) {
     for (std::uint32_t request = 0; request < cell.batch; ++request) {
@@ -186,7 +186,7 @@ struct LruGridReplay {
         touched += routing.top_k;
         if (exists) {
           const std::uint32_t token = next & ~LruGridPath::kAccepted;
-          const bool drafted = left - step * cell.batch < cell.batch;
+          const bool drafted = left - step * cell.batch < cell.batch;  // of column `step`: it wraps below
           const LruTokenCounts counts{counted, (next & LruGridPath::kAccepted) != 0, drafted};
           slot = left > 0 ? slot - 1 : slot + 2 * slots - 1;
           if (slot < passes * slots) next = path.tokens[slot];

@@ -32,18 +32,16 @@ struct RowWarp {
 
   /// Rows that the warp has taken: they begin with `next`.
   std::uint32_t next = 0, last = 0;
-  std::uint64_t ahead = 0;  ///< TokenColumn of the row `lane` after `next`, read a turn before somebody needs it
+  std::uint64_t ahead = 0;  ///< TokenColumn of row next + lane, read a turn before somebody needs it
 
   /// Draws rows until all are taken. For all threads of a warp together.
   __device__ void operator()() {
-    for (;;) {
-      if (next == last) take();
+    for (go_on(0);;) {
       const std::uint32_t idle = __ballot_sync(kWholeWarp, !busy);
       const auto before = static_cast<std::uint32_t>(__popc(idle & ((1U << lane) - 1)));
       const std::uint64_t column = __shfl_sync(kWholeWarp, ahead, static_cast<int>(before));
       if (!busy && before < last - next) begin(next + before, column);
-      next = min(last, next + static_cast<std::uint32_t>(__popc(idle)));
-      read_ahead();
+      go_on(static_cast<std::uint32_t>(__popc(idle)));
       if (__ballot_sync(kWholeWarp, busy) == 0) return;
       if (block < kAliasBlocks && missing > 0) draw();
       for (std::uint32_t open = __ballot_sync(kWholeWarp, block == kAliasBlocks && missing > 0); open != 0;
@@ -55,14 +53,14 @@ struct RowWarp {
   }
 
  private:
-  __device__ void take() {
-    if (lane == 0) next = atomicAdd(rows.taken, at_once);
-    next = min(rows.count(), __shfl_sync(kWholeWarp, next, 0));
-    last = min(rows.count(), next + at_once);
-    read_ahead();
-  }
-
-  __device__ void read_ahead() {
+  /// Leaves so many rows behind; takes others when none is left.
+  __device__ void go_on(std::uint32_t begun) {
+    next = min(last, next + begun);
+    if (next == last && last < rows.count()) {
+      if (lane == 0) next = atomicAdd(rows.taken, at_once);
+      next = min(rows.count(), __shfl_sync(kWholeWarp, next, 0));
+      last = min(rows.count(), next + at_once);
+    }
     const std::uint32_t row = next + lane;
     if (row < last) ahead = rows.in_order[row - rows.path_columns.quotient(row) * rows.path_columns.by];
   }

@@ -4,10 +4,12 @@ namespace moecarlo {
 namespace {
 
 /// The rules of any episode, in a cell of which the compiler knows that it holds one LRU cache a layer and nothing
-/// else: loops over design points fold away, and residents and totals end up in registers. As many blocks as leave
-/// registers for all of them.
+/// else: loops over design points fold away, and residents and totals end up in registers. As many blocks of a
+/// multiprocessor are asked for as leave registers for all of them.
 template <int Words, bool Drawn>
-__global__ void __launch_bounds__(kThreads, Words == 1 ? 5 : Words == 2 ? 6 : 1) replay_lru(DeviceBlock block) {
+__global__ void __launch_bounds__(kThreads, Words == 1   ? 5
+                                            : Words == 2 ? 6
+                                                         : 1) replay_lru(DeviceBlock block) {
   constexpr std::uint32_t kTotals = Cell::kDistinctAccepted + 1 + Cell::kRejectedOnly + 1;
   std::uint64_t local[kLocalWords];
   const LayerThread own(block);

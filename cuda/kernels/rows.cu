@@ -13,9 +13,8 @@ __global__ void list_columns(DrawnRows rows, std::uint64_t* columns) {
   if (number < rows.path_columns.by) columns[number] = rows.token_column(number);
 }
 
-/// Where the path columns lie, by token, when all that has been asked for is done.
-cudaError_t sort_columns(const DrawnRows& rows, const RowScratch& scratch, cudaStream_t stream,
-                         const std::uint64_t*& sorted) {
+/// Lists and sorts the path columns, which rows.in_order is to name.
+cudaError_t sort_columns(DrawnRows& rows, const RowScratch& scratch, cudaStream_t stream) {
   const std::uint32_t count = rows.path_columns.by;
   list_columns<<<blocks_for(count), kThreads, 0, stream>>>(rows, scratch.columns);
   cub::DoubleBuffer<std::uint64_t> columns(scratch.columns, scratch.columns + count);
@@ -23,7 +22,7 @@ cudaError_t sort_columns(const DrawnRows& rows, const RowScratch& scratch, cudaS
   const cudaError_t status =
       cub::DeviceRadixSort::SortKeys(scratch.sort, bytes, columns, count, TokenColumn::kTokenBits,
                                      TokenColumn::kTokenBits + std::bit_width(rows.tokens), stream);
-  sorted = columns.Current();
+  rows.in_order = columns.Current();
   return status;
 }
 
@@ -50,14 +49,13 @@ void launch(const DrawnRows& rows, cudaStream_t stream) {
 
 }  // namespace
 
-cudaError_t sort_bytes(std::uint64_t columns, std::size_t& bytes) {
+cudaError_t bytes_to_sort(std::uint64_t columns, std::size_t& bytes) {
   cub::DoubleBuffer<std::uint64_t> none(nullptr, nullptr);
   return cub::DeviceRadixSort::SortKeys(nullptr, bytes, none, static_cast<std::uint32_t>(columns));
 }
 
 cudaError_t launch_rows(DrawnRows rows, const RowScratch& scratch, cudaStream_t stream) {
-  if (const cudaError_t sorted = sort_columns(rows, scratch, stream, rows.in_order); sorted != cudaSuccess)
-    return sorted;
+  if (const cudaError_t sorted = sort_columns(rows, scratch, stream); sorted != cudaSuccess) return sorted;
   rows.taken = scratch.taken;
   if (const cudaError_t cleared = cudaMemsetAsync(rows.taken, 0, sizeof(*rows.taken), stream); cleared != cudaSuccess)
     return cleared;

@@ -50,7 +50,8 @@ struct RowScratch {
   std::size_t sort_bytes;  ///< of so many columns, or more
   std::uint32_t* taken;    ///< [1]
 };
-cudaError_t sort_bytes(std::uint64_t columns, std::size_t& bytes);
+/// Bytes of RowScratch::sort for so many path columns.
+cudaError_t bytes_to_sort(std::uint64_t columns, std::size_t& bytes);
 /// Draws the rows of the block's paths in the order of their tokens, each by whatever thread is free.
 cudaError_t launch_rows(DrawnRows rows, const RowScratch& scratch, cudaStream_t stream);
 /// Replays every layer, a thread a trajectory and layer: episodes of any shape, those of `EpisodeKernel::lru`, walks

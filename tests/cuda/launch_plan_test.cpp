@@ -97,21 +97,66 @@ TEST(PlanLaunches, keeps_room_for_the_rows_that_are_drawn_ahead) {
   EXPECT_EQ(one.launches().per_launch, (1U << 27) / (6 * 5 * 64 * 1000)) << "more would only take memory";
   one.plan.rounds = 60'000;
   cell.batch = 4096;
+  EXPECT_EQ(one.launches().layers, 1U);
+  cell.batch = 8192;
   EXPECT_THROW(static_cast<void>(one.launches()), Error) << "more rows than numbers for them";
+  one.plan.rounds = 4096;
+  cell.batch = 4096;
+  cell.depth = 255;
+  EXPECT_THROW(static_cast<void>(one.launches()), Error) << "2^32 rows, which is none in 32 bits";
+}
+
+TEST(PlanLaunches, has_room_for_the_largest_cell_and_for_siblings_that_are_not_sorted) {
+  Fixture one;
+  const std::int32_t logits = 0;
+  one.plan.perturb.logits = &logits;
+  one.plan.rounds = 8;
+  Cell cells[3];
+  cells[0].depth = 1;
+  cells[1].depth = 2;
+  cells[1].tree.width = 3;
+  cells[2].depth = 3;
+  one.plan.cells = cells;
+  one.plan.cell_count = 3;
+  const LaunchPlan launches = one.launches();
+  const std::uint64_t trajectories = launches.per_launch;
+  EXPECT_EQ(launches.drawn_words, trajectories * 48 * 8 * cells[1].columns() * 2);
+  EXPECT_EQ(launches.column_words, trajectories * 8 * 4 * 2);
+  EXPECT_GT(cells[1].columns(), cells[2].columns());
+}
+
+TEST(PlanLaunches, draws_for_fewer_layers_at_a_time_where_all_would_not_fit) {
+  Fixture one;
+  const std::int32_t logits = 0;
+  one.plan.perturb.logits = &logits;
+  one.plan.rounds = 14'000;
+  Cell cell;
+  cell.depth = 8;
+  cell.batch = 64;
+  one.plan.cells = &cell;
+  one.plan.cell_count = 1;
+  one.room.free_bytes = 2 * kGiB;  // 6.2 GB of masks
+  const LaunchPlan launches = one.launches();
+  EXPECT_EQ(launches.layers, 12U);
+  EXPECT_EQ(launches.per_launch, 1U);
+  EXPECT_LE(launches.bytes(), 2 * kGiB / 10 * 9);
 }
 
 TEST(PlanLaunches, has_no_more_threads_in_linked_lists_than_a_cache_holds) {
   Fixture one;
   Cell cell;
   cell.policy_count = cell.capacity_count = 1;
-  Policy policies[] = {Policy::random, Policy::lfu};
+  Policy policies[] = {Policy::lru, Policy::random, Policy::lfu};
   one.plan.cells = &cell;
   one.plan.cell_count = 1;
   one.plan.policies = policies;
   one.plan.list_words = 64;  // 512 bytes
   const std::uint32_t all = one.launches().flying;
-  EXPECT_GE(all * 48U, 132U * 2048U) << "random eviction has no lists";
+  EXPECT_GE(all * 48U, 132U * 2048U) << "LRU of a layer has no lists";
   cell.first_policy = 1;
+  EXPECT_EQ(one.launches().flying, all) << "random eviction has none";
+  cell.first_policy = 0;
+  cell.policy_count = 3;
   EXPECT_LE(one.launches().flying * 48U, 132U * 384U) << "228 KiB hold 456 lists, 3 whole blocks";
   EXPECT_GT(one.launches().flying * 48U, 132U * 256U);
   cell.capacity_count = 4;

@@ -273,7 +273,7 @@ StudyCase lru_grid_case(std::uint32_t number) {
   Dice dice(number + 2000);
   StudyCase one;
   TableSpec spec = random_spec(number, dice);
-  spec.experts = dice.any({16U, 64U, 100U, 128U, 130U, 256U});
+  spec.experts = dice.any({16U, 17U, 64U, 101U, 128U, 130U, 256U});
   spec.layers = dice.between(1, 3);
   spec.top_k = dice.between(1, 8);
   one.table = random_table(spec);
