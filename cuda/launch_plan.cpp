@@ -49,7 +49,7 @@ std::uint64_t linked_bytes(const PlanView& plan) {
 
 /// Threads that a multiprocessor is given at a time. Those that follow linked lists touch a line of memory for every
 /// number they read, so that few of them whose lists stay in its cache are faster than many (128 threads instead of
-/// all: LFU 2.3 times on an H100, segmented LRU 2.9 times). Where the lists of a block are twice the cache or more, a
+/// all: LFU 2.2 times on an H100, segmented LRU 2.7 times). Where the lists of a block are twice the cache or more, a
 /// few threads would only wait.
 std::uint64_t threads_at_a_time(const PlanView& plan, const DeviceRoom& room) {
   const std::uint64_t bytes = plan.lockstep ? 0 : linked_bytes(plan);
