@@ -1,0 +1,26 @@
+#include "cuda/core/random.hpp"
+#include "tests/cuda/on_device/philox_kernel.hpp"
+
+namespace moecarlo::testing {
+namespace {
+
+__global__ void make_blocks(const std::uint32_t* inputs, std::uint32_t count, std::uint32_t* blocks) {
+  const std::uint32_t i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i >= count) return;
+  const std::uint32_t* const in = inputs + 6 * i;
+  const RandomBlock one = philox(in[0], in[1], in[2], in[3], in[4], in[5]);
+  const RandomBlock other = philox(in[0], in[1], in[2], in[3], PhiloxKeys::of(in[4], in[5]));
+  for (std::uint32_t w = 0; w < 4; ++w) {
+    blocks[8 * i + w] = one.word[w];
+    blocks[8 * i + 4 + w] = other.word[w];
+  }
+}
+
+}  // namespace
+
+cudaError_t launch_philox(const std::uint32_t* inputs, std::uint32_t count, std::uint32_t* blocks) {
+  make_blocks<<<(count + 127) / 128, 128>>>(inputs, count, blocks);
+  return cudaGetLastError();
+}
+
+}  // namespace moecarlo::testing
