@@ -1,5 +1,7 @@
+#include "tests/cuda/on_device/philox_on_device.hpp"
+
 #include "cuda/core/random.hpp"
-#include "tests/cuda/on_device/philox_kernel.hpp"
+#include "cuda/device_memory.hpp"
 
 namespace moecarlo::testing {
 namespace {
@@ -18,9 +20,15 @@ __global__ void make_blocks(const std::uint32_t* inputs, std::uint32_t count, st
 
 }  // namespace
 
-cudaError_t launch_philox(const std::uint32_t* inputs, std::uint32_t count, std::uint32_t* blocks) {
-  make_blocks<<<(count + 127) / 128, 128>>>(inputs, count, blocks);
-  return cudaGetLastError();
+std::vector<std::uint32_t> philox_on_device(const std::vector<std::uint32_t>& inputs) {
+  choose_device(0);
+  const auto count = static_cast<std::uint32_t>(inputs.size() / 6);
+  const DeviceArray<std::uint32_t> in(inputs), out(std::size_t{8} * count);
+  make_blocks<<<(count + 127) / 128, 128>>>(in.data(), count, out.data());
+  check_cuda(cudaGetLastError(), "launching Philox");
+  std::vector<std::uint32_t> blocks(out.size());
+  out.copy_to(blocks.data());
+  return blocks;
 }
 
 }  // namespace moecarlo::testing
