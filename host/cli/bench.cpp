@@ -142,7 +142,7 @@ struct DeviceRates {
   DeviceLimits limits;
 };
 
-/// Steps per second at which the scarcest of the device's resources would be used up.
+/// Steps per second at which the scarcest of the resources would be used up; what needs none of one can go on for ever.
 double limit_of(const LeastWork& least, const DeviceLimits& limits) {
   return std::min(limits.integer_operations_per_second / least.integer_operations,
                   limits.population_counts_per_second / least.population_counts);
@@ -154,9 +154,7 @@ DeviceRates measure_device(const std::vector<Workload>& workloads, int device, d
   for (const Workload& workload : workloads) {
     const auto backend = make_device_backend(workload.table->view(), workload.plan, device);
     rates.rates.push_back(measure(*backend, workload, workload.name, seconds));
-    if (workload.least.integer_operations > 0) {
-      rates.rates.back().share_of_limit = rates.rates.back().steps_per_second / limit_of(workload.least, rates.limits);
-    }
+    rates.rates.back().share_of_limit = rates.rates.back().steps_per_second / limit_of(workload.least, rates.limits);
   }
   return rates;
 }

@@ -17,29 +17,41 @@ namespace {
 
 constexpr double kMaskWords = kBenchExperts / 32.0;
 
+/// One step back over a pass and one over a token, to find the residents.
+constexpr double kStepsBack = 2;
+
 /// Of a pass with one cache a layer: masks merged into the union of all columns and of the accepted ones; experts,
-/// accepted experts, hits, experts fetched for rejected columns, resident draft choices and cache writes counted; one
-/// step back over a pass and one over a token to find the residents.
-LeastWork least_of_lru() {
+/// accepted experts, hits, experts fetched for rejected columns, resident draft choices and cache writes counted.
+LeastWork least_of_policy(double steps_back = 0) {
   const double columns = kBenchDepth + 1;
-  return {kMaskWords * 4, kMaskWords * (2 * columns + 2 * 6 + 2 * 2) / columns, kMaskWords * (6 + 2) / columns};
+  const double counts = 6;
+  return {kMaskWords * (2 * columns + 2 * counts + 2 * steps_back) / columns,
+          kMaskWords * (counts + steps_back) / columns};
+}
+
+/// Of static caches: masks merged. Tensor cores can count the hits.
+LeastWork least_of_static() {
+  return {kMaskWords, 0};
+}
+
+/// Of LRU caches of many capacities: the interval of each choice's position looked up and counted.
+LeastWork least_of_capacities() {
+  return {2.0 * kBenchTopK, 0};
 }
 
 // One Philox block: ten rounds of two wide products, two exclusive ors of three numbers and two additions.
 constexpr double kPhiloxOperations = 10 * 6;
 
-/// Eight draws at least: two blocks; a product, a comparison, a selection and an insertion each; a table line each.
+/// Eight draws at least: two blocks; a product, a comparison, a selection and an insertion each.
 LeastWork least_of_alias() {
-  LeastWork work = least_of_lru();
-  work.bytes += kBenchTopK * 32;
+  LeastWork work = least_of_policy(kStepsBack);
   work.integer_operations += kBenchTopK / 4.0 * kPhiloxOperations + kBenchTopK * 4;
   return work;
 }
 
 /// Noise of 16 bits, one addition and one comparison for each expert.
 LeastWork least_of_gumbel() {
-  LeastWork work = least_of_lru();
-  work.bytes += kBenchExperts * 4;
+  LeastWork work = least_of_policy(kStepsBack);
   work.integer_operations += kBenchExperts / 8.0 * kPhiloxOperations + kBenchExperts * 3;
   return work;
 }
@@ -67,10 +79,8 @@ Workload redrawn(PerturbMethod method, const BenchTrace& trace, const RoutingTab
   TraceSources sources;
   sources.perturbed = read_perturbed(trace.path(), table, study.temperature, method, 0);
   const bool alias = method == PerturbMethod::alias;
-  Workload workload = make_workload(fmt::format("lru, routing drawn by {}", alias ? "alias" : "gumbel"), study, table,
-                                    std::move(sources));
-  workload.least = alias ? least_of_alias() : least_of_gumbel();
-  return workload;
+  return make_workload(fmt::format("lru, routing drawn by {}", alias ? "alias" : "gumbel"), study, table,
+                       alias ? least_of_alias() : least_of_gumbel(), std::move(sources));
 }
 
 Study stateless_study(std::vector<std::uint32_t> batches, std::vector<std::uint32_t> depths,
@@ -123,8 +133,10 @@ Study reference_study() {
   return study;
 }
 
-Workload make_workload(std::string name, const Study& study, const RoutingTable& table, TraceSources sources) {
-  Workload workload{std::move(name), make_plan(study, make_grid(study, {}), table, std::move(sources)), &table, 0, {}};
+Workload make_workload(std::string name, const Study& study, const RoutingTable& table, LeastWork least,
+                       TraceSources sources) {
+  Workload workload{std::move(name), make_plan(study, make_grid(study, {}), table, std::move(sources)), &table, 0,
+                    least};
   workload.steps = steps_of(workload.plan);
   return workload;
 }
@@ -132,22 +144,24 @@ Workload make_workload(std::string name, const Study& study, const RoutingTable&
 std::vector<Workload> bench_workloads(const RoutingTable& table, const BenchTrace& logits_trace,
                                       const RoutingTable& logits) {
   std::vector<Workload> workloads;
-  workloads.push_back(make_workload(kReferenceName, reference_study(), table));
-  workloads.back().least = least_of_lru();
+  workloads.push_back(make_workload(kReferenceName, reference_study(), table, least_of_policy(kStepsBack)));
   for (const auto& [word, policy] : policy_names()) {
     if (policy == Policy::lru) continue;
     Study study = reference_study();
     study.grid.policy = {policy};
-    workloads.push_back(make_workload(std::string(word), study, table));
+    const LeastWork least = policy == Policy::static_residents ? least_of_static() : least_of_policy();
+    workloads.push_back(make_workload(std::string(word), study, table, least));
   }
   workloads.push_back(redrawn(PerturbMethod::alias, logits_trace, logits));
   workloads.push_back(redrawn(PerturbMethod::gumbel, logits_trace, logits));
   Study sixteen = reference_study();
   sixteen.grid.capacity = sixteen_capacities();
-  workloads.push_back(make_workload(kSixteenName, sixteen, table));
-  workloads.push_back(make_workload(kLargestName, stateless_study({16}, {8}, {kBenchCapacity}), table));
-  workloads.push_back(make_workload(
-      kGridName, stateless_study({1, 2, 4, 8, 16}, {1, 2, 3, 4, 5, 6, 7, 8}, sixteen_capacities()), table));
+  workloads.push_back(make_workload(kSixteenName, sixteen, table, least_of_capacities()));
+  workloads.push_back(
+      make_workload(kLargestName, stateless_study({16}, {8}, {kBenchCapacity}), table, least_of_static()));
+  workloads.push_back(make_workload(kGridName,
+                                    stateless_study({1, 2, 4, 8, 16}, {1, 2, 3, 4, 5, 6, 7, 8}, sixteen_capacities()),
+                                    table, least_of_static()));
   return workloads;
 }
 

@@ -17,9 +17,9 @@ constexpr std::uint32_t kBenchLayers = 48, kBenchExperts = 128, kBenchTopK = 8, 
 constexpr std::uint32_t kBenchDepth = 4, kBenchRounds = 8, kBenchCapacity = 32;
 constexpr double kBenchAlpha = 0.7;
 
-/// The least that any engine does for one step (one window token at one layer), in 32-bit operations.
+/// The least that any engine does for one step (one window token at one layer), in 32-bit operations of a device's
+/// integer units: what has to be counted can be left to others.
 struct LeastWork {
-  double bytes = 0;
   double integer_operations = 0;
   double population_counts = 0;
 };
@@ -29,7 +29,7 @@ struct Workload {
   Plan plan;
   const RoutingTable* table = nullptr;
   double steps = 0;  ///< token-layer steps of one trajectory
-  LeastWork least;   ///< zero where nobody has counted it
+  LeastWork least;
 };
 
 /// The synthetic trace in a file of its own that goes away with this.
@@ -47,7 +47,8 @@ class BenchTrace {
 };
 
 Study reference_study();
-Workload make_workload(std::string name, const Study& study, const RoutingTable& table, TraceSources sources = {});
+Workload make_workload(std::string name, const Study& study, const RoutingTable& table, LeastWork least,
+                       TraceSources sources = {});
 
 /// The reference workload, then every other policy, redrawn routing, sixteen capacities, and a grid of stateless points
 /// beside its largest. The tables must outlive the result; `logits` is that of `logits_trace`.
