@@ -36,6 +36,23 @@ void place_hb(const System& system, const Scheme& scheme, const Model& model, co
   placement.slots = std::min(std::floor(placement.cache_bytes / placement.slot_bytes), all_experts);
 }
 
+/// Autoregressive decoding, then drafting at every number of bits that matters.
+std::vector<Demand> demands_at(const System& system, const Scheme& scheme, const Model& model, Serving serving,
+                               std::span<const std::uint32_t> bits, std::uint32_t trace_layers) {
+  constexpr std::array<std::uint32_t, 1> whole{8};
+  std::vector<Demand> modes;
+  const auto add = [&](bool drafting, std::uint32_t kept) {
+    serving.depth = drafting ? 1 : 0;
+    serving.bits = kept;
+    const Placement placement = place(system, scheme, model, serving, trace_layers);
+    modes.push_back({system.name, scheme.name, serving.batch, drafting, kept, placement.capacity});
+  };
+  add(false, 8);
+  if (!scheme.drafts) return modes;
+  for (const std::uint32_t kept : scheme.uses_bits ? bits : std::span<const std::uint32_t>(whole)) add(true, kept);
+  return modes;
+}
+
 }  // namespace
 
 Placement place(const System& system, const Scheme& scheme, const Model& model, const Serving& serving,
@@ -68,28 +85,32 @@ Work spill(const System& system, Work work, const Placement& placement) {
   return work;
 }
 
-std::vector<Demand> demands(std::span<const System> systems, std::span<const Scheme> schemes, const Model& model,
-                            std::uint32_t context, std::span<const std::uint32_t> batches,
-                            std::span<const std::uint32_t> bits, std::uint32_t trace_layers) {
-  constexpr std::array<std::uint32_t, 1> whole{8};
-  std::vector<Demand> list;
+Demands demands(std::span<const System> systems, std::span<const Scheme> schemes, const Model& model,
+                std::uint32_t context, std::span<const std::uint32_t> batches, std::span<const std::uint32_t> bits,
+                std::uint32_t trace_layers) {
+  Demands all;
   for (const System& system : systems)
     for (const Scheme& scheme : schemes) {
-      if (!applies(scheme, system)) continue;
+      if (!applies(scheme, system)) {
+        all.left_out.push_back({system.name,
+                                scheme.name,
+                                {},
+                                {},
+                                fmt::format("scheme {} does not apply to system {}, which has no hybrid-bonded memory",
+                                            scheme.name, system.name)});
+        continue;
+      }
       for (const std::uint32_t batch : batches) {
-        const auto add = [&](bool drafting, std::uint32_t kept) {
-          const Serving serving{context, batch, drafting ? 1U : 0U, kept};
-          const Placement placement = place(system, scheme, model, serving, trace_layers);
-          list.push_back({system.name, scheme.name, batch, drafting, kept, placement.capacity});
-        };
-        add(false, 8);
-        if (!scheme.drafts) continue;
-        for (const std::uint32_t kept : scheme.uses_bits ? bits : std::span<const std::uint32_t>(whole)) {
-          add(true, kept);
+        try {
+          const auto modes = demands_at(system, scheme, model, {context, batch, 0, 8}, bits, trace_layers);
+          all.possible.insert(all.possible.end(), modes.begin(), modes.end());
+        } catch (const Error& error) {
+          if (error.kind() != ErrorKind::usage) throw;
+          all.left_out.push_back({system.name, scheme.name, batch, {}, error.what()});
         }
       }
     }
-  return list;
+  return all;
 }
 
 }  // namespace moecarlo::hw

@@ -1,6 +1,7 @@
 #include "hw/study_projection.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <optional>
@@ -12,6 +13,29 @@ namespace moecarlo::hw {
 namespace {
 
 constexpr const char* kReference = "xpu";
+
+/// "elmoe3d-8gb[hb.capacity x0.5, hb.bandwidth x2]"
+std::string variant_name(const std::string& system, double capacity, double bandwidth) {
+  std::vector<std::string> factors;
+  if (capacity != 1) factors.push_back(fmt::format("hb.capacity x{}", capacity));
+  if (bandwidth != 1) factors.push_back(fmt::format("hb.bandwidth x{}", bandwidth));
+  return fmt::format("{}[{}]", system, fmt::join(factors, ", "));
+}
+
+/// A sentence for each system and scheme; the numbers are those of the smallest batch that does not fit.
+std::vector<std::string> sentences(const std::vector<LeftOutResult>& left_out) {
+  std::vector<std::string> notes;
+  for (std::size_t first = 0, end = 0; first < left_out.size(); first = end) {
+    const LeftOutResult& one = left_out[first];
+    std::vector<std::uint32_t> batches;
+    for (; end < left_out.size() && left_out[end].system == one.system && left_out[end].scheme == one.scheme; ++end) {
+      if (left_out[end].batch) batches.push_back(*left_out[end].batch);
+    }
+    notes.push_back(fmt::format(
+        "Left out{}: {}.", batches.empty() ? "" : fmt::format(" at batch {}", fmt::join(batches, ", ")), one.reason));
+  }
+  return notes;
+}
 
 }  // namespace
 
@@ -31,25 +55,8 @@ StudyProjection::StudyProjection(const HardwareSpec& spec, const GridSpec& grid,
   }
   for (const std::string& name : spec.schemes) schemes_.push_back(find_scheme(name));
   if (!spec.bit_slices.empty()) add_measured_schemes();
-  for (const Machine& one : machines_) {
-    try {
-      const auto own = demands({&one.system, 1}, schemes_, model_, spec.context, grid.batch, grid.bits, trace_layers);
-      demands_.insert(demands_.end(), own.begin(), own.end());
-    } catch (const Error& error) {
-      if (!one.is_variant()) throw;
-      notes_.push_back(
-          fmt::format("Left out: {}.", error.what()));  // a sweep goes on where one of its ends is too small
-    }
-    for (const Scheme& scheme : schemes_) {
-      if (!applies(scheme, one.system)) {
-        notes_.push_back(fmt::format("Scheme {} does not apply to system {}, which has no hybrid-bonded memory.",
-                                     scheme.name, one.name));
-      }
-    }
-  }
-  if (demands_.empty()) {
-    fail(ErrorKind::usage, "study: no scheme of hardware.schemes applies to a system of hardware.systems");
-  }
+  add_demands(grid);
+  check_reference(grid);
   for (const Scheme& scheme : schemes_) {
     if (scheme.drafts && grid.depth.back() == 0) {
       fail(ErrorKind::usage, "study: scheme {} drafts (expected a depth above 0 in grid.depth)", scheme.name);
@@ -63,6 +70,33 @@ StudyProjection::StudyProjection(const HardwareSpec& spec, const GridSpec& grid,
   if (model_.moe_layers != trace_layers) {
     notes_.push_back(fmt::format("The trace has {} layers, {} has {} MoE layers: expert time and energy are scaled.",
                                  trace_layers, model_.name, model_.moe_layers));
+  }
+}
+
+/// Placements of all combinations: those that are possible, and those that are left out.
+void StudyProjection::add_demands(const GridSpec& grid) {
+  for (const Machine& one : machines_) {
+    Demands own = demands({&one.system, 1}, schemes_, model_, spec_.context, grid.batch, grid.bits, trace_layers_);
+    demands_.insert(demands_.end(), own.possible.begin(), own.possible.end());
+    left_out_.insert(left_out_.end(), own.left_out.begin(), own.left_out.end());
+  }
+  const std::vector<std::string> notes = sentences(left_out_);
+  if (demands_.empty()) {
+    fail(ErrorKind::usage, "study: no scheme of hardware.schemes is possible on a system of hardware.systems ({})",
+         notes.front());
+  }
+  notes_.insert(notes_.end(), notes.begin(), notes.end());
+}
+
+/// At which batches speed-ups have nothing to be relative to.
+void StudyProjection::check_reference(const GridSpec& grid) {
+  for (const std::uint32_t batch : grid.batch) {
+    const auto own = demands({&reference_, 1}, std::vector{autoregressive()}, model_, spec_.context, {&batch, 1},
+                             std::vector{8U}, trace_layers_);
+    if (own.left_out.empty()) continue;
+    batches_without_reference_.insert(batch);
+    notes_.push_back(
+        fmt::format("No speed-up and no energy gain at batch {}: {}.", batch, own.left_out.front().reason));
   }
 }
 
@@ -120,11 +154,11 @@ std::optional<BitSliceResult> StudyProjection::bit_slice_result() const {
 std::vector<ImpliedCapacity> StudyProjection::implied_capacities() const {
   std::vector<ImpliedCapacity> implied;
   for (const Demand& demand : demands_) {
-    implied.push_back({demand.batch, true, Capacity{}});  // the xPU, which caches nothing
-    implied.push_back({demand.batch, !demand.drafting, demand.capacity});
+    implied.push_back({demand.batch, true, Capacity{}, 8});  // the xPU, which caches nothing
+    implied.push_back({demand.batch, !demand.drafting, demand.capacity, demand.bits});
     // Drafts with unrestricted routing touch what autoregressive steps touch.
     const Scheme& scheme = scheme_named(demand.scheme);
-    if (scheme.draft_routing == DraftRouting::all) implied.push_back({demand.batch, true, demand.capacity});
+    if (scheme.draft_routing == DraftRouting::all) implied.push_back({demand.batch, true, demand.capacity, 8});
   }
   return implied;
 }
@@ -137,17 +171,15 @@ std::vector<StudyProjection::Machine> StudyProjection::machines_of(const Hardwar
   std::vector<Machine> machines;
   for (const std::string& name : spec.systems) {
     const System system = read_system(name);
-    machines.push_back({system, system.name});
+    machines.push_back({system, ""});
     if (!system.hb) continue;
     for (const double capacity : spec.hb_capacity) {
       for (const double bandwidth : spec.hb_bandwidth) {
-        Machine variant{system, system.name, capacity, bandwidth};
-        if (!variant.is_variant()) continue;
+        if (capacity == 1 && bandwidth == 1) continue;
         Preset preset = scaled(system.preset, "hb.capacity", capacity);
         preset = scaled(scaled(preset, "static.hb", capacity), "hb.bandwidth", bandwidth);
-        preset.name = fmt::format("{} with {} x capacity, {} x bandwidth of HB", system.name, capacity, bandwidth);
-        variant.system = make_system(preset);
-        machines.push_back(std::move(variant));
+        preset.name = variant_name(system.name, capacity, bandwidth);
+        machines.push_back({make_system(preset), system.name, capacity, bandwidth});
       }
     }
   }
@@ -167,7 +199,7 @@ void StudyProjection::add_constants(StudyResults& results) const {
   append(model_.preset);
   append(reference_.preset);
   for (const Machine& one : machines_) {
-    if (one.name != kReference && !one.is_variant()) append(one.system.preset);
+    if (one.system.name != kReference && !one.is_variant()) append(one.system.preset);
   }
   for (const Scheme& scheme : schemes_) append(scheme.preset);
 }

@@ -1,10 +1,13 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "host/simulate/tallies.hpp"
+#include "host/statistics/quantity.hpp"
 #include "host/statistics/results.hpp"
 #include "host/study/grid.hpp"
 #include "host/study/study.hpp"
@@ -20,42 +23,49 @@ namespace moecarlo::hw {
 /// The hardware side of a study: presets read, placements solved, and later every demand projected.
 class StudyProjection {
  public:
-  /// Reads presets and solves placements. Throws usage errors of presets and placement, and where the model's experts
-  /// or top-k are not the trace's, or a scheme cannot draft as the study does.
+  /// Reads presets and solves placements: whatever of the study is impossible is known before anything is simulated.
+  /// Combinations that do not fit are left out. Throws usage errors of presets, and where no combination is left, the
+  /// model's experts or top-k are not the trace's, or a scheme cannot draft as the study does.
   StudyProjection(const HardwareSpec& spec, const GridSpec& grid, const DraftSpec& draft, std::uint32_t trace_layers,
                   std::uint32_t trace_experts, std::uint32_t trace_top_k);
 
   /// The capacities that the simulation has to count.
   std::vector<ImpliedCapacity> implied_capacities() const;
 
-  /// Every (system, scheme, batch, depth, policy, bits) projected onto the hardware, with intervals; then the
-  /// sensitivity of the best row of each system and scheme, and all constants. `knows_scores`: absent experts were
-  /// replaced by score while drafting, not by popularity.
+  /// Every (system, scheme, batch, depth, policy, bits) projected onto the hardware, with intervals, and what was left
+  /// out; how far the fastest rows lead; the sensitivity of the best row of each system and scheme; all constants.
+  /// `knows_scores`: absent experts were replaced by score while drafting, not by popularity. Throws a usage error
+  /// where a capacity was not counted: the tallies are of another study's hardware.
   void project(const Tallies& tallies, const std::vector<JointBins>& joints, bool knows_scores,
                StudyResults& results) const;
 
  private:
-  /// A system, or a variant of it with another hybrid-bonded memory.
+  /// A system, or a variant of it with another hybrid-bonded memory, which has a name of its own.
   struct Machine {
-    System system;     ///< a variant has a name of its own, for messages
-    std::string name;  ///< the system's
+    System system;
+    std::string variant_of;  ///< empty: it is none
     double hb_capacity = 1, hb_bandwidth = 1;
 
-    bool is_variant() const { return hb_capacity != 1 || hb_bandwidth != 1; }
+    bool is_variant() const { return !variant_of.empty(); }
   };
   static std::vector<Machine> machines_of(const HardwareSpec& spec);
 
   struct Row;
   std::vector<Row> rows(const CountedPoints& points, const Tallies& tallies) const;
-  std::vector<Row> projected_rows(const CountedPoints& points, const Tallies& tallies) const;
+  std::vector<Row> projected_rows(const CountedPoints& points, const Tallies& tallies, const Sampling& sampling,
+                                  std::vector<LeftOutResult>& left_out) const;
   CountedPoint reference_point(const CountedPoints& points, std::uint32_t batch) const;
-  void add_break_even(std::vector<Row>& rows) const;
+  static void leave_out_empty(std::vector<Row>& rows, std::vector<LeftOutResult>& left_out);
+  static void add_comparisons(std::vector<Row>& rows, const Sampling& sampling);
+  static void add_leads(const std::vector<Row>& rows, const Sampling& sampling, StudyResults& results);
   std::vector<Workload> neighbours(const CountedPoints& points, const Row& row) const;
   void add_sensitivity(const CountedPoints& points, const std::vector<Row>& rows, StudyResults& results) const;
   void add_constants(StudyResults& results) const;
   void add_notes(bool knows_scores, StudyResults& results) const;
   const Machine& machine(const std::string& name) const;
   const Scheme& scheme_named(const std::string& name) const;
+  void add_demands(const GridSpec& grid);
+  void check_reference(const GridSpec& grid);
   void add_measured_schemes();
   std::optional<BitSliceResult> bit_slice_result() const;
 
@@ -68,6 +78,8 @@ class StudyProjection {
   std::vector<Scheme> schemes_;  ///< those of the study, each that has been measured with its double behind it
   std::optional<BitSlices> slices_;
   std::vector<Demand> demands_;
+  std::vector<LeftOutResult> left_out_;
+  std::set<std::uint32_t> batches_without_reference_;  ///< too large for it
   std::vector<std::string> notes_;
 };
 

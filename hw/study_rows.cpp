@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <map>
 #include <optional>
 #include <set>
@@ -10,6 +12,7 @@
 #include "host/statistics/quantity.hpp"
 #include "host/study/names.hpp"
 #include "hw/evaluate.hpp"
+#include "hw/lead.hpp"
 #include "hw/sensitivity.hpp"
 #include "hw/study_projection.hpp"
 
@@ -44,6 +47,14 @@ Sampling sampling_of(const Tallies& tallies) {
   return Sampling::random(layout, tallies.trajectories >= tallies.shape.groups.groups);
 }
 
+/// Whether no round was counted, which only a batch on short sequences can know.
+bool is_empty(const Workload& workload) {
+  return std::none_of(workload.counts.begin(), workload.counts.begin() + workload.groups,
+                      [](const GroupCounts& group) { return group.rounds > 0; });
+}
+
+const Estimate kUnknown{std::numeric_limits<double>::quiet_NaN(), std::nullopt, std::nullopt};
+
 }  // namespace
 
 /// One projected row and where its workload was counted. Workloads are not kept: they hold whole histograms.
@@ -54,6 +65,7 @@ struct StudyProjection::Row {
   CountedPoint point;
   std::optional<CountedPoint> step;  ///< where the draft's routing is unrestricted: the autoregressive step
   HardwareResult result;
+  Quantity tokens_per_second;
 
   Workload workload(const CountedPoints& points) const {
     return step ? points.workload(point, *step) : points.workload(point);
@@ -78,10 +90,11 @@ std::vector<StudyProjection::Row> StudyProjection::rows(const CountedPoints& poi
         const auto counted_at = [&](std::uint32_t at) {
           return points.find(demand.batch, at, policy, demand.bits, demand.capacity, asked_by);
         };
-        Row row{&on, &scheme, &demand, counted_at(depth), {}, {}};
+        Row row{&on, &scheme, &demand, counted_at(depth), {}, {}, {}};
         if (depth > 0 && scheme.draft_routing == DraftRouting::all) row.step = counted_at(0);
         HardwareResult& result = row.result;
-        result.system = on.name;
+        result.system = on.system.name;
+        result.variant_of = on.variant_of;
         result.hb_capacity = on.hb_capacity;
         result.hb_bandwidth = on.hb_bandwidth;
         result.scheme = demand.scheme;
@@ -101,17 +114,19 @@ CountedPoint StudyProjection::reference_point(const CountedPoints& points, std::
   return points.find(batch, 0, policies_.front(), 0, Capacity{}, reference_.name);
 }
 
-std::vector<StudyProjection::Row> StudyProjection::projected_rows(const CountedPoints& points,
-                                                                  const Tallies& tallies) const {
-  const Sampling sampling = sampling_of(tallies);
+std::vector<StudyProjection::Row> StudyProjection::projected_rows(const CountedPoints& points, const Tallies& tallies,
+                                                                  const Sampling& sampling,
+                                                                  std::vector<LeftOutResult>& left_out) const {
   const bool lengths_read_trace = tallies.shape.acceptance_reads_trace();
   const Scheme plain = autoregressive();
-  std::map<std::uint32_t, Rates> references;  // by batch
-  const auto reference = [&](std::uint32_t batch) -> const Rates& {
-    if (const auto known = references.find(batch); known != references.end()) return known->second;
+  std::map<std::uint32_t, std::optional<Rates>> references;  // by batch
+  const auto reference = [&](std::uint32_t batch) -> const std::optional<Rates>& {
+    const auto [known, is_new] = references.try_emplace(batch);
+    if (!is_new || batches_without_reference_.count(batch) > 0) return known->second;
     const Workload workload = points.workload(reference_point(points, batch));
+    if (is_empty(workload)) return known->second;
     const Projection projection = hw::project(reference_, plain, model_, spec_.context, workload, 8);
-    return references.emplace(batch, rates_of(sampling, projection, lengths_read_trace)).first->second;
+    return known->second = rates_of(sampling, projection, lengths_read_trace);
   };
 
   std::vector<Row> all = rows(points, tallies);
@@ -124,39 +139,83 @@ std::vector<StudyProjection::Row> StudyProjection::projected_rows(const CountedP
   for (Row* row : by_workload) {
     if (before == nullptr || !row->shares_workload(*before)) workload = row->workload(points);
     before = row;
+    if (is_empty(workload)) continue;
     HardwareResult& result = row->result;
     const Projection projection =
         hw::project(row->machine->system, *row->scheme, model_, spec_.context, workload, result.bits);
-    const Rates own = rates_of(sampling, projection, lengths_read_trace);
-    const Rates& base = reference(result.batch);
+    Rates own = rates_of(sampling, projection, lengths_read_trace);
     result.tokens_per_second = sampling.estimate(own.tokens_per_second);
-    result.speedup = sampling.estimate(own.tokens_per_second / base.tokens_per_second);
     result.energy_mj_per_token = sampling.estimate(1e3 * own.joules_per_token);
-    result.energy_gain = sampling.estimate(base.joules_per_token / own.joules_per_token);
+    result.speedup = result.energy_gain = kUnknown;
+    if (const auto& base = reference(result.batch)) {
+      result.speedup = sampling.estimate(own.tokens_per_second / base->tokens_per_second);
+      result.energy_gain = sampling.estimate(base->joules_per_token / own.joules_per_token);
+    }
     result.breakdown = projection.breakdown;
+    row->tokens_per_second = std::move(own.tokens_per_second);
   }
-  add_break_even(all);
+  leave_out_empty(all, left_out);
+  add_comparisons(all, sampling);
   return all;
+}
+
+/// Takes out the rows of which no round was counted.
+void StudyProjection::leave_out_empty(std::vector<Row>& rows, std::vector<LeftOutResult>& left_out) {
+  const auto is_left_out = [](const Row& row) { return row.result.breakdown.empty(); };
+  for (const Row& row : rows) {
+    if (!is_left_out(row)) continue;
+    const HardwareResult& r = row.result;
+    const auto same = [&](const LeftOutResult& other) {
+      return other.system == r.system && other.scheme == r.scheme && other.batch == r.batch && other.depth == r.depth;
+    };
+    if (std::any_of(left_out.begin(), left_out.end(), same)) continue;
+    left_out.push_back({r.system, r.scheme, r.batch, r.depth,
+                        fmt::format("no round was counted (expected sequences long enough for {} requests at depth {})",
+                                    r.batch, r.depth)});
+  }
+  std::erase_if(rows, is_left_out);
 }
 
 /// Speculation pays where a round yields more tokens than the scheme's autoregressive mode on the same system in that
 /// time.
-void StudyProjection::add_break_even(std::vector<Row>& rows) const {
+void StudyProjection::add_comparisons(std::vector<Row>& rows, const Sampling& sampling) {
   using Key = std::tuple<std::string, std::string, std::uint32_t, std::string>;  // system, scheme, batch, policy
   const auto key_of = [](const Row& row) {
     return Key{row.demand->system, row.result.scheme, row.result.batch, row.result.policy};
   };
-  std::map<Key, double> plain;
+  std::map<Key, const Row*> plain;
   for (const Row& row : rows) {
-    if (row.result.depth == 0) plain[key_of(row)] = row.result.tokens_per_second.value;
+    if (row.result.depth == 0) plain[key_of(row)] = &row;
   }
   for (Row& row : rows) {
     HardwareResult& drafted = row.result;
     const auto found = plain.find(key_of(row));
     if (drafted.depth == 0 || found == plain.end()) continue;
-    const double tokens = drafted.breakdown.find(RoundTotal::seconds).value() * found->second / drafted.batch;
+    const Quantity& own = found->second->tokens_per_second;
+    drafted.speedup_over_autoregressive = sampling.estimate(row.tokens_per_second / own);
+    const double tokens = drafted.breakdown.find(RoundTotal::seconds).value() * own.value / drafted.batch;
     drafted.break_even_acceptance = (tokens - 1) / drafted.depth;
   }
+}
+
+/// Variants of systems are compared with the rows of their own scheme alone.
+void StudyProjection::add_leads(const std::vector<Row>& rows, const Sampling& sampling, StudyResults& results) {
+  std::map<std::uint32_t, std::vector<Contender>> by_batch;
+  std::map<std::tuple<std::string, std::string, std::uint32_t>, std::vector<Contender>> by_scheme;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const HardwareResult& row = rows[i].result;
+    const Contender contender{i, &rows[i].tokens_per_second};
+    if (!row.is_variant()) by_batch[row.batch].push_back(contender);
+    by_scheme[{row.system, row.scheme, row.batch}].push_back(contender);
+  }
+  const auto add = [&](const char* among, const auto& groups) {
+    for (const auto& [key, contenders] : groups) {
+      if (const auto lead = lead_of(among, contenders, sampling)) results.leads.push_back(*lead);
+    }
+  };
+  results.leads.clear();
+  add("batch", by_batch);
+  add("scheme", by_scheme);
 }
 
 std::vector<Workload> StudyProjection::neighbours(const CountedPoints& points, const Row& row) const {
@@ -179,7 +238,7 @@ void StudyProjection::add_sensitivity(const CountedPoints& points, const std::ve
                                       StudyResults& results) const {
   std::map<std::pair<std::string, std::string>, const Row*> best;  // by system and scheme
   for (const Row& row : rows) {
-    if (row.result.is_variant() || row.result.system == reference_.name)
+    if (row.result.is_variant() || row.result.system == reference_.name || !std::isfinite(row.result.speedup.value))
       continue;  // the xPU's speed-up is 1 by definition
     const Row*& known = best[{row.result.system, row.result.scheme}];
     if (known == nullptr || row.result.speedup.value > known->result.speedup.value) known = &row;
@@ -187,15 +246,15 @@ void StudyProjection::add_sensitivity(const CountedPoints& points, const std::ve
   results.sensitivity.clear();
   for (const auto& [key, row] : best) {
     const HardwareResult& r = row->result;
-    const SensitivityRow taken{
-        fmt::format("{} {}, batch {}, depth {}, {}, {} bits", r.system, r.scheme, r.batch, r.depth, r.policy, r.bits),
-        row->machine->system,
-        *row->scheme,
-        r.bits,
-        without_replicates(row->workload(points)),
-        neighbours(points, *row),
-        reference_,
-        without_replicates(points.workload(reference_point(points, r.batch)))};
+    const SensitivityRow taken{fmt::format("{} {}, batch {}, depth {}, {}, {:.4g} experts per layer, {} bits", r.system,
+                                           r.scheme, r.batch, r.depth, r.policy, r.capacity, r.bits),
+                               row->machine->system,
+                               *row->scheme,
+                               r.bits,
+                               without_replicates(row->workload(points)),
+                               neighbours(points, *row),
+                               reference_,
+                               without_replicates(points.workload(reference_point(points, r.batch)))};
     const auto elasticities = sensitivity(taken, model_, spec_.context);
     results.sensitivity.insert(results.sensitivity.end(), elasticities.begin(), elasticities.end());
   }
@@ -204,8 +263,11 @@ void StudyProjection::add_sensitivity(const CountedPoints& points, const std::ve
 void StudyProjection::project(const Tallies& tallies, const std::vector<JointBins>& joints, bool knows_scores,
                               StudyResults& results) const {
   const CountedPoints points(tallies, joints);
-  std::vector<Row> all = projected_rows(points, tallies);
+  const Sampling sampling = sampling_of(tallies);
+  results.left_out = left_out_;
+  std::vector<Row> all = projected_rows(points, tallies, sampling, results.left_out);
   add_sensitivity(points, all, results);
+  add_leads(all, sampling, results);
   results.hardware.clear();
   for (Row& row : all) results.hardware.push_back(std::move(row.result));
   results.bit_slices = bit_slice_result();

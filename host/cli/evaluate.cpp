@@ -1,35 +1,82 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <iostream>
 #include <memory>
+#include <optional>
 
 #include "host/cli/commands.hpp"
+#include "host/cli/output_folder.hpp"
 #include "host/cli/study_results.hpp"
 #include "host/report/summary.hpp"
 #include "host/report/write_report.hpp"
+#include "host/support/error.hpp"
 
 namespace moecarlo::cli {
 namespace {
 
 struct Options {
-  std::string directory;
+  std::string directory, output;
   std::vector<std::string> systems;
-  bool json = false;
+  bool force = false, json = false;
 };
 
-void evaluate(const Options& options) {
+bool holds_results(const std::filesystem::path& folder) {
+  return std::filesystem::exists(folder / "summary.json") || std::filesystem::exists(tallies_path(folder));
+}
+
+/// Where the results go: a study's own report is only written over when that is asked for.
+std::optional<std::filesystem::path> destination(const Options& options) {
+  if (options.output.empty()) {
+    const std::filesystem::path own = options.directory;
+    const bool has_report = std::filesystem::exists(own / "summary.json");
+    return options.force || !has_report ? std::optional(own) : std::nullopt;
+  }
+  if (!options.force && holds_results(options.output)) {
+    fail(ErrorKind::usage, "{}: the folder holds results already (expected an empty one, or --force)", options.output);
+  }
+  return options.output;
+}
+
+void print_rows(const std::vector<HardwareResult>& rows) {
+  std::size_t system = 6, scheme = 6, policy = 6;
+  for (const HardwareResult& row : rows) {
+    system = std::max(system, row.system.size());
+    scheme = std::max(scheme, row.scheme.size());
+    policy = std::max(policy, row.policy.size());
+  }
+  fmt::print("{:<{}} {:<{}} {:<{}} {:>5} {:>5} {:>4} {:>9} {:>12} {:>8} {:>8} {:>10}\n", "system", system, "scheme",
+             scheme, "policy", policy, "batch", "depth", "bits", "capacity", "tokens/s", "speedup", "over ar",
+             "mJ/token");
+  for (const HardwareResult& row : rows) {
+    const auto& gain = row.speedup_over_autoregressive;
+    fmt::print("{:<{}} {:<{}} {:<{}} {:>5} {:>5} {:>4} {:>9.3f} {:>12.2f} {:>8.3f} {:>8} {:>10.3f}\n", row.system,
+               system, row.scheme, scheme, row.policy, policy, row.batch, row.depth, row.bits, row.capacity,
+               row.tokens_per_second.value, row.speedup.value, gain ? fmt::format("{:.3f}", gain->value) : "",
+               row.energy_mj_per_token.value);
+  }
+}
+
+void evaluate(const Options& options, const Common& common) {
+  const auto folder = destination(options);
   const StudyResults results = results_from_tallies(options.directory, options.systems);
-  write_report(results, options.directory);
+  if (folder) {
+    const OutputFolder made(*folder, true, "");
+    write_report(results, *folder);
+  }
   if (options.json) {
     write_summary(results, [](std::string_view piece) { std::cout << piece; });
-    return;
+  } else {
+    print_rows(results.hardware);
   }
-  fmt::print("{:<14} {:<8} {:<7} {:>5} {:>5} {:>4} {:>9} {:>12} {:>8} {:>10}\n", "system", "scheme", "policy", "batch",
-             "depth", "bits", "capacity", "tokens/s", "speedup", "mJ/token");
-  for (const HardwareResult& row : results.hardware) {
-    fmt::print("{:<14} {:<8} {:<7} {:>5} {:>5} {:>4} {:>9.3f} {:>12.2f} {:>8.3f} {:>10.3f}\n", row.system, row.scheme,
-               row.policy, row.batch, row.depth, row.bits, row.capacity, row.tokens_per_second.value, row.speedup.value,
-               row.energy_mj_per_token.value);
+  if (common.quiet) return;
+  if (folder) {
+    fmt::print(stderr, "report: {}\n", (*folder / "report.html").string());
+  } else {
+    fmt::print(stderr,
+               "nothing is written: {} keeps the study's own report (-o DIR2 writes another, --force this one)\n",
+               options.directory);
   }
 }
 
@@ -42,12 +89,11 @@ void add_evaluate(CLI::App& app, const Common& common) {
   command->add_option(
       "--hardware", options->systems,
       "System presets (names or files) instead of the study's; their capacities must have been counted");
+  command->add_option("-o,--output", options->output, "Folder for a report; default: none is written");
+  command->add_flag("--force", options->force, "Write over results that a folder holds, the study's own without -o");
   command->add_flag("--json", options->json, "Print summary.json on stdout");
-  command->footer("Example: moecarlo evaluate results --hardware xpu ./my-system.toml");
-  command->callback([options, &common] {
-    static_cast<void>(common);
-    evaluate(*options);
-  });
+  command->footer("Example: moecarlo evaluate results --hardware xpu ./my-system.toml -o results-of-mine");
+  command->callback([options, &common] { evaluate(*options, common); });
 }
 
 }  // namespace moecarlo::cli

@@ -10,6 +10,7 @@
 #include "host/report/summary.hpp"
 #include "host/statistics/point_results.hpp"
 #include "host/study/grid.hpp"
+#include "host/study/names.hpp"
 #include "host/study/parse_study.hpp"
 #include "host/support/error.hpp"
 
@@ -50,13 +51,21 @@ std::vector<std::string> thin_cells(const Tallies& tallies, const Study& study) 
   return notes;
 }
 
-/// One distribution for each batch and depth: of cells that split its points, the first.
-bool shows_distribution(const Tallies& tallies, std::size_t index) {
-  const auto& cells = tallies.shape.cells;
-  return !cells[index].acceptance.independent &&
-         std::none_of(cells.begin(), cells.begin() + static_cast<std::ptrdiff_t>(index), [&](const CellShape& other) {
-           return other.batch == cells[index].batch && other.depth == cells[index].depth;
-         });
+/// One for each batch and depth, and where acceptance splits its points for each of those.
+std::vector<Distribution> distributions(const MetricReader& reader, const Tallies& tallies) {
+  std::vector<Distribution> results;
+  for (std::size_t index = 0; index < tallies.shape.cells.size(); ++index) {
+    const CellShape& cell = tallies.shape.cells[index];
+    if (cell.acceptance.independent) continue;
+    Distribution result = reader.distribution(index);
+    if (cell.acceptance.kind == Acceptance::by_token || cell.acceptance.kind == Acceptance::by_coverage) {
+      result.capacity = cell.capacities.front().mean(tallies.shape.layers);
+    }
+    if (cell.acceptance.kind == Acceptance::by_token) result.bits = cell.bits;
+    if (cell.acceptance.kind == Acceptance::by_coverage) result.policy = to_string(cell.policies.front());
+    results.push_back(std::move(result));
+  }
+  return results;
 }
 
 bool lacks_trace_interval(const StudyResults& results) {
@@ -109,9 +118,7 @@ StudyResults assemble_results(const Tallies& tallies, const std::vector<JointBin
   results.differences = policy_differences(reader, tallies, study);
   results.controls = independence_controls(reader, tallies, study);
   results.break_even = break_even(reader, tallies, study);
-  for (std::size_t cell = 0; cell < tallies.shape.cells.size(); ++cell) {
-    if (shows_distribution(tallies, cell)) results.distributions.push_back(reader.distribution(cell));
-  }
+  results.distributions = distributions(reader, tallies);
   if (projection) projection->project(tallies, joints, facts.scores_known, results);
   if (tallies.shape.walk != Walk::enumerate && tallies.shape.walk != Walk::replay &&
       tallies.trajectories < tallies.shape.groups.groups) {

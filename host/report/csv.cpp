@@ -66,6 +66,9 @@ void write_hardware_csv(const StudyResults& results, const TextSink& sink) {
     const auto append_mean = [&](std::string_view metric, double value) {
       append_figure(csv.text(), design, metric, {value, std::nullopt, std::nullopt});
     };
+    if (row.speedup_over_autoregressive) {
+      append_figure(csv.text(), design, "speedup_over_autoregressive", *row.speedup_over_autoregressive);
+    }
     if (row.break_even_acceptance) append_mean("break_even_acceptance", *row.break_even_acceptance);
     std::string name = "breakdown.";
     row.breakdown.for_each([&](std::string_view figure, double value) {

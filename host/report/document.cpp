@@ -109,6 +109,7 @@ Document build_document(const StudyResults& results, const std::vector<Figure>& 
     add(document, bottleneck_table(results));
     add(document, energy_table(results));
     add(document, pareto_table(results));
+    add(document, left_out_table(results));
   });
   add_section(document, "What the bits of the weights hold", [&] {
     if (results.bit_slices) add_bit_slices(document, results, figures);

@@ -44,9 +44,10 @@ std::string break_even_explanation(const StudyResults& results) {
   }
   return "A verification costs more than a pass without speculation at the same batch, policy and capacity: it fetches "
          "and touches more experts. Utility is the tokens a round yields over that cost as a multiple; above 1 "
-         "speculation pays. The needed acceptance is the accepted length / depth at which the two are equal: "
-         "at 0 or less it always pays, above 1 it never can. Not decided means that the intervals (those that are "
-         "available, added) hold both answers. Experts are not yet time: where there are hardware rows, they decide.";
+         "speculation pays. Where there are hardware rows, time decides: tokens per second over those of the same "
+         "system, scheme, batch and policy without a draft. The needed acceptance is the accepted length / depth at "
+         "which the two are equal: at 0 or less it always pays, above 1 it never can. Beside it stands what the same "
+         "design has. Cannot be told apart means that the interval (those that are available, added) holds 1.";
 }
 
 std::string independence_explanation(const StudyResults& results) {

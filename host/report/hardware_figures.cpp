@@ -67,8 +67,10 @@ std::string design_name(const HardwareResult& row) {
   return row.system + " " + row.scheme;
 }
 
-std::string choice_text(const HardwareResult& row) {
-  return row.depth == 0 ? row.policy : fmt::format("depth {}, {}, {} bits", row.depth, row.policy, row.bits);
+/// A bar has little room for its design.
+std::string short_choice(const HardwareResult& row) {
+  return fmt::format("depth {}, {}, {} experts{}", row.depth, row.policy, number_text(row.capacity),
+                     bits_text(row.bits));
 }
 
 /// Autoregressive decoding on the xPU is what speed-ups are measured against.
@@ -136,13 +138,13 @@ void add_speedup(std::vector<Figure>& figures, const StudyResults& results) {
     bar.segments = {{row.speedup.value, scheme->colour, design_name(row) + ": " + estimate_text(row.speedup)}};
     bar.whisker = row.speedup.mc_half_width.value_or(0);
     bar.outer_whisker = row.speedup.trace_half_width.value_or(0);
-    bar.note = fmt::format("{:.2f}× · {}", row.speedup.value, choice_text(row));
+    bar.note = fmt::format("{:.2f}× · {}", row.speedup.value, short_choice(row));
     return bar;
   });
   chart.text = {
       "Speed-up over autoregressive decoding on the xPU",
-      "Each bar at its best depth and policy, named beside it; dotted: as fast as the xPU. Error bars, 95 %: thick for "
-      "the simulation, thin for the trace",
+      "Each bar at the design of its best speed, named beside it; dotted: as fast as the xPU. Error bars, 95 %: thick "
+      "for the simulation, thin for the trace",
       "times as fast as the xPU at the same batch", ""};
   add(figures, "speedup", chart,
       "Speed of all requests together over autoregressive decoding on the xPU at the same batch. Below the dotted line "
@@ -158,10 +160,10 @@ void add_energy(std::vector<Figure>& figures, const StudyResults& results) {
     const double joules_per_round = sum_of(bar.segments);
     if (!(joules_per_round > 0) || !std::isfinite(row.energy_mj_per_token.value)) return Bar{};
     scale(bar.segments, row.energy_mj_per_token.value / joules_per_round, "mJ");
-    bar.note = three_digits(row.energy_mj_per_token.value) + " mJ";
+    bar.note = fmt::format("{} mJ · {}", three_digits(row.energy_mj_per_token.value), short_choice(row));
     return bar;
   });
-  chart.text = {"Energy per token by where it is spent", "Each bar at the depth and policy of its best speed",
+  chart.text = {"Energy per token by where it is spent", "Each bar at the design of its best speed, named beside it",
                 "mJ per token", ""};
   add(figures, "energy", chart, "Energy of one emitted token, divided as the energy of a round is.");
 }
@@ -172,11 +174,12 @@ void add_time(std::vector<Figure>& figures, const StudyResults& results) {
   chart.groups = groups_by_batch(results, [](const HardwareResult& row) {
     Bar bar{design_name(row), segments_of(row, time_parts), 0, 0, ""};
     scale(bar.segments, 1e3, "ms");
-    bar.note = three_digits(sum_of(bar.segments)) + " ms";
+    bar.note = fmt::format("{} ms · {}", three_digits(sum_of(bar.segments)), short_choice(row));
     return bar;
   });
   chart.text = {"Time of one round by part",
-                "Each bar at its best depth and policy; a speculative round emits several tokens", "ms per round", ""};
+                "Each bar at the design of its best speed, named beside it; a speculative round emits several tokens",
+                "ms per round", ""};
   add(figures, "round_time", chart, "Mean time of one round: drafting in warm colours, verification in cool ones.");
 }
 

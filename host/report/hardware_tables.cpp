@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 #include <tuple>
 
 #include "host/report/figures.hpp"
 #include "host/report/number_text.hpp"
 #include "host/report/selection.hpp"
+#include "host/report/speculation.hpp"
 #include "host/report/tables.hpp"
 
 namespace moecarlo {
@@ -16,15 +18,33 @@ std::string thousandfold(const std::optional<double>& value) {
   return value ? three_digits(1e3 * *value) : "";
 }
 
+const std::vector<std::string> kDesignHeader{"system", "scheme", "policy", "batch", "depth", "experts per layer",
+                                             "bits"};
+
 std::vector<std::string> design_cells(const HardwareResult& row) {
-  return {row.system, row.scheme, row.policy, std::to_string(row.batch), std::to_string(row.depth)};
+  return {row.system,
+          row.scheme,
+          row.policy,
+          std::to_string(row.batch),
+          std::to_string(row.depth),
+          number_text(row.capacity),
+          std::to_string(row.bits)};
+}
+
+/// How the next best design of the same system, scheme and batch compares.
+std::string next_best(const StudyResults& results, const HardwareResult& row) {
+  const LeadResult* lead = lead_of(results, row, "scheme");
+  if (!lead) return "";
+  const bool decided = is_above(lead->ratio, 1) == Verdict::yes;
+  return fmt::format("{}{}: {}", decided ? "" : "cannot be told apart from ",
+                     choice_text(results.hardware.at(lead->second)), estimate_cell(lead->ratio));
 }
 
 using KeyAndTitle = std::pair<const char*, const char*>;
 
 /// Breakdown values of the best rows times a thousand: seconds become ms, joules mJ.
 Table breakdown_table(const StudyResults& results, const std::string& caption, const std::vector<KeyAndTitle>& parts) {
-  Table table{caption, {"system", "scheme", "policy", "batch", "depth"}, 3, {}};
+  Table table{caption, kDesignHeader, 3, {}};
   for (const auto& [key, title] : parts) table.header.push_back(title);
   for (const HardwareResult* row : best_hardware(results)) {
     if (row->breakdown.empty()) continue;
@@ -43,12 +63,9 @@ constexpr std::array<std::pair<PartTime, const char*>, 5> kResources{{{PartTime:
 
 /// What each resource alone would need for a part, and the slowest of them.
 std::vector<std::string> bottleneck_cells(const HardwareResult& row, RoundPart part, double seconds) {
-  std::vector<std::string> cells{row.system,
-                                 row.scheme,
-                                 std::to_string(row.batch),
-                                 std::to_string(row.depth),
-                                 std::string(Breakdown::name_of(part)),
-                                 three_digits(1e3 * seconds)};
+  std::vector<std::string> cells = design_cells(row);
+  cells.emplace_back(Breakdown::name_of(part));
+  cells.push_back(three_digits(1e3 * seconds));
   const char* slowest = "";
   double most = -1;
   for (const auto& [resource, title] : kResources) {
@@ -67,22 +84,35 @@ std::vector<std::string> bottleneck_cells(const HardwareResult& row, RoundPart p
 
 Table hardware_table(const StudyResults& results) {
   Table table{
-      "Speed and energy, each system and scheme at the depth and policy of its best speed; depth 0 is the scheme's "
-      "autoregressive mode. Value ± simulation ± trace",
-      {"system", "scheme", "policy", "batch", "depth", "experts per layer", "tokens per second", "speed-up",
-       "mJ per token", "energy gain", "speed-up without drafting"},
+      "Speed and energy, each system and scheme at the design of its best speed; depth 0 is the scheme's "
+      "autoregressive "
+      "mode. The fastest of many is an optimistic pick: last stands the next best and how many times faster than that "
+      "the pick is. Value ± simulation ± trace",
+      kDesignHeader,
       3,
       {}};
+  for (const char* title : {"tokens per second", "speed-up", "mJ per token", "energy gain",
+                            "times its autoregressive mode", "lead over the next best"}) {
+    table.header.emplace_back(title);
+  }
   for (const HardwareResult* row : best_hardware(results)) {
     std::vector<std::string> cells = design_cells(*row);
-    cells.push_back(number_text(row->capacity));
     for (const Estimate* estimate :
          {&row->tokens_per_second, &row->speedup, &row->energy_mj_per_token, &row->energy_gain}) {
       cells.push_back(estimate_cell(*estimate));
     }
-    const HardwareResult* plain = fastest_without_drafting(results, *row);
-    cells.push_back(plain == nullptr ? "" : number_text(plain->speedup.value));
+    cells.push_back(row->speedup_over_autoregressive ? estimate_cell(*row->speedup_over_autoregressive) : "");
+    cells.push_back(next_best(results, *row));
     table.rows.push_back(cells);
+  }
+  return table;
+}
+
+Table left_out_table(const StudyResults& results) {
+  Table table{"What was left out", {"system", "scheme", "batch", "depth", "reason"}, 5, {}};
+  const auto cell = [](const std::optional<std::uint32_t>& value) { return value ? std::to_string(*value) : "all"; };
+  for (const LeftOutResult& one : results.left_out) {
+    table.rows.push_back({one.system, one.scheme, cell(one.batch), cell(one.depth), one.reason});
   }
   return table;
 }
@@ -101,15 +131,20 @@ Table time_table(const StudyResults& results) {
 }
 
 Table bottleneck_table(const StudyResults& results) {
+  const PointResult* typical = typical_point(results);
+  if (!typical) return {};
   Table table{
-      "What holds up each part of a round on each system's fastest row: milliseconds that each resource alone would "
-      "need, hidden or not. A part lasts as long as its slowest resource in each single layer and pass; the share says "
-      "how busy that resource is while the part lasts",
-      {"system", "scheme", "batch", "depth", "part", "ms", "HB", "EXT", "near memory", "compute", "links", "bottleneck",
-       "busy"},
-      5,
+      fmt::format("What holds up each part of a round on each system's fastest row at batch {}: milliseconds that each "
+                  "resource alone would need, hidden or not. A part lasts as long as its slowest resource in each "
+                  "single layer and pass; the share says how busy that resource is while the part lasts",
+                  typical->batch),
+      kDesignHeader,
+      3,
       {}};
-  for (const HardwareResult* row : fastest_of_each_system(results)) {
+  for (const char* title : {"part", "ms", "HB", "EXT", "near memory", "compute", "links", "bottleneck", "busy"}) {
+    table.header.emplace_back(title);
+  }
+  for (const HardwareResult* row : fastest_of_each_system(results, typical->batch)) {
     for (std::size_t i = 0; i < kRoundParts; ++i) {
       const auto part = static_cast<RoundPart>(i);
       const double seconds = row->breakdown.find(part, PartTime::lasts).value_or(0);
@@ -121,40 +156,51 @@ Table bottleneck_table(const StudyResults& results) {
 
 Table pareto_table(const StudyResults& results) {
   Table table{
-      "Pareto front of hybrid-bonded memories: variants of which no other of the same system and batch is as fast, as "
-      "frugal, as small and as slow a memory at once. Capacity and bandwidth are factors on the system's own",
-      {"system", "batch", "capacity", "bandwidth", "scheme", "bits", "depth", "policy", "speed-up", "energy gain"},
-      1,
+      "Pareto front of hybrid-bonded memories: of each system and its variants those that no other is at the same "
+      "batch "
+      "as fast as, as frugal, as small and as slow a memory at once. Capacity and bandwidth are factors on the "
+      "system's "
+      "own; speed-up and energy gain are those of the xPU",
+      {"system", "scheme", "policy", "batch", "depth", "experts per layer", "bits", "capacity", "bandwidth", "speed-up",
+       "energy gain"},
+      3,
       {}};
   const auto& rows = results.hardware;
-  if (std::none_of(rows.begin(), rows.end(), [](const auto& row) { return row.is_variant(); })) return table;
+  const auto base = [](const HardwareResult& row) -> const std::string& {
+    return row.is_variant() ? row.variant_of : row.system;
+  };
   const auto beats = [](const HardwareResult& a, const HardwareResult& b) {
-    const bool as_good = a.speedup.value >= b.speedup.value && a.energy_gain.value >= b.energy_gain.value &&
-                         a.hb_capacity <= b.hb_capacity && a.hb_bandwidth <= b.hb_bandwidth;
-    const bool better = a.speedup.value > b.speedup.value || a.energy_gain.value > b.energy_gain.value ||
-                        a.hb_capacity < b.hb_capacity || a.hb_bandwidth < b.hb_bandwidth;
+    const bool as_good = a.tokens_per_second.value >= b.tokens_per_second.value &&
+                         a.energy_mj_per_token.value <= b.energy_mj_per_token.value && a.hb_capacity <= b.hb_capacity &&
+                         a.hb_bandwidth <= b.hb_bandwidth;
+    const bool better = a.tokens_per_second.value > b.tokens_per_second.value ||
+                        a.energy_mj_per_token.value < b.energy_mj_per_token.value || a.hb_capacity < b.hb_capacity ||
+                        a.hb_bandwidth < b.hb_bandwidth;
     // Equal rows (a scheme's autoregressive mode is another's): the first stands for all.
     return as_good && (better || &a < &b);
   };
+  std::set<std::string> varied;
+  for (const HardwareResult& row : rows) {
+    if (row.is_variant()) varied.insert(row.variant_of);
+  }
   std::vector<const HardwareResult*> front;
   for (const HardwareResult& row : rows) {
-    const bool has_variants = std::any_of(
-        rows.begin(), rows.end(), [&](const auto& other) { return other.system == row.system && other.is_variant(); });
-    if (has_variants && std::none_of(rows.begin(), rows.end(), [&](const auto& other) {
-          return other.system == row.system && other.batch == row.batch && &other != &row && beats(other, row);
+    if (varied.count(base(row)) > 0 && std::none_of(rows.begin(), rows.end(), [&](const auto& other) {
+          return base(other) == base(row) && other.batch == row.batch && &other != &row && beats(other, row);
         })) {
       front.push_back(&row);
     }
   }
-  std::stable_sort(front.begin(), front.end(), [](const auto* a, const auto* b) {
-    return std::tie(a->system, a->batch, a->hb_capacity, a->hb_bandwidth) <
-           std::tie(b->system, b->batch, b->hb_capacity, b->hb_bandwidth);
+  std::stable_sort(front.begin(), front.end(), [&](const auto* a, const auto* b) {
+    return std::tie(base(*a), a->batch, a->hb_capacity, a->hb_bandwidth) <
+           std::tie(base(*b), b->batch, b->hb_capacity, b->hb_bandwidth);
   });
   for (const HardwareResult* row : front) {
-    table.rows.push_back({row->system, std::to_string(row->batch), number_text(row->hb_capacity),
-                          number_text(row->hb_bandwidth), row->scheme, std::to_string(row->bits),
-                          std::to_string(row->depth), row->policy, number_text(row->speedup.value),
-                          number_text(row->energy_gain.value)});
+    std::vector<std::string> cells = design_cells(*row);
+    for (const double value : {row->hb_capacity, row->hb_bandwidth, row->speedup.value, row->energy_gain.value}) {
+      cells.push_back(number_text(value));
+    }
+    table.rows.push_back(cells);
   }
   return table;
 }

@@ -26,6 +26,11 @@ void from_json(const Json& json, std::optional<double>& value, const char* key) 
   value = found.is_null() ? std::nullopt : std::optional(found.get<double>());
 }
 
+void from_json(const Json& json, std::optional<std::uint32_t>& value, const char* key) {
+  const Json& found = json.at(key);
+  value = found.is_null() ? std::nullopt : std::optional(found.get<std::uint32_t>());
+}
+
 void from_json(const Json& json, std::vector<double>& values, const char* key) {
   const Json& found = json.at(key);
   if (found.is_null()) return;
@@ -53,8 +58,15 @@ void read_design(const Json& json, PointResult& point) {
   from_json(json, point.bits, "bits");
 }
 
+/// A text that is null where there is none.
+void read_text(const Json& json, std::string& text, const char* key) {
+  const Json& found = json.at(key);
+  if (!found.is_null()) found.get_to(text);
+}
+
 void read(const Json& json, PointResult& point) {
   read_design(json, point);
+  from_json(json, point.implied, "implied");
   for (const auto& [name, metric] : json.at("metrics").items()) {
     read(metric, point.metrics[name].estimate);
     from_json(metric, point.metrics[name].per_layer, "per_layer");
@@ -64,6 +76,9 @@ void read(const Json& json, PointResult& point) {
 void read(const Json& json, Distribution& distribution) {
   from_json(json, distribution.batch, "batch");
   from_json(json, distribution.depth, "depth");
+  read_text(json, distribution.policy, "policy");
+  from_json(json, distribution.capacity, "capacity");
+  from_json(json, distribution.bits, "bits");
   from_json(json, distribution.accepted_length, "accepted_length");
   from_json(json, distribution.distinct_experts, "distinct_experts");
 }
@@ -128,13 +143,31 @@ void read(const Json& json, HardwareResult& row) {
   read(json.at("speedup"), row.speedup);
   read(json.at("energy_mj_per_token"), row.energy_mj_per_token);
   read(json.at("energy_gain"), row.energy_gain);
-  if (json.contains("hb_capacity")) from_json(json, row.hb_capacity, "hb_capacity");  // nor these
-  if (json.contains("hb_bandwidth")) from_json(json, row.hb_bandwidth, "hb_bandwidth");
-  if (json.contains("break_even_acceptance"))
-    from_json(json, row.break_even_acceptance, "break_even_acceptance");  // older summaries have none
+  read_text(json, row.variant_of, "variant_of");
+  from_json(json, row.hb_capacity, "hb_capacity");
+  from_json(json, row.hb_bandwidth, "hb_bandwidth");
+  from_json(json, row.break_even_acceptance, "break_even_acceptance");
+  if (const Json& gain = json.at("speedup_over_autoregressive"); !gain.is_null()) {
+    read(gain, row.speedup_over_autoregressive.emplace());
+  }
   for (const auto& [name, value] : json.at("breakdown").items()) {
     row.breakdown.set(name, value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>());
   }
+}
+
+void read(const Json& json, LeadResult& lead) {
+  from_json(json, lead.among, "among");
+  from_json(json, lead.first, "first");
+  from_json(json, lead.second, "second");
+  read(json, lead.ratio);
+}
+
+void read(const Json& json, LeftOutResult& one) {
+  from_json(json, one.system, "system");
+  from_json(json, one.scheme, "scheme");
+  from_json(json, one.batch, "batch");
+  from_json(json, one.depth, "depth");
+  from_json(json, one.reason, "reason");
 }
 
 void read(const Json& json, SensitivityResult& row) {
@@ -196,13 +229,13 @@ void read_trace(const Json& trace, StudyResults& results) {
   from_json(trace, results.evaluation_sequences, "evaluation_sequences");
 }
 
-void check_difference_points(const StudyResults& results, const std::string& where) {
-  for (const DifferenceResult& difference : results.differences) {
-    const std::size_t last = std::max(difference.first, difference.second);
-    if (last >= results.points.size()) {
-      fail(ErrorKind::input, "{}: difference of '{}' names a point that is not there (expected below {}, found {})",
-           where, difference.metric, results.points.size(), last);
-    }
+/// Results that name two of a list by their places in it.
+template <class Pair>
+void check_pairs(const std::vector<Pair>& pairs, const char* what, std::size_t size, const std::string& where) {
+  for (const Pair& pair : pairs) {
+    const std::size_t last = std::max(pair.first, pair.second);
+    if (last < size) continue;
+    fail(ErrorKind::input, "{}: {} names what is not there (expected below {}, found {})", where, what, size, last);
   }
 }
 
@@ -227,13 +260,16 @@ StudyResults read(const Json& json, const std::string& where) {
   read_point_list(json, "controls", where, results, results.controls);
   read_point_list(json, "break_even", where, results, results.break_even);
   read_list(json.at("hardware"), results.hardware);
+  read_list(json.at("leads"), results.leads);
+  read_list(json.at("left_out"), results.left_out);
   read_list(json.at("sensitivity"), results.sensitivity);
   read_list(json.at("constants"), results.constants);
   if (json.contains("bit_slices") && !json.at("bit_slices").is_null()) {  // older summaries have none
     read(json.at("bit_slices"), results.bit_slices.emplace());
   }
   from_json(json, results.notes, "notes");
-  check_difference_points(results, where);
+  check_pairs(results.differences, "a difference of points", results.points.size(), where);
+  check_pairs(results.leads, "a lead of hardware rows", results.hardware.size(), where);
   return results;
 }
 

@@ -19,12 +19,27 @@ T middle_of(const std::vector<T>& ascending) {
 template <class T, class Member>
 std::vector<T> values_of(const StudyResults& results, Member member) {
   std::set<T> values;
-  for (const PointResult& point : results.points) values.insert(point.*member);
+  for (const PointResult& point : results.points) {
+    if (!point.implied) values.insert(point.*member);
+  }
   return {values.begin(), values.end()};
 }
 
-bool same_design(const HardwareResult& a, const HardwareResult& b) {
-  return a.system == b.system && a.scheme == b.scheme && a.batch == b.batch;
+/// The fastest of the rows that are no variants and that `same` puts together, in order of first appearance.
+template <class Same>
+std::vector<const HardwareResult*> fastest_of_each(const StudyResults& results, Same same) {
+  std::vector<const HardwareResult*> fastest;
+  for (const HardwareResult& row : results.hardware) {
+    if (row.is_variant()) continue;
+    const auto rival =
+        std::find_if(fastest.begin(), fastest.end(), [&](const auto* other) { return same(*other, row); });
+    if (rival == fastest.end()) {
+      fastest.push_back(&row);
+    } else if (row.tokens_per_second.value > (*rival)->tokens_per_second.value) {
+      *rival = &row;
+    }
+  }
+  return fastest;
 }
 
 }  // namespace
@@ -40,6 +55,7 @@ std::vector<std::uint32_t> depths_of(const StudyResults& results) {
 std::vector<std::string> policies_of(const StudyResults& results) {
   std::vector<std::string> policies;
   for (const PointResult& point : results.points) {
+    if (point.implied) continue;
     if (std::find(policies.begin(), policies.end(), point.policy) == policies.end()) policies.push_back(point.policy);
   }
   return policies;
@@ -49,26 +65,30 @@ std::vector<double> capacities_of(const StudyResults& results, std::uint32_t bat
                                   const std::string& policy) {
   std::set<double> capacities;
   for (const PointResult& point : results.points) {
-    if (point.batch == batch && point.depth == depth && point.policy == policy) capacities.insert(point.capacity);
+    if (point.implied || point.batch != batch || point.depth != depth || point.policy != policy) continue;
+    capacities.insert(point.capacity);
   }
   return {capacities.begin(), capacities.end()};
 }
 
-const PointResult* find_point(const StudyResults& results, std::uint32_t batch, std::uint32_t depth) {
-  for (const PointResult& point : results.points) {
-    if (point.batch == batch && point.depth == depth) return &point;
-  }
-  return nullptr;
-}
-
 const PointResult* find_point(const StudyResults& results, std::uint32_t batch, std::uint32_t depth,
-                              const std::string& policy, double capacity) {
+                              const std::string& policy, double capacity, std::uint32_t bits) {
   for (const PointResult& point : results.points) {
-    if (point.batch == batch && point.depth == depth && point.policy == policy && point.capacity == capacity) {
+    if (point.batch == batch && point.depth == depth && point.capacity == capacity && point.bits == bits &&
+        point.policy == policy) {
       return &point;
     }
   }
   return nullptr;
+}
+
+const PointResult* point_of(const StudyResults& results, const HardwareResult& row) {
+  return find_point(results, row.batch, row.depth, row.policy, row.capacity, row.bits);
+}
+
+const PointResult* find_beside(const StudyResults& results, const PointResult& point, std::uint32_t batch,
+                               std::uint32_t depth) {
+  return find_point(results, batch, depth, point.policy, point.capacity, point.bits);
 }
 
 const MetricResult* find_metric(const PointResult* point, const std::string& name) {
@@ -78,52 +98,37 @@ const MetricResult* find_metric(const PointResult* point, const std::string& nam
 }
 
 const PointResult* typical_point(const StudyResults& results) {
-  if (results.points.empty()) return nullptr;
   std::vector<std::uint32_t> depths = depths_of(results);
+  if (depths.empty()) return nullptr;
   if (depths.size() > 1 && depths.front() == 0) depths.erase(depths.begin());
   const std::uint32_t batch = middle_of(batches_of(results)), depth = middle_of(depths);
-  const PointResult* any = find_point(results, batch, depth);
-  if (!any) return &results.points.front();
-  return find_point(results, batch, depth, any->policy, middle_of(capacities_of(results, batch, depth, any->policy)));
+  for (const PointResult& any : results.points) {
+    if (any.implied || any.batch != batch || any.depth != depth) continue;
+    const double capacity = middle_of(capacities_of(results, batch, depth, any.policy));
+    return find_point(results, batch, depth, any.policy, capacity, any.bits);
+  }
+  return &results.points.front();
 }
 
 std::vector<const HardwareResult*> best_hardware(const StudyResults& results) {
-  std::vector<const HardwareResult*> best;
-  for (const HardwareResult& row : results.hardware) {
-    if (row.is_variant()) continue;
-    const auto rival =
-        std::find_if(best.begin(), best.end(), [&](const auto* other) { return same_design(*other, row); });
-    if (rival == best.end()) {
-      best.push_back(&row);
-    } else if (row.speedup.value > (*rival)->speedup.value) {
-      *rival = &row;
-    }
-  }
-  return best;
+  return fastest_of_each(results, [](const HardwareResult& a, const HardwareResult& b) {
+    return a.system == b.system && a.scheme == b.scheme && a.batch == b.batch;
+  });
 }
 
-std::vector<const HardwareResult*> fastest_of_each_system(const StudyResults& results) {
-  std::vector<const HardwareResult*> fastest;
-  for (const HardwareResult& row : results.hardware) {
-    if (row.is_variant()) continue;
-    const auto rival =
-        std::find_if(fastest.begin(), fastest.end(), [&](const auto* other) { return other->system == row.system; });
-    if (rival == fastest.end()) {
-      fastest.push_back(&row);
-    } else if (row.speedup.value > (*rival)->speedup.value) {
-      *rival = &row;
-    }
-  }
+std::vector<const HardwareResult*> fastest_of_each_system(const StudyResults& results, std::uint32_t batch) {
+  std::vector<const HardwareResult*> fastest = fastest_of_each(
+      results,
+      [](const HardwareResult& a, const HardwareResult& b) { return a.system == b.system && a.batch == b.batch; });
+  std::erase_if(fastest, [&](const HardwareResult* row) { return row->batch != batch; });
   return fastest;
 }
 
-const HardwareResult* fastest_without_drafting(const StudyResults& results, const HardwareResult& like) {
-  const HardwareResult* fastest = nullptr;
-  for (const HardwareResult& row : results.hardware) {
-    if (row.depth != 0 || row.is_variant() || !same_design(row, like)) continue;
-    if (fastest == nullptr || row.speedup.value > fastest->speedup.value) fastest = &row;
+const LeadResult* lead_of(const StudyResults& results, const HardwareResult& row, const std::string& among) {
+  for (const LeadResult& lead : results.leads) {
+    if (lead.among == among && &results.hardware.at(lead.first) == &row) return &lead;
   }
-  return fastest;
+  return nullptr;
 }
 
 std::string sensitivity_row(const StudyResults& results) {
@@ -149,20 +154,48 @@ std::vector<SensitivityResult> ranked_sensitivity(const StudyResults& results, c
   return ranked;
 }
 
-std::vector<const Distribution*> deepest_distributions(const StudyResults& results) {
+std::vector<const Distribution*> distributions_at(const StudyResults& results, const PointResult& point) {
+  std::vector<const Distribution*> found;
+  for (const Distribution& one : results.distributions) {
+    if (one.capacity.value_or(point.capacity) != point.capacity || one.bits.value_or(point.bits) != point.bits)
+      continue;
+    if (one.policy.empty() || one.policy == point.policy) found.push_back(&one);
+  }
+  return found;
+}
+
+std::vector<const Distribution*> deepest_distributions(const StudyResults& results, const PointResult& point) {
   std::vector<const Distribution*> deepest;
-  for (const Distribution& distribution : results.distributions) {
-    if (!deepest.empty() && distribution.depth < deepest.front()->depth) continue;
-    if (!deepest.empty() && distribution.depth > deepest.front()->depth) deepest.clear();
-    deepest.push_back(&distribution);
+  for (const Distribution* distribution : distributions_at(results, point)) {
+    if (!deepest.empty() && distribution->depth < deepest.front()->depth) continue;
+    if (!deepest.empty() && distribution->depth > deepest.front()->depth) deepest.clear();
+    deepest.push_back(distribution);
   }
   std::sort(deepest.begin(), deepest.end(), [](const auto* a, const auto* b) { return a->batch < b->batch; });
   return deepest;
 }
 
+std::string bits_text(std::uint32_t bits) {
+  return bits == 8 ? "" : fmt::format(", {} bits", bits);
+}
+
 std::string design_text(const PointResult& point) {
-  return fmt::format("batch {}, depth {}, {}, {} experts per layer", point.batch, point.depth, point.policy,
-                     number_text(point.capacity));
+  return fmt::format("batch {}, depth {}, {}, {} experts per layer{}", point.batch, point.depth, point.policy,
+                     number_text(point.capacity), bits_text(point.bits));
+}
+
+std::string cache_text(const PointResult& point) {
+  return fmt::format("policy {}, {} experts per layer{}", point.policy, number_text(point.capacity),
+                     bits_text(point.bits));
+}
+
+std::string design_text(const HardwareResult& row) {
+  return fmt::format("{} with scheme {} ({})", row.system, row.scheme, choice_text(row));
+}
+
+std::string choice_text(const HardwareResult& row) {
+  return fmt::format("depth {}, policy {}, {} experts per layer{}", row.depth, row.policy, number_text(row.capacity),
+                     bits_text(row.bits));
 }
 
 }  // namespace moecarlo

@@ -11,15 +11,17 @@
 namespace moecarlo {
 namespace {
 
-/// One line a batch: a metric that only batch and depth change, against depth.
+/// One line a batch: a metric of the typical policy, capacity and bits against depth.
 LineChart against_depth(const StudyResults& results, const std::string& metric) {
   LineChart chart;
   chart.smallest_x_step = 1;
+  const PointResult* typical = typical_point(results);
+  if (!typical) return chart;
   const auto batches = batches_of(results);
   for (std::size_t i = 0; i < batches.size(); ++i) {
     LineSeries series{fmt::format("batch {}", batches[i]), category_colour(i), static_cast<int>(i), false, {}};
     for (const std::uint32_t depth : depths_of(results)) {
-      const MetricResult* found = find_metric(find_point(results, batches[i], depth), metric);
+      const MetricResult* found = find_metric(find_beside(results, *typical, batches[i], depth), metric);
       if (found) series.points.push_back(line_point(depth, found->estimate));
     }
     if (!series.points.empty()) chart.series.push_back(series);
@@ -29,6 +31,12 @@ LineChart against_depth(const StudyResults& results, const std::string& metric) 
 
 void add(std::vector<Figure>& figures, const std::string& id, const LineChart& chart, const std::string& caption) {
   if (!chart.series.empty()) figures.push_back({id, chart.text.title, caption, draw(chart)});
+}
+
+/// "Policy lru, 12 experts per layer. Error bars ..."
+std::string conditions(const StudyResults& results) {
+  const PointResult* typical = typical_point(results);
+  return typical ? fmt::format("At {}. {}", cache_text(*typical), intervals_note) : intervals_note;
 }
 
 /// Moves the series a little apart along x: lines that lie on each other stay apart, and the ticks say where they
@@ -46,7 +54,7 @@ void spread(LineChart& chart) {
 void add_tokens_per_round(std::vector<Figure>& figures, const StudyResults& results) {
   LineChart chart = against_depth(results, "tokens_per_round");
   spread(chart);
-  chart.text = {"Tokens emitted per round and request", intervals_note, "draft depth (tokens drafted per round)",
+  chart.text = {"Tokens emitted per round and request", conditions(results), "draft depth (tokens drafted per round)",
                 "tokens per round"};
   add(figures, "tokens_per_round", chart,
       "Tokens that one request gains per round, the bonus token included; autoregressive decoding (depth 0) emits "
@@ -72,7 +80,7 @@ void add_distinct_experts(std::vector<Figure>& figures, const StudyResults& resu
   chart.text = {
       "Distinct experts that a verification pass touches",
       fmt::format("Mean per layer, of {} experts, top-{} routing. Solid: all columns; dashed: accepted tokens only. {}",
-                  results.experts, results.top_k, intervals_note),
+                  results.experts, results.top_k, conditions(results)),
       "draft depth", "experts per layer and pass"};
   add(figures, "distinct_experts", chart,
       "The shaded ground between a solid and a dashed line are experts that only rejected tokens asked for: work that "
@@ -84,7 +92,7 @@ std::vector<LinePoint> against_capacity(const StudyResults& results, const Point
                                         const std::string& policy, const std::string& metric) {
   std::vector<LinePoint> points;
   for (const double capacity : capacities_of(results, typical.batch, typical.depth, policy)) {
-    const PointResult* point = find_point(results, typical.batch, typical.depth, policy, capacity);
+    const PointResult* point = find_point(results, typical.batch, typical.depth, policy, capacity, typical.bits);
     const MetricResult* found = find_metric(point, metric);
     if (found) points.push_back(line_point(capacity, scaled(found->estimate, 100)));
   }
@@ -105,14 +113,15 @@ void add_hit_rate(std::vector<Figure>& figures, const StudyResults& results) {
   oracle.points = against_capacity(results, *typical, typical->policy, "oracle_hit_rate");
   if (!chart.series.empty() && !oracle.points.empty()) chart.series.push_back(oracle);
   chart.text = {"Hit rate of the expert cache by capacity and policy",
-                fmt::format("Batch {}, draft depth {}. {}", typical->batch, typical->depth, intervals_note),
+                fmt::format("Batch {}, draft depth {}{}. {}", typical->batch, typical->depth, bits_text(typical->bits),
+                            intervals_note),
                 fmt::format("experts in fast memory per layer (of {})", results.experts),
                 "hits, % of distinct experts"};
   add(figures, "hit_rate", chart,
       fmt::format(
-          "Distinct experts of a verification pass that are already in fast memory, at batch {} and depth {}, the "
+          "Distinct experts of a verification pass that are already in fast memory, at batch {} and depth {}{}, the "
           "middle of the grid. Dashed: the best that any cache of that size could do.",
-          typical->batch, typical->depth));
+          typical->batch, typical->depth, bits_text(typical->bits)));
 }
 
 /// The part of a distribution that a picture can show: first .. last - 1, shares below 0.05 % cut off at both ends.
@@ -127,7 +136,9 @@ std::pair<std::size_t, std::size_t> visible_range(const std::vector<double>& sha
 void add_expert_distribution(std::vector<Figure>& figures, const StudyResults& results) {
   LineChart chart;
   chart.smallest_x_step = 1;
-  const auto distributions = deepest_distributions(results);
+  const PointResult* typical = typical_point(results);
+  if (!typical) return;
+  const auto distributions = deepest_distributions(results, *typical);
   for (std::size_t i = 0; i < distributions.size(); ++i) {
     const std::vector<double>& shares = distributions[i]->distinct_experts;
     LineSeries series{fmt::format("batch {}", distributions[i]->batch), category_colour(i), -1, false, {}};
@@ -138,9 +149,10 @@ void add_expert_distribution(std::vector<Figure>& figures, const StudyResults& r
     if (!shares.empty()) chart.series.push_back(series);
   }
   if (chart.series.empty()) return;
-  chart.text = {"How many experts a verification pass touches: the whole distribution",
-                fmt::format("Draft depth {}, all layers together", distributions.front()->depth),
-                "distinct experts in one layer and pass", "% of layer passes"};
+  chart.text = {
+      "How many experts a verification pass touches: the whole distribution",
+      fmt::format("Draft depth {}, {}, all layers together", distributions.front()->depth, cache_text(*typical)),
+      "distinct experts in one layer and pass", "% of layer passes"};
   add(figures, "distinct_experts_distribution", chart,
       "Time and energy are not linear in the number of experts, so the hardware model integrates over the distribution "
       "of hits "
@@ -148,11 +160,14 @@ void add_expert_distribution(std::vector<Figure>& figures, const StudyResults& r
 }
 
 void add_accepted_length(std::vector<Figure>& figures, const StudyResults& results) {
-  const auto distributions = deepest_distributions(results);
+  const PointResult* typical = typical_point(results);
+  if (!typical) return;
+  const auto distributions = deepest_distributions(results, *typical);
   if (distributions.empty() || distributions.front()->accepted_length.empty()) return;
   const Distribution& shown = *distributions.front();
   ColumnChart chart;
-  chart.text = {"Accepted length of a round", fmt::format("Draft depth {}, batch {}", shown.depth, shown.batch),
+  chart.text = {"Accepted length of a round",
+                fmt::format("Draft depth {}, batch {}, {}", shown.depth, shown.batch, cache_text(*typical)),
                 "draft tokens accepted", "% of rounds"};
   chart.series.push_back({"", category_colour(0), shown.accepted_length});
   for (double& share : chart.series.front().values) share *= 100;
@@ -166,7 +181,8 @@ void add_layer_strip(std::vector<Figure>& figures, const StudyResults& results) 
   if (!typical) return;
   HeatStrip chart;
   for (const double capacity : capacities_of(results, typical->batch, typical->depth, typical->policy)) {
-    const PointResult* point = find_point(results, typical->batch, typical->depth, typical->policy, capacity);
+    const PointResult* point =
+        find_point(results, typical->batch, typical->depth, typical->policy, capacity, typical->bits);
     const MetricResult* found = find_metric(point, "hit_rate");
     if (!found || found->per_layer.empty()) continue;
     chart.rows.push_back({fmt::format("{} experts", number_text(capacity)), found->per_layer});
@@ -175,8 +191,8 @@ void add_layer_strip(std::vector<Figure>& figures, const StudyResults& results) 
   if (chart.rows.empty()) return;
   chart.value_title = "hit rate, %";
   chart.text = {"Hit rate layer by layer",
-                fmt::format("Batch {}, draft depth {}, policy {}; a row for each cache capacity per layer",
-                            typical->batch, typical->depth, typical->policy),
+                fmt::format("Batch {}, draft depth {}, policy {}{}; a row for each cache capacity per layer",
+                            typical->batch, typical->depth, typical->policy, bits_text(typical->bits)),
                 "MoE layer", ""};
   figures.push_back(
       {"hit_rate_layers", chart.text.title,

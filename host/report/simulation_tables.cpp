@@ -34,13 +34,12 @@ std::string avoidable_cell(const PointResult& point) {
   return three_digits(100 * (oracle->estimate.value - rate) / (1 - rate));
 }
 
-/// The distributions with a draft, of the smallest batch at each depth.
-std::vector<const Distribution*> shallow_to_deep(const StudyResults& results) {
+/// The distributions with a draft that hold for a point's policy, capacity and bits, of its batch at each depth.
+std::vector<const Distribution*> shallow_to_deep(const StudyResults& results, const PointResult& point) {
   std::map<std::uint32_t, const Distribution*> by_depth;
-  for (const Distribution& distribution : results.distributions) {
-    if (distribution.accepted_length.size() < 2) continue;
-    const Distribution*& kept = by_depth[distribution.depth];
-    if (!kept || distribution.batch < kept->batch) kept = &distribution;
+  for (const Distribution* distribution : distributions_at(results, point)) {
+    if (distribution->accepted_length.size() < 2 || distribution->batch != point.batch) continue;
+    by_depth[distribution->depth] = distribution;
   }
   std::vector<const Distribution*> distributions;
   for (const auto& [depth, distribution] : by_depth) distributions.push_back(distribution);
@@ -73,13 +72,17 @@ void add_fact(Table& table, const std::string& name, const std::string& value) {
 }  // namespace
 
 Table acceptance_table(const StudyResults& results) {
+  const PointResult* typical = typical_point(results);
+  if (!typical) return {};
   Table table{
-      "Acceptance by draft position. Marginal, P(a >= i): of all rounds, how many accept draft token i. "
-      "Conditional, P(a >= i | a >= i - 1): of the rounds that accepted all before it",
+      fmt::format(
+          "Acceptance by draft position at batch {}, {}. Marginal, P(a >= i): of all rounds, how many accept draft "
+          "token i. Conditional, P(a >= i | a >= i - 1): of the rounds that accepted all before it",
+          typical->batch, cache_text(*typical)),
       {"acceptance", "depth"},
       1,
       {}};
-  for (const Distribution* distribution : shallow_to_deep(results)) {
+  for (const Distribution* distribution : shallow_to_deep(results, *typical)) {
     std::vector<std::string> marginal{"marginal", std::to_string(distribution->depth)};
     std::vector<std::string> conditional{"conditional", std::to_string(distribution->depth)};
     for (const AcceptanceOdds& odds : acceptance_odds(distribution->accepted_length)) {
@@ -101,16 +104,16 @@ Table workload_table(const StudyResults& results) {
   if (!typical) return {};
   Table table{
       fmt::format(
-          "Workload by batch and depth: policy {}, {} experts per layer in fast memory; experts are means per layer "
-          "and pass. Value ± simulation ± trace",
-          typical->policy, number_text(typical->capacity)),
+          "Workload by batch and depth: {} in fast memory; experts are means per layer and pass. Value ± simulation ± "
+          "trace",
+          cache_text(*typical)),
       {"batch", "depth", "tokens per round", "distinct experts", "of accepted tokens", "hit rate", "oracle hit rate",
        "misses", "only for rejected"},
       0,
       {}};
   for (const std::uint32_t batch : batches_of(results)) {
     for (const std::uint32_t depth : depths_of(results)) {
-      const PointResult* point = find_point(results, batch, depth, typical->policy, typical->capacity);
+      const PointResult* point = find_beside(results, *typical, batch, depth);
       if (!point) continue;
       table.rows.push_back({std::to_string(batch), std::to_string(depth), metric_cell(point, "tokens_per_round"),
                             metric_cell(point, "distinct_experts"), metric_cell(point, "distinct_experts_accepted"),
@@ -126,16 +129,16 @@ Table hit_rate_table(const StudyResults& results) {
   if (!typical || !find_metric(typical, "hit_rate")) return {};
   Table table{
       fmt::format(
-          "Hit rate by policy, capacity and batch at draft depth {}, beside the oracle's; the last column is the "
+          "Hit rate by policy, capacity and batch at draft depth {}{}, beside the oracle's; the last column is the "
           "share of a policy's misses that the oracle would avoid. Value ± simulation ± trace",
-          typical->depth),
+          typical->depth, bits_text(typical->bits)),
       {"policy", "experts per layer", "batch", "hit rate", "oracle hit rate", "avoidable misses, %"},
       1,
       {}};
   for (const std::string& policy : policies_of(results)) {
     for (const double capacity : capacities_of(results, typical->batch, typical->depth, policy)) {
       for (const std::uint32_t batch : batches_of(results)) {
-        const PointResult* point = find_point(results, batch, typical->depth, policy, capacity);
+        const PointResult* point = find_point(results, batch, typical->depth, policy, capacity, typical->bits);
         if (!find_metric(point, "hit_rate")) continue;
         table.rows.push_back({policy, number_text(capacity), std::to_string(batch), metric_cell(point, "hit_rate"),
                               oracle_cell(point), avoidable_cell(*point)});

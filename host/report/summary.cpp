@@ -29,6 +29,17 @@ void write(JsonText& json, std::string_view key, const std::vector<double>& valu
   json.close(']');
 }
 
+/// Null where it is empty.
+void write_text(JsonText& json, std::string_view key, const std::string& text) {
+  json.key(key);
+  text.empty() ? json.raw("null") : json.text(text);
+}
+
+void write_whole(JsonText& json, std::string_view key, const std::optional<std::uint32_t>& value) {
+  json.key(key);
+  value ? json.whole(*value) : json.raw("null");
+}
+
 /// The keys that name a design point.
 void write_design(JsonText& json, const PointResult& point) {
   json.key("batch").whole(point.batch).key("depth").whole(point.depth).key("policy").text(point.policy);
@@ -58,6 +69,7 @@ struct LastMetrics {
 
 void write(JsonText& json, const PointResult& point, LastMetrics& last) {
   write_design(json, point);
+  json.key("implied").raw(point.implied ? "true" : "false");
   if (!point.metrics.shares(last.metrics)) {
     last.metrics = point.metrics;
     last.text.clear();
@@ -69,6 +81,9 @@ void write(JsonText& json, const PointResult& point, LastMetrics& last) {
 
 void write(JsonText& json, const Distribution& distribution) {
   json.key("batch").whole(distribution.batch).key("depth").whole(distribution.depth);
+  write_text(json, "policy", distribution.policy);
+  json.key("capacity").number(distribution.capacity);
+  write_whole(json, "bits", distribution.bits);
   write(json, "accepted_length", distribution.accepted_length);
   write(json, "distinct_experts", distribution.distinct_experts);
 }
@@ -98,15 +113,33 @@ void write(JsonText& json, const HardwareResult& row) {
   json.key("system").text(row.system).key("scheme").text(row.scheme);
   json.key("batch").whole(row.batch).key("depth").whole(row.depth).key("policy").text(row.policy);
   json.key("capacity").number(row.capacity).key("bits").whole(row.bits);
+  write_text(json, "variant_of", row.variant_of);
   json.key("hb_capacity").number(row.hb_capacity).key("hb_bandwidth").number(row.hb_bandwidth);
   write(json, "tokens_per_second", row.tokens_per_second);
   write(json, "speedup", row.speedup);
   write(json, "energy_mj_per_token", row.energy_mj_per_token);
   write(json, "energy_gain", row.energy_gain);
+  if (row.speedup_over_autoregressive) {
+    write(json, "speedup_over_autoregressive", *row.speedup_over_autoregressive);
+  } else {
+    json.key("speedup_over_autoregressive").raw("null");
+  }
   json.key("break_even_acceptance").number(row.break_even_acceptance);
   json.key("breakdown").open('{');
   row.breakdown.for_each([&](std::string_view name, double value) { json.key(name).number(value); });
   json.close('}');
+}
+
+void write(JsonText& json, const LeadResult& lead) {
+  json.key("among").text(lead.among).key("first").whole(lead.first).key("second").whole(lead.second);
+  write(json, lead.ratio);
+}
+
+void write(JsonText& json, const LeftOutResult& one) {
+  json.key("system").text(one.system).key("scheme").text(one.scheme);
+  write_whole(json, "batch", one.batch);
+  write_whole(json, "depth", one.depth);
+  json.key("reason").text(one.reason);
 }
 
 void write(JsonText& json, const SensitivityResult& row) {
@@ -208,6 +241,8 @@ void write_summary(const StudyResults& results, const TextSink& sink) {
   summary.add_list("controls", results.controls, results);
   summary.add_list("break_even", results.break_even, results);
   summary.add_list("hardware", results.hardware);
+  summary.add_list("leads", results.leads);
+  summary.add_list("left_out", results.left_out);
   summary.add_list("sensitivity", results.sensitivity);
   summary.add_list("constants", results.constants);
   summary.add("bit_slices", results.bit_slices ? to_json(*results.bit_slices) : Json(nullptr));

@@ -21,6 +21,7 @@ Table hardware_break_even_table(const StudyResults& results);  ///< what a syste
 Table control_table(const StudyResults& results,
                     std::size_t point);               ///< by metric: with independent drafts, and paired
 Table hardware_table(const StudyResults& results);    ///< the best row of each system, scheme and batch
+Table left_out_table(const StudyResults& results);    ///< combinations that cannot be, each with its reason
 Table time_table(const StudyResults& results);        ///< where the time of those rows goes
 Table bottleneck_table(const StudyResults& results);  ///< which resource holds up each part, on each system's fastest
 Table pareto_table(

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 #include <tuple>
 
 #include "host/simulate/plan.hpp"
@@ -11,10 +12,11 @@
 namespace moecarlo {
 namespace {
 
+bool holds(const std::vector<std::uint32_t>& list, std::uint32_t value) {
+  return std::find(list.begin(), list.end(), value) != list.end();
+}
+
 bool lists(const GridSpec& grid, const Capacity& capacity, std::uint32_t layers) {
-  const auto holds = [](const std::vector<std::uint32_t>& list, std::uint32_t value) {
-    return std::find(list.begin(), list.end(), value) != list.end();
-  };
   if (!grid.pool.empty()) return holds(grid.pool, capacity.total(layers));
   return capacity.extra_layers == 0 && holds(grid.capacity, capacity.base);
 }
@@ -25,24 +27,40 @@ struct GridPoint {
   std::uint32_t bits;
 };
 
-/// The points of the study's own grid: its depths, policies and capacities crossed with all batches and bits.
-std::vector<GridPoint> grid_points(const Tallies& tallies, const Study& study) {
+/// Every number of bits that points of a cell stand for. Whole weights, 8 bits, are what schemes keep that slice none,
+/// whether the grid lists them or not.
+std::vector<std::uint32_t> bits_of(const CellShape& cell, const Study& study) {
+  if (cell.bits != 0) return {cell.bits};
+  std::set<std::uint32_t> bits(study.grid.bits.begin(), study.grid.bits.end());
+  bits.insert(8);
+  return {bits.begin(), bits.end()};
+}
+
+/// Every counted point of the study's policies that is of its own grid, its depths, policies and capacities crossed
+/// with all batches and bits; or else every other one: those that hardware asked for, whose joint histograms are kept.
+std::vector<GridPoint> points_of(const Tallies& tallies, const Study& study, bool own) {
   std::vector<GridPoint> points;
   for (std::size_t c = 0; c < tallies.shape.cells.size(); ++c) {
     const CellShape& cell = tallies.shape.cells[c];
-    const auto& depths = study.grid.depth;
+    if (cell.acceptance.independent) continue;
     const auto& wanted = study.grid.policy;
-    if (cell.acceptance.independent || std::find(depths.begin(), depths.end(), cell.depth) == depths.end()) continue;
-    const std::vector<std::uint32_t> bits = cell.bits == 0 ? study.grid.bits : std::vector<std::uint32_t>{cell.bits};
     for (std::uint32_t p = 0; p < cell.policies.size(); ++p) {
       if (std::find(wanted.begin(), wanted.end(), cell.policies[p]) == wanted.end()) continue;
       for (std::uint32_t i = 0; i < cell.capacities.size(); ++i) {
-        if (!lists(study.grid, cell.capacities[i], tallies.shape.layers)) continue;
-        for (const std::uint32_t one : bits) points.push_back({{c, p, i}, one});
+        const bool listed =
+            holds(study.grid.depth, cell.depth) && lists(study.grid, cell.capacities[i], tallies.shape.layers);
+        for (const std::uint32_t bits : bits_of(cell, study)) {
+          const bool is_own = listed && holds(study.grid.bits, bits);
+          if (own ? is_own : !is_own && cell.joint[i]) points.push_back({{c, p, i}, bits});
+        }
       }
     }
   }
   return points;
+}
+
+std::vector<GridPoint> grid_points(const Tallies& tallies, const Study& study) {
+  return points_of(tallies, study, true);
 }
 
 /// The same batch, depth, capacity and bits elsewhere: under another policy, or in the control. None where it was not
@@ -103,25 +121,27 @@ MetricResult oracle_hit_rate(const MetricReader& reader, const Tallies& tallies,
 
 std::vector<PointResult> point_results(const MetricReader& reader, const Tallies& tallies, const Study& study) {
   std::vector<PointResult> results;
-  const std::vector<GridPoint> points = grid_points(tallies, study);
+  std::vector<GridPoint> points = grid_points(tallies, study);
+  const std::size_t own = points.size();
+  for (const GridPoint& point : points_of(tallies, study, false)) points.push_back(point);
   for (std::size_t i = 0; i < points.size(); ++i) {
     const GridPoint& point = points[i];
-    if (repeats(points, i)) {
-      results.push_back(results.back());
-      results.back().bits = point.bits;
-      continue;
-    }
-    const CellShape& cell = tallies.shape.cells[point.at.cell];
     PointResult result;
-    result.batch = cell.batch;
-    result.depth = cell.depth;
-    result.policy = to_string(policy_of(tallies, point.at));
-    result.capacity = cell.capacities[point.at.capacity].mean(tallies.shape.layers);
-    result.bits = point.bits;
-    for (const std::string& metric : reader.names_at(point.at)) {
-      result.metrics[metric] = {reader.estimate(metric, point.at), reader.per_layer(metric, point.at)};
+    if (repeats(points, i)) {
+      result = results.back();
+    } else {
+      const CellShape& cell = tallies.shape.cells[point.at.cell];
+      result.batch = cell.batch;
+      result.depth = cell.depth;
+      result.policy = to_string(policy_of(tallies, point.at));
+      result.capacity = cell.capacities[point.at.capacity].mean(tallies.shape.layers);
+      for (const std::string& metric : reader.names_at(point.at)) {
+        result.metrics[metric] = {reader.estimate(metric, point.at), reader.per_layer(metric, point.at)};
+      }
+      result.metrics["oracle_hit_rate"] = oracle_hit_rate(reader, tallies, study, point);
     }
-    result.metrics["oracle_hit_rate"] = oracle_hit_rate(reader, tallies, study, point);
+    result.bits = point.bits;
+    result.implied = i >= own;
     results.push_back(std::move(result));
   }
   return results;

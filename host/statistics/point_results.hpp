@@ -8,7 +8,7 @@
 
 namespace moecarlo {
 
-/// All points of the study's own grid (not those that only hardware asked for), with every metric and, as
+/// All points of the study's own grid, then those that only hardware asked for, with every metric and, as
 /// oracle_hit_rate, the best that any cache of that size could do: Belady's with bypass where rounds follow each other,
 /// else the cache that foresees the next pass. Where bits change nothing that is counted, each value repeats the point.
 std::vector<PointResult> point_results(const MetricReader& reader, const Tallies& tallies, const Study& study);

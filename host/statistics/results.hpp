@@ -56,13 +56,18 @@ struct PointResult {
   double capacity = 0;  ///< experts per layer, mean over layers (a hardware capacity may be fractional)
   std::uint32_t bits = 8;
   PointMetrics metrics;
+  bool implied = false;  ///< not of the study's own grid: counted because a system's memory holds so many experts
 };
 
-/// Distributions of one (batch, depth), for the figures.
+/// Distributions of one (batch, depth), for the figures. Where acceptance depends on capacity, bits or policy they are
+/// of one of them, else of all.
 struct Distribution {
   std::uint32_t batch = 1, depth = 0;
   std::vector<double> accepted_length;   ///< probability of 0 .. depth
   std::vector<double> distinct_experts;  ///< probability of 0 .. E experts touched per layer and verify pass
+  std::optional<double> capacity{};
+  std::optional<std::uint32_t> bits{};
+  std::string policy{};  ///< empty: of all
 };
 
 /// The difference `metric`(first) - `metric`(second) of two design points, estimated pairwise.
@@ -91,22 +96,40 @@ struct BreakEvenResult {
   double needed_acceptance = 0;  ///< the same as accepted length / depth; above 1: it never pays
 };
 
-/// One projection of a (batch, depth, policy) onto a (system, scheme), or onto a variant of the system.
+/// One projection of a (batch, depth, policy) onto a (system, scheme). A variant is a system of its own name.
 struct HardwareResult {
   std::string system, scheme, policy;
+  std::string variant_of;  ///< the system whose memory was scaled; empty for a system as its preset says
   std::uint32_t batch = 1, depth = 0, bits = 8;
   double capacity = 0;
-  double hb_capacity = 1, hb_bandwidth = 1;  ///< factors on the system's hybrid-bonded memory: 1 is the system itself
+  double hb_capacity = 1, hb_bandwidth = 1;  ///< factors on the hybrid-bonded memory of `variant_of`
   Estimate tokens_per_second;                ///< all requests together
-  Estimate speedup;                          ///< over autoregressive decoding on the xPU at the same batch
+  Estimate speedup;  ///< over autoregressive decoding on the xPU at the same batch; NaN where that is not possible
   Estimate energy_mj_per_token;
-  Estimate energy_gain;  ///< xPU autoregressive energy per token / this one
-  /// Accepted length / depth at which this row is as fast as the scheme's autoregressive mode on the same system with
-  /// the same policy; none at depth 0. Above 1: speculation never pays.
+  Estimate energy_gain;  ///< xPU autoregressive energy per token / this one; NaN as `speedup`
+  /// Tokens per second over those of the scheme's autoregressive mode on the same system at the same batch with the
+  /// same policy, estimated pairwise: above 1 speculation pays. None at depth 0.
+  std::optional<Estimate> speedup_over_autoregressive;
+  /// Accepted length / depth at which the two are equally fast; none at depth 0. Above 1: speculation never pays.
   std::optional<double> break_even_acceptance;
   Breakdown breakdown;
 
-  bool is_variant() const { return hb_capacity != 1 || hb_bandwidth != 1; }
+  bool is_variant() const { return !variant_of.empty(); }
+};
+
+/// How far the fastest of several hardware rows leads: the best of many is an optimistic pick where this holds 1.
+struct LeadResult {
+  std::string among;  ///< "batch": of all systems of a batch but variants; "scheme": of its own scheme there
+  std::size_t first = 0, second = 0;  ///< indices into `hardware`: the fastest, and the next that is not the same one
+  Estimate ratio;                     ///< tokens per second of the first over those of the second, estimated pairwise
+};
+
+/// A combination that the study asks for and that cannot be.
+struct LeftOutResult {
+  std::string system, scheme;
+  std::optional<std::uint32_t> batch;  ///< none: at every batch
+  std::optional<std::uint32_t> depth;  ///< none: at every depth
+  std::string reason;                  ///< what does not fit, with the numbers
 };
 
 struct SensitivityResult {
@@ -150,6 +173,8 @@ struct StudyResults {
   std::vector<ControlResult> controls;
   std::vector<BreakEvenResult> break_even;
   std::vector<HardwareResult> hardware;
+  std::vector<LeadResult> leads;
+  std::vector<LeftOutResult> left_out;
   std::vector<SensitivityResult> sensitivity;
   std::vector<AssumedConstant> constants;
   std::optional<BitSliceResult> bit_slices;

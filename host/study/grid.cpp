@@ -1,6 +1,7 @@
 #include "host/study/grid.hpp"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 namespace moecarlo {
@@ -22,8 +23,27 @@ std::vector<Policy> all_policies(const Study& study, bool oracle) {
   return policies;
 }
 
+/// The numbers of bits that hardware implies each capacity with.
+using ImpliedBits = std::map<Capacity, std::set<std::uint32_t>>;
+
+/// A cell for every number of bits that a capacity is studied with, its own or implied.
+void split_by_bits(const Study& study, const std::vector<Capacity>& own, const ImpliedBits& implied, GridCell one,
+                   std::vector<GridCell>& cells) {
+  const Capacity& capacity = one.capacities.front();
+  const auto asked = implied.find(capacity);
+  std::set<std::uint32_t> bits;
+  if (std::find(own.begin(), own.end(), capacity) != own.end()) bits = {study.grid.bits.begin(), study.grid.bits.end()};
+  if (asked != implied.end()) bits.insert(asked->second.begin(), asked->second.end());
+  for (const std::uint32_t kept : bits) {
+    one.bits = kept;
+    one.joint = {asked != implied.end() && asked->second.count(kept) > 0};
+    cells.push_back(one);
+  }
+}
+
 /// The cell itself where all its points share their paths; else one cell for each that has a path of its own.
-std::vector<GridCell> split_by_path(const Study& study, const GridCell& cell) {
+std::vector<GridCell> split_by_path(const Study& study, const std::vector<Capacity>& own, const ImpliedBits& implied,
+                                    const GridCell& cell) {
   const AcceptanceModel model = study.acceptance.model;
   if (cell.depth == 0 || (model != AcceptanceModel::captured && model != AcceptanceModel::coverage)) return {cell};
   std::vector<GridCell> cells;
@@ -32,15 +52,12 @@ std::vector<GridCell> split_by_path(const Study& study, const GridCell& cell) {
     one.capacities = {cell.capacities[c]};
     one.joint = {cell.joint[c]};
     if (model == AcceptanceModel::captured) {
-      for (const std::uint32_t bits : study.grid.bits) {
-        one.bits = bits;
-        cells.push_back(one);
-      }
-    } else {
-      for (const Policy policy : cell.policies) {
-        one.policies = {policy};
-        cells.push_back(one);
-      }
+      split_by_bits(study, own, implied, one, cells);
+      continue;
+    }
+    for (const Policy policy : cell.policies) {
+      one.policies = {policy};
+      cells.push_back(one);
     }
   }
   return cells;
@@ -56,21 +73,21 @@ Grid make_grid(const Study& study, const std::vector<ImpliedCapacity>& implied, 
   // A replay is one walk and draws no other: it has no control.
   const bool control =
       (model == AcceptanceModel::captured || model == AcceptanceModel::ngram) && study.mode != Mode::replay;
+  const std::vector<Capacity> own = own_capacities(study.grid, extras.layers);
 
   Grid grid;
   for (const std::uint32_t batch : study.grid.batch) {
     for (const std::uint32_t depth : depths) {
-      std::set<Capacity> capacities;
-      std::set<Capacity> joint;
-      for (const Capacity& capacity : own_capacities(study.grid, extras.layers)) capacities.insert(capacity);
+      std::set<Capacity> capacities(own.begin(), own.end());
+      ImpliedBits joint;
       for (const ImpliedCapacity& one : implied) {
         const bool here = one.batch == batch && one.autoregressive == (depth == 0);
-        if (here) joint.insert(one.capacity);
+        if (here) joint[one.capacity].insert(one.bits);
         if (here || share) capacities.insert(one.capacity);
       }
       GridCell cell{batch, depth, all_policies(study, extras.oracle), {capacities.begin(), capacities.end()}, {}};
       for (const Capacity& capacity : cell.capacities) cell.joint.push_back(joint.count(capacity) > 0);
-      for (const GridCell& one : split_by_path(study, cell)) {
+      for (const GridCell& one : split_by_path(study, own, joint, cell)) {
         grid.cells.push_back(one);
         if (!control || depth == 0) continue;
         grid.cells.push_back(one);

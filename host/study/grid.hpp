@@ -8,11 +8,12 @@
 namespace moecarlo {
 
 /// A capacity that a hardware system implies for one batch: at depth 0 (autoregressive) or at every draft depth above
-/// it.
+/// it, by a scheme that keeps so many bits.
 struct ImpliedCapacity {
   std::uint32_t batch = 1;
   bool autoregressive = true;
   Capacity capacity;
+  std::uint32_t bits = 8;
 };
 
 /// One (batch, depth) and what is simulated there. Where the accepted length depends on the design point, each such
@@ -40,7 +41,8 @@ struct GridExtras {
 };
 
 /// Crosses the study's lists and adds what the hardware implies (and depth 0, the baseline, where there is hardware).
-/// Where all cells run at once (shares_starts), every cell gets the union of all capacities.
+/// Where all cells run at once (shares_starts), every cell gets the union of all capacities. Where bits have cells of
+/// their own, an implied capacity has one for each number of bits that it is implied with, listed in the study or not.
 Grid make_grid(const Study& study, const std::vector<ImpliedCapacity>& implied, const GridExtras& extras = {});
 
 }  // namespace moecarlo

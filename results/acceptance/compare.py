@@ -49,7 +49,7 @@ def rows_of(summary, model):
     experts = summary["trace"]["experts"]
     rows = []
     for point in summary["points"]:
-        if point["depth"] == 0:
+        if point["depth"] == 0 or point["implied"]:
             continue
         share, length = point["capacity"] / experts, point["metrics"]["accepted_length"]
         rows.append(dict(model=model, figure="accepted_length", policy=point["policy"], batch=point["batch"],

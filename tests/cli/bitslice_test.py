@@ -185,7 +185,7 @@ class BitSliceStudy(program.ProgramTest):
         for text in ("What the bits of the weights hold", "upper slice of 4 bits", "figures/draft_sqnr.svg"):
             self.assertIn(text, report)
         before = (self.folder / "out/summary.json").read_text()
-        self.done("evaluate", self.folder / "out")
+        self.done("evaluate", self.folder / "out", "--force")
         self.assertEqual(program.summary(self.folder / "out")["hardware"], json.loads(before)["hardware"])
         self.done("report", self.folder / "out")
         self.assertEqual((self.folder / "out/report.md").read_text(), report)

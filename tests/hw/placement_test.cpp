@@ -106,7 +106,10 @@ TEST(Demands, AreAllApplicablePairsInEachModeAtEveryBatchAndTheBitsThatMatter) {
   const std::array systems{read_system("xpu"), read_system("elmoe3d-4gb")};
   const std::array chosen{autoregressive(), find_scheme("eagle"), elastic()};
   const std::array<std::uint32_t, 2> batches{1, 4}, bits{4, 6};
-  const auto list = demands(systems, chosen, read_model("qwen3-30b-a3b"), 1024, batches, bits, 48);
+  const auto [list, left_out] = demands(systems, chosen, read_model("qwen3-30b-a3b"), 1024, batches, bits, 48);
+  ASSERT_EQ(left_out.size(), 1U);
+  EXPECT_EQ(left_out[0].system + ' ' + left_out[0].scheme, "xpu elastic");
+  EXPECT_FALSE(left_out[0].batch);
   std::vector<std::string> names;
   for (const Demand& demand : list) {
     if (demand.batch == 4) continue;
@@ -122,6 +125,19 @@ TEST(Demands, AreAllApplicablePairsInEachModeAtEveryBatchAndTheBitsThatMatter) {
   const std::size_t last = list.size() - 1;  // batch 4: whole experts, 4 bits, 6 bits
   EXPECT_LT(list[last - 2].capacity, list[last].capacity);
   EXPECT_LT(list[last].capacity, list[last - 1].capacity);
+}
+
+TEST(Demands, OfABatchThatDoesNotFitAreLeftOutWithTheNumbersAndTheOthersStay) {
+  const std::array systems{read_system("elmoe3d-4gb")};
+  const std::array chosen{autoregressive(), elastic()};
+  const std::array<std::uint32_t, 2> batches{1, 64}, bits{4, 6};
+  const auto [list, left_out] = demands(systems, chosen, read_model("qwen3-30b-a3b"), 1024, batches, bits, 48);
+  EXPECT_EQ(list.size(), 4U);  // ar once, elastic in three modes
+  for (const Demand& demand : list) EXPECT_EQ(demand.batch, 1U);
+  ASSERT_EQ(left_out.size(), 2U);
+  EXPECT_EQ(left_out[1].scheme, "elastic");
+  EXPECT_EQ(left_out[1].batch, 64U);
+  EXPECT_THAT(left_out[1].reason, HasSubstr("does not fit in HB (dense 1.3"));
 }
 
 TEST(Placement, SchemeDataTakeTheRoomOfExpertsAndSpillOnlyWhereTheyMay) {

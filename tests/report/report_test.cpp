@@ -178,8 +178,16 @@ TEST(AcceptanceOdds, AreReadOffTheDistributionOfLengths) {
 
 TEST(AcceptanceOdds, AreShownForEveryDepthAndTellTheTwoApart) {
   StudyResults results = empty_results();
-  results.distributions = {
-      {4, 1, {0.75, 0.25}, {}}, {1, 3, {0.5, 0.25, 0.25, 0}, {}}, {1, 1, {0.5, 0.5}, {}}, {1, 0, {1}, {}}};
+  PointResult& point = results.points.emplace_back();
+  point.depth = 1;
+  point.policy = "lru";
+  point.capacity = 12;
+  const Distribution of_other_capacity{1, 1, {1, 0}, {}, 8.0, 8U, ""};
+  results.distributions = {of_other_capacity,
+                           {4, 1, {0.75, 0.25}, {}},
+                           {1, 3, {0.5, 0.25, 0.25, 0}, {}},
+                           {1, 1, {0.5, 0.5}, {}},
+                           {1, 0, {1}, {}}};
   const Table table = acceptance_table(results);
   EXPECT_THAT(table.header, testing::ElementsAre("acceptance", "depth", "token 1", "token 2", "token 3"));
   ASSERT_EQ(table.rows.size(), 4U);
@@ -187,7 +195,7 @@ TEST(AcceptanceOdds, AreShownForEveryDepthAndTellTheTwoApart) {
   EXPECT_THAT(table.rows[1], testing::ElementsAre("conditional", "1", "0.500", "", ""));
   EXPECT_THAT(table.rows[2], testing::ElementsAre("marginal", "3", "0.500", "0.250", "0.000"));
   EXPECT_THAT(table.rows[3], testing::ElementsAre("conditional", "3", "0.500", "0.500", "0.000"));
-  EXPECT_THAT(table.caption, HasSubstr("Marginal, P(a >= i)"));
+  EXPECT_THAT(table.caption, HasSubstr("at batch 1, policy lru, 12 experts per layer. Marginal, P(a >= i)"));
   EXPECT_THAT(table.caption, HasSubstr("Conditional, P(a >= i | a >= i - 1)"));
 }
 

@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "host/report/answer.hpp"
 #include "host/report/controls.hpp"
 #include "host/report/document.hpp"
 #include "host/report/explanations.hpp"
@@ -52,15 +53,18 @@ void add_utility(StudyResults& results, std::size_t point, double utility, doubl
                                 (needed - 1) / results.points[point].depth});
 }
 
-void add_hardware(StudyResults& results, const std::string& system, std::uint32_t batch, std::uint32_t depth,
-                  double needed) {
+HardwareResult& add_hardware(StudyResults& results, const std::string& system, std::uint32_t batch, std::uint32_t depth,
+                             double gain, double needed) {
   HardwareResult& row = results.hardware.emplace_back();
   row.system = system;
   row.scheme = "elastic";
   row.policy = "lru";
   row.batch = batch;
   row.depth = depth;
+  row.capacity = 12;
+  row.speedup_over_autoregressive = Estimate{gain, 0.01, 0.02};
   row.break_even_acceptance = needed;
+  return row;
 }
 
 TEST(Speculation, VerdictRespectsBothIntervals) {
@@ -74,20 +78,57 @@ TEST(Speculation, VerdictRespectsBothIntervals) {
   EXPECT_EQ(is_above({1, 0.0, 0.0}, 1), Verdict::no);
 }
 
-TEST(Speculation, AnswerNamesSystemDepthAndBothAcceptances) {
+TEST(Speculation, AnswerIsTheRowsOwnSpeedAndNamesItsDesign) {
   StudyResults results = two_batches();
-  add_hardware(results, "elmoe3d-8gb", 1, 4, 0.4);
-  add_hardware(results, "elmoe3d-8gb", 1, 2, 0.31);
-  add_hardware(results, "elmoe3d-8gb", 4, 2, 0.8);
-  add_hardware(results, "xpu", 1, 2, 1.25);
+  add_hardware(results, "elmoe3d-8gb", 1, 4, 1.5, 0.4);
+  add_hardware(results, "elmoe3d-8gb", 1, 2, 1.25, 0.31);
+  add_hardware(results, "elmoe3d-8gb", 4, 2, 0.75, 0.8);
+  add_hardware(results, "xpu", 1, 2, 0.5, 1.25);
   const std::string text = whether_speculation_pays(results);
-  EXPECT_EQ(
-      text,
-      "Speculation pays on elmoe3d-8gb from depth 2 at batch 1 (scheme elastic, policy lru): it needs an acceptance "
-      "of 0.310, the study has 0.500. It does not pay at batch 4. Speculation does not pay on xpu at any batch and "
-      "depth of the study: at its best, batch 1 and depth 2 (scheme elastic, policy lru), it needs an acceptance of "
-      "1.25, more than there can be, the study has 0.500.");
+  EXPECT_EQ(text,
+            "Speculation pays on elmoe3d-8gb at batch 1, depth 2 (scheme elastic, policy lru, 12 experts per layer), "
+            "the shallowest draft that does: it is 1.25 ± 0.01 (simulation) ± 0.02 (trace) times as fast as its "
+            "autoregressive mode; it needs an acceptance of 0.310 and has 0.500. No design pays at batch 4. No design "
+            "of the study pays on xpu: at its best, batch 1, depth 2 (scheme elastic, policy lru, 12 experts per "
+            "layer), it is 0.50 ± 0.01 (simulation) ± 0.02 (trace) times as fast as its autoregressive mode; it needs "
+            "an acceptance of 1.25, more than there can be, and has 0.500.");
   EXPECT_THAT(report_of(results), HasSubstr("Speculation pays on elmoe3d"));
+}
+
+TEST(Speculation, AnswerTakesNoOtherPointsAcceptance) {
+  StudyResults results = two_batches();
+  // The first point of batch 1 and depth 2 accepts half; the row stands at a larger capacity and accepts more.
+  add_point(results, 1, 2, 1.8);
+  results.points.back().capacity = 20;
+  HardwareResult& row = add_hardware(results, "elmoe3d-8gb", 1, 2, 1.42, 0.6);
+  row.capacity = 20;
+  EXPECT_THAT(whether_speculation_pays(results), HasSubstr("it needs an acceptance of 0.600 and has 0.900"));
+  const auto cells = hardware_break_even_table(results).rows.at(0);
+  EXPECT_EQ(cells.back(), "pays");
+  EXPECT_EQ(cells[9], "0.900 ± 0.005 ± 0.005");
+}
+
+TEST(Speculation, AVariantDoesNotPassForItsSystem) {
+  StudyResults results = two_batches();
+  add_hardware(results, "elmoe3d-8gb", 1, 2, 0.9, 0.55);
+  add_hardware(results, "elmoe3d-8gb[hb.bandwidth x2]", 1, 2, 1.2, 0.4).variant_of = "elmoe3d-8gb";
+  add_hardware(results, "elmoe3d-8gb[hb.bandwidth x0.5]", 1, 2, 0.8, 0.7).variant_of = "elmoe3d-8gb";
+  const std::string text = whether_speculation_pays(results);
+  EXPECT_THAT(text, HasSubstr("No design of the study pays on elmoe3d-8gb: at its best"));
+  EXPECT_THAT(text, HasSubstr("Variants: it pays on elmoe3d-8gb[hb.bandwidth x2] at batch 1, depth 2 (scheme elastic, "
+                              "policy lru, 12 experts per layer); no design pays on elmoe3d-8gb[hb.bandwidth x0.5]."));
+}
+
+TEST(Speculation, ABestWithinItsIntervalIsNotCalledTheFastest) {
+  StudyResults results = sample_results();
+  const auto worth = [](const StudyResults& of) { return answer(of).at(3); };
+  EXPECT_THAT(worth(results), HasSubstr("At batch 1 the fastest design is elmoe3d-8gb with scheme elastic (depth"));
+  EXPECT_THAT(worth(results), HasSubstr("times as fast as the next, "));
+  for (LeadResult& lead : results.leads) lead.ratio = {1.002, 0.001, 0.002};
+  EXPECT_THAT(worth(results), Not(HasSubstr("fastest design is")));
+  EXPECT_THAT(worth(results), HasSubstr("At batch 1 the two fastest designs cannot be told apart (ratio 1.002 ± 0.001 "
+                                        "(simulation) ± 0.002 (trace)): elmoe3d-8gb with scheme elastic (depth"));
+  EXPECT_THAT(key_figures(results).back().condition, HasSubstr("; cannot be told apart from elmoe3d-"));
 }
 
 TEST(Speculation, AnswerFallsBackToExpertsFetched) {
@@ -95,17 +136,17 @@ TEST(Speculation, AnswerFallsBackToExpertsFetched) {
   add_utility(results, 1, 1.25, 0.3);
   add_utility(results, 2, 1.5, 0.1);
   add_utility(results, 5, 1.0, 0.1);
-  EXPECT_EQ(
-      whether_speculation_pays(results),
-      "Speculation pays in experts fetched from depth 4 at batch 1 (policy lru, 12 experts per layer): it needs an "
-      "acceptance of 0.250, the study has 0.500. It is not decided at batch 4.");
+  EXPECT_EQ(whether_speculation_pays(results),
+            "Speculation pays in experts fetched at batch 1, depth 4 (policy lru, 12 experts per layer), the "
+            "shallowest draft that does: it is 1.5 ± 0.1 (simulation) ± 0 (trace) times the tokens for what is "
+            "fetched; it needs an acceptance of 0.250 and has 0.500. It cannot be told apart at batch 4.");
 }
 
 TEST(Speculation, OpenCaseIsNotANo) {
   StudyResults results = two_batches();
   add_utility(results, 1, 1.02, 0.3);
   EXPECT_THAT(whether_speculation_pays(results),
-              HasSubstr("It is not decided whether speculation pays in experts fetched: at its best, batch 1"));
+              HasSubstr("It cannot be told apart whether speculation pays in experts fetched: at its best, batch 1"));
 }
 
 TEST(Speculation, TablesSayWhatADesignNeeds) {
@@ -116,12 +157,12 @@ TEST(Speculation, TablesSayWhatADesignNeeds) {
   const Table fetching = fetching_break_even_table(results);
   ASSERT_EQ(fetching.rows.size(), 3U);
   EXPECT_THAT(fetching.rows[1], ElementsAre("lru", "12", "1", "4", "1.5 ± 0.1 ± 0", "2.0 ± 0.1 ± 0",
-                                            "3.00 ± 0.01 ± 0.01", "0.250", "0.500", "yes"));
-  EXPECT_EQ(fetching.rows[0].back(), "not decided");
-  EXPECT_EQ(fetching.rows[2].back(), "no");
+                                            "3.00 ± 0.01 ± 0.01", "0.250", "0.500", "pays"));
+  EXPECT_EQ(fetching.rows[0].back(), "cannot be told apart");
+  EXPECT_EQ(fetching.rows[2].back(), "does not pay");
   const Table depths = depth_table(results);
   ASSERT_EQ(depths.rows.size(), 2U);
-  EXPECT_THAT(depths.rows[0], ElementsAre("experts fetched", "lru", "12", "1", "4", "1.5 ± 0.1 ± 0", "4"));
+  EXPECT_THAT(depths.rows[0], ElementsAre("experts fetched", "lru", "12", "1", "4 or 2", "1.5 ± 0.1 ± 0", "4"));
   EXPECT_EQ(depths.rows[1].back(), "none");
 }
 
@@ -137,10 +178,10 @@ TEST(Speculation, TablesStayShortAndSayHowMuchTheyShow) {
 
 TEST(Speculation, HardwareTableComparesWithTheStudy) {
   StudyResults results = two_batches();
-  add_hardware(results, "elmoe3d-8gb", 1, 2, 0.31);
-  EXPECT_THAT(
-      hardware_break_even_table(results).rows,
-      ElementsAre(ElementsAre("elmoe3d-8gb", "elastic", "lru", "1", "2", "0.310", "0.500 ± 0.005 ± 0.005", "yes")));
+  add_hardware(results, "elmoe3d-8gb", 1, 2, 1.25, 0.31);
+  EXPECT_THAT(hardware_break_even_table(results).rows,
+              ElementsAre(ElementsAre("elmoe3d-8gb", "elastic", "lru", "12", "8", "1", "2", "1.25 ± 0.01 ± 0.02",
+                                      "0.310", "0.500 ± 0.005 ± 0.005", "pays")));
 }
 
 TEST(Speculation, SectionIsThereWheneverTheStudyDrafts) {
@@ -157,8 +198,8 @@ TEST(Speculation, SectionIsThereWheneverTheStudyDrafts) {
 TEST(Speculation, FigureHasALineForEachSystemElsePolicy) {
   StudyResults results = sample_results();
   const Figure in_time = speculation_figures(results).at(0);
-  EXPECT_THAT(in_time.svg, HasSubstr(">elmoe3d-8gb<"));
-  EXPECT_THAT(in_time.svg, HasSubstr("study&#39;s acceptance<"));
+  EXPECT_THAT(in_time.svg, HasSubstr(">elmoe3d-8gb elastic, 20.25 experts<"));
+  EXPECT_THAT(in_time.svg, HasSubstr(">neither gain nor loss<"));
   results.hardware.clear();
   const Figure fetched = speculation_figures(results).at(0);
   EXPECT_THAT(fetched.svg, HasSubstr(">static<"));

@@ -28,8 +28,8 @@ TEST(Summary, RootHasTheKeysOfTheInterface) {
   EXPECT_THAT(keys_of(summary),
               UnorderedElementsAre("schema", "schema_version", "name", "version", "trace", "study", "trajectories",
                                    "replicate_trajectories", "seed", "backend", "seconds", "points", "distributions",
-                                   "differences", "controls", "break_even", "hardware", "sensitivity", "constants",
-                                   "bit_slices", "notes"));
+                                   "differences", "controls", "break_even", "hardware", "leads", "left_out",
+                                   "sensitivity", "constants", "bit_slices", "notes"));
   EXPECT_EQ(summary["schema"], "moecarlo-summary");
   EXPECT_EQ(summary["schema_version"], 1);
 }
@@ -37,13 +37,19 @@ TEST(Summary, RootHasTheKeysOfTheInterface) {
 TEST(Summary, RowsHaveTheKeysOfTheInterface) {
   const json summary = json::parse(summary_json(sample_results()));
   EXPECT_THAT(keys_of(summary["points"][0]),
-              UnorderedElementsAre("batch", "depth", "policy", "capacity", "bits", "metrics"));
+              UnorderedElementsAre("batch", "depth", "policy", "capacity", "bits", "implied", "metrics"));
+  EXPECT_THAT(keys_of(summary["distributions"][0]), UnorderedElementsAre("batch", "depth", "policy", "capacity", "bits",
+                                                                         "accepted_length", "distinct_experts"));
+  EXPECT_THAT(keys_of(summary["leads"][0]),
+              UnorderedElementsAre("among", "first", "second", "value", "mc_half_width", "trace_half_width"));
+  EXPECT_THAT(keys_of(summary["left_out"][0]), UnorderedElementsAre("system", "scheme", "batch", "depth", "reason"));
+  EXPECT_TRUE(summary["left_out"][0]["batch"].is_null());
   EXPECT_THAT(keys_of(summary["points"][0]["metrics"]["hit_rate"]),
               UnorderedElementsAre("value", "mc_half_width", "trace_half_width", "per_layer"));
   EXPECT_THAT(keys_of(summary["hardware"][0]),
-              UnorderedElementsAre("system", "scheme", "batch", "depth", "policy", "capacity", "bits",
-                                   "tokens_per_second", "hb_capacity", "hb_bandwidth", "speedup", "energy_mj_per_token",
-                                   "energy_gain", "break_even_acceptance", "breakdown"));
+              UnorderedElementsAre("system", "scheme", "batch", "depth", "policy", "capacity", "bits", "variant_of",
+                                   "hb_capacity", "hb_bandwidth", "tokens_per_second", "speedup", "energy_mj_per_token",
+                                   "energy_gain", "speedup_over_autoregressive", "break_even_acceptance", "breakdown"));
   EXPECT_THAT(keys_of(summary["controls"][0]),
               UnorderedElementsAre("metric", "batch", "depth", "policy", "capacity", "bits", "independent", "error"));
   EXPECT_THAT(keys_of(summary["break_even"][0]),
@@ -186,7 +192,7 @@ TEST(Summary, RefusesWhatIsNotASummary) {
   expect_refused(other.dump(), "policy");
   other = good;
   other["differences"][0]["second"] = 240;
-  expect_refused(other.dump(), "names a point that is not there (expected below 240, found 240)");
+  expect_refused(other.dump(), "a difference of points names what is not there (expected below 240, found 240)");
   other = good;
   other["controls"][0]["policy"] = "fifo";
   expect_refused(other.dump(), "a result names a point that is not there (batch 1, depth 1, fifo, capacity 4, 8 bits)");

@@ -32,13 +32,13 @@ class Comparison(unittest.TestCase):
 
     def test_rows_are_read_from_a_summary(self):
         estimate = dict(value=2.0, mc_half_width=0.1, trace_half_width=None)
-        design = dict(policy="lru", batch=2, bits=4, depth=4, capacity=16.0)
+        design = dict(policy="lru", batch=2, bits=4, depth=4, capacity=16.0, implied=False)
         projected = dict(design, scheme="elastic", hb_capacity=1.5, capacity=8, speedup=estimate,
                          tokens_per_second=dict(value=30.0), breakdown=dict(seconds=0.2))
         length, speed = compare.rows_of(
             dict(trace=dict(experts=32), hardware=[projected, {**projected, "scheme": "ar"}],
                  points=[{**design, "metrics": {"accepted_length": {**estimate, "per_layer": None}}},
-                         {**design, "depth": 0}]), "captured")
+                         {**design, "depth": 0}, {**design, "implied": True}]), "captured")
         self.assertEqual((length["figure"], length["memory"], length["tokens"]), ("accepted_length", 0.5, 3))
         self.assertEqual((speed["memory"], speed["share"], speed["tokens"]), (12, 0.25, 3))
         self.assertEqual((speed["value"], speed["mc_half_width"], speed["trace_half_width"]), (2, 0.1, None))

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <tuple>
+
 namespace moecarlo {
 namespace {
 
@@ -77,6 +79,22 @@ TEST(MakeGrid, AStatelessStudyCountsTheUnionOfAllCapacitiesEverywhere) {
   EXPECT_THAT(cell_at(grid, 1, 0).joint, ElementsAre(false, false, false, true));
   EXPECT_THAT(cell_at(grid, 4, 0).joint, ElementsAre(false, false, false, false));
   EXPECT_THAT(cell_at(grid, 4, 5).joint, ElementsAre(false, false, true, false));
+}
+
+TEST(MakeGrid, CapturedAcceptanceHasACellForTheBitsThatHardwareImpliesToo) {
+  Study study = kStateful;
+  study.acceptance.model = AcceptanceModel::captured;
+  study.grid.batch = {1};
+  study.grid.depth = {2};
+  study.grid.bits = {4};
+  // Elastic holds 8 experts of 4 bits, as the grid lists; a draft head leaves room for 5 whole ones.
+  const Grid grid = make_grid(study, {{1, false, {8, 0}, 4}, {1, false, {5, 0}, 8}, {1, true, {6, 0}, 8}});
+  std::vector<std::tuple<std::uint32_t, std::uint32_t, bool>> cells;  // capacity, bits, joint
+  for (const GridCell& cell : grid.cells) {
+    if (cell.depth == 0 || cell.independent) continue;
+    cells.emplace_back(cell.capacities.at(0).base, cell.bits, cell.joint.at(0));
+  }
+  EXPECT_THAT(cells, ElementsAre(std::tuple(4, 4, false), std::tuple(5, 8, true), std::tuple(8, 4, true)));
 }
 
 TEST(IsStateless, HoldsOnlyWhereNoPolicyRemembers) {
