@@ -1,10 +1,11 @@
+#include "hw/huggingface.hpp"
+
 #include <cmath>
 #include <fstream>
 #include <initializer_list>
 #include <nlohmann/json.hpp>
 
 #include "host/support/error.hpp"
-#include "hw/model.hpp"
 
 namespace moecarlo::hw {
 namespace {
