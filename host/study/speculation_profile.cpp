@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <fstream>
@@ -268,11 +269,14 @@ SpeculationProfile read_speculation_profile(const std::filesystem::path& path) {
   } else {
     require_falling(reader, marginal);
     if (!conditional.empty() && !marginal.empty()) {
-      if (conditional.size() != marginal.size()) reader.refuse("marginal_accept_rates", "expected as many as conditional_accept_rates = {}, found {}", conditional.size(), marginal.size());
+      if (conditional.size() != marginal.size())
+        reader.refuse("marginal_accept_rates", "expected as many as conditional_accept_rates = {}, found {}",
+                      conditional.size(), marginal.size());
       require_agreement(reader, conditional, marginal);
     }
     if (conditional.empty() && marginal.empty()) {
-      reader.refuse("acceptance_length_histogram", "no rates (expected this, conditional_accept_rates or marginal_accept_rates)");
+      reader.refuse("acceptance_length_histogram",
+                    "no rates (expected this, conditional_accept_rates or marginal_accept_rates)");
     }
     profile.conditional = conditional.empty() ? conditional_of(marginal) : conditional;
     check_mean(reader, marginal_of_conditional(profile.conditional));

@@ -20,9 +20,9 @@ struct SpeculationProfile {
 ///
 /// K is `num_speculative_tokens` where given. Any one will do. The histogram is preferred, for it holds counts; the
 /// others must agree with it and with each other to the three digits that they are printed to, `mean_accept_length` to
-/// 0.01. Where the histogram has no round of a length, 0 may stand in a list in place of the rate, as early writers did.
-/// Positions that no round reached have rate 0. `accept_length_model` "measured_per_k" gives a note: each rate is then
-/// from a run of its own.
+/// 0.01. Where the histogram has no round of a length, 0 may stand in a list in place of the rate, as early writers
+/// did. Positions that no round reached have rate 0. `accept_length_model` "measured_per_k" gives a note: each rate is
+/// then from a run of its own.
 ///
 /// Throws an `Error` of kind input where the file cannot be read, is no JSON object, holds an unknown key, was not
 /// measured (`measured` false, `method` "none"), has no rates or contradictory ones, or a value is out of range.
