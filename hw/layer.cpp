@@ -41,12 +41,20 @@ double add_convolution(const Table& table, double channels, Mixer& mixer) {
   return (kernel - 1) * channels;
 }
 
+/// Projection of the queries, through a low rank where there is one.
+std::vector<Matrix> queries(const Table& table, double width, const LayerSizes& sizes) {
+  if (!table.has("query_rank")) return {{sizes.hidden, width}};
+  const double rank = table.count("query_rank");
+  return {{sizes.hidden, rank}, {table.count_or("query_inputs", rank), width}};
+}
+
 /// Keys and values of kv_heads heads are cached. Where they are one projection they are still cached as two.
 Mixer grouped_attention(const Table& table, const LayerSizes& sizes) {
   const double heads = table.count("query_heads"), kv_heads = table.count("kv_heads");
   const double size = table.count("head_size"), value = table.count_or("value_size", size);
   Mixer mixer;
-  mixer.matrices = {{sizes.hidden, heads * size}, {sizes.hidden, kv_heads * size}};
+  mixer.matrices = queries(table, heads * size, sizes);
+  mixer.matrices.push_back({sizes.hidden, kv_heads * size});
   if (table.count_or("projections_of_keys_and_values", 2) != 1)
     mixer.matrices.push_back({sizes.hidden, kv_heads * value});
   mixer.matrices.push_back({heads * value, sizes.hidden});
@@ -59,15 +67,10 @@ Mixer grouped_attention(const Table& table, const LayerSizes& sizes) {
 /// arXiv 2405.04434, section 2.1.
 Mixer latent_attention(const Table& table, const LayerSizes& sizes) {
   const double heads = table.count("query_heads"), kv_rank = table.count("kv_rank");
-  const double rope = table.count("rope_size"), nope = table.count("nope_size"), value = table.count("value_size");
-  const double query_width = heads * (nope + rope);
+  const double rope = table.count_or("rope_size", 0), nope = table.count("nope_size"),
+               value = table.count("value_size");
   Mixer mixer;
-  if (table.has("query_rank")) {
-    const double query_rank = table.count("query_rank");
-    mixer.matrices = {{sizes.hidden, query_rank}, {query_rank, query_width}};
-  } else {
-    mixer.matrices = {{sizes.hidden, query_width}};
-  }
+  mixer.matrices = queries(table, heads * (nope + rope), sizes);
   mixer.matrices.push_back({sizes.hidden, kv_rank + rope});
   mixer.matrices.push_back({kv_rank, heads * (nope + value)});
   mixer.matrices.push_back({heads * value, sizes.hidden});
@@ -76,16 +79,31 @@ Mixer latent_attention(const Table& table, const LayerSizes& sizes) {
   return mixer;
 }
 
+/// A small attention of its own that chooses the positions to attend to; its key of each position is cached. Source:
+/// DeepSeek-V3.2, arXiv 2512.02556.
+void add_index(const Table& table, const LayerSizes& sizes, Mixer& mixer) {
+  const double heads = table.count("index_heads"), size = table.count("index_size");
+  mixer.matrices.push_back({table.count_or("query_rank", sizes.hidden), heads * size});
+  mixer.matrices.push_back({sizes.hidden, size + heads});
+  mixer.chosen = table.count("index_positions");
+  mixer.index_bytes_per_position = size * sizes.kv_bits / bits_per_byte;
+  mixer.index_macs_per_position = heads * size;
+  mixer.bytes_per_position += mixer.index_bytes_per_position;
+}
+
 Mixer attention(const Table& table, const LayerSizes& sizes) {
   Mixer mixer = table.has("kv_rank") ? latent_attention(table, sizes) : grouped_attention(table, sizes);
-  if (table.has("gate_width")) mixer.matrices.push_back({sizes.hidden, table.count("gate_width")});
+  if (table.has("gate_width"))
+    mixer.matrices.push_back({table.count_or("gate_inputs", sizes.hidden), table.count("gate_width")});
+  if (table.has("index_heads")) add_index(table, sizes, mixer);
   mixer.window = table.count_or("window", 0);
   return mixer;
 }
 
-/// Keys, values and an output gate; decay and write strength a head, or, with a `gate_rank`, decay a channel and output
-/// gate through matrices of low rank. Sources: Gated DeltaNet, arXiv 2412.06464; Kimi Linear, arXiv 2510.26692;
-/// lightning attention (no gates a head), arXiv 2501.08313.
+/// Keys, values and an output gate; decay and write strength a head (`gates_per_head`); decay a channel through a
+/// matrix of its own (`decay_width`), or, with a `gate_rank`, it and the output gate through matrices of low rank.
+/// Sources: Gated DeltaNet, arXiv 2412.06464; Kimi Linear, arXiv 2510.26692; lightning attention (no gates a head),
+/// arXiv 2501.08313.
 Mixer delta(const Table& table, const LayerSizes& sizes) {
   const double heads = table.count("value_heads");
   const double keys = table.count("key_heads") * table.count("key_size"), values = heads * table.count("value_size");
@@ -100,6 +118,7 @@ Mixer delta(const Table& table, const LayerSizes& sizes) {
     }
   } else {
     mixer.matrices.push_back({sizes.hidden, values});
+    if (table.has("decay_width")) mixer.matrices.push_back({sizes.hidden, table.count("decay_width")});
   }
   const double convolved = table.has("kernel") ? add_convolution(table, 2 * keys + values, mixer) : 0;
   add_state(table, values * table.count("key_size"), convolved, mixer);
@@ -139,6 +158,20 @@ constexpr std::array<std::pair<std::string_view, MakeMixer>, 5> mixers{
     {{"attention", attention}, {"delta", delta}, {"mamba", mamba}, {"mamba2", mamba2}, {"convolution", convolution}}};
 
 }  // namespace
+
+double Mixer::cached_bytes(double positions) const {
+  return bytes_per_position * cached_positions(positions) + state_bytes;
+}
+
+double Mixer::read_bytes(double positions) const {
+  if (chosen == 0 || chosen >= positions) return cached_bytes(positions);
+  return index_bytes_per_position * positions + (bytes_per_position - index_bytes_per_position) * chosen + state_bytes;
+}
+
+double Mixer::macs(double positions) const {
+  const double attended = chosen > 0 && chosen < positions ? chosen : cached_positions(positions);
+  return macs_per_position * attended + index_macs_per_position * positions + state_macs;
+}
 
 double weights(const std::vector<Matrix>& matrices) {
   double total = 0;

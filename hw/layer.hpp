@@ -19,14 +19,20 @@ double weights(const std::vector<Matrix>& matrices);
 /// What mixes the tokens of a sequence in one layer: attention, which looks back at cached positions, or a recurrence,
 /// which carries a state of fixed size.
 struct Mixer {
-  std::vector<Matrix> matrices;   ///< projections
-  double bytes_per_position = 0;  ///< keys and values cached for one position
-  double macs_per_position = 0;   ///< scores and values of one query token against one cached position
-  double window = 0;              ///< positions that are looked back at; 0 = all
-  double state_bytes = 0;         ///< of one request; read and written by every pass
-  double state_macs = 0;          ///< one token's update of the state and read-out
+  std::vector<Matrix> matrices;         ///< projections
+  double bytes_per_position = 0;        ///< keys and values cached for one position
+  double macs_per_position = 0;         ///< scores and values of one query token against one cached position
+  double window = 0;                    ///< positions that are cached at most; 0 = all
+  double index_bytes_per_position = 0;  ///< of that, what is read of every position to choose those attended to
+  double index_macs_per_position = 0;   ///< scores of one query token against one of them
+  double chosen = 0;                    ///< positions attended to at most; 0 = all
+  double state_bytes = 0;               ///< of one request; read and written by every pass
+  double state_macs = 0;                ///< one token's update of the state and read-out
 
   double cached_positions(double positions) const { return window > 0 && window < positions ? window : positions; }
+  double cached_bytes(double positions) const;  ///< of one request with so many positions behind it
+  double read_bytes(double positions) const;    ///< of these, by one pass
+  double macs(double positions) const;          ///< of one query token against them
 };
 
 /// `count` equal layers.

@@ -64,6 +64,11 @@ LayerKind read_kind(PresetReader& reader, const std::string& name, const Model& 
   } else if (kind.feed_forward_name != "none") {
     kind.dense = read_feed_forward(reader, kind.feed_forward_name, model.hidden);
   }
+  if (reader.has("streams.count")) {
+    // Factors that read the residual streams and write them, before the mixer and before the network.
+    const Matrix factors{reader.count("streams.count") * model.hidden, 1.0 * reader.count("streams.factors")};
+    kind.dense.insert(kind.dense.end(), 2, factors);
+  }
   return kind;
 }
 
@@ -153,10 +158,7 @@ double kv_bytes_per_token(const Model& model) {
 
 double request_bytes(const Model& model, double positions) {
   double total = 0;
-  for (const LayerKind& kind : model.layers) {
-    const Mixer& mixer = kind.mixer;
-    total += kind.count * (mixer.bytes_per_position * mixer.cached_positions(positions) + mixer.state_bytes);
-  }
+  for (const LayerKind& kind : model.layers) total += kind.count * kind.mixer.cached_bytes(positions);
   return total;
 }
 

@@ -16,11 +16,10 @@ Work dense_work(const System& system, const WeightFormat& format, const std::vec
   return system.near ? within_reach(system.near->dense_share, work) : work;
 }
 
-/// Scores and values over the cached context of every request; states are read and written whatever the context.
+/// Scores and values over the cached context of every request; states are written as well as read.
 Work context_work(const System& system, const Model& model, const Mixer& mixer, const Serving& serving, double tokens) {
-  const double positions = mixer.cached_positions(serving.context);
-  Work work = read_nearest(system, serving.batch * (positions * mixer.bytes_per_position + 2 * mixer.state_bytes));
-  work.ops = 2 * tokens * (positions * mixer.macs_per_position + mixer.state_macs) * system.passes(model.kv_bits);
+  Work work = read_nearest(system, serving.batch * (mixer.read_bytes(serving.context) + mixer.state_bytes));
+  work.ops = 2 * tokens * mixer.macs(serving.context) * system.passes(model.kv_bits);
   return system.near ? within_reach(system.near->cache_share, work) : work;
 }
 
