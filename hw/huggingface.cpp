@@ -1,144 +1,226 @@
-#include <cmath>
-#include <fstream>
-#include <initializer_list>
-#include <nlohmann/json.hpp>
+#include "hw/huggingface.hpp"
 
-#include "host/support/error.hpp"
-#include "hw/model.hpp"
+#include <algorithm>
+#include <map>
+
+#include "hw/config_layers.hpp"
+#include "hw/config_mixers.hpp"
 
 namespace moecarlo::hw {
 namespace {
 
 using nlohmann::json;
 
-/// Collects the rows of a model preset from the keys of a config.json, whose names differ between families.
-class ConfigReader {
- public:
-  ConfigReader(std::string file, json config) : file_(std::move(file)), config_(std::move(config)) {}
+constexpr const char* expert_keys[] = {"num_experts",     "num_local_experts",  "n_routed_experts",
+                                       "moe_num_experts", "num_routed_experts", "moe_num_routed_experts"};
+constexpr const char* top_k_keys[] = {
+    "num_experts_per_tok", "num_experts_per_token", "experts_per_token", "moe_k", "moe_topk",
+    "moe_top_k",           "top_k_experts"};
+constexpr const char* shared_number_keys[] = {"n_shared_experts", "num_shared_experts", "moe_num_shared_experts",
+                                              "num_shared_expert"};
+constexpr const char* shared_width_keys[] = {"shared_expert_intermediate_size",
+                                             "shared_experts_intermediate_size",
+                                             "moe_shared_expert_intermediate_size",
+                                             "shared_intermediate_size",
+                                             "share_expert_dim",
+                                             "share_expert_dims"};
+constexpr const char* latent_keys[] = {"moe_latent_size", "moe_hidden_size"};
 
-  bool has(const char* key) const { return config_.contains(key) && !config_[key].is_null(); }
-
-  /// The first of `keys` that is there, as a whole number from 0; refuses the file when none is.
-  double number(std::initializer_list<const char*> keys) const {
-    for (const char* key : keys) {
-      if (!has(key)) continue;
-      const json& value = config_[key];
-      if (!value.is_number_integer() || value.get<double>() < 0)
-        fail(ErrorKind::input, "{}: {}: expected a whole number from 0, found {}", file_, key, value.dump());
-      return value.get<double>();
-    }
-    fail(ErrorKind::input, "{}: no key {} (expected the config.json of an MoE model)", file_, fmt::join(keys, " or "));
-  }
-
-  double number_or(const char* key, double otherwise) const { return has(key) ? number({key}) : otherwise; }
-
-  const json& at(const char* key) const { return config_[key]; }
-  const std::string& file() const { return file_; }
-
- private:
-  std::string file_;
-  json config_;
+/// The text part of a config, and what the parts around it say for it.
+struct TextPart {
+  json config;
+  std::string model_type;
 };
 
-void add(Preset& preset, const char* key, double value) {
-  preset.constants.push_back({key, value, "count", "published", "config.json of the model", 0});
+TextPart find_text_part(json config) {
+  std::string type;
+  json around = json::object();
+  for (const char* part : {"thinker_config", "text_config", "language_config", "llm_config"}) {
+    for (const char* key : {"tie_word_embeddings", "quantization_config"})
+      if (config.contains(key)) around[key] = config[key];
+    if (config.contains("model_type") && config["model_type"].is_string()) type = config["model_type"];
+    if (!config.contains(part) || !config[part].is_object()) continue;
+    json inner = config[part];
+    if (!inner.contains("model_type")) inner["model_type"] = type;
+    for (const auto& [key, value] : around.items())
+      if (!inner.contains(key)) inner[key] = value;
+    config = std::move(inner);
+  }
+  if (config.contains("model_type") && config["model_type"].is_string()) type = config["model_type"];
+  return {std::move(config), type};
 }
 
-void add_format(Preset& preset, const std::string& table, bool mxfp4) {
+/// DBRX keeps sizes in two tables.
+void join_tables(json& config) {
+  for (const char* part : {"attn_config", "ffn_config"}) {
+    if (!config.contains(part) || !config[part].is_object()) continue;
+    json inner = config[part];
+    inner.erase("hidden_size");
+    inner.erase("model_type");
+    config.erase(part);
+    for (const auto& [key, value] : inner.items())
+      if (!config.contains(key)) config[key] = value;
+  }
+}
+
+void write_format(PresetWriter& writer, const std::string& table, bool mxfp4) {
   const char* source = mxfp4 ? "OCP Microscaling Formats 1.0: MXFP4, one 8-bit scale per 32 weights"
                              : "INT8 in groups of 32 with an FP16 scale, as in ELMoE-3D, arXiv 2604.14626";
   const char* status = mxfp4 ? "published" : "assumed";
-  preset.constants.push_back({table + ".bits", mxfp4 ? 4.0 : 8.0, "bit", status, source, 0});
-  preset.constants.push_back({table + ".group_size", 32, "count", status, source, 0});
-  preset.constants.push_back({table + ".scale_bits", mxfp4 ? 8.0 : 16.0, "bit", status, source, 0});
-}
-
-/// Layers without experts: a prefix (DeepSeek) or a list (Qwen). Experts in only every n-th layer are refused: no model
-/// preset can say it.
-double dense_layers(const ConfigReader& config) {
-  for (const char* key : {"moe_layer_freq", "decoder_sparse_step"})
-    if (config.number_or(key, 1) != 1)
-      fail(ErrorKind::input, "{}: {}: expected 1 (experts in every layer), found {}", config.file(), key,
-           config.at(key).dump());
-  if (config.has("mlp_only_layers") && config.at("mlp_only_layers").is_array() && !config.at("mlp_only_layers").empty())
-    return static_cast<double>(config.at("mlp_only_layers").size());
-  return config.number_or("first_k_dense_replace", 0);
-}
-
-void add_experts(Preset& preset, const ConfigReader& config) {
-  const double inner = config.number({"moe_intermediate_size", "intermediate_size"});
-  add(preset, "experts.count", config.number({"num_local_experts", "num_experts", "n_routed_experts"}));
-  add(preset, "experts.top_k", config.number({"num_experts_per_tok", "experts_per_token"}));
-  add(preset, "experts.ffn", inner);
-  // Qwen2-MoE gives the width of its shared expert, DeepSeek a number of experts of the routed width.
-  const double shared = config.has("shared_expert_intermediate_size")
-                            ? config.number({"shared_expert_intermediate_size"}) / inner
-                            : config.number_or("n_shared_experts", 0);
-  if (shared > 0) add(preset, "experts.shared", shared);
-  const bool mxfp4 = config.has("quantization_config") && config.at("quantization_config").is_object() &&
-                     config.at("quantization_config").value("quant_method", json()) == "mxfp4";
-  add_format(preset, "experts", mxfp4);
-}
-
-void add_attention(Preset& preset, const ConfigReader& config) {
-  const double heads = config.number({"num_attention_heads"});
-  add(preset, "attention.query_heads", heads);
-  if (config.has("kv_lora_rank")) {
-    add(preset, "attention.kv_rank", config.number({"kv_lora_rank"}));
-    add(preset, "attention.rope_size", config.number({"qk_rope_head_dim"}));
-    add(preset, "attention.nope_size", config.number({"qk_nope_head_dim"}));
-    add(preset, "attention.value_size", config.number({"v_head_dim"}));
-    if (config.has("q_lora_rank")) add(preset, "attention.query_rank", config.number({"q_lora_rank"}));
-  } else {
-    add(preset, "attention.kv_heads", config.number_or("num_key_value_heads", heads));
-    add(preset, "attention.head_size",
-        config.has("head_dim") ? config.number({"head_dim"}) : config.number({"hidden_size"}) / heads);
-  }
-  preset.constants.push_back({"attention.kv_bits", 16, "bit", "assumed", "FP16", 0});
+  writer.add(table + ".bits", mxfp4 ? 4 : 8, "bit", status, source);
+  writer.add(table + ".group_size", 32, "count", status, source);
+  writer.add(table + ".scale_bits", mxfp4 ? 8 : 16, "bit", status, source);
 }
 
 /// EAGLE's head is trained for each target; where none is known, it is taken to have the target's own attention (plain
 /// heads of 128 where that is latent) and a feed-forward network of three times the width.
-void add_draft_head(Preset& preset, const ConfigReader& config) {
-  const double hidden = config.number({"hidden_size"});
-  const double heads = config.number({"num_attention_heads"});
-  const bool latent = config.has("kv_lora_rank");
-  const double size = config.has("head_dim") ? config.number({"head_dim"}) : hidden / heads;
+void write_draft_head(const ConfigReader& config, const Family& family, PresetWriter& writer) {
+  const double hidden = hidden_size(config), heads = head_count(config);
+  const bool latent = config.number_or("kv_lora_rank", 0) > 0;
+  const double size = latent ? 0 : head_size(config, family);
   const auto assume = [&](const char* key, double value) {
-    preset.constants.push_back({key, value, "count", "assumed", "an EAGLE head shaped like the target", 0});
+    writer.add(key, value, "count", "assumed", "an EAGLE head shaped like the target");
   };
   assume("draft_head.query_width", latent ? hidden : heads * size);
-  assume("draft_head.kv_width", latent ? hidden : config.number_or("num_key_value_heads", heads) * size);
+  assume("draft_head.kv_width", latent ? hidden : key_value_heads(config) * size);
   assume("draft_head.ffn", 3 * hidden);
 }
 
-json parse(const std::filesystem::path& file) {
-  std::ifstream stream(file);
-  if (!stream) fail(ErrorKind::input, "{}: cannot be read", file.string());
-  json config = json::parse(stream, nullptr, false);
-  if (!config.is_object()) fail(ErrorKind::input, "{}: not a JSON object (expected a config.json)", file.string());
-  if (config.contains("text_config") && config["text_config"].is_object()) return config["text_config"];
-  return config;
+bool is_mxfp4(const ConfigReader& config) {
+  return config.has("quantization_config") && config.at("quantization_config").is_object() &&
+         config.at("quantization_config").value("quant_method", json()) == "mxfp4";
+}
+
+/// Width of all shared experts of a layer, or of another network beside the routed experts; 0 without.
+double shared_width(const ConfigReader& config, const Family& family, double expert_width) {
+  if (family.network_beside) return config.number(family.dense_width);
+  if (family.one_shared) return expert_width;
+  const auto number = config.find(shared_number_keys);
+  if (const auto width = config.find(shared_width_keys)) return *width * number.value_or(1);
+  return expert_width * number.value_or(0);
+}
+
+/// Experts of two matrices have no gate: Nemotron-H squares a ReLU.
+bool is_gated(const ConfigReader& config) {
+  return config.text_or("mlp_hidden_act", "silu") != "relu2";
+}
+
+void write_experts(const ConfigReader& config, const Family& family, PresetWriter& writer) {
+  const char* width_key =
+      &family == &plain_family() && !config.has(family.expert_width) ? "intermediate_size" : family.expert_width;
+  const double width = config.number(width_key);
+  writer.count("experts.count", config.number(expert_keys));
+  writer.count("experts.top_k", config.number(top_k_keys));
+  writer.count("experts.ffn", width);
+  if (!is_gated(config)) writer.count("experts.matrices", 2);
+  if (const double latent = config.number_or(latent_keys, 0); latent > 0) writer.count("experts.latent", latent);
+  if (const double shared = shared_width(config, family, width); shared > 0) {
+    writer.count("beside.width", shared);
+    if (!is_gated(config)) writer.count("beside.matrices", 2);
+  }
+  write_format(writer, "experts", is_mxfp4(config));
+}
+
+/// The tables of all mixers that the layers have, and how many layers have which mixer and network.
+class KindWriter {
+ public:
+  KindWriter(const ConfigReader& config, const Family& family, PresetWriter& writer)
+      : config_(config), family_(family), writer_(writer) {}
+
+  void add(const ConfigLayer& layer) {
+    const char* network = !layer.network ? "none" : layer.experts ? "experts" : "ffn";
+    ++counts_[mixer_of(layer) + "-" + network];
+    dense_ = dense_ || (layer.network && !layer.experts);
+  }
+
+  void finish() {
+    for (const auto& [name, count] : counts_) writer_.count("kinds." + name, count);
+    if (!dense_) return;
+    writer_.count("ffn.width", config_.number(dense_key()));
+    if (!is_gated(config_)) writer_.count("ffn.matrices", 2);
+  }
+
+ private:
+  const char* dense_key() const { return config_.has(family_.dense_width) ? family_.dense_width : "intermediate_size"; }
+
+  std::string mixer_of(const ConfigLayer& layer) {
+    if (layer.mixer == MixerKind::none) return "none";
+    const bool attention = layer.mixer == MixerKind::attention;
+    for (const char* key : expert_keys)
+      if (layer.changed.contains(key)) config_.refuse(key, "experts that differ between layers are not modelled");
+    const std::string kind = attention ? "attention" : recurrence_table(family_.recurrence);
+    std::string& name = names_[{kind, layer.changed.dump()}];
+    if (!name.empty()) return name;
+    const int before = numbers_[kind]++;
+    name = before == 0 ? kind : fmt::format("{}_{}", kind, before + 1);
+    const ConfigReader own = config_.with(layer.changed);
+    if (attention) {
+      write_attention(own, family_, name, writer_);
+    } else {
+      write_recurrence(own, family_, name, writer_);
+    }
+    return name;
+  }
+
+  const ConfigReader& config_;
+  const Family& family_;
+  PresetWriter& writer_;
+  std::map<std::pair<std::string, std::string>, std::string> names_;
+  std::map<std::string, int> numbers_;
+  std::map<std::string, int> counts_;
+  bool dense_ = false;
+};
+
+/// What some families have that no layer here has.
+void refuse_what_is_not_modelled(const ConfigReader& config) {
+  if (config.flag_or("is_encoder_decoder", false)) config.refuse("is_encoder_decoder", "encoders are not modelled");
+  if (config.flag_or("use_cla", false)) config.refuse("use_cla", "layers that share keys and values are not modelled");
+  if (config.has("enable_moe_block") && !config.flag_or("enable_moe_block", true))
+    config.refuse("enable_moe_block", "expected true (the config.json of an MoE model), found false");
+  for (const char* key : {"hidden_size_per_layer_input", "num_kv_shared_layers", "zero_expert_num"})
+    if (config.number_or(key, 0) > 0) config.refuse(key, "not modelled (expected 0, found {})", config.number(key));
+}
+
+const Family& family_of(const ConfigReader& config, const std::string& model_type) {
+  config.note_read("model_type");
+  if (model_type.empty()) return plain_family();
+  if (const Family* family = find_family(model_type)) return *family;
+  config.refuse("model_type", "the family {} is not modelled; a preset (TOML) can describe it",
+                json(model_type).dump(-1, ' ', true, json::error_handler_t::replace));
+}
+
+std::string name_of(const std::filesystem::path& file) {
+  if (file.filename() != "config.json") return file.stem().string();
+  return std::filesystem::absolute(file).parent_path().filename().string();
 }
 
 }  // namespace
 
 Preset read_huggingface_config(const std::filesystem::path& file) {
-  const ConfigReader config(file.string(), parse(file));
-  const auto folder = std::filesystem::absolute(file).parent_path().filename().string();
-  const bool named_config = file.filename() == "config.json";
-  Preset preset{named_config ? folder : file.stem().string(), file.string(), {}};
-  add(preset, "layers.total", config.number({"num_hidden_layers"}));
-  add(preset, "layers.hidden", config.number({"hidden_size"}));
-  add(preset, "layers.vocabulary", config.number({"vocab_size"}));
-  if (const double dense = dense_layers(config); dense > 0) {
-    add(preset, "layers.dense", dense);
-    add(preset, "layers.dense_ffn", config.number({"intermediate_size"}));
+  TextPart text = find_text_part(read_config_json(file));
+  join_tables(text.config);
+  const ConfigReader config(file.string(), std::move(text.config));
+  const Family& family = family_of(config, text.model_type);
+  refuse_what_is_not_modelled(config);
+  Preset preset{name_of(file), file.string(), {}};
+  PresetWriter writer(preset);
+  writer.count("layers.hidden", hidden_size(config));
+  writer.count("layers.vocabulary", config.number("vocab_size"));
+  if (const double streams = config.number_or("hc_mult", 1); streams > 1) {
+    writer.count("streams.count", streams);
+    writer.count("streams.factors", config.has("hc_sinkhorn_iters") ? streams * (streams + 2) : 2 * streams);
   }
-  add_experts(preset, config);
-  add_attention(preset, config);
-  add_format(preset, "dense", false);
-  add_draft_head(preset, config);
+  const bool tied = config.flag_or("tie_word_embeddings", config.flag_or("tie_embedding", family.tied_embeddings));
+  if (tied) writer.count("layers.tied_embeddings", 1);
+  write_experts(config, family, writer);
+  KindWriter kinds(config, family, writer);
+  for (const ConfigLayer& layer : read_config_layers(config, family)) kinds.add(layer);
+  kinds.finish();
+  writer.add("attention.kv_bits", 16, "bit", "assumed", "FP16");
+  write_format(writer, "dense", false);
+  write_draft_head(config, family, writer);
+  for (const char* key : {"intermediate_size", family.dense_width}) config.note_read(key);  // where no layer is dense
+  config.refuse_unread();
   return preset;
 }
 

@@ -1,62 +1,42 @@
 #include "hw/model.hpp"
 
+#include <algorithm>
+
 #include "host/support/error.hpp"
+#include "hw/huggingface.hpp"
 
 namespace moecarlo::hw {
 namespace {
 
 constexpr double bits_per_byte = 8;
 
-/// A gated feed-forward network: gate, up, down.
-std::vector<Matrix> feed_forward(double hidden, double inner) {
-  return {{hidden, inner}, {hidden, inner}, {inner, hidden}};
+/// Gate, up and down, or up and down alone.
+std::uint32_t matrices_of(PresetReader& reader, const std::string& table) {
+  if (!reader.has(table + ".matrices")) return 3;
+  const std::uint32_t matrices = reader.count(table + ".matrices");
+  if (matrices != 2 && matrices != 3)
+    fail(ErrorKind::usage, "{}.matrices: expected 2 or 3 (with a gate), found {}", table, matrices);
+  return matrices;
 }
 
-/// Grouped-query attention: keys and values of kv_heads heads are cached.
-void read_grouped_attention(PresetReader& reader, Model& model) {
-  const double heads = reader.count("attention.query_heads");
-  const double head_size = reader.count("attention.head_size");
-  const double kv_width = reader.count("attention.kv_heads") * head_size;
-  model.attention = {{model.hidden, heads * head_size},
-                     {model.hidden, kv_width},
-                     {model.hidden, kv_width},
-                     {heads * head_size, model.hidden}};
-  model.kv_bytes_per_position = 2 * kv_width * model.kv_bits / bits_per_byte;
-  model.attention_macs_per_position = 2 * heads * head_size;
+std::vector<Matrix> read_feed_forward(PresetReader& reader, const std::string& table, double hidden) {
+  return feed_forward(hidden, reader.count(table + ".width"), matrices_of(reader, table));
 }
 
-/// Multi-head latent attention in its absorbed form: one latent and one rotary key are cached, shared by all heads.
-/// Source: DeepSeek-V2, arXiv 2405.04434, section 2.1.
-void read_latent_attention(PresetReader& reader, Model& model) {
-  const double heads = reader.count("attention.query_heads");
-  const double kv_rank = reader.count("attention.kv_rank");
-  const double rope = reader.count("attention.rope_size");
-  const double nope = reader.count("attention.nope_size");
-  const double value = reader.count("attention.value_size");
-  const double query_width = heads * (nope + rope);
-  if (reader.has("attention.query_rank")) {
-    const double query_rank = reader.count("attention.query_rank");
-    model.attention = {{model.hidden, query_rank}, {query_rank, query_width}};
-  } else {
-    model.attention = {{model.hidden, query_width}};
+/// The dense weights of a layer with experts: the router, shared experts or another network beside the routed ones, and
+/// the way into the narrower space in which these may work and back.
+std::vector<Matrix> beside_experts(PresetReader& reader, const Model& model) {
+  std::vector<Matrix> dense{{model.hidden, static_cast<double>(model.experts)}};
+  const auto add = [&](const std::vector<Matrix>& more) { dense.insert(dense.end(), more.begin(), more.end()); };
+  if (reader.has("experts.shared"))
+    add(feed_forward(model.hidden, reader.count("experts.ffn") * static_cast<double>(reader.count("experts.shared")),
+                     matrices_of(reader, "experts")));
+  if (reader.has("beside.width")) add(read_feed_forward(reader, "beside", model.hidden));
+  if (reader.has("experts.latent")) {
+    const double latent = reader.count("experts.latent");
+    add({{model.hidden, latent}, {latent, model.hidden}});
   }
-  model.attention.push_back({model.hidden, kv_rank + rope});
-  model.attention.push_back({kv_rank, heads * (nope + value)});
-  model.attention.push_back({heads * value, model.hidden});
-  model.kv_bytes_per_position = (kv_rank + rope) * model.kv_bits / bits_per_byte;
-  model.attention_macs_per_position = heads * (2 * kv_rank + rope);
-}
-
-void read_layers(PresetReader& reader, Model& model) {
-  const std::uint32_t layers = reader.count("layers.total");
-  if (reader.has("layers.dense")) {
-    model.dense_layers = reader.count("layers.dense");
-    model.dense_ffn = feed_forward(model.hidden, reader.count("layers.dense_ffn"));
-  }
-  if (model.dense_layers >= layers)
-    fail(ErrorKind::usage, "{}: layers.dense: no MoE layer is left (expected fewer than {}, found {})", model.name,
-         layers, model.dense_layers);
-  model.moe_layers = layers - model.dense_layers;
+  return dense;
 }
 
 void read_experts(PresetReader& reader, Model& model) {
@@ -65,14 +45,65 @@ void read_experts(PresetReader& reader, Model& model) {
   if (model.top_k > model.experts)
     fail(ErrorKind::usage, "{}: experts.top_k: more than there are experts (expected at most {}, found {})", model.name,
          model.experts, model.top_k);
-  const double inner = reader.count("experts.ffn");
-  model.expert = feed_forward(model.hidden, inner);
+  const double outer = reader.has("experts.latent") ? reader.count("experts.latent") : model.hidden;
+  model.expert = feed_forward(outer, reader.count("experts.ffn"), matrices_of(reader, "experts"));
   model.expert_format = read_format(reader, "experts");
-  model.moe_dense = {{model.hidden, static_cast<double>(model.experts)}};
-  if (reader.has("experts.shared")) {
-    const auto shared = feed_forward(model.hidden, inner * reader.count("experts.shared"));
-    model.moe_dense.insert(model.moe_dense.end(), shared.begin(), shared.end());
+}
+
+/// `kinds.MIXER-NETWORK`: so many layers of the mixer and the feed-forward network that these tables describe; either
+/// may be "none", and "experts" are the routed ones.
+LayerKind read_kind(PresetReader& reader, const std::string& name, const Model& model) {
+  const auto dash = name.find('-');
+  if (dash == std::string::npos)
+    fail(ErrorKind::usage, "{}: kinds.{}: no kind of layer (expected MIXER-NETWORK)", model.name, name);
+  LayerKind kind{name.substr(0, dash), name.substr(dash + 1), reader.count("kinds." + name), {}, {}, false};
+  if (kind.mixer_name != "none") kind.mixer = read_mixer(reader, kind.mixer_name, {model.hidden, model.kv_bits});
+  kind.experts = kind.feed_forward_name == "experts";
+  if (kind.experts) {
+    kind.dense = beside_experts(reader, model);
+  } else if (kind.feed_forward_name != "none") {
+    kind.dense = read_feed_forward(reader, kind.feed_forward_name, model.hidden);
   }
+  if (reader.has("streams.count")) {
+    // Factors that read the residual streams and write them, before the mixer and before the network.
+    const Matrix factors{reader.count("streams.count") * model.hidden, 1.0 * reader.count("streams.factors")};
+    kind.dense.insert(kind.dense.end(), 2, factors);
+  }
+  return kind;
+}
+
+/// All layers alike, but for some without experts.
+void read_plain_layers(PresetReader& reader, Model& model) {
+  const std::uint32_t layers = reader.count("layers.total");
+  const Mixer mixer = read_mixer(reader, "attention", {model.hidden, model.kv_bits});
+  LayerKind dense{"attention", "ffn", 0, mixer, {}, false};
+  if (reader.has("layers.dense")) {
+    dense.count = reader.count("layers.dense");
+    dense.dense = feed_forward(model.hidden, reader.count("layers.dense_ffn"), 3);
+  }
+  if (dense.count >= layers)
+    fail(ErrorKind::usage, "{}: layers.dense: no MoE layer is left (expected fewer than {}, found {})", model.name,
+         layers, dense.count);
+  model.layers.push_back({"attention", "experts", layers - dense.count, mixer, beside_experts(reader, model), true});
+  if (dense.count > 0) model.layers.push_back(dense);
+}
+
+void read_layers(PresetReader& reader, Model& model) {
+  if (reader.has_table("kinds")) {
+    for (const std::string& name : reader.names("kinds")) model.layers.push_back(read_kind(reader, name, model));
+    std::stable_partition(model.layers.begin(), model.layers.end(), [](const LayerKind& one) { return one.experts; });
+  } else {
+    read_plain_layers(reader, model);
+  }
+  for (const LayerKind& kind : model.layers) model.moe_layers += kind.experts ? kind.count : 0;
+  if (model.moe_layers == 0)
+    fail(ErrorKind::usage, "{}: kinds: no layer has experts (expected one MIXER-experts)", model.name);
+}
+
+double layer_weights(const Model& model) {
+  double total = 0;
+  for (const LayerKind& kind : model.layers) total += kind.count * (weights(kind.mixer.matrices) + weights(kind.dense));
+  return total;
 }
 
 }  // namespace
@@ -82,10 +113,21 @@ WeightFormat read_format(PresetReader& reader, const std::string& table) {
           reader.positive(table + ".scale_bits", "bit")};
 }
 
-double weights(const std::vector<Matrix>& matrices) {
-  double total = 0;
-  for (const Matrix& matrix : matrices) total += matrix.weights();
+std::uint32_t count_layers(const Model& model) {
+  std::uint32_t total = 0;
+  for (const LayerKind& kind : model.layers) total += kind.count;
   return total;
+}
+
+double active_parameters(const Model& model) {
+  return layer_weights(model) + model.lm_head().weights() +
+         static_cast<double>(model.moe_layers) * model.top_k * weights(model.expert);
+}
+
+double total_parameters(const Model& model) {
+  const double not_active = static_cast<double>(model.moe_layers) * (model.experts - model.top_k);
+  return active_parameters(model) + not_active * weights(model.expert) +
+         (model.tied_embeddings ? 0 : model.lm_head().weights());
 }
 
 double expert_bytes(const Model& model) {
@@ -97,18 +139,27 @@ double experts_bytes(const Model& model) {
 }
 
 double dense_bytes(const Model& model) {
-  const double total = model.layers() * weights(model.attention) + model.moe_layers * weights(model.moe_dense) +
-                       model.dense_layers * weights(model.dense_ffn) + model.lm_head().weights();
-  return total * model.dense_format.stored_bits() / bits_per_byte;
+  return (layer_weights(model) + model.lm_head().weights()) * model.dense_format.stored_bits() / bits_per_byte;
 }
 
-double kv_bytes_per_token(const Model& model) {
-  return model.layers() * model.kv_bytes_per_position;
+double embedding_bytes(const Model& model) {
+  return model.tied_embeddings ? 0 : model.lm_head().weights() * model.dense_format.stored_bits() / bits_per_byte;
 }
 
 double stored_bytes(const Model& model) {
-  const double embedding = model.lm_head().weights() * model.dense_format.stored_bits() / bits_per_byte;
-  return dense_bytes(model) + embedding + experts_bytes(model);
+  return dense_bytes(model) + embedding_bytes(model) + experts_bytes(model);
+}
+
+double kv_bytes_per_token(const Model& model) {
+  double total = 0;
+  for (const LayerKind& kind : model.layers) total += kind.count * kind.mixer.bytes_per_position;
+  return total;
+}
+
+double request_bytes(const Model& model, double positions) {
+  double total = 0;
+  for (const LayerKind& kind : model.layers) total += kind.count * kind.mixer.cached_bytes(positions);
+  return total;
 }
 
 Model make_model(const Preset& preset) {
@@ -119,13 +170,9 @@ Model make_model(const Preset& preset) {
   model.vocabulary = reader.count("layers.vocabulary");
   model.dense_format = read_format(reader, "dense");
   model.kv_bits = reader.positive("attention.kv_bits", "bit");
-  read_layers(reader, model);
+  if (reader.has("layers.tied_embeddings")) model.tied_embeddings = reader.yes("layers.tied_embeddings");
   read_experts(reader, model);
-  if (reader.has("attention.kv_rank")) {
-    read_latent_attention(reader, model);
-  } else {
-    read_grouped_attention(reader, model);
-  }
+  read_layers(reader, model);
   model.draft_head = {static_cast<double>(reader.count("draft_head.query_width")),
                       static_cast<double>(reader.count("draft_head.kv_width")),
                       static_cast<double>(reader.count("draft_head.ffn"))};

@@ -6,15 +6,10 @@
 #include <vector>
 
 #include "host/weights/weight_figures.hpp"
+#include "hw/layer.hpp"
 #include "hw/preset.hpp"
 
 namespace moecarlo::hw {
-
-/// A weight matrix: `inputs` activations in, `outputs` out.
-struct Matrix {
-  double inputs = 0, outputs = 0;
-  double weights() const { return inputs * outputs; }
-};
 
 /// How a weight is stored: `bits` integer bits and one scale a group.
 struct WeightFormat {
@@ -44,37 +39,40 @@ struct DraftHead {
   double query_width = 0, kv_width = 0, ffn = 0;
 };
 
-/// An MoE transformer as the hardware sees it: the matrices of one layer of each kind, and the KV cache.
-/// Norms, biases and the softmax are left out; the embedding table counts only as stored bytes. The KV cache counts in
-/// full in every layer, sliding windows included, as in Table 3 of ELMoE-3D (arXiv 2604.14626).
+/// An MoE transformer as the hardware sees it: its layers by kind, one routed expert, and the ends.
+/// Norms and biases are left out; the embedding table counts only as stored bytes.
 struct Model {
   std::string name;
   std::uint32_t experts = 0, top_k = 0;
-  std::uint32_t moe_layers = 0, dense_layers = 0;
+  std::vector<LayerKind> layers;  ///< those with experts first
+  std::uint32_t moe_layers = 0;   ///< of all kinds
   double hidden = 0, vocabulary = 0;
-  std::vector<Matrix> attention;     ///< one layer's projections
-  std::vector<Matrix> moe_dense;     ///< of an MoE layer: router and shared experts
-  std::vector<Matrix> dense_ffn;     ///< of a layer without experts
-  std::vector<Matrix> expert;        ///< one routed expert: gate, up, down
-  double kv_bytes_per_position = 0;  ///< one token, one layer
+  bool tied_embeddings = false;  ///< the vocabulary projection is the embedding table
+  std::vector<Matrix> expert;    ///< one routed expert: gate, up, down
   double kv_bits = 16;
-  double attention_macs_per_position =
-      0;  ///< scores and values of one query token against one cached position, one layer
   WeightFormat dense_format, expert_format;
   DraftHead draft_head;
   Preset preset;  ///< the constants all this was made of
 
-  std::uint32_t layers() const { return moe_layers + dense_layers; }
   Matrix lm_head() const { return {hidden, vocabulary}; }
 };
 
-double weights(const std::vector<Matrix>& matrices);
+std::uint32_t count_layers(const Model& model);
 
-double expert_bytes(const Model& model);        ///< one routed expert, whole
-double experts_bytes(const Model& model);       ///< all routed experts of all layers
-double dense_bytes(const Model& model);         ///< all that every token reads: attention, router, shared, LM head
-double kv_bytes_per_token(const Model& model);  ///< over all layers
-double stored_bytes(const Model& model);        ///< dense, all experts and the embedding table
+double total_parameters(const Model& model);   ///< tied embeddings once
+double active_parameters(const Model& model);  ///< that one token is multiplied by; no embedding look-up
+
+double expert_bytes(const Model& model);     ///< one routed expert, whole
+double experts_bytes(const Model& model);    ///< all routed experts of all layers
+double dense_bytes(const Model& model);      ///< all that every token reads: attention, router, shared, LM head
+double embedding_bytes(const Model& model);  ///< the table, where it is not the LM head's
+double stored_bytes(const Model& model);     ///< dense, all experts and the embedding table
+
+/// Keys and values that one more token adds over all layers, windows not yet full.
+double kv_bytes_per_token(const Model& model);
+
+/// What a request with so many positions behind it keeps: keys and values, in windows no more than fit, and states.
+double request_bytes(const Model& model, double positions);
 
 /// The rows bits, group_size and scale_bits of a table.
 WeightFormat read_format(PresetReader& reader, const std::string& table);
@@ -82,12 +80,8 @@ WeightFormat read_format(PresetReader& reader, const std::string& table);
 /// Throws usage where the preset lacks a constant, holds an unknown one, or one out of range.
 Model make_model(const Preset& preset);
 
-/// A Hugging Face config.json as a model preset: Mixtral, Qwen2/3-MoE, GPT-OSS, DeepSeek-V2/V3 and their like. Weights
-/// are taken as INT8 in groups of 32 (experts as MXFP4 where the file says so), whatever type the checkpoint is stored
-/// in. Throws input, naming file and key.
-Preset read_huggingface_config(const std::filesystem::path& file);
-
-/// The model that `name` stands for: a preset (see find_preset), a config.json, or a folder that holds one.
+/// The model that `name` stands for: a preset (see find_preset), a config.json (see huggingface.hpp), or a folder that
+/// holds one.
 Model read_model(const std::string& name);
 
 }  // namespace moecarlo::hw

@@ -65,7 +65,7 @@ Placement place(const System& system, const Scheme& scheme, const Model& model, 
   const Storage storage = scheme.storage(model, serving);
   Placement placement;
   placement.dense_bytes = dense_bytes(model);
-  placement.kv_bytes = kv_bytes_per_token(model) * serving.context * serving.batch;
+  placement.kv_bytes = request_bytes(model, serving.context) * serving.batch;
   placement.scheme_bytes = storage.scheme_bytes;
   placement.slot_bytes = storage.slot_bytes;
   if (system.hb) place_hb(system, scheme, model, storage, placement);

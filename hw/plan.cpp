@@ -16,11 +16,10 @@ Work dense_work(const System& system, const WeightFormat& format, const std::vec
   return system.near ? within_reach(system.near->dense_share, work) : work;
 }
 
-/// Scores and values over the cached context of every request.
-Work cache_work(const System& system, const Model& model, const Serving& serving, double tokens) {
-  const double positions = serving.context;
-  Work work = read_nearest(system, serving.batch * positions * model.kv_bytes_per_position);
-  work.ops = 2 * tokens * positions * model.attention_macs_per_position * system.passes(model.kv_bits);
+/// Scores and values over the cached context of every request; states are written as well as read.
+Work context_work(const System& system, const Model& model, const Mixer& mixer, const Serving& serving, double tokens) {
+  Work work = read_nearest(system, serving.batch * (mixer.read_bytes(serving.context) + mixer.state_bytes));
+  work.ops = 2 * tokens * mixer.macs(serving.context) * system.passes(model.kv_bits);
   return system.near ? within_reach(system.near->cache_share, work) : work;
 }
 
@@ -90,15 +89,13 @@ Work ExpertsPart::at(double hits, double misses) const {
 
 std::vector<FixedPart> dense_parts(const System& system, const Model& model, const Serving& serving, double tokens,
                                    double kept_bits) {
-  const auto layer = [&](const std::vector<Matrix>& beside_attention) {
-    return dense_work(system, model.dense_format, model.attention, tokens, kept_bits) +
-           dense_work(system, model.dense_format, beside_attention, tokens, kept_bits) +
-           cache_work(system, model, serving, tokens);
-  };
   std::vector<FixedPart> parts;
-  parts.push_back({Component::attention, static_cast<double>(model.moe_layers), layer(model.moe_dense)});
-  if (model.dense_layers > 0)
-    parts.push_back({Component::attention, static_cast<double>(model.dense_layers), layer(model.dense_ffn)});
+  for (const LayerKind& kind : model.layers) {
+    const Work layer = dense_work(system, model.dense_format, kind.mixer.matrices, tokens, kept_bits) +
+                       dense_work(system, model.dense_format, kind.dense, tokens, kept_bits) +
+                       context_work(system, model, kind.mixer, serving, tokens);
+    parts.push_back({Component::attention, static_cast<double>(kind.count), layer});
+  }
   parts.push_back(
       {Component::lm_head, 1, dense_work(system, model.dense_format, {model.lm_head()}, tokens, kept_bits)});
   return parts;

@@ -176,6 +176,15 @@ bool PresetReader::has(std::string_view key) const {
                      [&](const Constant& c) { return c.key == key; });
 }
 
+std::vector<std::string> PresetReader::names(std::string_view table) const {
+  const std::string prefix = fmt::format("{}.", table);
+  std::vector<std::string> names;
+  for (const Constant& constant : preset_.constants) {
+    if (constant.key.compare(0, prefix.size(), prefix) == 0) names.push_back(constant.key.substr(prefix.size()));
+  }
+  return names;
+}
+
 const Constant& PresetReader::take(std::string_view key, std::string_view unit) {
   const auto found =
       std::find_if(preset_.constants.begin(), preset_.constants.end(), [&](const Constant& c) { return c.key == key; });
@@ -222,6 +231,12 @@ std::uint32_t PresetReader::count(std::string_view key) {
   if (!(constant.value >= 1 && constant.value <= 1e9 && constant.value == std::floor(constant.value)))
     refuse(constant, "a whole number from 1 to 1e9");
   return static_cast<std::uint32_t>(constant.value);
+}
+
+bool PresetReader::yes(std::string_view key) {
+  const Constant& constant = take(key, "count");
+  if (constant.value != 0 && constant.value != 1) refuse(constant, "1 or 0");
+  return constant.value == 1;
 }
 
 void PresetReader::finish() const {

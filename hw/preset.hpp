@@ -53,12 +53,14 @@ class PresetReader {
   /// True when any constant of `table` is there.
   bool has_table(std::string_view table) const;
   bool has(std::string_view key) const;
+  std::vector<std::string> names(std::string_view table) const;  ///< of its constants, in the preset's order
 
   double positive(std::string_view key, std::string_view unit);
   double not_negative(std::string_view key, std::string_view unit);
   double share(std::string_view key);          ///< in (0, 1], unit "share"
   double share_or_none(std::string_view key);  ///< in [0, 1], unit "share"
   std::uint32_t count(std::string_view key);   ///< a whole number from 1, unit "count"
+  bool yes(std::string_view key);              ///< 1 or 0, unit "count"
 
   /// Refuses the first constant that nobody asked for.
   void finish() const;

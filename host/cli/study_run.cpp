@@ -203,7 +203,9 @@ bool run_study(const StudyRun& run) {
   const auto backend = make_backend(study.run, table.view(), plan);
   check_memory(plan, run, backend->name() == "cpu");
 
-  const TraceFacts facts = trace_facts(table, !plan.sources.score_order.empty(), plan.notes);
+  std::vector<std::string> notes = study.notes;
+  notes.insert(notes.end(), plan.notes.begin(), plan.notes.end());
+  const TraceFacts facts = trace_facts(table, !plan.sources.score_order.empty(), notes);
   Provenance provenance{to_toml(study), to_json(facts), program_version(), false};
   Provenance stored;
   Tallies tallies = load_checkpoint(run, plan, provenance, stored);

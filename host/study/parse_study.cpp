@@ -97,16 +97,22 @@ void read_draft(TableReader table, DraftSpec& draft) {
   table.refuse_unknown();
 }
 
-std::vector<double> read_positions(TableReader& table, const std::filesystem::path& folder) {
+std::vector<double> read_positions(TableReader& table, const std::filesystem::path& folder,
+                                   std::vector<std::string>& notes) {
   const auto profile = table.text("profile");
   auto positions = table.numbers("positions", 0, 1);
   if (profile && positions) table.wrong("profile", "either positions or profile");
-  if (profile) return read_speculation_profile(std::filesystem::weakly_canonical(folder / *profile));
+  if (profile) {
+    const SpeculationProfile read = read_speculation_profile(std::filesystem::weakly_canonical(folder / *profile));
+    notes.insert(notes.end(), read.notes.begin(), read.notes.end());
+    return read.conditional;
+  }
   if (!positions) table.missing("positions", "conditional acceptance of each draft position");
   return *positions;
 }
 
-void read_acceptance(TableReader table, AcceptanceSpec& acceptance, const std::filesystem::path& folder) {
+void read_acceptance(TableReader table, AcceptanceSpec& acceptance, const std::filesystem::path& folder,
+                     std::vector<std::string>& notes) {
   acceptance.model = table.choice("model", acceptance_names()).value_or(acceptance.model);
   acceptance.rejected_routing =
       table.choice("rejected_routing", rejected_routing_names()).value_or(acceptance.rejected_routing);
@@ -117,7 +123,7 @@ void read_acceptance(TableReader table, AcceptanceSpec& acceptance, const std::f
       if (!acceptance.alpha) table.missing("alpha", "a number from 0 to 1");
       break;
     case AcceptanceModel::positions:
-      acceptance.positions = read_positions(table, folder);
+      acceptance.positions = read_positions(table, folder, notes);
       break;
     case AcceptanceModel::lengths: {
       const auto lengths = table.integers("lengths", 0, std::int64_t{1} << 48);
@@ -205,7 +211,7 @@ Study parse_study(std::string_view text, const std::string& name, const std::fil
   read_grid(*grid, study.grid);
   if (cache) read_cache(*cache, study.cache);
   if (draft) read_draft(*draft, study.draft);
-  read_acceptance(*acceptance, study.acceptance, folder);
+  read_acceptance(*acceptance, study.acceptance, folder, study.notes);
   if (stop) study.stop = read_stop(*stop);
   if (hardware) study.hardware = read_hardware(*hardware, folder);
   check_study(study, name);

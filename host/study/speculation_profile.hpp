@@ -1,27 +1,31 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 #include <vector>
 
 namespace moecarlo {
 
-/// Reads acceptance per draft position from a JSON file, such as `speculation_profile.json`, and returns conditional
-/// rates: entry i is the probability that draft position i is accepted, given that all before it were.
+/// Acceptance per draft position, as measured.
+struct SpeculationProfile {
+  std::vector<double> conditional;  ///< [depth] P(draft position accepted | all before it were)
+  std::vector<std::string> notes;   ///< sentences for the report: what in the file is weak or was left aside
+};
+
+/// Reads the `speculation_profile.json` of NVIDIA's Model-Optimizer, schema 1.x: one JSON object with
 ///
-/// The format follows no published schema: nvidia-modelopt 0.47.0 (the package on PyPI) neither writes nor reads a file
-/// of this name, so nothing is guessed. The file is one object that says by its key which rates it holds, as one list
-/// with a number in 0 .. 1 for each draft position, the first draft token first:
+///   `acceptance_length_histogram`  {"length": verifications}; a length counts the bonus token, 1 .. K + 1
+///   `conditional_accept_rates`     [K] P(draft token i accepted | all before it were)
+///   `marginal_accept_rates`        [K] P(draft tokens up to i accepted) = P(length >= i + 2), never rising
 ///
-///   conditional                      marginal (all up to this position accepted; never rising)
-///   `conditional_acceptance_rates`   `marginal_acceptance_rates`, `joint_acceptance_rates`
-///   `conditional_acceptance_rate`    `marginal_acceptance_rate`, `joint_acceptance_rate`
+/// K is `num_speculative_tokens` where given. Any one will do. The histogram is preferred, for it holds counts; the
+/// others must agree with it and with each other to the three digits that they are printed to, `mean_accept_length` to
+/// 0.01. Where the histogram has no round of a length, 0 may stand in a list in place of the rate, as early writers
+/// did. Positions that no round reached have rate 0. `accept_length_model` "measured_per_k" gives a note: each rate is
+/// then from a run of its own.
 ///
-/// Upper and lower case are the same; other keys are ignored. Conditional rates of marginal ones are m_i / m_(i-1), and
-/// 0 after a marginal rate of 0, where no round gets.
-///
-/// Throws an `Error` of kind input where the file cannot be read, is no JSON object, has none of these keys (a bare
-/// `acceptance_rates` does not say which kind it is) or more than one, or a list is empty, longer than 255, out of 0 ..
-/// 1 or, if marginal, rising.
-std::vector<double> read_speculation_profile(const std::filesystem::path& path);
+/// Throws an `Error` of kind input where the file cannot be read, is no JSON object, holds an unknown key, was not
+/// measured (`measured` false, `method` "none"), has no rates or contradictory ones, or a value is out of range.
+SpeculationProfile read_speculation_profile(const std::filesystem::path& path);
 
 }  // namespace moecarlo

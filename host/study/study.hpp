@@ -104,6 +104,7 @@ struct Study {
   std::optional<StopSpec> stop;
   std::optional<HardwareSpec> hardware;
   RunSpec run;
+  std::vector<std::string> notes;  ///< sentences for the report about files that the study names; not part of it
 };
 
 /// Whether every round may draw fresh starts that all batches and depths share: static residents, and nothing that

@@ -58,7 +58,7 @@ TEST(Model, EveryConstantOfAPresetChangesItsSizesOrIsRefused) {
                                expert_bytes(model),
                                kv_bytes_per_token(model),
                                stored_bytes(model),
-                               model.attention_macs_per_position,
+                               model.layers[0].mixer.macs_per_position,
                                static_cast<double>(model.top_k),
                                find_scheme("eagle").storage(model, {1024, 1, 1, 8}).scheme_bytes,
                                dense.stored_bits(4),
@@ -107,7 +107,7 @@ TEST(Model, HuggingFaceConfigGivesThePreset) {
     EXPECT_EQ(dense_bytes(read), dense_bytes(preset)) << config.preset;
     EXPECT_EQ(kv_bytes_per_token(read), kv_bytes_per_token(preset)) << config.preset;
     EXPECT_EQ(stored_bytes(read), stored_bytes(preset)) << config.preset;
-    EXPECT_EQ(read.attention_macs_per_position, preset.attention_macs_per_position) << config.preset;
+    EXPECT_EQ(read.layers[0].mixer.macs_per_position, preset.layers[0].mixer.macs_per_position) << config.preset;
   }
 }
 

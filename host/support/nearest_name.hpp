@@ -1,0 +1,13 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace moecarlo {
+
+/// The name that `word` was probably meant to be: the fewest letters inserted, left out, changed or swapped with their
+/// neighbour, at most a third of the word's. Empty where none is that near.
+std::string_view nearest_name(std::string_view word, std::span<const std::string_view> names);
+
+}  // namespace moecarlo
