@@ -16,11 +16,15 @@ Exit status: 0 done, 2 wrong usage, 3 model or prompts refused, 4 the machine fa
 import argparse
 from pathlib import Path
 
-import torch
-import transformers
+import routertrace
 
-from routertrace import refusal
-from routertrace.session import Capture
+routertrace.need("torch", "transformers")
+
+import torch  # noqa: E402
+import transformers  # noqa: E402
+
+from routertrace import refusal  # noqa: E402
+from routertrace.session import Capture  # noqa: E402
 
 
 def numbers(kind, lowest, highest):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+BIASES = ("e_score_correction_bias", "expert_bias", "score_correction_bias")  # names of selection biases in models
 TIE = 1e-6  # relative; a few rounding errors of float32
 
 
