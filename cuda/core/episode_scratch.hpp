@@ -55,7 +55,8 @@ struct EpisodeScratch {
             reinterpret_cast<FoundResidents<Words, Lanes>*>(own + layout.found),
             reinterpret_cast<Bundle*>(own + layout.hotness),
             own + layout.lists,
-            reinterpret_cast<ExpertMask<Words>*>(own + layout.last)};
+            reinterpret_cast<ExpertMask<Words>*>(own + layout.last),
+            layout.settles ? reinterpret_cast<Bundle*>(own + layout.settled) : nullptr};
   }
 };
 

@@ -4,7 +4,7 @@
 #include "cuda/core/episode_path.hpp"
 #include "cuda/core/policy/belady.hpp"
 #include "cuda/core/policy/list_caches.hpp"
-#include "cuda/core/policy/lru.hpp"
+#include "cuda/core/policy/lru_settled.hpp"
 #include "cuda/core/policy/vector_caches.hpp"
 
 namespace moecarlo {
@@ -29,6 +29,7 @@ struct LayerCaches {
   Bundle* hotness;                      ///< scratch, [plan.hotness_planes] bit-sliced counts of drafted choices
   std::uint64_t* lists;                 ///< scratch, [policies][capacities][Lanes][plan.list_words]
   ExpertMask<Words>* last;              ///< scratch, [verified columns][batch] last touches of a pass
+  Bundle* settled;                      ///< scratch, [2][1 + experts], see settled_history; null in short episodes
 
   MOECARLO_HOST_DEVICE Policy policy(std::uint32_t point) const {
     return plan.policies[cell.first_policy + point / cell.capacity_count];
@@ -119,8 +120,9 @@ struct LayerCaches {
 
   template <class Wrote>
   MOECARLO_HOST_DEVICE void update_lru(std::uint32_t pass, std::uint32_t first, const Wrote& wrote) const {
-    const PassHistory<Words, Lanes> history{
+    PassHistory<Words, Lanes> history{
         columns, unions, pass + 1, cell.verified() * cell.batch, cell.columns() * cell.batch, plan.warm};
+    if (settled != nullptr) history = settled_history(history, routing.experts, settled);
     using Found = FoundResidents<Words, Lanes>;
     const Capacity* capacities = plan.capacities + cell.first_capacity;
     if constexpr (Lanes == 1) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cuda/core/drawn_routing.hpp"
+#include "cuda/core/policy/lru_settled.hpp"
 
 namespace moecarlo {
 
@@ -11,8 +12,9 @@ struct WorkspaceLayout {
   std::size_t other_places = 0, pools = 0, open = 0;
   std::size_t path_words = 0;
   std::size_t totals = 0, masks_a = 0, masks_b = 0, masks_c = 0, found = 0, step_tokens = 0;
-  std::size_t hotness = 0, lists = 0, last = 0, drawn_masks = 0;
+  std::size_t hotness = 0, lists = 0, last = 0, drawn_masks = 0, settled = 0;
   std::size_t layer_words = 0;
+  bool settles = false;  ///< whether there are LRU caches in episodes long enough to be settled
 
   /// Parts are aligned to 64 bytes, for vector registers.
   static std::size_t take(std::size_t& used, std::size_t bytes) {
@@ -71,6 +73,7 @@ struct WorkspaceLayout {
       keeps_drawn = keeps_drawn || (draws_routing(plan, cell) && !(draws_ahead && plan.perturb.logits != nullptr));
       trees = trees || !cell.tree.is_chain();
       controls = controls || cell.acceptance.independent;
+      settles = settles || (moecarlo::settles(static_cast<std::uint32_t>(own)) && has_lru(plan, cell));
     }
     const bool pool = plan.scope == Scope::pool;
     const bool drawn_path = plan.walk != Walk::replay;
@@ -91,6 +94,14 @@ struct WorkspaceLayout {
     lists = take(layer, pool ? 0 : points * static_cast<std::size_t>(lanes) * plan.list_words * 8);
     last = take(layer, plan.list_words > 0 ? touches * static_cast<std::size_t>(words) * 8 : 0);
     drawn_masks = take(layer, keeps_drawn ? all_slots * mask : 0);
+    settled = take(layer, settles ? 2 * (1 + 64 * static_cast<std::size_t>(words)) * mask : 0);
+  }
+
+  static bool has_lru(const PlanView& plan, const Cell& cell) {
+    for (std::uint32_t p = 0; p < cell.policy_count; ++p) {
+      if (plan.policies[cell.first_policy + p] == Policy::lru) return true;
+    }
+    return false;
   }
 };
 

@@ -44,6 +44,7 @@ __global__ void __launch_bounds__(kThreads, Words == 1   ? 5
     const auto parts = episode_scratch<Words>(block, plan, cell, id, t, scratch);
     LayerCaches<Words, 1> caches = parts.caches(own.layer, 0);
     caches.residents = &residents;
+    caches.settled = nullptr;
     EpisodeReplay<Words, 1>{at, cell, caches}.add_passes(id);
   }
   flush(at, cell);

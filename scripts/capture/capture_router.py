@@ -14,13 +14,18 @@ Exit status: 0 done, 2 wrong usage, 3 model or prompts refused, 4 the machine fa
 """
 
 import argparse
+import warnings
 from pathlib import Path
 
-import torch
-import transformers
+import routertrace
 
-from routertrace import refusal
-from routertrace.session import Capture
+routertrace.need("torch", "transformers")
+
+import torch  # noqa: E402
+import transformers  # noqa: E402
+
+from routertrace import refusal  # noqa: E402
+from routertrace.session import Capture  # noqa: E402
 
 
 def numbers(kind, lowest, highest):
@@ -51,8 +56,11 @@ def parse_arguments(arguments=None):
     parser.add_argument("--temperature", type=float, default=0.0, help="0 = greedy (default), 1 = sampled as modelled")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--ignore-end", action="store_true", help="do not stop at the model's end-of-text token")
+    parser.add_argument("--routing", choices=["logits", "ids"], default="logits",
+                        help="logits = whole router logits, of a model whose rule a trace can state (default); ids = the "
+                             "chosen experts and their gate weights, of any model")
     parser.add_argument("--logits", choices=["auto", "float16", "float32"], default="auto",
-                        help="stored type; auto = float16, or float32 where a selection bias takes part")
+                        help="stored type; auto = float16, or float32 where a selection bias or groups take part")
     parser.add_argument("--weights", choices=["auto", "float32", "bfloat16", "float16"], default="auto",
                         help="type of the loaded weights; auto = as stored")
     parser.add_argument("--device", default="auto", help="auto = the first GPU, else the CPU")
@@ -78,11 +86,14 @@ def parse_arguments(arguments=None):
         parser.error("--rounds-fraction, --rounds-bits (expected 0 to 1 and 1 to 8)")
     if options.rounds and options.decode < 2:
         parser.error("--rounds needs --decode 2 or more")
+    if options.routing == "ids" and (options.acceptance or options.rounds or options.logits != "auto"):
+        parser.error("--routing ids goes without --acceptance, --rounds and --logits (expected --routing logits)")
     options.int8 |= options.acceptance or options.rounds
     return options
 
 
 def main():
+    warnings.filterwarnings("ignore", category=FutureWarning)  # of arguments' names; the older one works everywhere
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     torch.backends.cuda.matmul.allow_tf32 = False

@@ -19,6 +19,7 @@ import os
 import re
 from pathlib import Path
 
+import routertrace  # noqa: F401, first: it says plainly that NumPy is missing
 import h5py
 import numpy as np
 

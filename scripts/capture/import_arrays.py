@@ -3,93 +3,186 @@
 
     import_arrays.py dumps/*.npz -o trace.h5 --model my-model --experts 128
     import_arrays.py request1.npy request2.npy -o trace.h5 --model my-model --experts 64
+    import_arrays.py logits.safetensors -o trace.h5 --model my-model --top-k 8 --scoring sigmoid --renormalize \\
+        --groups 8 --top-k-groups 4 --selection-bias ./model
 
 Each file (.npy, .npz or .safetensors) is one sequence, or several with an array `sequence_offsets`. In an .npy file,
-and under these names in the others, is one of
-  routed_experts, expert_ids    integers [tokens, layers, k] (vLLM and SGLang write int16; rows of -1 are dropped)
+and under these names in the others, is one or both of
+  routed_experts, expert_ids    integers [tokens, layers, k]; with prompt_routed_experts, the prompt's, before them
   router_logits                 floats [tokens, layers, experts]; or one array a layer: router_logits.0, .1, ...
                                 or layers.0, ..., each [tokens, experts]
-and optionally expert_weights [tokens, layers, k], token_ids [tokens], and phase [tokens] or the number `prompt_tokens`.
+and optionally expert_weights [tokens, layers, k], token_ids [tokens], phase [tokens] or the number `prompt_tokens`,
+layer_numbers [layers], sequence_label [sequences] (the domain of each), and `routed_experts_start_len` (tokens of a
+cached prefix, which have no row). Ids and logits of one file have to agree.
+Layers that are 0 or -1 throughout are placeholders of dense ones and left out; rows that are so in every layer (a cached
+prefix, a request's last token) are cut, as are tokens without a row; how many is said. A misspelt name is refused.
 NumPy and h5py only. Exit status: 0 done, 2 wrong usage, 3 a file is refused, 4 the machine failed us.
 """
 
 import argparse
 import re
 from pathlib import Path
+from zipfile import BadZipFile
 
+import routertrace  # noqa: F401, first: it says plainly that NumPy is missing
 import numpy as np
 
-from routertrace.importing import add_model_options, check_ids, describe, check_logits
+from routertrace.importing import Piece, add_model_options, write_trace
+from routertrace.keys import Notes, check_keys
 from routertrace.progress import Progress
 from routertrace.refusal import INPUT, Refusal, run
 from routertrace.safetensors_file import SafetensorsFile
-from routertrace.trace_file import TraceWriter, id_type
 
 IDS = ("routed_experts", "expert_ids")
-LAYER = re.compile(r"^(?:router_logits|layers|layer)[._](\d+)(?:\..*)?$")
+STARTS = ("routed_experts_start_len", "routed_experts_prompt_start")
+LAYER = re.compile(r"^(?:router_logits|layers?)[._](\d+)(?:\.(?:mlp\.|block_sparse_moe\.)?(?:router_logits|gate|router))?$")
+KNOWN = (*IDS, "prompt_routed_experts", "router_logits", "expert_weights", "token_ids", "prompt_token_ids", "phase",
+         "prompt_tokens", *STARTS, "layer_numbers", "sequence_offsets", "sequence_label")
 
 
-def read(path):
+def read(path, notes):
     """The arrays of a file by name."""
     try:
         if path.suffix == ".safetensors":
             tensors = SafetensorsFile(path)
-            return {name: tensors[name] for name in tensors}
+            names = list(tensors)
+            check_keys(path, [name for name in names if not LAYER.match(name)], KNOWN, notes)
+            return {name: tensors[name] for name in names if name in KNOWN or LAYER.match(name)}
         loaded = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+        if isinstance(loaded, np.ndarray):
+            return {"router_logits" if loaded.dtype.kind == "f" else "routed_experts": loaded}
+        with loaded:
+            check_keys(path, [name for name in loaded if not LAYER.match(name)], KNOWN, notes)
+            return {name: loaded[name] for name in loaded if name in KNOWN or LAYER.match(name)}
+    except (ValueError, EOFError, BadZipFile) as error:
         raise Refusal(INPUT, f"{path}: not an array file ({error})") from None
-    if isinstance(loaded, np.ndarray):
-        return {"router_logits" if loaded.dtype.kind == "f" else "routed_experts": loaded}
-    with loaded:
-        return dict(loaded)
 
 
-def routing(path, arrays):
-    """("expert_ids" | "router_logits", [tokens, layers, ...])."""
-    for name in IDS:
-        if name in arrays:
-            return "expert_ids", arrays[name]
+def logits_by_layer(path, arrays):
+    """(router_logits [tokens, layers, experts], layer numbers) of one array a layer; (None, None) without any."""
+    layers = {}
+    for name, values in arrays.items():
+        match = LAYER.match(name)
+        if match and int(match[1]) in layers:
+            raise Refusal(INPUT, f"{path}: layer {match[1]} comes twice (found {name} and "
+                                 f"{layers[int(match[1])][0]})")
+        if match:
+            layers[int(match[1])] = name, values.reshape(-1, values.shape[-1]) if values.ndim > 1 else values
+    if not layers:
+        return None, None
     if "router_logits" in arrays:
-        return "router_logits", arrays["router_logits"]
-    layers = {int(LAYER.match(name)[1]): values for name, values in arrays.items() if LAYER.match(name)}
-    if layers:
-        shapes = {values.reshape(-1, values.shape[-1]).shape for values in layers.values()}
-        if len(shapes) > 1:
-            raise Refusal(INPUT, f"{path}: layers differ in shape (found {sorted(shapes)})")
-        return "router_logits", np.stack([layers[n].reshape(shapes.copy().pop()) for n in sorted(layers)], 1)
-    raise Refusal(INPUT, f"{path}: no routing (expected {', '.join(IDS)}, router_logits or one array a layer, found "
-                         f"{', '.join(sorted(arrays)) or 'nothing'})")
+        raise Refusal(INPUT, f"{path}: logits in one array and in one a layer (expected one of the two)")
+    shapes = {values.shape for _, values in layers.values()}
+    if len(shapes) > 1 or len(shapes.copy().pop()) != 2:
+        raise Refusal(INPUT, f"{path}: layers differ in shape (expected [tokens, experts] each, found "
+                             f"{sorted(shapes)})")
+    numbers = sorted(layers)
+    return np.stack([layers[n][1] for n in numbers], 1), numbers
 
 
-def per_token(path, arrays, tokens):
-    """token_ids, phase and expert_weights, as far as the file has them."""
-    found = {}
-    for name, kind in (("token_ids", np.int32), ("phase", np.uint8), ("expert_weights", np.float32)):
-        if name in arrays:
-            if len(arrays[name]) != tokens:
-                raise Refusal(INPUT, f"{path}: {name} has {len(arrays[name])} tokens (expected {tokens})")
-            found[name] = arrays[name].astype(kind)
-    if "prompt_tokens" in arrays and "phase" not in found:
-        found["phase"] = (np.arange(tokens) >= int(arrays["prompt_tokens"])).astype(np.uint8)
-    return found
+def number(path, arrays, names):
+    """A whole number that the file may state under one of `names`."""
+    stated = {name: arrays[name] for name in names if name in arrays}
+    for name, value in stated.items():
+        if value.size != 1 or value.dtype.kind not in "iu" or int(value.reshape(())) < 0:
+            raise Refusal(INPUT, f"{path}: {name} is {value.tolist()} (expected a number, 0 or more)")
+    values = {int(value.reshape(())) for value in stated.values()}
+    if len(values) > 1:
+        raise Refusal(INPUT, f"{path}: {' and '.join(stated)} differ (found {sorted(values)})")
+    return values.pop() if values else None
 
 
-def sequences(path):
-    """(arrays) of every sequence of a file."""
-    arrays = read(path)
-    kind, values = routing(path, arrays)
-    if values.ndim != 3:
-        raise Refusal(INPUT, f"{path}: {kind} has shape {list(values.shape)} (expected [tokens, layers, ...])")
-    whole = {kind: values, **per_token(path, arrays, len(values))}
-    offsets = arrays.get("sequence_offsets", np.array([0, len(values)]))
-    if kind == "expert_ids":
-        absent = (values < 0).all((1, 2))  # a request's last token, or a cached prefix, was never routed
-    else:
-        absent = np.zeros(len(values), bool)
-    for begin, end in zip(offsets, offsets[1:]):
-        keep = np.flatnonzero(~absent[begin:end]) + begin
-        if len(keep):
-            yield {name: array[keep] for name, array in whole.items()}
+def joined_ids(path, arrays):
+    """(ids or None, rows that are the prompt's or None): the prompt's before the answer's, where they stand apart."""
+    given = [name for name in IDS if name in arrays]
+    if len(given) > 1:
+        raise Refusal(INPUT, f"{path}: both {' and '.join(given)} (expected one of the two)")
+    answer, prompt = arrays.get(given[0]) if given else None, arrays.get("prompt_routed_experts")
+    if prompt is None:
+        return answer, None
+    if answer is None or answer.size == 0:
+        return prompt, len(prompt)
+    if prompt.ndim != 3 or answer.ndim != 3 or prompt.shape[1:] != answer.shape[1:]:
+        raise Refusal(INPUT, f"{path}: prompt_routed_experts {list(prompt.shape)} and {given[0]} "
+                             f"{list(answer.shape)} (expected the same layers and k)")
+    return np.concatenate([prompt, answer]), len(prompt)
+
+
+def placed(path, arrays, rows, prompt_rows):
+    """(token_ids, phase, tokens without a row) of the rows: which tokens they belong to. Tools leave out a prefix that
+    came from the cache, and a request's last token, which is never run."""
+    start, prompt = number(path, arrays, STARTS), number(path, arrays, ("prompt_tokens",))
+    tokens, prompt_ids = arrays.get("token_ids"), arrays.get("prompt_token_ids")
+    if prompt_ids is not None:
+        if prompt not in (None, len(prompt_ids)):
+            raise Refusal(INPUT, f"{path}: prompt_tokens {prompt}, but {len(prompt_ids)} prompt_token_ids")
+        prompt = len(prompt_ids)
+        tokens = None if tokens is None else np.concatenate([prompt_ids, tokens])
+    last = 0
+    if start is None and prompt_rows is not None and prompt is not None:
+        start = prompt - prompt_rows
+    if tokens is not None:
+        missing = len(tokens) - rows
+        last = min(max(missing - (start or 0), 0), 1)
+        start = missing - last if start is None else start
+        if missing < 0 or missing != start + last:
+            raise Refusal(INPUT, f"{path}: {len(tokens)} token ids for {rows} rows (expected as many, one more for a "
+                                 f"request's last token{f', and {start} more for a cached prefix' if start else ''})")
+        tokens = tokens[start:start + rows]
+    start = start or 0
+    if start < 0 or prompt is not None and prompt_rows is not None and prompt_rows + start != prompt:
+        raise Refusal(INPUT, f"{path}: {prompt_rows} rows of the prompt (expected {prompt}, its tokens, less "
+                             f"{max(start, 0)} of a cached prefix)")
+    if prompt is not None:
+        prompt_rows = max(prompt - start, 0)
+    phase = None if prompt_rows is None else (np.arange(rows) >= prompt_rows).astype(np.uint8)
+    if "phase" in arrays:
+        if phase is not None and not np.array_equal(arrays["phase"], phase):
+            raise Refusal(INPUT, f"{path}: phase and the prompt's length differ (expected {prompt_rows} prefill rows "
+                                 "first)")
+        phase = arrays["phase"]
+    return tokens, phase, start + last
+
+
+def cuts(path, arrays, rows):
+    """(offsets, labels) of the sequences of a file."""
+    offsets = arrays.get("sequence_offsets", np.array([0, rows]))
+    whole = offsets.ndim == 1 and len(offsets) > 1 and offsets[0] == 0 and offsets[-1] == rows
+    if not whole or (np.diff(offsets.astype(np.int64)) <= 0).any():
+        raise Refusal(INPUT, f"{path}: sequence_offsets {offsets.tolist()[:8]} (expected 0 to {rows}, ascending)")
+    labels = arrays.get("sequence_label", np.array([""] * (len(offsets) - 1)))
+    if labels.reshape(-1).shape != (len(offsets) - 1,) or labels.dtype.kind not in "US":
+        raise Refusal(INPUT, f"{path}: sequence_label of shape {list(labels.shape)}, {labels.dtype} (expected "
+                             f"{len(offsets) - 1} texts)")
+    return offsets, labels.reshape(-1).astype(str)
+
+
+def pieces(path, notes):
+    """The Piece of every sequence of a file."""
+    arrays = read(path, notes)
+    ids, prompt_rows = joined_ids(path, arrays)
+    logits, layers = logits_by_layer(path, arrays)
+    logits = arrays.get("router_logits", logits)
+    if ids is None and logits is None:
+        raise Refusal(INPUT, f"{path}: no routing (expected {', '.join(IDS)}, router_logits or one array a layer, "
+                             f"found {', '.join(sorted(arrays)) or 'nothing that is known'})")
+    rows = len(logits if ids is None else ids)
+    offsets, labels = cuts(path, arrays, rows)
+    if len(offsets) > 2 and (prompt_rows is not None or number(path, arrays, ("prompt_tokens", *STARTS)) is not None):
+        raise Refusal(INPUT, f"{path}: one prompt's length for {len(offsets) - 1} sequences (expected phase, one "
+                             "number a token)")
+    tokens, phase, unrouted = placed(path, arrays, rows, prompt_rows)
+    numbers = arrays.get("layer_numbers")
+    if numbers is not None:
+        if layers not in (None, numbers.tolist()):
+            raise Refusal(INPUT, f"{path}: layer_numbers {numbers.tolist()}, but arrays of layers {layers}")
+        layers = numbers.tolist()
+    whole = dict(expert_ids=ids, router_logits=logits, expert_weights=arrays.get("expert_weights"), token_ids=tokens,
+                 phase=phase)
+    whole = {name: values for name, values in whole.items() if values is not None}
+    for begin, end, label in zip(offsets, offsets[1:], labels):
+        yield Piece(str(path), {name: values[begin:end] for name, values in whole.items()}, str(label), layers,
+                    unrouted=unrouted)
 
 
 def main():
@@ -97,19 +190,14 @@ def main():
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     add_model_options(parser)
     options = parser.parse_args()
-    _, first = routing(options.files[0], read(options.files[0]))
-    description = describe(options, first, "import_arrays.py")
-    progress = Progress("files", len(options.files))
-    with TraceWriter(options.output, description) as trace:
+    notes, progress = Notes(), Progress("files", 2 * len(options.files))
+
+    def all_pieces():
         for path in options.files:
-            for sequence in sequences(path):
-                if "expert_ids" in sequence:
-                    check_ids(path, sequence["expert_ids"], description.rule)
-                    sequence["expert_ids"] = sequence["expert_ids"].astype(id_type(description.rule.experts))
-                else:
-                    sequence["router_logits"] = check_logits(path, sequence["router_logits"], description.rule)
-                trace.append(path.stem, **sequence)
+            yield from pieces(path, notes)
             progress.advance()
+
+    write_trace(options, "import_arrays.py", all_pieces)
     progress.close()
 
 

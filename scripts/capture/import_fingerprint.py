@@ -7,23 +7,25 @@ A file is one sequence, or a list of sequences. A sequence is a list of tokens, 
 list of token records in it is taken). A token record has `layers` (or `layer_data`, `experts`): a list, or an object
 keyed by layer ("0" or "layer_0"), of
   {"selected_experts": [5, 17, 2, 30], "selected_probs": [0.4, 0.3, 0.2, 0.1]}
-or `selected_experts` itself as [layers][k], with `selected_probs` alike. An optional `token_id` is kept.
+or `selected_experts` itself as [layers][k], with `selected_probs` alike. An optional `token_id` is kept; other keys of
+these records are noted as not read, misspelt ones refused.
 NumPy and h5py only. Exit status: 0 done, 2 wrong usage, 3 a file is refused, 4 the machine failed us.
 """
 
 import argparse
-import json
 import re
 from pathlib import Path
 
+import routertrace  # noqa: F401, first: it says plainly that NumPy is missing
 import numpy as np
 
-from routertrace.importing import add_model_options, check_ids, describe
+from routertrace.importing import Piece, add_model_options, write_trace
+from routertrace.keys import Notes, check_keys, load_json, refuse_misspelt
 from routertrace.progress import Progress
 from routertrace.refusal import INPUT, Refusal, run
-from routertrace.trace_file import TraceWriter, id_type
 
 HOLDERS = ("layers", "layer_data", "experts", "router_data")
+CHOICES = ("selected_experts", "selected_probs")
 
 
 def is_token(value):
@@ -38,18 +40,23 @@ def is_token(value):
     )
 
 
-def token_lists(value):
+def token_lists(place, value):
     """All lists of token records in a JSON value, in order."""
     if isinstance(value, list):
-        if value and all(map(is_token, value)):
+        tokens = sum(map(is_token, value))
+        if tokens not in (0, len(value)):
+            raise Refusal(INPUT, f"{place}: a list in which {tokens} of {len(value)} records have selected_experts "
+                                 "(expected all or none)")
+        if tokens:
             yield value
             return
         children = value
     else:
-        children = value.values() if isinstance(value, dict) else []
+        refuse_misspelt(place, value, CHOICES)
+        children = value.values()
     for child in children:
         if isinstance(child, (list, dict)):
-            yield from token_lists(child)
+            yield from token_lists(place, child)
 
 
 def layer_number(key):
@@ -59,45 +66,68 @@ def layer_number(key):
     return int(digits[-1])
 
 
-def layers_of(token):
-    """(experts, probabilities or None) of every layer of a token record."""
-    holder = next((token[h] for h in HOLDERS if isinstance(token.get(h), (list, dict))), None)
-    if holder is None:
+def layers_of(place, token, notes):
+    """{layer number: (experts, probabilities or None)} of a token record."""
+    held = [h for h in (*HOLDERS, "selected_experts") if isinstance(token.get(h), (list, dict))]
+    if len(held) != 1:
+        raise Refusal(INPUT, f"{place}: {' and '.join(held) or 'nothing'} in one token (expected its layers once)")
+    check_keys(place, token, (*CHOICES, "token_id") if held == ["selected_experts"] else (*held, "token_id"), notes)
+    holder = token[held[0]]
+    if held == ["selected_experts"]:
         probabilities = token.get("selected_probs")
-        return [(experts, probabilities[i] if probabilities else None)
-                for i, experts in enumerate(token["selected_experts"])]
+        return {i: (experts, probabilities[i] if probabilities else None) for i, experts in enumerate(holder)}
     if isinstance(holder, dict):
-        holder = [holder[key] for key in sorted(holder, key=layer_number)]
-    elif all("layer" in record for record in holder):
-        holder = sorted(holder, key=lambda record: layer_number(record["layer"]))
-    return [(record["selected_experts"], record.get("selected_probs")) for record in holder]
+        records = [(layer_number(key), record) for key, record in holder.items()]
+    else:
+        numbered = sum("layer" in record for record in holder)
+        if numbered not in (0, len(holder)):
+            raise Refusal(INPUT, f"{place}: some layers have a number (expected all or none)")
+        records = [(layer_number(record["layer"]) if numbered else i, record) for i, record in enumerate(holder)]
+    found = {}
+    for number, record in records:
+        check_keys(place, record, (*CHOICES, "layer"), notes)
+        if number in found or layer_number(record.get("layer", number)) != number:
+            raise Refusal(INPUT, f"{place}: layer {number} comes twice, or under another number")
+        found[number] = (record["selected_experts"], record.get("selected_probs"))
+    return dict(sorted(found.items()))
 
 
-def arrays(place, tokens):
+def piece(place, tokens, notes):
     try:
-        rows = [layers_of(token) for token in tokens]
-        ids = np.array([[experts for experts, _ in row] for row in rows], np.int32)
-        known = all(probabilities is not None for row in rows for _, probabilities in row)
-        weights = np.array([[p for _, p in row] for row in rows], np.float32) if known else None
-    except (KeyError, TypeError, ValueError) as error:
+        rows = [layers_of(place, token, notes) for token in tokens]
+        layers = list(rows[0])
+        if any(list(row) != layers for row in rows):
+            raise ValueError("layers have other numbers")
+        ids = np.array([[experts for experts, _ in row.values()] for row in rows])
+        known = sum(probabilities is not None for row in rows for _, probabilities in row.values())
+        if known not in (0, len(rows) * len(layers)):
+            raise Refusal(INPUT, f"{place}: selected_probs in some layers (expected in all or none)")
+        weights = np.array([[p for _, p in row.values()] for row in rows], np.float32) if known else None
+        if ids.dtype.kind != "i":
+            raise ValueError(f"experts are {ids.dtype}")
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise Refusal(INPUT, f"{place}: tokens or layers differ in shape ({error})") from None
-    if weights is not None and weights.shape != ids.shape:
-        raise Refusal(INPUT, f"{place}: selected_probs has shape {list(weights.shape)} (expected {list(ids.shape)})")
-    token_ids = [token.get("token_id") for token in tokens]
-    return {"expert_ids": ids, "expert_weights": weights,
-            "token_ids": np.int32(token_ids) if all(isinstance(t, int) for t in token_ids) else None}
+    arrays = {"expert_ids": ids}
+    if weights is not None:
+        arrays["expert_weights"] = weights
+    token_ids = [token["token_id"] for token in tokens if "token_id" in token]
+    if token_ids and (len(token_ids) != len(tokens) or not all(type(token) is int for token in token_ids)):
+        raise Refusal(INPUT, f"{place}: token_id in some tokens, or no whole number (expected one in all or none)")
+    if token_ids:
+        arrays["token_ids"] = np.array(token_ids)
+    return Piece(place, arrays, "", layers)
 
 
-def sequences(path):
+def pieces(path, notes):
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        value = load_json(path, path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
         raise Refusal(INPUT, f"{path}: no JSON ({error})") from None
-    found = list(token_lists(value))
+    found = list(token_lists(path, value)) if isinstance(value, (list, dict)) else []
     if not found:
         raise Refusal(INPUT, f"{path}: no token records (expected lists of objects with selected_experts)")
     for number, tokens in enumerate(found):
-        yield f"{path.stem}.{number}", arrays(f"{path}: sequence {number}", tokens)
+        yield piece(f"{path}: sequence {number}", tokens, notes)
 
 
 def main():
@@ -105,15 +135,14 @@ def main():
     parser.add_argument("files", nargs="+", type=Path, metavar="JSON")
     add_model_options(parser)
     options = parser.parse_args()
-    description = describe(options, next(sequences(options.files[0]))[1]["expert_ids"], "import_fingerprint.py")
-    progress = Progress("files", len(options.files))
-    with TraceWriter(options.output, description) as trace:
+    notes, progress = Notes(), Progress("files", 2 * len(options.files))
+
+    def all_pieces():
         for path in options.files:
-            for label, parts in sequences(path):
-                check_ids(f"{path}: {label}", parts["expert_ids"], description.rule)
-                parts["expert_ids"] = parts["expert_ids"].astype(id_type(description.rule.experts))
-                trace.append(label, **parts)
+            yield from pieces(path, notes)
             progress.advance()
+
+    write_trace(options, "import_fingerprint.py", all_pieces)
     progress.close()
 
 

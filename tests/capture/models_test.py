@@ -1,6 +1,7 @@
 """What is captured is what the models did: routing token for token in every family, drafts, acceptance, rounds."""
 
 import unittest
+import warnings
 
 import numpy as np
 
@@ -11,9 +12,10 @@ import torch  # noqa: E402
 import transformers  # noqa: E402
 
 import families  # noqa: E402
-from routertrace import acceptance, bit_slices, elastic_draft, generation, rollouts, routers, selection  # noqa: E402
+from routertrace import acceptance, bit_slices, elastic_draft, generation, rollouts, routers, rules, selection  # noqa: E402
 from routertrace.branches import Chains, Text  # noqa: E402
 
+warnings.filterwarnings("ignore", category=FutureWarning)  # of names that older versions do not know otherwise
 torch.set_num_threads(1)
 transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
@@ -21,34 +23,110 @@ torch.set_grad_enabled(False)
 PROMPTS = [[3, 1, 4, 1, 5, 9, 2, 6], [5, 3, 5], [8, 9, 7, 9, 3, 2]]
 
 
+# The rule of every family that is known by its paper or its code: scoring, renormalised, groups kept of, selection bias.
+RULES = {
+    "mixtral": ("softmax", True, (1, 1), False), "qwen3_moe": ("softmax", True, (1, 1), False),
+    "qwen2_moe": ("softmax", False, (1, 1), False), "olmoe": ("softmax", False, (1, 1), False),
+    "deepseek_v2": ("softmax", False, (2, 4), False), "deepseek_v3": ("sigmoid", True, (2, 4), True),
+    "glm4_moe": ("sigmoid", True, (1, 1), True), "gpt_oss": ("topk_softmax", True, (1, 1), False),
+    "granitemoe": ("topk_softmax", True, (1, 1), False), "minimax_m2": ("sigmoid", True, (1, 1), True),
+    "ernie4_5_moe": ("softmax", True, (1, 1), True), "llama4_text": ("sigmoid", False, (1, 1), False),
+    "dots1": ("sigmoid", False, (2, 4), True),
+}
+SHARED = {"qwen2_moe": 1, "deepseek_v3": 1, "glm4_moe": 1, "ernie4_5_moe": 1, "llama4_text": 1, "mixtral": 0, "gpt_oss": 0}
+KNOWN = [family for family in RULES if family in families.moe_families() and family != "llama4_text"]
+
+
 class Routing(unittest.TestCase):
     def captured(self, family, prompts, decode=4):
         model = families.model(family)
-        own = families.OwnChoices(model)
         taps = routers.attach(model)
-        sequences = generation.capture(model, taps, prompts, decode, 1.0, 1)
+        own = families.OwnChoices(model)
+        with own:
+            sequences = generation.capture(model, taps, prompts, decode, 1.0, 1)
         return model, taps, own, sequences
 
+    def expect_own_choices(self, sequence, own, taps):
+        """ids are, token for token, the experts that computed something."""
+        found = [[set(row.tolist()) for row in token] for token in sequence.ids]
+        self.assertEqual(found, [list(token) for token in own.result()])
+        self.assertEqual(sequence.ids.shape, (12, len(taps), taps[0].top_k))
+
+    def expect_exact_logits(self, model, taps, sequence):
+        routers.probe(model, taps)
+        rule, bias = rules.identify(model, taps)
+        exact = bias is not None or rule.num_groups > 1
+        stored, wrong = selection.store_logits(rule, sequence.logits, sequence.ids,
+                                               np.float32 if exact else np.float16, bias)
+        self.assertEqual(wrong, 0)
+        np.testing.assert_array_equal(np.sort(selection.select(rule, stored, bias)), np.sort(sequence.ids))
+        return rule, bias
+
     def test_recorded_routing_is_what_the_experts_computed(self):
-        for family in families.CONFIGURATIONS:
+        for family, (scoring, renormalize, groups, biased) in RULES.items():
+            if family not in families.moe_families():
+                continue
             with self.subTest(family):
-                model, taps, own, sequences = self.captured(family, [PROMPTS[0]])
-                expected = np.stack([torch.cat(calls).numpy() for calls in own.calls.values()], 1)  # [n, L, k]
-                sequence = sequences[0]
-                self.assertEqual(sequence.logits.shape, (12, len(taps), 8))
+                model, taps, own, (sequence,) = self.captured(family, [PROMPTS[0]])
+                self.expect_own_choices(sequence, own, taps)
                 self.assertEqual(sequence.phase, [0] * 8 + [1] * 4)
-                rule = routers.declared_rule(model.config, taps)
-                if family not in families.KNOWN:
-                    self.assertIsNone(rule)
-                    taps[0].record = True
-                    model(input_ids=torch.tensor([PROMPTS[0]]))
-                    rule = routers.inferred_rule(taps[0])
-                bias = None if taps[0].bias is None else np.stack([tap.selection_bias() for tap in taps])
-                stored, wrong = selection.store_logits(rule, sequence.logits, expected,
-                                                       np.float32 if bias is not None else np.float16, bias)
-                chosen = selection.select(rule, stored, bias)
-                np.testing.assert_array_equal(np.sort(chosen, -1), np.sort(expected, -1))
-                self.assertEqual(wrong, 0)
+                rule, bias = self.expect_exact_logits(model, taps, sequence)
+                self.assertEqual((rule.scoring, rule.renormalize, (rule.top_k_groups, rule.num_groups), bias is not None),
+                                 (scoring, renormalize, groups, biased))
+                if biased:
+                    self.assertGreater(np.abs(bias).max(), 0.2)
+                    unbiased = selection.select(selection.Rule(scoring, renormalize, 8, 2, *groups[::-1]),
+                                                sequence.logits)
+                    self.assertGreater((np.sort(unbiased) != np.sort(sequence.ids)).mean(), 0.05)
+                if family in SHARED:
+                    self.assertEqual(routers.shared_experts(model, taps), SHARED[family])
+
+    def test_every_family_of_transformers_is_recorded_as_it_computes_or_refused(self):
+        recorded = []
+        for family in families.moe_families():
+            try:
+                model = families.model(family)
+                model(input_ids=torch.randint(61, (2, 8)))
+            except Exception:  # no model of these sizes
+                continue
+            with self.subTest(family):
+                try:
+                    model, taps, own, (sequence,) = self.captured(family, [PROMPTS[0]])
+                except (Refusal, IndexError):
+                    continue
+                self.expect_own_choices(sequence, own, taps)
+                try:
+                    self.expect_exact_logits(model, taps, sequence)
+                except Refusal as refusal:
+                    self.assertIn("--routing ids", str(refusal))
+                    continue
+                recorded.append(family)
+        self.assertGreaterEqual(len(recorded), 20, recorded)
+
+    def test_a_router_whose_rule_is_not_recognised_is_refused(self):
+        model, taps, own, (sequence,) = self.captured("phimoe", [PROMPTS[0]])  # weights by a softmax with a threshold
+        self.expect_own_choices(sequence, own, taps)
+        routers.probe(model, taps)
+        with self.assertRaisesRegex(Refusal, "no rule that a trace can state.*gate weights"):
+            rules.identify(model, taps)
+        model = families.model("qwen3_moe")
+        for block in model.model.layers:  # scores that no trace knows: experts far from a point are chosen
+            block.mlp.gate.forward = lambda x, gate=block.mlp.gate: self.strange(x, gate)
+        taps = routers.attach(model)
+        with self.assertRaisesRegex(Refusal, "the nearest one differs in"):
+            rules.identify(model, taps)
+
+    @staticmethod
+    def strange(x, gate):
+        logits = torch.nn.functional.linear(x.reshape(-1, x.shape[-1]), gate.weight)
+        weights, ids = torch.softmax(logits.abs(), -1).topk(2)
+        return logits, weights, ids
+
+    def test_experts_that_are_called_otherwise_are_refused(self):
+        for family in ("jetmoe", "longcat_flash"):
+            if family in families.moe_families():
+                with self.subTest(family), self.assertRaises(Refusal):
+                    routers.attach(families.model(family))
 
     def test_padded_batch_routes_like_each_prompt_alone(self):
         for family in ("qwen3_moe", "deepseek_v2", "gpt_oss"):
@@ -65,43 +143,56 @@ class Routing(unittest.TestCase):
             np.testing.assert_allclose(sequence.logits, once.logits, atol=2e-4)
 
     def test_gate_weights_of_every_rule(self):
-        for family in families.KNOWN:
+        for family in KNOWN:
             model = families.model(family)
             taps = routers.attach(model)
-            for tap in taps:
-                tap.record = True
-            model(input_ids=torch.tensor([PROMPTS[0]]))
-            rule = routers.declared_rule(model.config, taps)
+            rule, _ = rules.identify(model, taps)
             factor = getattr(model.config, "routed_scaling_factor", None) or 1
             for tap in taps:
                 expected = factor * selection.gate_weights(rule, tap.logits.numpy(), tap.ids.numpy())
                 np.testing.assert_allclose(tap.weights.float().numpy(), expected, rtol=2e-3, err_msg=family)
 
-    def test_generic_router_by_shape(self):
+    def test_a_router_by_another_name(self):
+        class Experts(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.stack = torch.nn.Parameter(torch.randn(6, 16, 16))
+
+            def forward(self, x, chosen, weights):
+                return torch.einsum("nk,nkij,nj->ni", weights, self.stack[chosen], x)
+
         class Block(torch.nn.Module):
             def __init__(self):
                 super().__init__()
-                self.experts = torch.nn.ModuleList([torch.nn.Linear(16, 16) for _ in range(6)])
+                self.experts = Experts()
                 self.chooser = torch.nn.Linear(16, 6, bias=False)
 
             def forward(self, x):
-                logits = self.chooser(x)
-                weights, self.chosen = logits.softmax(-1).topk(2)
-                weights = weights / weights.sum(-1, keepdim=True)
-                mixed = torch.stack([e(x) for e in self.experts], -2)
-                return (
-                    mixed.gather(-2, self.chosen[..., None].expand(*self.chosen.shape, 16)) * weights[..., None]
-                ).sum(-2)
+                weights, self.chosen = self.chooser(x).softmax(-1).topk(2)
+                return self.experts(x, self.chosen, weights / weights.sum(-1, keepdim=True))
 
-        model = torch.nn.Module()
-        model.layers = torch.nn.ModuleList([Block(), Block()])
-        model.config = transformers.PretrainedConfig(num_experts_per_tok=2)
+        class Model(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.embedding = torch.nn.Embedding(31, 16)
+                self.layers = torch.nn.ModuleList([Block(), Block()])
+                self.config, self.device = transformers.PretrainedConfig(), torch.device("cpu")
+
+            def get_input_embeddings(self):
+                return self.embedding
+
+            def forward(self, input_ids, use_cache=False):
+                x = self.embedding(input_ids).flatten(0, 1)
+                for layer in self.layers:
+                    x = x + layer(x)
+
+        model = Model()
         taps = routers.attach(model)
-        x = torch.randn(5, 16)
+        rule, bias = rules.identify(model, taps)
+        self.assertEqual((rule, bias), (selection.Rule("softmax", True, 6, 2), None))
         for layer, tap in enumerate(taps):
-            tap.record = True
-            model.layers[layer](x)
-            ids = selection.select(routers.inferred_rule(tap), tap.logits.numpy())
+            np.testing.assert_array_equal(tap.ids, model.layers[layer].chosen)
+            ids = selection.select(rule, tap.logits.numpy())
             np.testing.assert_array_equal(np.sort(ids), model.layers[layer].chosen.sort().values.numpy())
 
     def test_a_dense_model_is_refused(self):
@@ -130,7 +221,7 @@ class Draft(unittest.TestCase):
                                               bit_slices.keep_bits(expected, bits, augmented))
 
     def test_only_residents_are_chosen(self):
-        for family in families.KNOWN:
+        for family in KNOWN:
             with self.subTest(family):
                 model, taps, draft = self.draft(family)
                 residents = np.zeros((len(taps), 8), bool)

@@ -1,4 +1,4 @@
-#include "cuda/core/policy/lru.hpp"
+#include "cuda/core/policy/lru_settled.hpp"
 
 #include <gtest/gtest.h>
 
@@ -135,6 +135,55 @@ TEST(WalkLru, of_eight_layers_at_once_is_that_of_each_layer) {
   expect_walk_equals_list<1, 8>(20, 100, 12);
   expect_walk_equals_list<2, 8>(70, 10, 13);
   expect_walk_equals_list<4, 8>(200, 2, 14);
+}
+
+/// A long episode's residents after every 61st pass, by walks over a history that is settled on the way.
+template <int Words, int Lanes>
+void expect_settled_walk_equals_list(std::uint32_t experts, std::uint32_t passes, unsigned seed) {
+  using Bundle = LayerBundle<Words, Lanes>;
+  std::mt19937 random(seed);
+  Passes<Words> trace(experts, random);
+  trace.count = passes;
+  trace.tokens.resize(std::size_t{passes} * trace.touches);
+  for (std::size_t i = 0; i < trace.tokens.size(); ++i) {
+    trace.tokens[i] = random() % (i < trace.tokens.size() / 3 ? 12 : 4);  // later on some are not touched any more
+  }
+  const RoutingView view = trace.view();
+  const auto columns = ColumnMasks<Words, Lanes>::of_trace(view, 1, trace.tokens.data());
+  std::vector<Capacity> capacities;
+  for (std::uint32_t c = 0; c <= experts; ++c) capacities.push_back({c, 0});
+  for (const bool warm : {false, true}) {
+    std::vector<Bundle> unions(passes), scratch(2 * (1 + experts), Bundle{});
+    for (std::uint32_t pass = 0; pass < passes; ++pass) {
+      for (std::uint32_t i = 0; i < trace.touches; ++i) {
+        unions[pass] |= Bundle::load(view, trace.tokens[pass * trace.touches + i], 1);
+      }
+      const auto history = settled_history(
+          PassHistory<Words, Lanes>{columns, unions.data(), pass + 1, trace.touches, trace.touches, warm}, experts,
+          scratch.data());
+      ASSERT_LE(history.passes - history.first, kSettlePasses) << "the walk would be longer with every pass";
+      if (pass % 61 != 0) continue;
+      std::vector<FoundResidents<Words, Lanes>> found(capacities.size());
+      walk_lru(experts, 1, history, capacities.data(), experts + 1,
+               [&](std::uint32_t index, const auto& lanes, const auto& one) { found[index].take(lanes, one); });
+      for (std::uint32_t lane = 0; lane < Lanes; ++lane) {
+        for (std::uint32_t c = 0; c <= experts; ++c) {
+          ASSERT_EQ(members(found[c].residents().lane(static_cast<int>(lane))),
+                    trace.listed(1 + lane, pass + 1, c, warm))
+              << "capacity " << c << " after pass " << pass << (warm ? ", warm" : ", cold");
+        }
+      }
+    }
+  }
+}
+
+TEST(WalkLru, over_a_settled_history_equals_an_ordered_list) {
+  for (unsigned seed = 0; seed < 4; ++seed) {
+    expect_settled_walk_equals_list<1, 1>(20, 400, seed);
+    expect_settled_walk_equals_list<1, 8>(9, 300, seed);
+  }
+  expect_settled_walk_equals_list<1, 1>(64, 300, 5);
+  expect_settled_walk_equals_list<2, 8>(70, 200, 6);
 }
 
 TEST(WalkLru, gives_one_expert_more_to_the_first_layers_of_a_fractional_capacity) {

@@ -5,6 +5,17 @@
 
 namespace moecarlo {
 
+/// What many passes have left, for a walk that need not go back over them: a block of 1 + size bundles, first all
+/// experts that they touched, then in each lane one expert after the other, the last touched first, and empty ones.
+template <int Words, int Lanes>
+struct SettledStack {
+  const LayerBundle<Words, Lanes>* block = nullptr;
+  std::uint32_t size = 0;
+
+  MOECARLO_HOST_DEVICE const LayerBundle<Words, Lanes>& all() const { return block[0]; }
+  MOECARLO_HOST_DEVICE const LayerBundle<Words, Lanes>& entry(std::uint32_t i) const { return block[1 + i]; }
+};
+
 /// What the LRU caches of a bundle of layers have seen: the verify passes of an episode, newest last.
 template <int Words, int Lanes>
 struct PassHistory {
@@ -14,6 +25,8 @@ struct PassHistory {
   std::uint32_t touches = 0;     ///< slots of a pass that the caches see, the first ones
   std::uint32_t pass_slots = 0;  ///< >= touches
   bool warm = false;             ///< started with the static set, rank 0 most recent; else empty
+  std::uint32_t first = 0;       ///< passes that `settled` stands for, the oldest ones
+  SettledStack<Words, Lanes> settled = {};
 };
 
 /// Residents at one capacity as a walk finds them: all of `newer` and the lowest `missing` of the token that fills the
@@ -60,17 +73,29 @@ struct LruWalk {
 
   MOECARLO_HOST_DEVICE void operator()() {
     advance();  // capacities of 0 are full from the start
-    for (std::uint32_t pass = history.passes; pass-- > 0 && smallest < capacity_count;) {
-      const Bundle with_pass = seen | history.unions[pass];
-      const Number held_with_pass = with_pass.count();
-      if (fills(held_with_pass)) {
-        walk_tokens(std::size_t{pass} * history.pass_slots);
-      } else {  // taken as a whole
-        seen = with_pass;
-        held = held_with_pass;
-      }
+    for (std::uint32_t pass = history.passes; pass-- > history.first && smallest < capacity_count;) {
+      const std::size_t last = std::size_t{pass} * history.pass_slots + history.touches - 1;
+      walk_pass(history.unions[pass], history.touches,
+                [&](std::uint32_t i) MOECARLO_INLINED { return history.columns[last - i]; });
+    }
+    if (history.first > 0 && smallest < capacity_count) {
+      walk_pass(history.settled.all(), history.settled.size,
+                [&](std::uint32_t i) MOECARLO_INLINED { return history.settled.entry(i); });
     }
     finish();
+  }
+
+  /// A pass of `touches` tokens, or of settled experts: `token(i)`, newest first.
+  template <class Token>
+  MOECARLO_HOST_DEVICE void walk_pass(const Bundle& all, std::uint32_t touches, const Token& token) {
+    const Bundle with_pass = seen | all;
+    const Number held_with_pass = with_pass.count();
+    if (!fills(held_with_pass)) {  // taken as a whole
+      seen = with_pass;
+      held = held_with_pass;
+      return;
+    }
+    for (std::uint32_t i = 0; i < touches && smallest < capacity_count; ++i) walk_token(token(i));
   }
 
   MOECARLO_HOST_DEVICE Number size(std::uint32_t index) const {
@@ -88,21 +113,18 @@ struct LruWalk {
     return false;
   }
 
-  MOECARLO_HOST_DEVICE void walk_tokens(std::size_t first_slot) {
-    for (std::uint32_t i = history.touches; i-- > 0 && smallest < capacity_count;) {
-      const Bundle chosen = history.columns[first_slot + i];
-      const Bundle with_token = seen | chosen;
-      const Number held_with_token = with_token.count();
-      for (std::uint32_t index = smallest; index < capacity_count; ++index) {
-        const Number target = size(index);
-        const Number reached = ~less(held_with_token, target);
-        if (!any(reached)) break;
-        note(index, reached & less(held, target), without(chosen, seen), target - held);
-      }
-      seen = with_token;
-      held = held_with_token;
-      advance();
+  MOECARLO_HOST_DEVICE void walk_token(const Bundle& chosen) {
+    const Bundle with_token = seen | chosen;
+    const Number held_with_token = with_token.count();
+    for (std::uint32_t index = smallest; index < capacity_count; ++index) {
+      const Number target = size(index);
+      const Number reached = ~less(held_with_token, target);
+      if (!any(reached)) break;
+      note(index, reached & less(held, target), without(chosen, seen), target - held);
     }
+    seen = with_token;
+    held = held_with_token;
+    advance();
   }
 
   MOECARLO_HOST_DEVICE void advance() {

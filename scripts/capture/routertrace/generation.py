@@ -12,7 +12,8 @@ class Captured:
     token_ids: object  # [n]
     phase: object  # [n]
     logits: object  # float32 [n, L, E]
-    ids: object  # [n, L, k]; None where the routers do not say what they chose
+    ids: object  # [n, L, k], as the experts received them, and so
+    weights: object  # float32 [n, L, k], or None
 
 
 def sample(logits, temperature, generator):
@@ -27,7 +28,7 @@ class _Recording:
     """Switches all taps on, and collects what a forward pass left in them as [B, tokens, L, ...]."""
 
     def __init__(self, taps):
-        self.taps, self.logits, self.ids = taps, [], []
+        self.taps, self.found = taps, {"logits": [], "ids": [], "weights": []}
 
     def __enter__(self):
         for tap in self.taps:
@@ -36,17 +37,17 @@ class _Recording:
 
     def __exit__(self, *_):
         for tap in self.taps:
-            tap.record, tap.logits, tap.ids = False, None, None
+            tap.record = False
+            tap.forget()
 
     def collect(self, batch):
-        self.logits.append(torch.stack([tap.logits for tap in self.taps], 1).unflatten(0, (batch, -1)))
-        if all(tap.ids is not None for tap in self.taps):
-            self.ids.append(torch.stack([tap.ids for tap in self.taps], 1).unflatten(0, (batch, -1)))
+        for name, passes in self.found.items():
+            parts = [getattr(tap, name) for tap in self.taps]
+            if all(part is not None for part in parts):
+                passes.append(torch.stack(parts, 1).unflatten(0, (batch, -1)))
 
     def result(self):
-        logits = torch.cat(self.logits, 1).cpu().numpy()
-        ids = torch.cat(self.ids, 1).cpu().numpy() if len(self.ids) == len(self.logits) else None
-        return logits, ids
+        return [torch.cat(passes, 1).cpu().numpy() if passes else None for passes in self.found.values()]
 
 
 @torch.inference_mode()
@@ -74,7 +75,7 @@ def capture(model, taps, prompts, decode, temperature, seed, end_tokens=()):
                 options = dict(attention_mask=mask, position_ids=(longest + step - padding)[:, None])
             output = model(input_ids=token[:, None], past_key_values=output.past_key_values, use_cache=True, **options)
             recording.collect(len(prompts))
-        logits, chosen = recording.result()
+        logits, chosen, weights = recording.result()
     written = torch.stack(written, 1).tolist() if written else [[] for _ in prompts]
     sequences = []
     for row, (prompt, text) in enumerate(zip(prompts, written)):
@@ -82,5 +83,5 @@ def capture(model, taps, prompts, decode, temperature, seed, end_tokens=()):
         text = text[: ends[0]] if ends else text
         part = slice(longest - len(prompt), longest + len(text))
         sequences.append(Captured(prompt + text, [0] * len(prompt) + [1] * len(text), logits[row, part],
-                                  None if chosen is None else chosen[row, part]))
+                                  chosen[row, part], None if weights is None else weights[row, part]))
     return sequences

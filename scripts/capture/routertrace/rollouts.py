@@ -83,11 +83,12 @@ def _verify(text, taps, columns, starts):
     try:
         for step in range(columns.shape[-1]):
             chains.step(columns[..., step])
-            ids = torch.stack([tap.logits.topk(tap.top_k).indices if tap.ids is None else tap.ids for tap in taps], 1)
+            ids = torch.stack([tap.ids for tap in taps], 1)
             chosen.append(ids.unflatten(0, starts.shape))
     finally:
         for tap in taps:
-            tap.record, tap.logits, tap.ids = False, None, None
+            tap.record = False
+            tap.forget()
     return torch.stack(chosen, 2).cpu().numpy()
 
 

@@ -1,32 +1,36 @@
 """Finds the routers of a Hugging Face MoE model, records what they compute, and restricts what they may choose.
 
-A router is a small module that maps a hidden state to one logit per expert by a single linear map. Families differ in
-names and outputs, but that map is common to all of them: whatever a router's forward does, its first `linear` with one
-output per expert yields the logits. A tap reads them there and, for a draft, masks the experts that are not resident.
+Families differ in what a router returns and where its attributes sit, so none of that is believed. What was chosen is
+what the module called `experts` is asked to compute: its integer argument, or, where it is given a copy of all tokens
+for every expert, the copies that are not zero. The logits are the first linear map to one output per expert inside the
+router. By what rule the one leads to the other is found out and checked in `rules`. For a draft, a tap masks the experts
+that are not resident.
 """
 
 import re
-from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
 from .refusal import INPUT, Refusal
-from .selection import Rule, gate_weights
+from .selection import BIASES
 
-EXPERT_KEYS = ("num_local_experts", "n_routed_experts", "num_experts", "moe_num_experts", "num_moe_experts")
+EXPERT_KEYS = ("num_experts", "num_local_experts", "n_routed_experts")
 TOP_K_KEYS = ("num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k", "moe_top_k", "top_k", "topk")
-SHARED_KEYS = ("n_shared_experts", "num_shared_experts")
-BIASES = ("e_score_correction_bias", "expert_bias", "score_correction_bias")
+SHARED_KEYS = ("n_shared_experts", "num_shared_experts", "moe_num_shared_experts", "num_shared_expert")
+PROBE = (4, 48)  # sequences, random tokens each, from which top-k and the rule are found out
 
 
-def _first(source, keys):
+def first_number(source, keys):
     for key in keys:
         value = getattr(source, key, None)
         if isinstance(value, int) and not isinstance(value, bool) and value > 0:
             return value
     return None
+
+
+def text_config(model):
+    return model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
 
 
 class _FirstLinear(TorchFunctionMode):
@@ -45,31 +49,34 @@ class _FirstLinear(TorchFunctionMode):
         return result
 
 
-class Tap:
-    """One router of a model. `record` switches recording on; `absent` [experts] bool, or None, masks experts."""
+def _tensors(arguments, options):
+    return [part.detach() for part in [*arguments, *options.values()] if isinstance(part, torch.Tensor)]
 
-    def __init__(self, name, module, experts, top_k):
-        self.name, self.module, self.experts, self.top_k = name, module, experts, top_k
+
+class Tap:
+    """One router and the experts that it serves. `record` switches recording on; `absent` [experts] bool, or None,
+    masks experts. Recorded are `logits` [n, experts] and, as the experts received them, `ids` [n, k] and `weights`
+    [n, k] (None where the experts are given none)."""
+
+    def __init__(self, name, block, router, experts):
+        self.name, self.module, self.experts, self.top_k = name, router, experts, None
         numbers = re.findall(r"\.(\d+)\.", name)
         self.layer = int(numbers[0]) if numbers else 0
         self.record, self.absent = False, None
         self.logits, self.ids, self.weights = None, None, None
-        self.bias = next(
-            (getattr(module, key) for key in BIASES if isinstance(getattr(module, key, None), torch.Tensor)), None
-        )
-        self.original = module.forward
-        module.forward = self._forward
-
-    def detach(self):
-        self.module.forward = self.original
+        self.biases = _biases(block, router, experts)
+        self.bias = next((tensor for key, tensor in self.biases.items() if key.endswith(BIASES)), None)
+        self.original = router.forward
+        router.forward = self._route
+        block.experts.register_forward_pre_hook(self._receive, with_kwargs=True)
 
     def module_device(self):
         return next(self.module.parameters()).device
 
-    def selection_bias(self):
-        return None if self.bias is None else self.bias.detach().float().cpu().numpy()
+    def forget(self):
+        self.logits, self.ids, self.weights = None, None, None
 
-    def _forward(self, *arguments, **options):
+    def _route(self, *arguments, **options):
         if not self.record and self.absent is None:
             return self.original(*arguments, **options)
         bias = None
@@ -83,30 +90,76 @@ class Tap:
             if bias is not None:
                 self.bias.data.copy_(bias)
         if self.record:
-            self._keep(linear.logits, output)
+            self._keep(linear.logits, arguments, options, output)
         return output
 
-    def _keep(self, logits, output):
-        outputs = [part for part in (output if isinstance(output, (tuple, list)) else [output])
-                   if isinstance(part, torch.Tensor)]
+    def _keep(self, logits, arguments, options, output):
+        self.forget()
         if logits is None:  # a fused kernel: the logits may still be among the outputs
-            wide = [part for part in outputs if part.is_floating_point() and part.shape[-1] == self.experts]
+            outputs = _tensors(output if isinstance(output, (tuple, list)) else [output], {})
+            wide = [part for part in outputs if part.is_floating_point() and part.shape[-1:] == (self.experts,)]
             if not wide:
                 raise Refusal(INPUT, f"{self.name}: no router logits seen (expected a linear map to {self.experts} "
                                      f"outputs in {type(self.module).__name__})")
-            logits = wide[0].detach().reshape(-1, self.experts)
-        rows = logits.shape[0]
-        narrow = [part.detach().reshape(rows, -1) for part in outputs if part.numel() == rows * self.top_k]
+            logits = wide[0].reshape(-1, self.experts)
         self.logits = logits.float()
-        self.ids = next((part for part in narrow if not part.is_floating_point()), None)
-        self.weights = next((part for part in narrow if part.is_floating_point() and self.top_k != self.experts), None)
+        self.inputs = next(iter(_tensors(arguments, options)), None)
+
+    def _receive(self, module, arguments, options):
+        if not self.record:
+            return
+        if self.logits is None:
+            raise Refusal(INPUT, f"{self.name}: its experts are called before the router (expected the router's choice "
+                                 "to decide what they compute)")
+        rows, tensors = len(self.logits), _tensors(arguments, options)
+        ids = [t.reshape(rows, -1) for t in tensors if not t.is_floating_point() and t.dtype != torch.bool
+               and t.dim() > 1 and t.numel() % rows == 0 and t.numel() <= rows * self.experts]
+        copies = [t for t in tensors if t.is_floating_point() and t.dim() > 1 and t.numel() // t.shape[-1]
+                  == rows * self.experts]
+        if len(ids) == 1:
+            self.ids = ids[0]
+            alike = [t.reshape(rows, -1) for t in tensors if t.is_floating_point() and t.numel() == self.ids.numel()]
+            self.weights = alike[0].float() if len(alike) == 1 else None
+        elif not ids and len(copies) == 1:
+            self._receive_copies(copies[0].reshape(self.experts, rows, -1).float())
+        else:
+            raise Refusal(INPUT, f"{self.name}: what {type(module).__name__} is asked to compute is not understood "
+                                 "(expected one integer argument [tokens, k], or every token once for each expert)")
+        self.top_k = self.top_k or self.ids.shape[1]
+        if self.ids.shape[1] != self.top_k or not 0 <= int(self.ids.min()) <= int(self.ids.max()) < self.experts:
+            raise Refusal(INPUT, f"{self.name}: its experts are asked for {self.ids.shape[1]} experts a token, "
+                                 f"{int(self.ids.min())} to {int(self.ids.max())} (expected {self.top_k} of 0 to "
+                                 f"{self.experts - 1})")
+
+    def _receive_copies(self, copies):
+        """[experts, n, hidden]: each token scaled by its gate weight, and by 0 for experts that it did not choose."""
+        chosen = (copies != 0).any(-1).T
+        counts = chosen.sum(-1)
+        if int(counts.min()) != int(counts.max()):
+            raise Refusal(INPUT, f"{self.name}: tokens are given to {int(counts.min())} to {int(counts.max())} experts "
+                                 "(expected the same number for all)")
+        self.ids = chosen.nonzero()[:, 1].reshape(len(chosen), -1)
+        tokens = self.inputs.reshape(1, len(chosen), -1).float()
+        self.weights = ((copies * tokens).sum(-1) / (tokens * tokens).sum(-1)).T.gather(1, self.ids)
 
 
-def _expert_count(experts):
+def _expert_count(name, experts):
     if isinstance(experts, torch.nn.ModuleList):
         return len(experts)
-    stacked = [p.shape[0] for p in experts.parameters(recurse=False) if p.dim() == 3]
-    return _first(experts, ("num_experts", "num_local_experts")) or (stacked[0] if stacked else None)
+    stacked = sorted({p.shape[0] for p in experts.parameters() if p.dim() == 3})
+    if len(stacked) > 1:
+        raise Refusal(INPUT, f"{name}: weights of {stacked[0]} and of {stacked[-1]} experts (expected all to compute "
+                             "something: a trace cannot hold zero-computation experts)")
+    return stacked[0] if stacked else first_number(experts, EXPERT_KEYS)
+
+
+def _biases(block, router, experts):
+    """{name in the block: tensor of one number per expert} of all that could be a selection bias: not among experts,
+    and not the bias of the linear map, which the logits contain."""
+    linear = {id(module.bias) for module in router.modules() if isinstance(module, torch.nn.Linear)}
+    return {name: tensor for name, tensor in [*block.named_parameters(), *block.named_buffers()]
+            if tensor.numel() == experts and tensor.shape[-1:] == (experts,) and tensor.is_floating_point()
+            and id(tensor) not in linear and not name.startswith(("experts.", "shared"))}
 
 
 def _is_router(module, experts):
@@ -115,88 +168,57 @@ def _is_router(module, experts):
         p.dim() == 2 and p.shape[0] == experts for p in module.parameters())
 
 
-def _candidates(model, config):
-    """(name, module, experts) of every router: the sibling of an `experts` child, else whatever is named like one."""
+def _sites(model):
+    """(name, block, router, experts) of every block with a child `experts` and, beside it, a router."""
     found = []
-    for name, parent in model.named_modules():
-        experts = getattr(parent, "experts", None)
-        count = _expert_count(experts) if isinstance(experts, torch.nn.Module) else None
+    for name, block in model.named_modules():
+        experts = getattr(block, "experts", None)
+        count = _expert_count(name, experts) if isinstance(experts, torch.nn.Module) else None
         if not count:
             continue
-        children = [(child, module) for child, module in parent.named_children()
-                    if child != "experts" and _is_router(module, count)]
+        children = [(child, module) for child, module in block.named_children()
+                    if child != "experts" and "shared" not in child and _is_router(module, count)]
         children.sort(key=lambda item: item[0] not in ("gate", "router"))
         if children:
-            child, module = children[0]
-            found.append((f"{name}.{child}", module, count))
-    if found:
-        return found
-    count = _first(config, EXPERT_KEYS)
-    return [(name, module, count) for name, module in model.named_modules()
-            if count and name.rsplit(".", 1)[-1] in ("gate", "router") and _is_router(module, count)]
+            found.append((f"{name}.{children[0][0]}", block, children[0][1], count))
+    return found
+
+
+@torch.inference_mode()
+def probe(model, taps):
+    """Records a run over random tokens in `taps`."""
+    size = model.get_input_embeddings().weight.shape[0]
+    tokens = torch.randint(size, PROBE, generator=torch.Generator().manual_seed(0)).to(model.device)
+    for tap in taps:
+        tap.record = True
+    try:
+        model(input_ids=tokens, use_cache=False)
+    finally:
+        for tap in taps:
+            tap.record = False
+    silent = next((tap for tap in taps if tap.ids is None), None)
+    if silent is not None:
+        raise Refusal(INPUT, f"{silent.name}: its experts were not called (expected a module called experts that "
+                             "computes what the router chose)")
 
 
 def attach(model):
-    """Taps on all routers of `model`, in layer order. A model without any is refused."""
-    config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
-    taps = []
-    for name, module, experts in _candidates(model, config):
-        top_k = (_first(module, TOP_K_KEYS) or _first(config, TOP_K_KEYS))
-        if top_k is None:
-            raise Refusal(INPUT, f"{name}: top-k unknown (expected one of {', '.join(TOP_K_KEYS)} in the model's "
-                                 "configuration)")
-        taps.append(Tap(name, module, experts, top_k))
+    """Taps on all routers of `model`, in layer order, with the recording of a probe. A model without any is refused."""
+    taps = sorted((Tap(*site) for site in _sites(model)), key=lambda tap: tap.layer)
     if not taps:
         raise Refusal(INPUT, f"{type(model).__name__}: no MoE router found (expected a module with a [experts, hidden] "
                              "weight beside one called experts)")
-    taps.sort(key=lambda tap: tap.layer)
+    probe(model, taps)
     shapes = {(tap.experts, tap.top_k) for tap in taps}
-    if len(shapes) > 1:
-        raise Refusal(INPUT, f"{type(model).__name__}: layers differ in (experts, top-k) {sorted(shapes)}, which a "
-                             "trace cannot hold")
+    if len(shapes) > 1 or len({tap.layer for tap in taps}) < len(taps):
+        raise Refusal(INPUT, f"{type(model).__name__}: layers differ in (experts, top-k) {sorted(shapes)}, or have "
+                             "several routers, which a trace cannot hold")
     return taps
 
 
-def shared_experts(config):
-    """How many shared experts a token always runs."""
-    declared = _first(config, SHARED_KEYS)
-    return declared or int(bool(_first(config, ("shared_expert_intermediate_size",))))
-
-
-def declared_rule(config, taps):
-    """The selection rule as the family states it, or None for a family that is not known here."""
-    family, first = getattr(config, "model_type", ""), taps[0]
-    shape = dict(experts=first.experts, top_k=first.top_k)
-    normalises = bool(getattr(config, "norm_topk_prob", False))
-    groups = _first(config, ("n_group",)) or 1
-    kept = _first(config, ("topk_group",)) or 1
-    if first.bias is not None:
-        return Rule("sigmoid", normalises, num_groups=groups, top_k_groups=kept, **shape)
-    if family == "gpt_oss":
-        return Rule("topk_softmax", True, **shape)
-    if family == "deepseek_v2":
-        limited = getattr(config, "topk_method", "greedy") == "group_limited_greedy"
-        return Rule("softmax", False, num_groups=groups if limited else 1, top_k_groups=kept if limited else 1, **shape)
-    if family == "mixtral":
-        return Rule("softmax", True, **shape)
-    if family in ("olmoe", "qwen2_moe", "qwen3_moe"):
-        return Rule("softmax", normalises, **shape)
-    return None
-
-
-def inferred_rule(tap):
-    """The rule of an unknown family: the one whose gate weights are, up to a factor, those that `tap` recorded."""
-    shape = dict(experts=tap.experts, top_k=tap.top_k)
-    rules = [Rule("softmax", True, **shape), Rule("softmax", False, **shape), Rule("sigmoid", True, **shape),
-             Rule("sigmoid", False, **shape)]
-    if tap.ids is None or tap.weights is None:
-        return rules[0]
-    logits, ids = tap.logits.cpu().numpy(), tap.ids.cpu().numpy()
-    recorded = tap.weights.float().cpu().numpy()
-
-    def misfit(rule):
-        ours = gate_weights(rule, logits, ids)
-        factor = (recorded * ours).sum() / max((ours * ours).sum(), 1e-30)
-        return np.abs(recorded - factor * ours).mean()
-
-    return min(rules, key=misfit)
+def shared_experts(model, taps):
+    """How many shared experts a token always runs: as declared, else one where a block has any."""
+    blocks = {tap.name.rsplit(".", 1)[0] for tap in taps}
+    has = any(name.rsplit(".", 1)[0] in blocks and "shared" in name.rsplit(".", 1)[-1]
+              and any(True for _ in module.parameters()) for name, module in model.named_modules() if "." in name)
+    return first_number(text_config(model), SHARED_KEYS) or 1 if has else 0

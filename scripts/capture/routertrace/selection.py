@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+BIASES = ("e_score_correction_bias", "expert_bias", "score_correction_bias")  # names of selection biases in models
 TIE = 1e-6  # relative; a few rounding errors of float32
+LOWERED = 1e-5  # relative; rounding errors of scores, as logits
 
 
 @dataclass(frozen=True)
@@ -62,25 +64,45 @@ def disagreements(rule, logits, ids, bias=None):
     return (np.sort(select(rule, logits, bias), -1) != np.sort(ids, -1)).any(-1)
 
 
+def _untie(stored, logits, ids):
+    """Rows of `stored` where an expert that lost by less than a rounding error goes below the least chosen one."""
+    exact, dtype = np.asarray(logits, np.float32), stored.dtype.type
+    chosen = np.zeros(stored.shape, bool)
+    np.put_along_axis(chosen, ids, True, -1)
+    least = np.where(chosen, exact, np.inf).min(-1, keepdims=True)
+    tied = ~chosen & (exact <= least + TIE * np.maximum(1, np.abs(least)))
+    floor = np.where(chosen, stored, np.inf).min(-1, keepdims=True).astype(dtype)
+    return np.where(tied & (stored >= floor), np.nextafter(floor, dtype(-np.inf)), stored)
+
+
+def _lower(rule, stored, ids, bias):
+    """float32 rows where experts that only the rule chooses, by a rounding error of its scores, are lowered until it
+    does not, by about LOWERED of their logits at most."""
+    for step in LOWERED / 2 ** np.arange(9, -1, -1):
+        own, wrong = select(rule, stored, bias), disagreements(rule, stored, ids, bias)
+        if not wrong.any():
+            break
+        only = np.zeros(stored.shape, bool)
+        np.put_along_axis(only, own, True, -1)
+        np.put_along_axis(only, ids, False, -1)
+        stored = np.where(only & wrong[..., None], stored - np.float32(step) * np.maximum(1, np.abs(stored)), stored)
+    return stored
+
+
 def store_logits(rule, logits, ids, dtype, bias=None):
     """`logits` [..., E] in the stored type, choosing what the model chose (`ids` [..., k]) wherever a rounding error
     can be put right, and the number of rows in which they still do not.
 
     Rounding keeps order but makes ties, which the lower index wins whatever the model did; and a model that compares
     float32 probabilities sees ties that its logits do not have. So an expert that lost by less than such an error goes
-    one step below the least chosen one. A selection bias mixes with rounded scores in ways no step undoes: store such
-    traces as float32.
+    one step below the least chosen one. A selection bias or groups mix with rounded scores in ways no such step undoes:
+    store these traces as float32, where logits are lowered by as little as it takes.
     """
     stored = logits.astype(dtype)
     wrong = disagreements(rule, stored, ids, bias)
     if wrong.any() and bias is None:
-        exact, rows = np.asarray(logits[wrong], np.float32), stored[wrong]
-        chosen = np.zeros(rows.shape, bool)
-        np.put_along_axis(chosen, ids[wrong], True, -1)
-        least = np.where(chosen, exact, np.inf).min(-1, keepdims=True)
-        tied = ~chosen & (exact <= least + TIE * np.maximum(1, np.abs(least)))
-        floor = np.where(chosen, rows, np.inf).min(-1, keepdims=True).astype(dtype)
-        lower = np.nextafter(floor, dtype(-np.inf))
-        stored[wrong] = np.where(tied & (rows >= floor), lower, rows)
-        wrong = disagreements(rule, stored, ids, bias)
-    return stored, int(wrong.sum())
+        stored[wrong] = _untie(stored[wrong], logits[wrong], ids[wrong])
+    elif wrong.any() and dtype == np.float32:
+        rows = np.broadcast_to(bias, stored.shape)[wrong]
+        stored[wrong] = _lower(rule, stored[wrong], ids[wrong], rows)
+    return stored, int(disagreements(rule, stored, ids, bias).sum())

@@ -9,14 +9,12 @@ import numpy as np
 import torch
 import transformers
 
-from . import acceptance, draft_groups, elastic_draft, generation, inputs, rollouts, routers, selection
+from . import acceptance, draft_groups, elastic_draft, generation, inputs, rollouts, routers, rules, selection
 from .parts import Parts
 from .progress import Progress
 from .refusal import INPUT, INTERRUPTED, USAGE, Refusal
-from .trace_file import Description, TraceWriter, concatenate
-
-TOLERATED = 1e-3  # share of rows that may choose other experts than the model did; more means a wrong rule
-
+from .rules import TOLERATED
+from .trace_file import Description, TraceWriter, concatenate, id_type
 
 class Stop:
     """SIGINT or SIGTERM asks for a stop after the batch in progress; a second one stops at once."""
@@ -49,13 +47,17 @@ class Capture:
         self._check_vocabulary()
         self.taps = routers.attach(self.model)
         self.draft = elastic_draft.ElasticDraft(self.model, self.taps) if options.int8 else None
-        self.rule = routers.declared_rule(self.config, self.taps)
-        self.bias = None
-        if self.taps[0].bias is not None:
-            self.bias = np.stack([tap.selection_bias() for tap in self.taps])
-        stored = options.logits if options.logits != "auto" else "float32" if self.bias is not None else "float16"
+        self.rule, self.bias = self._rule()
+        exact = self.bias is not None or self.rule.num_groups > 1
+        stored = options.logits if options.logits != "auto" else "float32" if exact else "float16"
         self.stored = np.dtype(stored).type
         self.repaired = 0
+
+    def _rule(self):
+        """(rule, bias). Where the choices themselves are recorded no rule is needed, and none is claimed."""
+        if self.options.routing == "ids":
+            return selection.Rule(experts=self.taps[0].experts, top_k=self.taps[0].top_k), None
+        return rules.identify(self.model, self.taps)
 
     def _check_vocabulary(self):
         size = self.model.get_input_embeddings().weight.shape[0]
@@ -76,7 +78,7 @@ class Capture:
         maker = f"capture_router.py, transformers {transformers.__version__}, torch {torch.__version__}"
         return Description(
             model=self.options.model_name or Path(self.options.model).name, rule=self.rule,
-            num_shared_experts=routers.shared_experts(self.config), source=self.options.source,
+            num_shared_experts=routers.shared_experts(self.model, self.taps), source=self.options.source,
             licence=self.options.licence, created_by=maker, attributes=attributes,
             layer_numbers=[tap.layer for tap in self.taps], selection_bias=self.bias,
             model_config=self.config.to_json_string(use_diff=False))
@@ -102,24 +104,16 @@ class Capture:
         ends = [] if ends is None else ends if isinstance(ends, list) else [ends]
         sequences = generation.capture(self.model, self.taps, [ids for ids, _ in batch], options.decode,
                                        options.temperature, options.seed + number, ends)
-        with TraceWriter(self.parts.path("sequences", number), self.described()) as part:
+        with TraceWriter(self.parts.path("sequences", number), self.description()) as part:
             for sequence, (_, label) in zip(sequences, batch):
-                part.append(label, router_logits=self.storable(sequence), token_ids=np.int32(sequence.token_ids),
+                part.append(label, **self.routing(sequence), token_ids=np.int32(sequence.token_ids),
                             phase=np.uint8(sequence.phase))
 
-    def described(self):
-        if self.rule is None:
-            self.infer_rule()
-        return self.description()
-
-    @torch.inference_mode()
-    def infer_rule(self):
-        """A family that is not known by name: the rule that gives the gate weights it computes."""
-        tap = self.taps[0]
-        tap.record = True
-        self.model(input_ids=torch.tensor([self.prompts[0][0]], device=self.model.device))
-        self.rule = routers.inferred_rule(tap)
-        tap.record = False
+    def routing(self, sequence):
+        if self.options.routing == "logits":
+            return {"router_logits": self.storable(sequence)}
+        return {"expert_ids": sequence.ids.astype(id_type(self.rule.experts)),
+                "expert_weights": None if sequence.weights is None else sequence.weights.astype(np.float32)}
 
     def storable(self, sequence):
         if not np.isfinite(sequence.logits).all():
@@ -127,8 +121,6 @@ class Capture:
         if np.abs(sequence.logits).max() > np.finfo(self.stored).max:
             raise Refusal(USAGE, f"{self.options.model}: router logits exceed float16; use --logits float32")
         ids = sequence.ids
-        if ids is None:
-            ids = selection.select(self.rule, sequence.logits, self.bias)
         stored, wrong = selection.store_logits(self.rule, sequence.logits, ids, self.stored, self.bias)
         if wrong > TOLERATED * ids[..., 0].size:
             raise Refusal(INPUT, f"{self.options.model}: the selection rule {self.rule} does not choose what the model "
@@ -205,7 +197,7 @@ class Capture:
         options, output = self.options, self.options.output
         temporary = output.with_name(f".{output.name}.whole")
         try:
-            concatenate(paths, temporary, self.described())
+            concatenate(paths, temporary, self.description())
             with h5py.File(temporary, "r+") as trace:
                 if complete and options.acceptance:
                     draft_groups.write_acceptance(trace, self.parts, self.configurations(), options.temperature or 1.0)
@@ -220,8 +212,6 @@ class Capture:
         self.parts.open()
         complete = self.stage("sequences", self.capture_batch)
         if complete and (options.acceptance or options.rounds):
-            if self.rule is None:
-                self.infer_rule()
             self.counts = self.popularity()
         if complete and options.acceptance:
             complete = self.stage("acceptance", self.measure_batch)
