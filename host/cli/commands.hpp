@@ -25,6 +25,7 @@ void add_cache(CLI::App& app, const Common& common);
 void add_synth(CLI::App& app, const Common& common);
 void add_simulate(CLI::App& app, const Common& common);
 void add_merge(CLI::App& app, const Common& common);
+void add_model(CLI::App& app, const Common& common);
 void add_evaluate(CLI::App& app, const Common& common);
 void add_report(CLI::App& app, const Common& common);
 void add_reproduce(CLI::App& app, const Common& common);

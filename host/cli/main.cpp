@@ -46,6 +46,7 @@ int run(int argc, char** argv) {
   add_synth(app, common);
   add_simulate(app, common);
   add_merge(app, common);
+  add_model(app, common);
   add_evaluate(app, common);
   add_report(app, common);
   add_reproduce(app, common);
