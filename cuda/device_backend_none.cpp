@@ -16,9 +16,9 @@ namespace {
 
 }  // namespace
 
-int device_count(std::string& why_not) {
+std::vector<int> usable_devices(std::string& why_not) {
   why_not = "this build has no CUDA backend";
-  return 0;
+  return {};
 }
 
 std::unique_ptr<Backend> make_device_backend(const RoutingView&, const Plan&, int, std::uint64_t) {

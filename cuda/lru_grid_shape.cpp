@@ -49,7 +49,7 @@ bool is_lru_grid(const PlanView& plan, const Cell& cell, const RoutingView& rout
          cell.capacity_count > 1 && plan.policies[cell.first_policy] == Policy::lru && cell.tree.is_chain() &&
          plan.gate_mass == nullptr && plan.drafting_experts == routing.experts && plan.perturb.logits == nullptr &&
          draws_path_first(plan, cell) && routing.experts <= 256 && routing.top_k <= 255 &&
-         routing.tokens < LruGridPath::kAccepted && cell.batch <= kMostLruGridRequests &&
+         routing.tokens < LruGridPath::kToken && cell.batch <= kMostLruGridRequests &&
          std::all_of(joint, joint + cell.points(), [](std::uint32_t index) { return index == kNoJoint; });
 }
 

@@ -10,8 +10,8 @@ namespace moecarlo {
 // but samples, of which there are far more than the trace can support. All steps come in turn; where a trajectory
 // begins is hashed from its number, so that no group of trajectories sees some steps or rounds more than others.
 
-/// Replacements of one token draw from 64 blocks of four numbers.
-constexpr std::uint32_t kMostDraftedChoices = 256;
+/// Most experts a token chooses where absent ones are replaced: one draw for each.
+constexpr std::uint32_t kMostDraftedChoices = DrawAddress::kDraws;
 
 /// A hash of the trajectory's number: multiplication by 2^32 / golden ratio (Knuth, vol. 3, section 6.4); the high bits
 /// mix best.

@@ -9,8 +9,8 @@ namespace moecarlo {
 // Routing that is drawn rather than read: perturbed from the logits, and the siblings of a tree. A trajectory draws the
 // masks of all its columns into scratch, then replays them like any other rows.
 
-/// Most experts a token chooses where siblings are drawn: two draws for each, of 256.
-constexpr std::uint32_t kMostSiblingChoices = 128;
+/// Most experts a token chooses where siblings are drawn: one draw to keep each, and one to replace it.
+constexpr std::uint32_t kMostSiblingChoices = DrawAddress::kDraws / 2;
 
 /// The member of a non-empty set that has `index` members below it. index < count().
 template <int Words>
@@ -26,6 +26,18 @@ MOECARLO_HOST_DEVICE std::uint32_t nth_member(const ExpertMask<Words>& set, std:
     return 64U * static_cast<std::uint32_t>(w) + lowest_bit(rest);
   }
   return 0;  // not reached
+}
+
+/// Both slices of each expert: `upper` and, `experts` bits further, the lower slices of the same.
+template <int Words>
+MOECARLO_HOST_DEVICE ExpertMask<Words> with_lower_slices(const ExpertMask<Words>& upper, std::uint32_t experts) {
+  ExpertMask<Words> both = upper;
+  for (int w = 0; w < Words; ++w) {
+    for (std::uint64_t rest = upper.word[w]; rest != 0; rest &= rest - 1) {
+      both.insert(64U * static_cast<std::uint32_t>(w) + lowest_bit(rest) + experts);
+    }
+  }
+  return both;
 }
 
 /// The routing of a sibling: it keeps each expert of the path token at its level with probability keeps / 2^16, and
@@ -109,8 +121,12 @@ MOECARLO_HOST_DEVICE void draw_columns(const RoutingView& routing, const PlanVie
         const std::uint64_t* path_token = drawn.at<Words>(path_slot);
         for (int lane = 0; lane < Lanes; ++lane) {
           at.layer = first_layer + static_cast<std::uint32_t>(lane);
-          const auto mask = sibling_routing(ExpertMask<Words>::load(path_token + lane * Words),
-                                            routing.mask<Words>(path.others[slot], at.layer), at, plan.sibling_keeps);
+          // An expert's slices go together.
+          const auto experts = ExpertMask<Words>::first(plan.drafting_experts);
+          auto mask =
+              sibling_routing(ExpertMask<Words>::load(path_token + lane * Words) & experts,
+                              routing.mask<Words>(path.others[slot], at.layer) & experts, at, plan.sibling_keeps);
+          if (plan.drafting_experts < routing.experts) mask = with_lower_slices(mask, plan.drafting_experts);
           for (int w = 0; w < Words; ++w) into[lane * Words + w] = mask.word[w];
         }
 #if !defined(__CUDA_ARCH__)  // a device has drawn them ahead

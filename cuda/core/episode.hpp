@@ -66,15 +66,18 @@ struct EpisodeReplay {
 
   /// Counts a pass against the residents at its start, draft included.
   MOECARLO_HOST_DEVICE void judge(std::uint32_t pass) const {
-    const bool counted = pass >= caches.path.warmup;
-    verify(pass, counted);
+    judge_draft(pass);
+    verify(pass);
+  }
+
+  MOECARLO_HOST_DEVICE void judge_draft(std::uint32_t pass) const {
     if (cell.depth == 0) return;
     if (at.plan.hotness_planes > 0) hear_draft(pass);
-    if (counted) draft(pass);
+    if (pass >= caches.path.warmup) draft(pass);
   }
 
   /// Union of all verified columns and of the accepted ones, judged against the residents at the start of the pass.
-  MOECARLO_HOST_DEVICE void verify(std::uint32_t pass, bool counted) const {
+  MOECARLO_HOST_DEVICE void verify(std::uint32_t pass) const {
     const std::size_t first = EpisodePath::slot(cell, pass, 0);
     const std::uint8_t* accepted = caches.path.accepted + std::size_t{pass} * cell.batch;
     Bundle all;
@@ -87,7 +90,7 @@ struct EpisodeReplay {
       }
     }
     caches.unions[pass] = all;
-    if (!counted) return;
+    if (pass < caches.path.warmup) return;
     const LaneWord<Lanes> distinct = all.count();
     count_union(at, cell, distinct);
     add_lanes(at.union_total(cell, Cell::kDistinctAccepted), kept.count());
@@ -114,10 +117,13 @@ struct EpisodeReplay {
 
   /// What the path's draft steps chose originally.
   MOECARLO_HOST_DEVICE void hear_draft(std::uint32_t pass) const {
-    const std::size_t first = EpisodePath::slot(cell, pass, 0);
-    for (std::uint32_t i = 0; i < cell.depth * cell.batch; ++i) {
-      const Bundle chosen = caches.columns[first + i];
-      caches.hear(has_slices() ? chosen & upper() : chosen);
+    for (std::uint32_t step = 0; step < cell.depth; ++step) {
+      const std::size_t first = EpisodePath::slot(cell, pass, step);
+      for (std::uint32_t request = 0; request < cell.batch; ++request) {
+        if (!caches.path.drafts(cell, pass, request, step)) continue;
+        const Bundle chosen = caches.columns[first + request];
+        caches.hear(has_slices() ? chosen & upper() : chosen);
+      }
     }
   }
 
@@ -125,6 +131,7 @@ struct EpisodeReplay {
     const std::uint32_t step = counted_step(at.id.number, pass, cell.depth);
     const std::size_t first = EpisodePath::slot(cell, pass, step);
     for (std::uint32_t request = 0; request < cell.batch; ++request) {
+      if (!caches.path.drafts(cell, pass, request, step)) continue;
       Bundle chosen = caches.columns[first + request];
       if (has_slices()) chosen = chosen & upper();
       add_lanes(at.union_total(cell, Cell::kDraftChoices), chosen.count());
@@ -151,12 +158,14 @@ struct EpisodeReplay {
     return has_slices() ? mask & ExpertMask<Words>::first(at.plan.drafting_experts) : mask;
   }
 
-  /// Token i of a draft step: the path's, then the siblings at its level, each for all requests.
+  /// Token i of a draft step: the path's, then the siblings at its level, each for all requests. It chose nothing where
+  /// its request did not make the step.
   MOECARLO_HOST_DEVICE StepToken<Words> step_token(std::uint32_t pass, std::uint32_t step, int lane,
                                                    std::uint32_t i) const {
     const std::uint32_t node = i / cell.batch;
     const std::uint32_t column = node == 0 ? step : cell.depth + step + (node - 1) * cell.depth;
     const std::uint32_t request = i % cell.batch;
+    if (!caches.path.drafts(cell, pass, request, step)) return {};
     const std::size_t slot = EpisodePath::slot(cell, pass, column) + request;
     const std::uint16_t* order =
         node == 0 ? score_order_at(at.routing, at.plan, caches.path.rows[slot], at.layer(lane)) : nullptr;
@@ -168,7 +177,7 @@ struct EpisodeReplay {
     for (std::uint32_t request = 0; request < cell.batch; ++request) {
       const std::uint32_t token = caches.path.rows[first + request];
       const std::uint16_t* mass = gate_mass_at(at.routing, at.plan, token, at.layer(lane));
-      if (mass == nullptr) continue;
+      if (mass == nullptr || !caches.path.drafts(cell, pass, request, step)) continue;
       const ExpertMask<Words> chosen = draftable(caches.columns.mask(first + request, lane));
       for (std::uint32_t point = 0; point < cell.points(); ++point) {
         const GateMass sum = gate_mass_of(chosen, caches.residents[point].lane(lane), mass);

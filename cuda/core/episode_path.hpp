@@ -9,21 +9,33 @@ namespace moecarlo {
 struct EpisodePath {
   const std::uint32_t* rows = nullptr;     ///< [passes][columns][batch] row of masks that a column routes like
   const std::uint8_t* accepted = nullptr;  ///< [passes][batch]
+  const std::uint8_t* drafted = nullptr;   ///< [passes][batch]
   const std::uint32_t* group = nullptr;    ///< replay: [passes] the group that a pass counts in
   std::uint32_t passes = 0;
   std::uint32_t warmup = 0;  ///< passes that are not counted, the first ones
 
   MOECARLO_HOST_DEVICE static EpisodePath of(const PlanView& plan, const Cell& cell, const Path& path) {
     if (plan.walk == Walk::replay) {
-      return {plan.replay_rows + cell.first_slot, plan.replay_accepted + cell.first_pass,
-              plan.replay_group + cell.first_pass, cell.passes, 0};
+      return {plan.replay_rows + cell.first_slot,
+              plan.replay_accepted + cell.first_pass,
+              plan.replay_drafted + cell.first_pass,
+              plan.replay_group + cell.first_pass,
+              cell.passes,
+              0};
     }
-    return {path.tokens, path.accepted, nullptr, plan.warmup + plan.rounds, plan.warmup};
+    return {path.tokens, path.accepted, path.drafted, nullptr, plan.warmup + plan.rounds, plan.warmup};
   }
 
   /// The slot of a column of request 0 in a pass.
   MOECARLO_HOST_DEVICE static std::size_t slot(const Cell& cell, std::uint32_t pass, std::uint32_t column) {
     return (std::size_t{pass} * cell.columns() + column) * cell.batch;
+  }
+
+  /// Whether a request made draft step `step` of a pass, which routes like column `step` and proposes the next one: the
+  /// last column of a draft is verified, and nothing was drafted from it.
+  MOECARLO_HOST_DEVICE bool drafts(const Cell& cell, std::uint32_t pass, std::uint32_t request,
+                                   std::uint32_t step) const {
+    return step < drafted[std::size_t{pass} * cell.batch + request];
   }
 };
 
@@ -61,13 +73,8 @@ struct RoundCounter {
 
 /// Rounds, accepted and drafted lengths of the counted passes of an episode.
 MOECARLO_HOST_DEVICE void count_rounds(const Cell& cell, const TrajectoryId& id, const EpisodePath& path,
-                                       const std::uint8_t* drafted, const TallyView& tally) {
-  struct Lengths {
-    const std::uint8_t* accepted;
-    const std::uint8_t* drafted;
-  };
-  count_rounds(cell.batch, path.warmup, path.passes, Lengths{path.accepted, drafted},
-               RoundCounter{cell, id, path, tally});
+                                       const TallyView& tally) {
+  count_rounds(cell.batch, path.warmup, path.passes, path, RoundCounter{cell, id, path, tally});
 }
 
 }  // namespace moecarlo

@@ -32,6 +32,13 @@ struct LockstepReplay {
     for (std::uint32_t pass = 0; pass < passes.passes; ++pass) {
       enter_group(passes, pass);
       if (draws_rounds) draw_round(EpisodeWalk<Path>::of(plan, cell, id, path), pass);
+      // A draft is over before the verification begins: all of it meets the pool as it stands now.
+      for (std::uint32_t l = 0; pooled() && l < routing.layers; ++l) {
+        on_layer(l, [&](const auto& replay) MOECARLO_INLINED {
+          take_residents(replay, l);
+          replay.judge_draft(pass);
+        });
+      }
       for (std::uint32_t l = 0; l < routing.layers; ++l) {
         on_layer(l, [&](const auto& replay) MOECARLO_INLINED { step(replay, pass, l); });
       }
@@ -97,20 +104,27 @@ struct LockstepReplay {
     using Bundle = LayerBundle<Words, 1>;
     const auto wrote = [&](std::uint32_t point, const Bundle& written)
                            MOECARLO_INLINED { replay.count_written(pass, point, written); };
-    for (std::uint32_t point = 0; pooled() && point < cell.points(); ++point) {
-      replay.caches.residents[point] = as_bundle(layers.pool(point).residents(layer));
-    }
-    replay.judge(pass);
     if (!pooled()) {
+      replay.judge(pass);
       replay.caches.update(pass, wrote);
       return;
     }
+    take_residents(replay, layer);
+    replay.verify(pass);
     const auto caches_of = [&](std::uint32_t l) MOECARLO_INLINED { return layers.caches(l); };
     for (std::uint32_t point = 0; point < cell.points(); ++point) {
       const PoolCache<Words> pool = layers.pool(point);
       const ExpertMask<Words> before = pool.residents(layer);
       pool.update(pass, layer, caches_of);
       wrote(point, as_bundle(without(pool.residents(layer), before)));
+    }
+  }
+
+  /// The layer's part of the pool as it stands.
+  template <class Replay>
+  MOECARLO_HOST_DEVICE void take_residents(const Replay& replay, std::uint32_t layer) const {
+    for (std::uint32_t point = 0; point < cell.points(); ++point) {
+      replay.caches.residents[point] = as_bundle(layers.pool(point).residents(layer));
     }
   }
 

@@ -130,7 +130,9 @@ struct LruLane {
 
 /// The path of one trajectory of such a cell, among those of others: what a Path has for an episode of a chain.
 struct LruGridPath {
-  static constexpr std::uint32_t kAccepted = 0x80000000;  ///< in `tokens`, see mark_accepted
+  // In `tokens`, see mark_columns.
+  static constexpr std::uint32_t kAccepted = 0x80000000, kDraftsNothing = 0x40000000;
+  static constexpr std::uint32_t kToken = ~(kAccepted | kDraftsNothing);
 
   Strided<std::uint32_t> tokens;
   Strided<std::uint8_t> accepted, drafted;
@@ -139,15 +141,19 @@ struct LruGridPath {
   Place* other_places = nullptr;
 };
 
-/// Marks the tokens of accepted columns in a path that has been drawn, so that its replay reads nothing else. A trace
-/// of an LRU grid has fewer tokens than kAccepted, see is_lru_grid.
-MOECARLO_HOST_DEVICE void mark_accepted(const Cell& cell, std::uint32_t passes, const LruGridPath& path) {
+/// Marks the tokens of accepted columns in a path that has been drawn, and where a draft is shorter than the cell's
+/// depth that of its last column, so that its replay reads nothing else. A trace of an LRU grid has fewer tokens than
+/// the marks, see is_lru_grid.
+MOECARLO_HOST_DEVICE void mark_columns(const Cell& cell, std::uint32_t passes, const LruGridPath& path) {
   for (std::uint32_t pass = 0; pass < passes; ++pass) {
     for (std::uint32_t request = 0; request < cell.batch; ++request) {
-      const std::uint32_t accepted = path.accepted[std::size_t{pass} * cell.batch + request];
+      const std::size_t lengths = std::size_t{pass} * cell.batch + request;
+      const std::uint32_t accepted = path.accepted[lengths], drafted = path.drafted[lengths];
       for (std::uint32_t column = 0; column <= accepted; ++column) {
         path.tokens[EpisodePath::slot(cell, pass, column) + request] |= LruGridPath::kAccepted;
       }
+      if (drafted == cell.depth) continue;
+      path.tokens[EpisodePath::slot(cell, pass, drafted) + request] |= LruGridPath::kDraftsNothing;
     }
   }
 }
@@ -165,7 +171,7 @@ struct LruGridReplay {
   LruLane own;
   std::uint32_t uncounted = 0;  ///< tokens since the rows were added up
 
-  /// Replays a path marked by mark_accepted. `warp` does what concerns all lanes: place_experts() gives every expert
+  /// Replays a path marked by mark_columns. `warp` does what concerns all lanes: place_experts() gives every expert
   /// its LruStack::first_slot, add_up() adds the rows up and clears them.
   template <class Warp>
   MOECARLO_HOST_DEVICE void operator()(const LruGridPath& path, bool exists, std::uint64_t number, const Warp& warp) {
@@ -185,8 +191,9 @@ struct LruGridReplay {
       for (std::uint32_t left = slots; left-- > 0;) {
         touched += routing.top_k;
         if (exists) {
-          const std::uint32_t token = next & ~LruGridPath::kAccepted;
-          const bool drafted = left - step * cell.batch < cell.batch;  // of column `step`: it wraps below
+          const std::uint32_t token = next & LruGridPath::kToken;
+          const bool drafted = left - step * cell.batch < cell.batch &&  // of column `step`: it wraps below
+                               (next & LruGridPath::kDraftsNothing) == 0;
           const LruTokenCounts counts{counted, (next & LruGridPath::kAccepted) != 0, drafted};
           slot = left > 0 ? slot - 1 : slot + 2 * slots - 1;
           if (slot < passes * slots) next = path.tokens[slot];

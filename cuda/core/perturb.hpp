@@ -25,6 +25,7 @@ constexpr std::uint32_t kAliasBits = 10;
 constexpr std::uint32_t kAliasThresholdBits = 32 - kAliasBits;
 /// Blocks of four alias draws that one row may use; what is still missing after 64 draws is chosen by Gumbel-top-k.
 constexpr std::uint32_t kAliasBlocks = 16;
+static_assert(kAliasBlocks <= DrawAddress::kBlocks);
 
 /// Blocks of random words that a row takes at a time: as many as the vectors of the instruction set make together.
 #if defined(__AVX512VPOPCNTDQ__)
@@ -45,12 +46,14 @@ struct PerturbView {
   std::uint32_t top_k = 0;  ///< 1 .. experts
 };
 
+static_assert(2 * 8 * DrawAddress::kBlocks == 1U << kAliasBits);
+
 /// Blocks b .. b + kRowBlocks - 1, b < 128 a multiple of kRowBlocks, of the Gumbel draws of an address. The eight
-/// 16-bit halves of block b, low half first, belong to the experts 8b .. 8b + 7. An address has 64 blocks for each
-/// purpose, so that the experts from 512 on have a purpose of their own.
+/// 16-bit halves of block b, low half first, belong to the experts 8b .. 8b + 7. An address has blocks for half of the
+/// experts that there can be, so that those from 512 on have a purpose of their own.
 MOECARLO_HOST_DEVICE RandomBlocks<kRowBlocks> gumbel_blocks(DrawAddress at, std::uint32_t b) {
-  at.purpose = b < 64 ? Purpose::perturb_key : Purpose::perturb_key_high;
-  return at.blocks<kRowBlocks>(b % 64);
+  at.purpose = b < DrawAddress::kBlocks ? Purpose::perturb_key : Purpose::perturb_key_high;
+  return at.blocks<kRowBlocks>(b % DrawAddress::kBlocks);
 }
 
 /// Adds an expert to the set; returns 1 where it is new, else 0.

@@ -131,8 +131,8 @@ struct RowWarp {
     MOECARLO_UNROLLED for (std::uint32_t i = 0; i < kPerThread; ++i) {
       const std::uint32_t expert = first + i;
       if (i % 8 == 0) {
-        const Purpose purpose = expert / 8 < 64 ? Purpose::perturb_key : Purpose::perturb_key_high;
-        random = rows.block(at, purpose, expert / 8 % 64);
+        const Purpose purpose = expert / 8 < DrawAddress::kBlocks ? Purpose::perturb_key : Purpose::perturb_key_high;
+        random = rows.block(at, purpose, expert / 8 % DrawAddress::kBlocks);
       }
       const std::uint32_t pair = expert % 8 / 2;
       const std::uint32_t low = pair % 2 == 0 ? random.word[0] : random.word[1];

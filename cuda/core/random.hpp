@@ -128,9 +128,20 @@ enum class Purpose : std::uint32_t {
 /// The second word of the key: which family of trajectories draws.
 enum class Stream : std::uint32_t { main = 0, replicates = 1, setup = 2 };
 
-/// The address of a random draw; the same address gives the same number on every backend.
-/// Ranges: round < 2^16, request < 2^16, column < 2^8, layer < 2^10, draw < 2^8.
+/// The address of a random draw; the same address gives the same number on every backend. Each number has a field of
+/// its own in the counter, whose width is its limit: a study that would need more is refused before it starts, or its
+/// draws would be those of another address.
 struct DrawAddress {
+  static constexpr int kRoundBits = 16, kRequestBits = 16;                                  // the third word
+  static constexpr int kPurposeBits = 8, kColumnBits = 8, kBlockBits = 6, kLayerBits = 10;  // the last one
+  static_assert(kRoundBits + kRequestBits == 32 && kPurposeBits + kColumnBits + kBlockBits + kLayerBits == 32);
+  static constexpr std::uint32_t kRounds = 1U << kRoundBits;      ///< round < kRounds
+  static constexpr std::uint32_t kRequests = 1U << kRequestBits;  ///< request < kRequests
+  static constexpr std::uint32_t kColumns = 1U << kColumnBits;    ///< column < kColumns
+  static constexpr std::uint32_t kBlocks = 1U << kBlockBits;      ///< of four draws each
+  static constexpr std::uint32_t kDraws = 4 * kBlocks;            ///< draw < kDraws
+  static constexpr std::uint32_t kLayers = 1U << kLayerBits;      ///< layer < kLayers
+
   std::uint32_t seed = 0;
   Stream stream = Stream::main;
   std::uint64_t trajectory = 0;
@@ -140,11 +151,11 @@ struct DrawAddress {
   std::uint32_t column = 0;
   std::uint32_t layer = 0;
 
-  /// Block q holds draws 4q .. 4q + 3. Layers need 10 bits of their 16-bit field, q takes the other six.
+  /// Block q holds draws 4q .. 4q + 3.
   MOECARLO_HOST_DEVICE constexpr RandomBlock block(std::uint32_t q) const { return block(q, keys()); }
   MOECARLO_HOST_DEVICE constexpr RandomBlock block(std::uint32_t q, const PhiloxKeys& own_keys) const {
     return philox(static_cast<std::uint32_t>(trajectory), static_cast<std::uint32_t>(trajectory >> 32),
-                  (round << 16) + request, last_counter(q), own_keys);
+                  (round << kRequestBits) + request, last_counter(q), own_keys);
   }
 
   /// Of all addresses of this seed and stream.
@@ -155,7 +166,7 @@ struct DrawAddress {
   /// Blocks q .. q + Count - 1. Together they take much less time than one by one.
   template <int Count>
   MOECARLO_HOST_DEVICE RandomBlocks<Count> blocks(std::uint32_t q) const {
-    return stepped_blocks<Count>(q, 1U << 10);
+    return stepped_blocks<Count>(q, 1U << kLayerBits);
   }
 
   /// Block q of this layer and of the Count - 1 layers after it.
@@ -170,13 +181,14 @@ struct DrawAddress {
 
  private:
   MOECARLO_HOST_DEVICE constexpr std::uint32_t last_counter(std::uint32_t q) const {
-    return (static_cast<std::uint32_t>(purpose) << 24) + (column << 16) + (q << 10) + layer;
+    return (static_cast<std::uint32_t>(purpose) << (32 - kPurposeBits)) + (column << (kBlockBits + kLayerBits)) +
+           (q << kLayerBits) + layer;
   }
 
   template <int Count>
   MOECARLO_HOST_DEVICE RandomBlocks<Count> stepped_blocks(std::uint32_t q, std::uint32_t step) const {
     return philox_blocks<Count>(static_cast<std::uint32_t>(trajectory), static_cast<std::uint32_t>(trajectory >> 32),
-                                (round << 16) + request, last_counter(q), step, seed,
+                                (round << kRequestBits) + request, last_counter(q), step, seed,
                                 static_cast<std::uint32_t>(stream));
   }
 };

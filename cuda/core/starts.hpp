@@ -51,7 +51,7 @@ MOECARLO_HOST_DEVICE Place draw_start(const StartView& starts, DrawAddress at, c
   const bool distinct = starts.eligible >= 2 * batch;
   const std::uint32_t total = starts.cumulative[starts.eligible];
   Place place;
-  for (std::uint32_t q = 0; q < 64; ++q) {
+  for (std::uint32_t q = 0; q < DrawAddress::kBlocks; ++q) {
     const RandomBlock block = at.block(q);
     for (std::uint32_t half = 0; half < 2; ++half) {
       place = locate(starts, uniform_below(total, block.word[2 * half], block.word[2 * half + 1]));
@@ -71,7 +71,7 @@ MOECARLO_HOST_DEVICE Place draw_move(const StartView& starts, DrawAddress at, co
   at.purpose = purpose;
   const bool distinct = starts.eligible >= 2 * batch;
   Place place;
-  for (std::uint32_t q = 0; q < 64; ++q) {
+  for (std::uint32_t q = 0; q < DrawAddress::kBlocks; ++q) {
     const RandomBlock block = at.block(q);
     for (std::uint32_t half = 0; half < 2; ++half) {
       const std::uint32_t entry = uniform_below(starts.eligible, block.word[2 * half], block.word[2 * half + 1]);

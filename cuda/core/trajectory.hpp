@@ -33,10 +33,10 @@ MOECARLO_HOST_DEVICE void begin_trajectory(const PlanView& plan, std::uint32_t c
       }
       if (!draws_path_first(plan, own)) break;
       draw_episode(plan, own, id, path);
-      count_rounds(own, id, EpisodePath::of(plan, own, path), path.drafted, tally);
+      count_rounds(own, id, EpisodePath::of(plan, own, path), tally);
       break;
     case Walk::replay:
-      count_rounds(own, id, EpisodePath::of(plan, own, path), plan.replay_drafted + own.first_pass, tally);
+      count_rounds(own, id, EpisodePath::of(plan, own, path), tally);
       break;
     case Walk::samples:
       draw_samples(plan, id, path);
@@ -142,7 +142,7 @@ MOECARLO_HOST_DEVICE void replay_lockstep(const RoutingView& routing, const Plan
   }
   LockstepReplay<Words, LockstepLayers<Words>>{routing, plan, own, id, path, layers}();
   if (plan.walk == Walk::episodes && !draws_path_first(plan, own)) {
-    count_rounds(own, id, EpisodePath::of(plan, own, path), path.drafted, tally);
+    count_rounds(own, id, EpisodePath::of(plan, own, path), tally);
   }
 }
 

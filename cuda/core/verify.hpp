@@ -73,7 +73,15 @@ MOECARLO_HOST_DEVICE void count_touched(const LayerContext<Lanes>& at, int lane,
                                         const Capacity& capacity, const Step& step, std::uint32_t count,
                                         const ExpertMask<Words>& residents, std::uint32_t round) {
   const std::uint32_t layer = at.layer(lane);
-  const DrawAddress address{at.plan.seed, at.id.stream, at.id.number, round, 0, Purpose::draft_replacement, 0, layer};
+  // A replay is one trajectory of any number of rounds; the others' rounds fit their field.
+  const DrawAddress address{at.plan.seed,
+                            at.id.stream,
+                            at.id.number + (round >> DrawAddress::kRoundBits),
+                            round % DrawAddress::kRounds,
+                            0,
+                            Purpose::draft_replacement,
+                            0,
+                            layer};
   const DraftLayer draft{at.plan.drafting_experts, at.plan.drafting_top_k,
                          at.plan.draft_weights + std::size_t{layer} * at.plan.drafting_experts};
   const std::uint32_t distinct = draft_distinct<Words>(draft, step, count, residents, address);

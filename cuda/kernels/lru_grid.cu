@@ -52,7 +52,7 @@ __global__ void draw_grid_paths(DeviceBlock block, LruGridShape shape) {
     path.other_places = other_places;
     draw_episode(plan, cell, id_of(block, group + index * slots.period), path);
     count_rounds(cell.batch, plan.warmup, plan.warmup + plan.rounds, path, counter);
-    mark_accepted(cell, plan.warmup + plan.rounds, path);
+    mark_columns(cell, plan.warmup + plan.rounds, path);
   }
   __syncthreads();
 

@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "cuda/device_backend.hpp"
+#include "cuda/device_choice.hpp"
 #include "cuda/device_limits.hpp"
 #include "host/cli/bench_ingest.hpp"
 #include "host/cli/bench_slices.hpp"
@@ -264,7 +265,8 @@ void print(const DeviceRates& device) {
 
 void bench(const Options& options) {
   std::string why_not;
-  const bool on_device = options.backend == "cuda" || (options.backend != "cpu" && device_count(why_not) > 0);
+  const bool on_device =
+      options.backend != "cpu" && device_for(options.backend, options.device, usable_devices(why_not), 0);
   const BenchTrace trace(false), logits_trace(true);
   const RoutingTable table = trace.read(), logits = logits_trace.read();
   std::vector<Workload> workloads = bench_workloads(table, logits_trace, logits);

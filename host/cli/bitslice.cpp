@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "cuda/device_backend.hpp"
+#include "cuda/device_choice.hpp"
 #include "cuda/device_slice_counter.hpp"
 #include "host/cli/commands.hpp"
 #include "host/cli/version.hpp"
@@ -26,7 +27,7 @@ struct Arguments {
 std::unique_ptr<SliceCounter> make_counter(const Arguments& arguments) {
   std::string why_not;
   const bool on_device =
-      arguments.backend == "cuda" || (arguments.backend == "auto" && device_count(why_not) > arguments.device);
+      arguments.backend != "cpu" && device_for(arguments.backend, arguments.device, usable_devices(why_not), 0);
   return on_device ? make_device_slice_counter(arguments.device) : make_cpu_slice_counter(arguments.options.threads);
 }
 

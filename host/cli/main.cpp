@@ -26,7 +26,8 @@ std::string version_text() {
   unsigned major = 0, minor = 0, release = 0;
   H5get_libversion(&major, &minor, &release);
   std::string why_not;
-  const std::string device = device_count(why_not) > 0 ? "cuda" : fmt::format("cuda not available ({})", why_not);
+  const std::string device =
+      !usable_devices(why_not).empty() ? "cuda" : fmt::format("cuda not available ({})", why_not);
   return fmt::format("{}\nbackends: cpu ({}), {}\nHDF5 {}.{}.{}, fmt {}, CLI11 {}", program_version(),
                      to_string(best_instruction_set()), device, major, minor, release, FMT_VERSION, CLI11_VERSION);
 }

@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "cuda/device_backend.hpp"
+#include "cuda/device_choice.hpp"
 #include "cuda/device_ranker.hpp"
 #include "cuda/device_resample.hpp"
 #include "cuda/device_selector.hpp"
@@ -50,10 +51,16 @@ double seconds_since(Clock::time_point start) {
 
 /// The GPU that a run takes; none where it takes the CPU. Of several processes on a machine each takes the next one.
 std::optional<int> chosen_device(const RunSpec& run) {
+  if (run.backend == "cpu") return {};  // without asking for a GPU
   std::string why_not;
-  const auto devices = static_cast<std::uint32_t>(run.backend == "cpu" ? 0 : device_count(why_not));
-  if (devices == 0 && run.backend != "cuda") return {};
-  return static_cast<int>(run.device.value_or(local_rank() % std::max(1U, devices)));
+  return device_for(run.backend, run.device, usable_devices(why_not), local_rank());
+}
+
+/// The same for the simulation. A replay is one walk through the trace, front to back: a GPU would have a thread a
+/// layer to run.
+std::optional<int> simulating_device(const RunSpec& run, Walk walk) {
+  if (run.backend == "auto" && walk == Walk::replay) return {};
+  return chosen_device(run);
 }
 
 Resample chosen_resample(const RunSpec& run) {
@@ -88,9 +95,12 @@ std::uint64_t count_points(const Plan& plan) {
   return points;
 }
 
-void check_memory(const Plan& plan, const StudyRun& run, bool cpu) {
+/// Before the backend takes its memory: the tallies of each thread, and the CPU's scratch.
+void check_memory(const Plan& plan, const RoutingView& routing, const StudyRun& run) {
+  const bool cpu = !simulating_device(run.study.run, plan.walk);
+  const unsigned threads = thread_count(run.study.run.threads);
   const std::uint64_t bytes = plan.layout.size * sizeof(std::uint64_t);
-  const std::uint64_t copies = 1 + (cpu ? thread_count(run.study.run.threads) : 2);
+  const std::uint64_t copies = 1 + (cpu ? threads : 2);
   if (!run.quiet) {
     fmt::print(stderr, "{} design points in {} cells, tallies of {:.1f} MiB a thread\n", count_points(plan),
                plan.layout.cells.size(), static_cast<double>(bytes) / 1048576.0);
@@ -99,6 +109,10 @@ void check_memory(const Plan& plan, const StudyRun& run, bool cpu) {
     fail(ErrorKind::machine,
          "study: the tallies do not fit into memory (expected at most {} bytes, found {} bytes on each of {} threads)",
          available_memory_bytes(), bytes, copies);
+  }
+  if (cpu) {
+    expect_memory(bytes * copies + cpu_scratch_bytes(routing, plan, threads),
+                  fmt::format("study: what {} threads simulate in", threads));
   }
 }
 
@@ -182,7 +196,7 @@ void simulate(const StudyRun& run, const Plan& plan, Clock::time_point job_start
 }  // namespace
 
 std::unique_ptr<Backend> make_backend(const RunSpec& run, const RoutingView& routing, const Plan& plan) {
-  if (const auto device = chosen_device(run)) return make_device_backend(routing, plan, *device);
+  if (const auto device = simulating_device(run, plan.walk)) return make_device_backend(routing, plan, *device);
   return make_cpu_backend(routing, plan, run.threads);
 }
 
@@ -200,8 +214,8 @@ bool run_study(const StudyRun& run) {
   TraceSources sources = load_sources(study, table);
   if (study.cache.objects == Objects::slices) table = with_slices(std::move(table));
   const Plan plan = make_plan(study, grid, table, std::move(sources));
+  check_memory(plan, table.view(), run);
   const auto backend = make_backend(study.run, table.view(), plan);
-  check_memory(plan, run, backend->name() == "cpu");
 
   std::vector<std::string> notes = study.notes;
   notes.insert(notes.end(), plan.notes.begin(), plan.notes.end());

@@ -9,17 +9,24 @@
 namespace moecarlo {
 namespace {
 
+WorkspaceLayout layout_for(const RoutingView& routing, const PlanView& plan, InstructionSet set) {
+  return WorkspaceLayout::of(plan, routing.layers, mask_words(routing.experts), cpu_lanes(set, routing, plan));
+}
+
+/// 64-bit words of a thread's scratch: a path, and what a layer replays in, or where they go together each of them.
+std::size_t scratch_words(const RoutingView& routing, const PlanView& plan, const WorkspaceLayout& layout) {
+  return layout.path_words + (plan.lockstep ? routing.layers : 1) * layout.layer_words;
+}
+
 class CpuBackend final : public Backend {
  public:
   CpuBackend(const RoutingView& routing, const Plan& plan, unsigned threads, InstructionSet set)
       : routing_(routing),
         plan_(plan.view()),
-        layout_(
-            WorkspaceLayout::of(plan_, routing.layers, mask_words(routing.experts), cpu_lanes(set, routing, plan_))),
+        layout_(layout_for(routing, plan_, set)),
         set_(set),
         workers_(thread_count(threads)) {
-    const std::size_t blocks = plan_.lockstep ? routing.layers : 1;
-    for (Worker& worker : workers_) worker.scratch.resize(1 + (layout_.path_words + blocks * layout_.layer_words) / 8);
+    for (Worker& worker : workers_) worker.scratch.resize(1 + scratch_words(routing, plan_, layout_) / 8);
   }
 
   std::string name() const override { return "cpu"; }
@@ -78,6 +85,12 @@ class CpuBackend final : public Backend {
 std::unique_ptr<Backend> make_cpu_backend(const RoutingView& routing, const Plan& plan, unsigned threads,
                                           InstructionSet set) {
   return std::make_unique<CpuBackend>(routing, plan, threads, set);
+}
+
+std::uint64_t cpu_scratch_bytes(const RoutingView& routing, const Plan& plan, unsigned threads, InstructionSet set) {
+  const PlanView view = plan.view();
+  const std::uint64_t words = scratch_words(routing, view, layout_for(routing, view, set));
+  return thread_count(threads) * (words / 8 + 1) * 64;
 }
 
 }  // namespace moecarlo

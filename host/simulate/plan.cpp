@@ -4,9 +4,8 @@
 #include <cmath>
 #include <numeric>
 
-#include "cuda/core/draft.hpp"
-#include "cuda/core/drawn_routing.hpp"
 #include "cuda/core/policy/list_caches.hpp"
+#include "host/simulate/plan_limits.hpp"
 #include "host/simulate/replay_path.hpp"
 #include "host/simulate/start_tables.hpp"
 #include "host/study/acceptance.hpp"
@@ -127,36 +126,6 @@ TallyShape make_shape(Plan& plan, const Study& study, const Grid& grid, const Ro
   return shape;
 }
 
-void check_capacities(const GridCell& cell, const RoutingTable& table) {
-  for (std::size_t i = 0; i < cell.capacities.size(); ++i) {
-    const std::uint32_t largest = cell.capacities[i].base + (cell.capacities[i].extra_layers > 0 ? 1 : 0);
-    if (largest > table.experts) {
-      fail(ErrorKind::usage, "study: a capacity of {} is impossible (expected at most the trace's {} experts a layer)",
-           largest, table.experts);
-    }
-    if (cell.joint[i] && cell.depth > 0 && table.top_k > kMostDraftedChoices) {
-      fail(ErrorKind::usage, "study: a draft among residents takes at most {} experts a token (the trace has top-{})",
-           kMostDraftedChoices, table.top_k);
-    }
-  }
-}
-
-/// No counter can pass 2^64: the largest sums experts over rounds, layers and columns.
-void check_overflow(const Study& study, const GridCell& cell, const RoutingTable& table, Walk walk) {
-  const long double rounds = walk == Walk::enumerate || walk == Walk::replay
-                                 ? static_cast<long double>(table.tokens)
-                                 : static_cast<long double>(study.trajectories) * (study.rounds + study.warmup);
-  const long double most =
-      rounds * cell.batch * Tree{study.draft.width, 0}.columns(cell.depth) * table.top_k * table.layers;
-  if (most >= 0x1p61L) {
-    fail(
-        ErrorKind::usage,
-        "study: a 64-bit tally could overflow (expected trajectories x rounds x batch x columns x top-k x layers below "
-        "2^61, found {:.2g})",
-        static_cast<double>(most));
-  }
-}
-
 /// Bits of a hotness count: the fading sum of batch x depth choices a round.
 std::uint32_t hotness_planes(const Plan& plan) {
   std::uint64_t most = 0;
@@ -270,10 +239,7 @@ PlanView Plan::view() const {
 Plan make_plan(const Study& study, const Grid& grid, const RoutingTable& table, TraceSources sources) {
   Plan plan;
   plan.walk = walk_of(study);
-  for (const GridCell& cell : grid.cells) {
-    check_capacities(cell, table);
-    check_overflow(study, cell, table, plan.walk);
-  }
+  check_limits(study, grid, table, plan.walk, !sources.gate_mass.empty());
   plan.seed = study.seed;
   plan.rounds = study.rounds;
   plan.warmup = plan.walk == Walk::episodes ? study.warmup : 0;
@@ -281,7 +247,8 @@ Plan make_plan(const Study& study, const Grid& grid, const RoutingTable& table, 
   plan.resample_rejected = study.acceptance.rejected_routing == RejectedRouting::resample;
   plan.lockstep = study.cache.scope == Scope::pool || study.acceptance.model == AcceptanceModel::coverage;
   plan.tokens = table.tokens;
-  plan.protected_share = static_cast<std::uint32_t>(std::llround(study.cache.protected_share * kShare));
+  // Rounded up, so that 0.9 of ten slots are nine.
+  plan.protected_share = static_cast<std::uint32_t>(std::ceil(study.cache.protected_share * kShare));
   plan.sibling_keeps = static_cast<std::uint32_t>(std::llround(study.draft.sibling_routing.value_or(1) * kShare));
   plan.decay.shift =
       study.cache.decay == 0 ? 0 : static_cast<std::uint32_t>(std::lround(-std::log2(1 - study.cache.decay)));

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "host/support/error.hpp"
+#include "host/support/memory_limit.hpp"
 #include "host/support/poisson.hpp"
 
 namespace moecarlo {
@@ -53,7 +55,20 @@ PlanView::StartTable add_start_table(Plan& plan, std::uint32_t first_entry, std:
   return table;
 }
 
+/// The depth whose starts a cell's requests have.
+std::uint32_t start_depth(const Plan& plan, const Cell& cell) {
+  return plan.walk == Walk::episodes ? cell.depth : 0;
+}
+
 }  // namespace
+
+std::uint64_t start_table_bytes(const Plan& plan, std::uint64_t sequences) {
+  std::set<std::uint32_t> depths;
+  for (const Cell& cell : plan.layout.cells) depths.insert(start_depth(plan, cell));
+  const std::uint64_t populations = 1 + std::uint64_t{plan.shape.groups.populations};
+  return populations * (sequences * (sizeof(Sequence) + depths.size() * sizeof(std::uint32_t)) +
+                        depths.size() * (sizeof(std::uint32_t) + sizeof(PlanView::StartTable)));
+}
 
 void lay_out_starts(Plan& plan, const RoutingTable& table, std::uint32_t max_depth) {
   const std::vector<Sequence> evaluation = evaluation_entries(table);
@@ -64,6 +79,7 @@ void lay_out_starts(Plan& plan, const RoutingTable& table, std::uint32_t max_dep
         "longest has {})",
         max_depth, max_depth, evaluation.front().length);
   }
+  expect_memory(start_table_bytes(plan, evaluation.size()), "study: the table of starts");
   std::vector<std::pair<std::uint32_t, std::uint32_t>> populations;  // first entry, count
   const auto add = [&](const std::vector<Sequence>& entries) {
     populations.emplace_back(plan.entries.size(), entries.size());
@@ -76,7 +92,7 @@ void lay_out_starts(Plan& plan, const RoutingTable& table, std::uint32_t max_dep
 
   std::map<std::uint32_t, std::uint32_t> first_table;  // by depth
   for (Cell& cell : plan.layout.cells) {
-    const std::uint32_t depth = plan.walk == Walk::episodes ? cell.depth : 0;
+    const std::uint32_t depth = start_depth(plan, cell);
     const auto [found, fresh] = first_table.try_emplace(depth, plan.start_tables.size());
     cell.first_start = found->second;
     if (!fresh) continue;

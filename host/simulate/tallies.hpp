@@ -9,6 +9,8 @@
 
 namespace moecarlo {
 
+constexpr std::uint64_t kMostCells = 1'000'000;  ///< of a grid whose tallies are to be written and read
+
 /// One cell of the grid: a (batch, depth), or a part of its points that has a path of its own.
 struct CellShape {
   std::uint32_t batch = 1;

@@ -14,7 +14,6 @@ using hdf5::Group;
 
 constexpr const char* kSchema = "moecarlo-tallies";
 constexpr std::int64_t kVersion = 4;
-constexpr std::uint64_t kMostCells = 1'000'000;
 constexpr std::uint32_t kMostExperts = 1 << 16;
 constexpr std::uint32_t kMostGroups = 1 << 16;
 constexpr std::uint64_t kMostTrajectories = std::uint64_t{1} << 62;

@@ -2,15 +2,13 @@
 
 #include <algorithm>
 
+#include "host/study/limits.hpp"
 #include "host/study/names.hpp"
 #include "host/study/parse_study.hpp"
 #include "host/support/error.hpp"
 
 namespace moecarlo {
 namespace {
-
-constexpr std::uint32_t kMostRounds = 65535;  // of the address of a random draw (cuda/core/random.hpp)
-constexpr std::uint32_t kMostColumns = 255;
 
 /// The rules that concern more than one key. A refusal names the keys and the reason.
 struct Rules {
@@ -39,8 +37,9 @@ struct Rules {
 
   void check_draft() const {
     const std::uint32_t deepest = study.grid.depth.back();
-    if (std::uint64_t{deepest} * study.draft.width > kMostColumns) {
-      refuse("draft.width", "makes the tree too large", fmt::format("grid.depth x draft.width up to {}", kMostColumns),
+    if (std::uint64_t{deepest} * study.draft.width > kMostDraftTokens) {
+      refuse("draft.width", "makes the tree too large",
+             fmt::format("grid.depth x draft.width up to {}", kMostDraftTokens),
              fmt::format("{} x {}", deepest, study.draft.width));
     }
     if (study.draft.width > 1 && deepest == 0) {

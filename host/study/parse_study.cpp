@@ -5,19 +5,13 @@
 #include <sstream>
 
 #include "host/study/duration.hpp"
+#include "host/study/limits.hpp"
 #include "host/study/speculation_profile.hpp"
 #include "host/study/table_reader.hpp"
 #include "host/support/error.hpp"
 
 namespace moecarlo {
 namespace {
-
-// Limits of the address of a random draw (cuda/core/random.hpp).
-constexpr std::int64_t kMostRounds = 65535;
-constexpr std::int64_t kMostDepth = 255;
-constexpr std::int64_t kMostBatch = 4096;
-constexpr std::int64_t kMostExperts = 1024;
-constexpr std::int64_t kMostLayers = 1024;
 
 void read_main(TableReader table, Study& study, const std::filesystem::path& folder) {
   study.name = table.text("name").value_or("study");
@@ -61,7 +55,7 @@ void read_grid(TableReader table, GridSpec& grid) {
     into.erase(std::unique(into.begin(), into.end()), into.end());
   };
   take("batch", 1, kMostBatch, grid.batch);
-  take("depth", 0, kMostDepth, grid.depth);
+  take("depth", 0, kMostDraftTokens, grid.depth);
   take("capacity", 1, kMostExperts, grid.capacity);
   take("pool", 1, kMostExperts * kMostLayers, grid.pool);
   take("bits", 2, 8, grid.bits);
@@ -83,8 +77,8 @@ void read_cache(TableReader table, CacheSpec& cache) {
 }
 
 void read_draft(TableReader table, DraftSpec& draft) {
-  draft.width = static_cast<std::uint32_t>(table.integer("width", 1, 255).value_or(draft.width));
-  draft.verify_tokens = static_cast<std::uint32_t>(table.integer("verify_tokens", 1, 255).value_or(0));
+  draft.width = static_cast<std::uint32_t>(table.integer("width", 1, kMostDraftTokens).value_or(draft.width));
+  draft.verify_tokens = static_cast<std::uint32_t>(table.integer("verify_tokens", 1, kMostDraftTokens).value_or(0));
   draft.sibling_routing = table.number("sibling_routing", 0, 1);
   draft.gate_mass = table.boolean("gate_mass");
   draft.replacements = table.choice("replacements", replacements_names()).value_or(draft.replacements);

@@ -7,13 +7,13 @@
 #include <stdexcept>
 
 #include "host/cache/oracle.hpp"
-#include "tests/shared/slow_policies.hpp"
+#include "tests/oracle/policy_cache.hpp"
 
 namespace moecarlo {
 namespace {
 
-using testing::SlowPass;
-using testing::SlowPolicyCache;
+using oracle::PolicyCache;
+using oracle::Touches;
 
 /// Random events over some caches; one look-up an event, or several distinct ones.
 CacheEvents random_events(std::mt19937& random) {
@@ -38,11 +38,11 @@ CacheEvents random_events(std::mt19937& random) {
 }
 
 /// The events of one cache as passes: each object a token of its own, so that its place in the event is kept.
-std::vector<SlowPass> passes_of(const CacheEvents& events, std::uint32_t cache) {
-  std::vector<SlowPass> passes;
+std::vector<Touches> passes_of(const CacheEvents& events, std::uint32_t cache) {
+  std::vector<Touches> passes;
   for (std::uint64_t event = 0; event < events.events(); ++event) {
     if (events.cache[event] != cache) continue;
-    SlowPass& pass = passes.emplace_back();
+    Touches& pass = passes.emplace_back();
     for (std::uint64_t i = events.offsets[event]; i < events.offsets[event + 1]; ++i)
       pass.push_back({events.object[i]});
   }
@@ -52,9 +52,9 @@ std::vector<SlowPass> passes_of(const CacheEvents& events, std::uint32_t cache) 
 std::vector<std::uint8_t> slow_replay(const CacheEvents& events, const ReplayOptions& options) {
   const bool full = options.warm || options.policy == Policy::static_residents;
   const std::vector<std::uint32_t> popular = most_referenced(events, options.capacity);
-  std::vector<SlowPolicyCache> caches;
+  std::vector<PolicyCache> caches;
   for (std::uint32_t cache = 0; cache < events.caches; ++cache) {
-    SlowPolicyCache::Setup setup{
+    PolicyCache::Setup setup{
         options.policy, events.objects, options.capacity, options.protected_capacity, {}, passes_of(events, cache), {}};
     const auto first = popular.begin() + static_cast<std::ptrdiff_t>(cache * options.capacity);
     if (full) setup.start.assign(first, first + options.capacity);
@@ -62,9 +62,9 @@ std::vector<std::uint8_t> slow_replay(const CacheEvents& events, const ReplayOpt
   }
   std::vector<std::uint8_t> hits;
   for (std::uint64_t event = 0; event < events.events(); ++event) {
-    SlowPolicyCache& cache = caches[events.cache[event]];
+    PolicyCache& cache = caches[events.cache[event]];
     const std::vector<bool> residents = cache.residents();
-    SlowPass pass;
+    Touches pass;
     for (std::uint64_t i = events.offsets[event]; i < events.offsets[event + 1]; ++i) {
       hits.push_back(residents[events.object[i]] ? 1 : 0);
       pass.push_back({events.object[i]});

@@ -1,4 +1,4 @@
-#include "tests/shared/slow_policies.hpp"
+#include "tests/oracle/policy_cache.hpp"
 
 #include <gtest/gtest.h>
 
@@ -13,12 +13,12 @@
 namespace moecarlo {
 namespace {
 
-using testing::ObjectList;
-using testing::slow_misses;
-using testing::slow_reference_order;
-using testing::SlowPass;
-using testing::SlowPolicyCache;
-using Setup = SlowPolicyCache::Setup;
+using oracle::misses_of;
+using oracle::ObjectList;
+using oracle::PolicyCache;
+using oracle::reference_order;
+using oracle::Touches;
+using Setup = PolicyCache::Setup;
 
 constexpr Policy kListPolicies[] = {Policy::lru, Policy::fifo, Policy::lfu, Policy::slru, Policy::random};
 
@@ -28,11 +28,11 @@ std::uint32_t word_at(std::uint32_t pass, std::uint32_t index) {
 }
 
 /// Random passes over `objects` objects; few or many repeats.
-std::vector<SlowPass> random_passes(std::uint32_t objects, std::uint32_t count, std::mt19937& random) {
+std::vector<Touches> random_passes(std::uint32_t objects, std::uint32_t count, std::mt19937& random) {
   const std::uint32_t reach = 1 + random() % objects, top_k = 1 + random() % std::min(reach, 8U);
   const std::uint32_t offset = random() % (objects - reach + 1);
-  std::vector<SlowPass> passes(count);
-  for (SlowPass& pass : passes) {
+  std::vector<Touches> passes(count);
+  for (Touches& pass : passes) {
     pass.resize(1 + random() % 5);
     for (ObjectList& token : pass) {
       while (token.size() < top_k) {
@@ -56,7 +56,7 @@ ObjectList random_start(std::uint32_t objects, std::uint32_t capacity, std::mt19
 }
 
 template <int Words>
-std::vector<std::uint64_t> masks_of(const SlowPass& pass) {
+std::vector<std::uint64_t> masks_of(const Touches& pass) {
   std::vector<std::uint64_t> words(pass.size() * Words);
   for (std::size_t i = 0; i < pass.size(); ++i) {
     for (const std::uint32_t object : pass[i]) words[i * Words + object / 64] |= std::uint64_t{1} << (object % 64);
@@ -65,7 +65,7 @@ std::vector<std::uint64_t> masks_of(const SlowPass& pass) {
 }
 
 template <int Words>
-ObjectList fast_order(const SlowPass& pass) {
+ObjectList fast_order(const Touches& pass) {
   const std::vector<std::uint64_t> masks = masks_of<Words>(pass);
   const auto tokens = static_cast<std::uint32_t>(pass.size());
   std::vector<ExpertMask<Words>> last(tokens);
@@ -94,15 +94,15 @@ void expect_list_equals_slow(std::uint32_t objects, std::uint32_t capacity, std:
   const auto protected_capacity = static_cast<std::uint32_t>(random() % (capacity + 1));
   Setup setup{policy, objects, capacity, protected_capacity, {}, {}, word_at};
   setup.start = random_start(objects, capacity, random);
-  SlowPolicyCache slow(setup);
+  PolicyCache slow(setup);
   const Block block(policy, objects, capacity, setup.protected_capacity);
   const ListCache& cache = block.cache;
   for (auto object = setup.start.rbegin(); object != setup.start.rend(); ++object) reference<policy>(cache, *object, 0);
 
   std::uint32_t number = 0;
-  for (const SlowPass& pass : random_passes(objects, 1 + random() % 12, random)) {
+  for (const Touches& pass : random_passes(objects, 1 + random() % 12, random)) {
     const ObjectList order = fast_order<Words>(pass);
-    ASSERT_EQ(order, slow_reference_order(pass));
+    ASSERT_EQ(order, reference_order(pass));
     const auto hits = std::count_if(order.begin(), order.end(), [&](auto object) { return cache.contains(object); });
     ASSERT_EQ(hits, slow.judge(pass));
     for (std::uint32_t i = 0; i < order.size(); ++i) reference<policy>(cache, order[i], word_at(number, i));
@@ -185,9 +185,9 @@ TEST(ListCache, of_lru_holds_what_a_walk_over_the_passes_finds) {
   std::mt19937 random(8);
   for (int i = 0; i < 500; ++i) {
     const std::uint32_t objects = 1 + random() % 64, tokens = 12, touches = 1 + random() % 5;
-    std::vector<SlowPass> passes = random_passes(objects, 6, random);
+    std::vector<Touches> passes = random_passes(objects, 6, random);
     std::vector<std::uint64_t> masks;
-    for (const SlowPass& pass : passes) {
+    for (const Touches& pass : passes) {
       for (const std::uint64_t mask : masks_of<1>(pass)) masks.push_back(mask);
     }
     masks.resize(tokens);
@@ -223,7 +223,7 @@ TEST(ListCache, of_lru_holds_whatever_a_smaller_one_holds) {
   for (int i = 0; i < 300; ++i) {
     const std::uint32_t objects = 2 + random() % 60, capacity = 1 + random() % (objects - 1);
     const Block small(Policy::lru, objects, capacity, 0), large(Policy::lru, objects, capacity + 1, 0);
-    for (const SlowPass& pass : random_passes(objects, 8, random)) {
+    for (const Touches& pass : random_passes(objects, 8, random)) {
       for (const std::uint32_t object : fast_order<1>(pass)) {
         reference<Policy::lru>(small.cache, object, 0);
         reference<Policy::lru>(large.cache, object, 0);
@@ -239,11 +239,11 @@ TEST(ReferenceOrder, is_that_of_the_last_touch_with_the_lowest_bit_last) {
 }
 
 /// The least misses of any choice of residents among residents and fetched, by trying all.
-std::uint64_t fewest_misses(const std::vector<SlowPass>& passes, std::size_t at, std::uint32_t residents,
+std::uint64_t fewest_misses(const std::vector<Touches>& passes, std::size_t at, std::uint32_t residents,
                             std::uint32_t capacity) {
   if (at == passes.size()) return 0;
   std::uint32_t touched = 0;
-  for (const std::uint32_t object : slow_reference_order(passes[at])) touched |= 1U << object;
+  for (const std::uint32_t object : reference_order(passes[at])) touched |= 1U << object;
   const std::uint32_t choice = residents | touched;
   std::uint64_t fewest = ~std::uint64_t{0};
   for (std::uint32_t next = choice;; next = (next - 1) & choice) {
@@ -257,11 +257,11 @@ TEST(SlowOracle, with_bypass_misses_the_least_possible) {
   std::mt19937 random(10);
   for (int i = 0; i < 400; ++i) {
     const std::uint32_t objects = 2 + random() % 4, capacity = 1 + random() % std::min(objects, 3U);
-    const std::vector<SlowPass> passes = random_passes(objects, 1 + random() % 5, random);
+    const std::vector<Touches> passes = random_passes(objects, 1 + random() % 5, random);
     const ObjectList start = random_start(objects, capacity, random);
     std::uint32_t residents = 0;
     for (const std::uint32_t object : start) residents |= 1U << object;
-    ASSERT_EQ(slow_misses({Policy::belady_bypass, objects, capacity, 0, start, passes, {}}, passes),
+    ASSERT_EQ(misses_of({Policy::belady_bypass, objects, capacity, 0, start, passes, {}}, passes),
               fewest_misses(passes, 0, residents, capacity));
   }
 }
@@ -270,14 +270,14 @@ TEST(SlowOracle, misses_no_more_than_any_policy) {
   std::mt19937 random(11);
   for (int i = 0; i < 1500; ++i) {
     const std::uint32_t objects = 2 + random() % 20, capacity = 1 + random() % objects;
-    const std::vector<SlowPass> passes = random_passes(objects, 1 + random() % 15, random);
+    const std::vector<Touches> passes = random_passes(objects, 1 + random() % 15, random);
     const ObjectList start = random_start(objects, capacity, random);
     std::vector<std::vector<std::uint32_t>> heat(passes.size(), std::vector<std::uint32_t>(objects));
     for (auto& round : heat) {
       for (std::uint32_t& count : round) count = random() % 3;
     }
     const auto misses = [&](Policy policy) {
-      return slow_misses({policy, objects, capacity, capacity / 2, start, passes, word_at}, passes, heat);
+      return misses_of({policy, objects, capacity, capacity / 2, start, passes, word_at}, passes, heat);
     };
     const std::uint64_t bypassing = misses(Policy::belady_bypass), admitting = misses(Policy::belady);
     ASSERT_LE(bypassing, admitting);
@@ -288,7 +288,7 @@ TEST(SlowOracle, misses_no_more_than_any_policy) {
 }
 
 TEST(SlowHotness, keeps_the_hottest_and_then_whoever_is_resident) {
-  SlowPolicyCache cache({Policy::hotness, 6, 3, 0, {4, 5}, {}, {}});
+  PolicyCache cache({Policy::hotness, 6, 3, 0, {4, 5}, {}, {}});
   cache.update({{3, 0}}, {0, 0, 0, 2, 0, 0});  // object 0 is fetched but cold
   EXPECT_EQ(cache.residents(), (std::vector<bool>{false, false, false, true, true, true}));
   cache.update({{2, 1}}, {0, 1, 1, 0, 0, 1});

@@ -55,6 +55,31 @@ TEST(DrawAddress, follows_the_published_counter_layout) {
   EXPECT_EQ(at.draw(4 * q + 2), at.block(q).word[2]);
 }
 
+// What limits a study: a number that is too large for its field carries into the one beside it.
+TEST(DrawAddress, has_a_field_for_each_number_up_to_its_limit) {
+  const DrawAddress first{};
+  const auto differs = [&](const DrawAddress& at) { return words(at.block(0)) != words(first.block(0)); };
+  DrawAddress at = first;
+  at.layer = DrawAddress::kLayers - 1;
+  EXPECT_TRUE(differs(at));
+  EXPECT_NE(words(at.block(0)), words(first.block(1)));
+  at.layer = DrawAddress::kLayers;
+  EXPECT_EQ(words(at.block(0)), words(first.block(1)));
+  at = first;
+  at.column = 1;
+  EXPECT_NE(at.draw(0), first.draw(DrawAddress::kDraws - 1));
+  EXPECT_EQ(at.draw(0), first.draw(DrawAddress::kDraws));
+  at.column = DrawAddress::kColumns;
+  DrawAddress next = first;
+  next.purpose = static_cast<Purpose>(1);
+  EXPECT_EQ(words(at.block(0)), words(next.block(0)));
+  at = first;
+  at.request = DrawAddress::kRequests;
+  next = first;
+  next.round = 1;
+  EXPECT_EQ(words(at.block(0)), words(next.block(0)));
+}
+
 template <int Count>
 void expect_single_blocks(DrawAddress at, std::uint32_t q) {
   const DrawAddress first = at;

@@ -35,7 +35,7 @@ RoutingTable random_table(std::uint32_t experts, std::uint32_t layers, std::mt19
 
 TEST(DeviceRanker, ranks_and_permutes_as_the_host_does) {
   std::string why_not;
-  if (device_count(why_not) == 0) GTEST_SKIP() << why_not;
+  if (usable_devices(why_not).empty()) GTEST_SKIP() << why_not;
   std::mt19937 random(8);
   for (const std::uint32_t experts : {1U, 7U, 32U, 64U, 65U, 128U, 200U, 256U, 512U, 1024U}) {
     const std::uint32_t layers = 1 + random() % 50;
@@ -56,7 +56,7 @@ TEST(DeviceRanker, ranks_and_permutes_as_the_host_does) {
 
 TEST(DeviceRanker, splits_sequences_as_the_host_does) {
   std::string why_not;
-  if (device_count(why_not) == 0) GTEST_SKIP() << why_not;
+  if (usable_devices(why_not).empty()) GTEST_SKIP() << why_not;
   std::mt19937 random(9);
   for (const std::uint32_t sequences : {2U, 10U, 1000U, 300'000U}) {  // draws of the last are equal now and then
     std::vector<std::uint64_t> file_index(sequences);

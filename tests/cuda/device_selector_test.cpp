@@ -75,7 +75,7 @@ std::optional<std::uint64_t> select(ExpertSelector& selector, const std::vector<
 
 TEST(DeviceSelector, chooses_bit_for_bit_what_the_host_chooses) {
   std::string why_not;
-  if (device_count(why_not) == 0) GTEST_SKIP() << why_not;
+  if (usable_devices(why_not).empty()) GTEST_SKIP() << why_not;
   std::mt19937 random(1);
   for (int i = 0; i < 300; ++i) {
     const StoredLogits logits = random_rule(random);
@@ -100,7 +100,7 @@ TEST(DeviceSelector, chooses_bit_for_bit_what_the_host_chooses) {
 
 TEST(DeviceSelector, names_the_first_logit_that_is_not_finite) {
   std::string why_not;
-  if (device_count(why_not) == 0) GTEST_SKIP() << why_not;
+  if (usable_devices(why_not).empty()) GTEST_SKIP() << why_not;
   for (const bool float16 : {false, true}) {
     StoredLogits logits;
     logits.rule.experts = 100;
@@ -117,7 +117,7 @@ TEST(DeviceSelector, names_the_first_logit_that_is_not_finite) {
 
 TEST(DeviceSelector, keeps_pieces_apart_that_are_under_way_together) {
   std::string why_not;
-  if (device_count(why_not) == 0) GTEST_SKIP() << why_not;
+  if (usable_devices(why_not).empty()) GTEST_SKIP() << why_not;
   StoredLogits logits;
   logits.rule.experts = 64;
   logits.rule.top_k = 4;

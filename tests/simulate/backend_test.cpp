@@ -2,20 +2,13 @@
 #include <gtest/gtest.h>
 
 #include "cuda/device_backend.hpp"
-#include "host/simulate/cpu_backend.hpp"
-#include "tests/shared/backend_suite.hpp"
-#include "tests/simulate/drawn_ahead_on_host.hpp"
-#include "tests/simulate/lru_grid_on_host.hpp"
+#include "tests/simulate/engines.hpp"
 
 namespace moecarlo {
 namespace {
 
-testing::Simulate on_cpu(unsigned threads, InstructionSet set) {
-  return [=](const RoutingTable& table, const Plan& plan, const TrajectoryRange& range,
-             std::span<std::uint64_t> counters) {
-    make_cpu_backend(table.view(), plan, threads, set)->run(range, counters);
-  };
-}
+using testing::on_cpu;
+using testing::on_every_cpu;
 
 void simulate_on_device(const RoutingTable& table, const Plan& plan, const TrajectoryRange& range,
                         std::span<std::uint64_t> counters) {
@@ -26,46 +19,25 @@ constexpr std::uint32_t kTests = 12;  // the cases are dealt to so many tests, w
 
 class EveryBackend : public ::testing::TestWithParam<std::uint32_t> {
  protected:
-  static void expect_equals_slow_simulation(const std::vector<testing::Simulate>& ways) {
-    for (std::uint32_t number = GetParam(); number < testing::kStudyCases; number += kTests) {
-      testing::expect_equals_slow_simulation(testing::study_case(number), ways);
-      if (HasFailure()) return;
-    }
+  /// Each way adds the integers of the first one, in every study of every kind.
+  static void expect_same_integers(const std::vector<testing::Simulate>& ways) {
+    expect_same_integers(testing::study_case, testing::kStudyCases, ways);
+    expect_same_integers(testing::elastic_case, testing::kElasticCases, ways);
   }
-  static void expect_lru_grids_equal_slow_simulation(const std::vector<testing::Simulate>& ways) {
-    for (std::uint32_t number = GetParam(); number < testing::kLruGridCases; number += kTests) {
-      testing::expect_equals_slow_simulation(testing::lru_grid_case(number), ways);
-      if (HasFailure()) return;
-    }
-  }
-  static void expect_agreement(const std::vector<testing::Simulate>& ways) {
-    for (std::uint32_t number = GetParam(); number < testing::kElasticCases; number += kTests) {
-      testing::expect_agreement(testing::elastic_case(number), ways);
-      if (HasFailure()) return;
+  static void expect_same_integers(testing::StudyCase (*of)(std::uint32_t), std::uint32_t count,
+                                   const std::vector<testing::Simulate>& ways) {
+    for (std::uint32_t number = GetParam(); number < count && !HasFailure(); number += kTests) {
+      testing::expect_same_integers(of(number), ways);
     }
   }
 };
 
-/// One thread of the baseline first.
-std::vector<testing::Simulate> on_every_cpu() {
-  std::vector<testing::Simulate> ways;
-  for (const InstructionSet set : {InstructionSet::baseline, InstructionSet::x86_64_v3, InstructionSet::x86_64_v4}) {
-    if (set > best_instruction_set()) continue;
-    for (const unsigned threads : {1U, 3U}) ways.push_back(on_cpu(threads, set));
-  }
-  return ways;
+TEST_P(EveryBackend, AddsTheSameIntegersWithEveryInstructionSetAndThreadCount) {
+  expect_same_integers(on_every_cpu());
 }
 
-TEST_P(EveryBackend, CpuEqualsSlowSimulationWithEveryInstructionSetAndThreadCount) {
-  expect_equals_slow_simulation(on_every_cpu());
-}
-
-TEST_P(EveryBackend, CpuAgreesWithItselfOnElasticStudies) {
-  expect_agreement(on_every_cpu());
-}
-
-TEST_P(EveryBackend, CpuAgreesWithRoutingDrawnAheadOnElasticStudies) {
-  expect_agreement({on_cpu(1, best_instruction_set()), testing::simulate_drawn_ahead});
+TEST_P(EveryBackend, AddsTheSameIntegersInEveryForm) {
+  expect_same_integers({on_cpu(1, InstructionSet::baseline), testing::simulate_drawn_ahead, testing::simulate_bundles});
 }
 
 /// Of a table that the widest vectors take.
@@ -94,18 +66,20 @@ TEST(LongEpisodes, CountEveryUseOfAnExpert) {
     one.study.grid.depth = {4};
     one.study.grid.policy = {Policy::lfu};
     one.study.grid.capacity = {one.table.experts - 2};
-    testing::expect_equals_slow_simulation(one, {on_cpu(1, best_instruction_set())});
+    testing::expect_same_integers(one, {on_cpu(1, InstructionSet::baseline), on_cpu(1, best_instruction_set())});
   }
 }
 
-TEST_P(EveryBackend, CpuEqualsSlowSimulationOnLruGrids) {
-  expect_lru_grids_equal_slow_simulation({on_cpu(1, best_instruction_set()), testing::simulate_lru_grids});
+TEST_P(EveryBackend, AddsTheSameIntegersOnLruGrids) {
+  expect_same_integers(testing::lru_grid_case, testing::kLruGridCases,
+                       {on_cpu(1, InstructionSet::baseline), testing::simulate_lru_grids});
 }
 
-TEST_P(EveryBackend, DeviceEqualsSlowSimulationOnLruGrids) {
+TEST_P(EveryBackend, OnADeviceAddsTheSameIntegersOnLruGrids) {
   std::string why_not;
-  if (device_count(why_not) == 0) GTEST_SKIP() << why_not;
-  expect_lru_grids_equal_slow_simulation({simulate_on_device});
+  if (usable_devices(why_not).empty()) GTEST_SKIP() << why_not;
+  expect_same_integers(testing::lru_grid_case, testing::kLruGridCases,
+                       {on_cpu(1, InstructionSet::baseline), simulate_on_device});
 }
 
 TEST(LruGridCases, reach_the_kernel_of_their_own) {
@@ -119,16 +93,10 @@ TEST(LruGridCases, reach_the_kernel_of_their_own) {
   EXPECT_GE(grids, testing::kLruGridCases / 4 * 3);
 }
 
-TEST_P(EveryBackend, DeviceEqualsSlowSimulation) {
+TEST_P(EveryBackend, OnADeviceAddsTheSameIntegers) {
   std::string why_not;
-  if (device_count(why_not) == 0) GTEST_SKIP() << why_not;
-  expect_equals_slow_simulation({simulate_on_device});
-}
-
-TEST_P(EveryBackend, DeviceEqualsCpuOnElasticStudies) {
-  std::string why_not;
-  if (device_count(why_not) == 0) GTEST_SKIP() << why_not;
-  expect_agreement({on_cpu(1, InstructionSet::baseline), simulate_on_device});
+  if (usable_devices(why_not).empty()) GTEST_SKIP() << why_not;
+  expect_same_integers({on_cpu(1, InstructionSet::baseline), simulate_on_device});
 }
 
 INSTANTIATE_TEST_SUITE_P(RandomStudies, EveryBackend, ::testing::Range(0U, kTests));

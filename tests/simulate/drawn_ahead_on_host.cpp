@@ -1,4 +1,4 @@
-#include "tests/simulate/drawn_ahead_on_host.hpp"
+#include "tests/simulate/engines.hpp"
 
 #include <algorithm>
 

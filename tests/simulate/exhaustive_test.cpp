@@ -3,13 +3,14 @@
 #include <cmath>
 
 #include "host/study/acceptance.hpp"
-#include "tests/shared/experts.hpp"
+#include "tests/oracle/trace.hpp"
 #include "tests/simulate/simulated.hpp"
 
 namespace moecarlo {
 namespace {
 
 using namespace moecarlo::testing;
+using oracle::Experts;
 
 Study exhaustive_study() {
   Study study = small_study();
@@ -25,7 +26,7 @@ Experts experts_at(const RoutingTable& table, std::uint32_t token, std::uint32_t
   Experts experts;
   const auto mask = table.view().mask<1>(token, layer);
   for (std::uint32_t e = 0; e < table.experts; ++e) {
-    if (mask.contains(e)) experts.insert(e);
+    if (mask.contains(e)) experts.insert(static_cast<int>(e));
   }
   return experts;
 }
@@ -63,7 +64,7 @@ struct BruteForce {
     for (std::uint32_t a = 0; a <= depth; ++a) {
       kept = either(kept, experts_at(table, token + a, layer));
       accepted_distinct[a] += static_cast<double>(kept.size());
-      rejected_only[a] += static_cast<double>(minus(minus(all, kept), residents).size());
+      rejected_only[a] += static_cast<double>(without(without(all, kept), residents).size());
     }
   }
 };

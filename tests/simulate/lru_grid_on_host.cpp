@@ -1,4 +1,4 @@
-#include "tests/simulate/lru_grid_on_host.hpp"
+#include "tests/simulate/engines.hpp"
 
 #include "cuda/core/lru_grid.hpp"
 #include "cuda/lru_grid_shape.hpp"
@@ -91,9 +91,9 @@ void replay_cell(const RoutingView& routing, const PlanView& plan, const Cell& c
     const auto lane = static_cast<std::uint32_t>(number % kStackLanes);
     const LruGridPath path = paths.path(number % 3);
     draw_episode(plan, cell, id, path);
-    const EpisodePath passes{nullptr, nullptr, nullptr, plan.warmup + plan.rounds, plan.warmup};
+    const EpisodePath passes{nullptr, nullptr, nullptr, nullptr, plan.warmup + plan.rounds, plan.warmup};
     count_rounds(cell.batch, plan.warmup, plan.warmup + plan.rounds, path, RoundCounter{cell, id, passes, tally});
-    mark_accepted(cell, plan.warmup + plan.rounds, path);
+    mark_columns(cell, plan.warmup + plan.rounds, path);
     for (std::uint32_t layer = 0; layer < routing.layers; ++layer) {
       memory.fill_buckets(capacities, cell.capacity_count, layer);
       std::fill(memory.counts.begin(), memory.counts.end(), 0);

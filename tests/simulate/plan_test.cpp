@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "host/simulate/start_tables.hpp"
 #include "host/support/error.hpp"
 #include "tests/shared/chi_square.hpp"
 #include "tests/simulate/simulated.hpp"
@@ -61,6 +62,92 @@ TEST(Plan, refuses_what_could_overflow_a_tally) {
   EXPECT_NO_THROW(make_plan(study, make_grid(study, {}), table));
   study.trajectories = std::uint64_t{1} << 62;
   expect_refused(study, table, {}, "overflow");
+}
+
+TEST(Plan, counts_gate_mass_among_what_could_overflow) {
+  const RoutingTable table = small_table();
+  Study study = small_study();
+  study.trajectories =
+      std::uint64_t{1} << 46;  // 2^46 x 6 rounds x 3 requests x 2 steps x 2 layers x 65,535: above 2^64
+  EXPECT_NO_THROW(make_plan(study, make_grid(study, {}), table));
+  TraceSources sources;
+  sources.gate_mass.resize(std::size_t{table.tokens} * table.layers * table.top_k);
+  try {
+    make_plan(study, make_grid(study, {}), table, sources);
+    ADD_FAILURE() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::usage);
+    EXPECT_THAT(error.what(), HasSubstr("65,535"));
+  }
+}
+
+// A sibling draws once for each choice of its path token, and again for each that it replaces.
+TEST(Plan, refuses_siblings_of_more_choices_than_a_token_has_draws_for) {
+  TableSpec spec;
+  spec.experts = 300;
+  spec.layers = 1;
+  Study study = small_study();
+  study.draft.width = 2;
+  study.draft.sibling_routing = 0.5;
+  for (const std::uint32_t top_k : {128U, 129U}) {
+    spec.top_k = top_k;
+    const RoutingTable table = random_table(spec);
+    if (top_k == 128) {
+      EXPECT_NO_THROW(make_plan(study, make_grid(study, {}), table));
+      continue;
+    }
+    expect_refused(study, table, {}, "top-128");
+    study.draft.width = 1;
+    EXPECT_NO_THROW(make_plan(study, make_grid(study, {}), table));
+  }
+}
+
+TEST(Plan, refuses_more_cells_than_can_be_read_back) {
+  const RoutingTable table = small_table();
+  Grid grid;
+  grid.cells.resize(kMostCells + 1);
+  try {
+    make_plan(small_study(), grid, table);
+    ADD_FAILURE() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::usage);
+    EXPECT_THAT(error.what(), HasSubstr("at most 1000000"));
+  }
+}
+
+TEST(StartTables, take_the_memory_that_is_asked_for_them) {
+  TableSpec spec;
+  spec.lengths.assign(500, 9);
+  const RoutingTable table = random_table(spec);
+  for (const Policy policy : {Policy::lru, Policy::static_residents}) {
+    Study study = small_study();
+    study.grid.policy = {policy};
+    study.grid.depth = {0, 2, 5};
+    const Plan plan = make_plan(study, make_grid(study, {}), table);
+    const auto taken =
+        static_cast<double>(plan.entries.size() * sizeof(Sequence) + plan.cumulative.size() * sizeof(std::uint32_t) +
+                            plan.start_tables.size() * sizeof(PlanView::StartTable));
+    EXPECT_NEAR(static_cast<double>(start_table_bytes(plan, 500)) / taken, 1, 0.03);
+  }
+}
+
+TEST(CpuScratch, grows_with_what_a_trajectory_holds_and_with_the_threads) {
+  const RoutingTable table = small_table();
+  Study study = small_study();
+  const auto bytes = [&](unsigned threads) {
+    return cpu_scratch_bytes(table.view(), make_plan(study, make_grid(study, {}), table), threads);
+  };
+  const std::uint64_t one = bytes(1);
+  EXPECT_EQ(bytes(3), 3 * one);
+  study.rounds = 65'000;
+  study.grid.batch = {4096};
+  EXPECT_GT(bytes(1), std::uint64_t{65'000} * 4096 * (3 * sizeof(std::uint32_t) + 2));  // columns, and two lengths
+  study.cache.scope = Scope::pool;                                                      // all layers at a time
+  study.grid.capacity.clear();
+  study.grid.pool = {8};
+  study.rounds = 6;
+  study.grid.batch = {1, 3};
+  EXPECT_GT(bytes(1), one);
 }
 
 TEST(Plan, says_which_sequences_are_too_short_and_when_requests_share_sequences) {

@@ -53,6 +53,11 @@ class Includes(Example):
                        "host/weights/weights_reader.hpp"):
             self.assertEqual(len(self.problems("hw/timing.cpp", f'#include "{hidden}"\n')), 1, hidden)
 
+    def test_the_oracle_knows_the_study_and_nothing_else_of_the_project(self):
+        self.assertEqual(self.problems("tests/oracle/pass.hpp", '#include "host/study/study.hpp"\n'), [])
+        for shared in ("cuda/core/tree.hpp", "host/study/grid.hpp", "host/simulate/plan.hpp", "tests/shared/dice.hpp"):
+            self.assertEqual(len(self.problems("tests/oracle/pass.hpp", f'#include "{shared}"\n')), 1, shared)
+
     def test_a_folder_that_is_no_room_is_refused(self):
         self.assertEqual(len(self.problems("host/other/file.cpp", '#include "host/trace/rules.hpp"\n')), 1)
 

@@ -26,8 +26,8 @@ struct Eviction {
   RandomBlock block{};
 
   MOECARLO_HOST_DEVICE std::uint32_t next() {
-    at.column = used / 256;
-    if (used % 4 == 0) block = at.block(used % 256 / 4);
+    at.column = used / DrawAddress::kDraws;
+    if (used % 4 == 0) block = at.block(used % DrawAddress::kDraws / 4);
     return block.word[used++ % 4];
   }
 };

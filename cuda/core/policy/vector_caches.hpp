@@ -342,8 +342,8 @@ MOECARLO_HOST_DEVICE void reference_random(const CacheState& cache, const Refere
       length += misses ? 1 : 0;
     } else {
       if (used == drawn_words) {
-        victims.column = used / 256;
-        blocks = victims.blocks<8>(used % 256 / 4);
+        victims.column = used / DrawAddress::kDraws;
+        blocks = victims.blocks<8>(used % DrawAddress::kDraws / 4);
         drawn_words += 32;
       }
       const std::uint64_t draw = blocks.word[used % 4][used % 32 / 4];

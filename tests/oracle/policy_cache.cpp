@@ -1,17 +1,17 @@
-#include "tests/shared/slow_policies.hpp"
+#include "tests/oracle/policy_cache.hpp"
 
 #include <algorithm>
 #include <list>
 #include <utility>
 
-namespace moecarlo::testing {
+namespace moecarlo::oracle {
 namespace {
 
 bool is_oracle(Policy policy) {
   return policy == Policy::belady || policy == Policy::belady_bypass;
 }
 
-bool touches(const SlowPass& pass, std::uint32_t object) {
+bool touches(const Touches& pass, std::uint32_t object) {
   return std::any_of(pass.begin(), pass.end(), [object](const ObjectList& token) {
     return std::find(token.begin(), token.end(), object) != token.end();
   });
@@ -19,7 +19,7 @@ bool touches(const SlowPass& pass, std::uint32_t object) {
 
 }  // namespace
 
-ObjectList slow_reference_order(const SlowPass& pass) {
+ObjectList reference_order(const Touches& pass) {
   std::list<std::uint32_t> order;
   for (const ObjectList& token : pass) {
     for (const std::uint32_t object : token) {
@@ -30,39 +30,40 @@ ObjectList slow_reference_order(const SlowPass& pass) {
   return {order.begin(), order.end()};
 }
 
-SlowPolicyCache::SlowPolicyCache(Setup setup) : setup_(std::move(setup)) {
+PolicyCache::PolicyCache(Setup setup) : setup_(std::move(setup)), uses_(setup_.objects) {
   for (auto object = setup_.start.rbegin(); object != setup_.start.rend(); ++object) {
     ++clock_;
     slots_.push_back({*object, 1, false, clock_, clock_});
   }
+  for (std::uint32_t pass = 0; pass < setup_.future.size(); ++pass) {
+    for (const std::uint32_t object : reference_order(setup_.future[pass])) uses_[object].push_back(pass);
+  }
 }
 
-bool SlowPolicyCache::holds(std::uint32_t object) const {
+bool PolicyCache::holds(std::uint32_t object) const {
   return std::any_of(slots_.begin(), slots_.end(), [object](const Resident& r) { return r.object == object; });
 }
 
-std::vector<bool> SlowPolicyCache::residents() const {
+std::vector<bool> PolicyCache::residents() const {
   std::vector<bool> held(setup_.objects);
   for (const Resident& resident : slots_) held[resident.object] = true;
   return held;
 }
 
-std::uint32_t SlowPolicyCache::judge(const SlowPass& pass) const {
+std::uint32_t PolicyCache::judge(const Touches& pass) const {
   std::uint32_t hits = 0;
   for (std::uint32_t object = 0; object < setup_.objects; ++object) hits += holds(object) && touches(pass, object);
   return hits;
 }
 
-std::uint32_t SlowPolicyCache::next_use(std::uint32_t object) const {
-  std::uint32_t pass = pass_ + 1;
-  while (pass < setup_.future.size() && !touches(setup_.future[pass], object)) ++pass;
-  return pass;
+std::uint32_t PolicyCache::next_use(std::uint32_t object) const {
+  const auto next = std::upper_bound(uses_[object].begin(), uses_[object].end(), pass_);
+  return next == uses_[object].end() ? ~0U : *next;
 }
 
 /// The residents become `kept` and the first others of (residents or fetched), in the order `before`, up to capacity.
-void SlowPolicyCache::keep_members(const SlowPass& pass,
-                                   const std::function<bool(std::uint32_t, std::uint32_t)>& before,
-                                   std::vector<std::uint32_t> kept) {
+void PolicyCache::keep_members(const Touches& pass, const std::function<bool(std::uint32_t, std::uint32_t)>& before,
+                               std::vector<std::uint32_t> kept) {
   std::vector<std::uint32_t> others;
   for (std::uint32_t object = 0; object < setup_.objects; ++object) {
     const bool is_kept = std::find(kept.begin(), kept.end(), object) != kept.end();
@@ -75,8 +76,8 @@ void SlowPolicyCache::keep_members(const SlowPass& pass,
   for (const std::uint32_t object : kept) slots_.push_back({object});
 }
 
-void SlowPolicyCache::update(const SlowPass& pass, const std::vector<std::uint32_t>& heat) {
-  const ObjectList order = slow_reference_order(pass);
+void PolicyCache::update(const Touches& pass, const std::vector<std::uint32_t>& heat) {
+  const ObjectList order = reference_order(pass);
   if (is_oracle(setup_.policy)) {
     const auto sooner = [this](std::uint32_t a, std::uint32_t b) { return next_use(a) < next_use(b); };
     const bool forced = setup_.policy == Policy::belady && !order.empty();
@@ -97,7 +98,7 @@ void SlowPolicyCache::update(const SlowPass& pass, const std::vector<std::uint32
   ++pass_;
 }
 
-void SlowPolicyCache::reference(std::uint32_t object, std::uint32_t index) {
+void PolicyCache::reference(std::uint32_t object, std::uint32_t index) {
   const auto found = std::find_if(slots_.begin(), slots_.end(), [&](const Resident& r) { return r.object == object; });
   if (found == slots_.end()) {
     const Resident newcomer{object, 1, false, clock_, clock_};
@@ -117,7 +118,7 @@ void SlowPolicyCache::reference(std::uint32_t object, std::uint32_t index) {
 }
 
 /// The longest unused of the protected segment becomes the most recent on probation.
-void SlowPolicyCache::demote_one() {
+void PolicyCache::demote_one() {
   Resident* oldest = nullptr;
   for (Resident& r : slots_) {
     if (r.is_protected && (oldest == nullptr || r.last_use < oldest->last_use)) oldest = &r;
@@ -127,7 +128,7 @@ void SlowPolicyCache::demote_one() {
 }
 
 /// The slot of the resident that makes place.
-std::size_t SlowPolicyCache::victim(std::uint32_t index) const {
+std::size_t PolicyCache::victim(std::uint32_t index) const {
   if (setup_.policy == Policy::random) return (std::uint64_t{setup_.draw(pass_, index)} * slots_.size()) >> 32;
   const auto goes_first = [this](const Resident& a, const Resident& b) {
     if (setup_.policy == Policy::fifo) return a.admitted < b.admitted;
@@ -138,15 +139,15 @@ std::size_t SlowPolicyCache::victim(std::uint32_t index) const {
   return static_cast<std::size_t>(std::min_element(slots_.begin(), slots_.end(), goes_first) - slots_.begin());
 }
 
-std::uint64_t slow_misses(const SlowPolicyCache::Setup& setup, const std::vector<SlowPass>& passes,
-                          const std::vector<std::vector<std::uint32_t>>& heat) {
-  SlowPolicyCache cache(setup);
+std::uint64_t misses_of(const PolicyCache::Setup& setup, const std::vector<Touches>& passes,
+                        const std::vector<std::vector<std::uint32_t>>& heat) {
+  PolicyCache cache(setup);
   std::uint64_t misses = 0;
   for (std::size_t i = 0; i < passes.size(); ++i) {
-    misses += slow_reference_order(passes[i]).size() - cache.judge(passes[i]);
+    misses += reference_order(passes[i]).size() - cache.judge(passes[i]);
     cache.update(passes[i], heat.empty() ? std::vector<std::uint32_t>{} : heat[i]);
   }
   return misses;
 }
 
-}  // namespace moecarlo::testing
+}  // namespace moecarlo::oracle

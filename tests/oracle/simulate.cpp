@@ -1,0 +1,337 @@
+#include "tests/oracle/simulate.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <iterator>
+
+#include "tests/oracle/caches.hpp"
+#include "tests/oracle/requests.hpp"
+
+namespace moecarlo::oracle {
+namespace {
+
+constexpr int kGroups = 64;
+
+/// The passes of one design point, judged and counted.
+class Replay {
+ public:
+  Replay(const RankedTrace& trace, const Study& study, const Point& point, const std::vector<Pass>& future,
+         Random& random)
+      : trace_(trace), study_(study), point_(point), random_(random), caches_(trace, study, point, future, random) {}
+
+  /// Draft, verification, then the caches; counts go to `counts`, or nowhere.
+  void run(const Pass& pass, Counts* counts) {
+    const int layers = trace_.trace.layers;
+    for (int layer = 0; counts && layer < layers; ++layer) count_draft(pass, layer, counts->layers[layer]);
+    if (counts) count_lengths(pass, *counts);
+    caches_.hear_draft(pass);
+    for (int layer = 0; layer < layers; ++layer) {
+      if (counts) count_verify(pass, layer, counts->layers[layer]);
+      const ObjectSet before = caches_.residents(layer);
+      caches_.update(pass, layer);
+      if (counts) counts->layers[layer].writes += new_residents(layer, before);
+    }
+    std::vector<ObjectSet> before;
+    for (int layer = 0; layer < layers; ++layer) before.push_back(caches_.residents(layer));
+    caches_.end_pass(pass);
+    for (int layer = 0; counts && layer < layers; ++layer) {
+      counts->layers[layer].writes += new_residents(layer, before[layer]);
+    }
+  }
+
+  /// Share of a token's gate mass, over all layers, that is resident.
+  double coverage(int token) const {
+    double all = 0, resident = 0;
+    for (int layer = 0; layer < trace_.trace.layers; ++layer) {
+      const ObjectSet residents = caches_.residents(layer);
+      for (const auto& [expert, share] : trace_.mass[token][layer]) {
+        all += share;
+        if (residents.count(expert) > 0) resident += share;
+      }
+    }
+    return resident / all;
+  }
+
+ private:
+  std::int64_t new_residents(int layer, const ObjectSet& before) const {
+    return static_cast<std::int64_t>(without(caches_.residents(layer), before).size());
+  }
+
+  static void count_lengths(const Pass& pass, Counts& counts) {
+    ++counts.rounds;
+    for (const Draft& draft : pass.drafts) {
+      counts.drafted += draft.drafted;
+      ++counts.accepted[draft.accepted];
+    }
+  }
+
+  /// What the draft steps of the path chose, and how much of it was resident.
+  void count_draft(const Pass& pass, int layer, LayerCounts& counts) const {
+    const ObjectSet residents = caches_.residents(layer);
+    for (const Column& column : pass.columns) {
+      if (!column.drafts || column.sibling) continue;
+      counts.draft_choices += static_cast<std::int64_t>(column.chosen[layer].size());
+      counts.draft_hits += static_cast<std::int64_t>(common(column.chosen[layer], residents).size());
+      if (trace_.mass.empty() || study_.mode == Mode::perturbed || column.token < 0) continue;
+      for (const auto& [expert, share] : trace_.mass[column.token][layer]) {
+        counts.draft_mass += share;
+        if (residents.count(expert) > 0) counts.resident_mass += share;
+      }
+    }
+    for (int step = 0; point_.joint && step < point_.depth; ++step) {
+      Experts touched;
+      for (const Column& column : pass.columns) {
+        if (column.level != step || pass.drafts[column.request].drafted <= step) continue;
+        touched = either(touched, drafted_with(column, layer, residents));
+      }
+      ++counts.touched[step][static_cast<int>(touched.size())];
+    }
+  }
+
+  /// The resident experts that a draft step uses in place of its choices: the resident choices themselves, then the
+  /// best-scoring residents, or where scores are not known residents that it did not choose, drawn by popularity.
+  Experts drafted_with(const Column& column, int layer, const ObjectSet& residents) const {
+    Experts held;  // what can draft: upper slices
+    for (const int object : residents) {
+      if (object < trace_.trace.experts) held.insert(object);
+    }
+    Experts used = common(column.chosen[layer], held);
+    const std::size_t wanted = std::min<std::size_t>(column.chosen[layer].size(), held.size());
+    if (!trace_.scored.empty() && study_.draft.replacements == Replacements::scores && column.token >= 0 &&
+        study_.mode != Mode::perturbed) {
+      for (const int expert : trace_.scored[column.token][layer]) {
+        if (used.size() < wanted && held.count(expert) > 0) used.insert(expert);
+      }
+      return used;
+    }
+    std::vector<double> weights(trace_.trace.experts, 0);
+    const double most = std::max(1, trace_.popularity[layer].front());
+    for (const int expert : without(held, column.chosen[layer])) {
+      weights[expert] = std::max(1.0, 65535 * trace_.popularity[layer][expert] / most);
+    }
+    while (used.size() < wanted) {
+      const int expert = std::discrete_distribution<int>(weights.begin(), weights.end())(random_);
+      used.insert(expert);
+      weights[expert] = 0;
+    }
+    return used;
+  }
+
+  /// Union, hits and waste of the verification. When enumerating, for each accepted length that there could be.
+  void count_verify(const Pass& pass, int layer, LayerCounts& counts) const {
+    const ObjectSet residents = caches_.residents(layer);
+    const int lengths = static_cast<int>(counts.distinct_accepted.size());
+    ObjectSet all;
+    std::vector<ObjectSet> accepted(lengths);
+    for (const Column& column : pass.columns) {
+      if (!column.verified) continue;
+      const ObjectSet objects = caches_.objects_of(column.chosen[layer]);
+      all = either(all, objects);
+      for (int length = 0; length < lengths; ++length) {
+        if (lengths == 1 ? column.accepted : column.level <= length) {
+          accepted[length] = either(accepted[length], objects);
+        }
+      }
+    }
+    const ObjectSet hits = common(all, residents);
+    const int distinct = static_cast<int>(all.size()), hit = static_cast<int>(hits.size());
+    counts.distinct += distinct;
+    ++counts.distinct_passes[distinct];
+    counts.hits += hit;
+    counts.upper_hits += std::distance(hits.begin(), hits.lower_bound(trace_.trace.experts));
+    for (int length = 0; length < lengths; ++length) {
+      counts.distinct_accepted[length] += static_cast<std::int64_t>(accepted[length].size());
+      counts.rejected_only[length] +=
+          static_cast<std::int64_t>(without(without(all, accepted[length]), residents).size());
+    }
+    ++counts.hits_and_misses[{hit, distinct - hit}];
+  }
+
+  const RankedTrace& trace_;
+  const Study& study_;
+  const Point& point_;
+  Random& random_;
+  Caches caches_;
+};
+
+Counts no_counts(const Trace& trace, const Point& point, int lengths) {
+  Counts counts;
+  counts.accepted.resize(point.depth + 1);
+  counts.layers.resize(trace.layers);
+  for (LayerCounts& layer : counts.layers) {
+    layer.distinct_accepted.resize(lengths);
+    layer.rejected_only.resize(lengths);
+    layer.touched.resize(point.depth);
+  }
+  return counts;
+}
+
+Drafter drafter_of(const RankedTrace& trace, const Study& study, const Point& point) {
+  double slots = 0, objects = trace.trace.experts * (study.cache.objects == Objects::slices ? 2 : 1);
+  for (const int own : point.slots) slots += own;
+  return Drafter(trace.trace, study.acceptance, point.depth, slots / trace.trace.layers / objects, point.bits);
+}
+
+/// One trajectory: `rounds` counted rounds of one batch after `warmup` others.
+class Trajectory {
+ public:
+  Trajectory(const RankedTrace& trace, const Study& study, const Point& point, const std::vector<int>& sequences,
+             Random& random)
+      : trace_(trace),
+        study_(study),
+        point_(point),
+        sequences_(sequences),
+        random_(random),
+        drafter_(drafter_of(trace, study, point)),
+        builder_(trace, study, point.depth, random),
+        drafting_(trace.trace, sequences, point.batch, point.depth),
+        routing_(trace.trace, sequences, point.batch, point.depth) {}
+
+  void run(Counts& counts) {
+    if (point_.fresh) return run_fresh(counts);
+    drafting_.begin(random_);
+    if (point_.independent) routing_.begin(random_);
+    const int warmup = static_cast<int>(study_.warmup), rounds = warmup + static_cast<int>(study_.rounds);
+    // Where acceptance looks at the residents, a pass is drawn when it is due; else all of them, for optima to know.
+    const bool looks = study_.acceptance.model == AcceptanceModel::coverage;
+    std::vector<Pass> passes;
+    for (int round = 0; !looks && round < rounds; ++round) passes.push_back(draw([](int) { return 0.0; }));
+    Replay replay(trace_, study_, point_, passes, random_);
+    for (int round = 0; round < rounds; ++round) {
+      if (looks) passes.push_back(draw([&](int token) { return replay.coverage(token); }));
+      replay.run(passes[round], round < warmup ? nullptr : &counts);
+    }
+  }
+
+ private:
+  /// Every round from a fresh start: it counts where all requests have a whole draft before them.
+  void run_fresh(Counts& counts) {
+    Replay replay(trace_, study_, point_, {}, random_);
+    for (std::uint32_t round = 0; round < study_.rounds; ++round) {
+      Pass pass;
+      bool fits = true;
+      for (const int token : fresh_tokens(trace_.trace, sequences_, point_.batch, random_)) {
+        const int sequence = trace_.trace.sequence_of(token);
+        fits = fits && token + point_.depth < trace_.trace.first(sequence) + trace_.trace.lengths[sequence];
+        if (fits) builder_.add(pass, token, drafter_.draft(token, {}, random_));
+      }
+      if (!fits) continue;
+      builder_.finish(pass);
+      replay.run(pass, &counts);
+    }
+  }
+
+  /// One pass of all requests, who then go on by what was accepted and one token more.
+  Pass draw(const std::function<double(int token)>& coverage) {
+    Pass pass;
+    for (int request = 0; request < point_.batch; ++request) {
+      const int token = drafting_.token(request);
+      const Draft draft = drafter_.draft(
+          token, [&](int step) { return coverage(token + step); }, random_);
+      builder_.add(pass, point_.independent ? routing_.token(request) : token, draft);
+      drafting_.advance(request, draft.accepted + 1, random_);
+      if (point_.independent) routing_.advance(request, draft.accepted + 1, random_);
+    }
+    builder_.finish(pass);
+    return pass;
+  }
+
+  const RankedTrace& trace_;
+  const Study& study_;
+  const Point& point_;
+  const std::vector<int>& sequences_;
+  Random& random_;
+  Drafter drafter_;
+  PassBuilder builder_;
+  Requests drafting_, routing_;
+};
+
+/// A recorded pass, as it was captured or as the trace routes those of its columns that it knows.
+Pass recorded_pass(const RankedTrace& trace, const Trace::Round& round, bool captured) {
+  Pass pass;
+  pass.drafts.push_back({round.drafted, round.accepted});
+  const int sequence = trace.trace.sequence_of(round.token);
+  const int end = trace.trace.first(sequence) + trace.trace.lengths[sequence];
+  for (int level = 0; level <= round.drafted; ++level) {
+    Column& column = pass.columns.emplace_back();
+    column.number = column.level = level;
+    column.accepted = level <= round.accepted;
+    column.drafts = level < round.drafted;
+    if (!captured && round.token + level < end) {
+      column.token = round.token + level;
+      column.chosen = trace.chosen[column.token];
+      continue;
+    }
+    for (int layer = 0; layer < trace.trace.layers; ++layer) {
+      column.chosen.push_back(trace.ranked(layer, round.chosen[level][layer]));
+    }
+  }
+  return pass;
+}
+
+}  // namespace
+
+std::vector<Counts> simulate(const RankedTrace& trace, const Study& study, const Point& point,
+                             const std::vector<std::vector<int>>& populations, int trajectories, std::uint64_t seed) {
+  Random random(seed);
+  std::vector<Counts> groups(kGroups, no_counts(trace.trace, point, 1));
+  for (int number = 0; number < trajectories; ++number) {
+    const std::vector<int>& sequences = populations[number % static_cast<int>(populations.size())];
+    Trajectory(trace, study, point, sequences, random).run(groups[number % kGroups]);
+  }
+  return groups;
+}
+
+std::vector<Counts> enumerate(const RankedTrace& trace, const Study& study, const Point& point) {
+  Random random;
+  const PassBuilder builder(trace, study, point.depth, random);
+  Replay replay(trace, study, point, {}, random);
+  std::vector<Counts> sequences;
+  for (const int sequence : trace.trace.evaluation) {
+    Counts& counts = sequences.emplace_back(no_counts(trace.trace, point, point.depth + 1));
+    for (int start = 0; start + point.depth < trace.trace.lengths[sequence]; ++start) {
+      Pass pass;
+      builder.add(pass, trace.trace.first(sequence) + start, {point.depth, 0});
+      replay.run(pass, &counts);
+    }
+  }
+  return sequences;
+}
+
+std::vector<Counts> replay(const RankedTrace& trace, const Study& study, const Point& point) {
+  Random random;
+  const PassBuilder builder(trace, study, point.depth, random);
+  const Drafter drafter = drafter_of(trace, study, point);
+  std::vector<Pass> passes;
+  std::vector<std::size_t> sequence_of;  // [passes] among the evaluation sequences
+  const auto add = [&](const Pass& pass, std::size_t sequence) {
+    passes.push_back(pass);
+    sequence_of.push_back(sequence);
+  };
+  if (study.acceptance.model == AcceptanceModel::rounds && point.depth > 0) {
+    for (const Trace::Round& round : trace.trace.recorded) {
+      const std::vector<int>& evaluated = trace.trace.evaluation;
+      const auto found = std::find(evaluated.begin(), evaluated.end(), trace.trace.sequence_of(round.token));
+      if (found == evaluated.end()) continue;
+      const bool captured = study.acceptance.rejected_routing == RejectedRouting::captured;
+      add(recorded_pass(trace, round, captured), static_cast<std::size_t>(found - evaluated.begin()));
+    }
+  } else {
+    for (std::size_t i = 0; i < trace.trace.evaluation.size(); ++i) {
+      const int first = trace.trace.first(trace.trace.evaluation[i]);
+      for (int at = 0; at + point.depth < trace.trace.lengths[trace.trace.evaluation[i]];) {
+        const Draft draft = point.depth == 0 ? Draft{} : drafter.draft(first + at, {}, random);
+        Pass pass;
+        builder.add(pass, first + at, draft);
+        add(pass, i);
+        at += draft.accepted + 1;
+      }
+    }
+  }
+  Replay replay(trace, study, point, passes, random);
+  std::vector<Counts> sequences(trace.trace.evaluation.size(), no_counts(trace.trace, point, 1));
+  for (std::size_t i = 0; i < passes.size(); ++i) replay.run(passes[i], &sequences[sequence_of[i]]);
+  return sequences;
+}
+
+}  // namespace moecarlo::oracle

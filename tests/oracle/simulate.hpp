@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "host/study/study.hpp"
+#include "tests/oracle/trace.hpp"
+
+namespace moecarlo::oracle {
+
+/// One design point of a study.
+struct Point {
+  int batch = 1, depth = 0;
+  Policy policy = Policy::static_residents;
+  std::vector<int> slots;    ///< of each layer; of the pool: one number
+  int bits = 0;              ///< of captured acceptance
+  bool independent = false;  ///< a control: drafts in one walk, and routes in another
+  bool fresh = false;        ///< every round begins anew: a study whose policies remember nothing
+  bool joint = false;        ///< count what draft steps touch as well
+};
+
+/// What is counted in one layer. `draft` figures are those of all draft steps, by step where the step matters.
+struct LayerCounts {
+  std::int64_t distinct = 0;
+  std::map<int, std::int64_t> distinct_passes;                 ///< passes by number of distinct objects
+  std::vector<std::int64_t> distinct_accepted, rejected_only;  ///< one number; [depth + 1] when enumerating
+  std::int64_t hits = 0, upper_hits = 0, writes = 0;
+  std::map<std::pair<int, int>, std::int64_t> hits_and_misses;  ///< passes
+  std::int64_t draft_choices = 0, draft_hits = 0, draft_mass = 0, resident_mass = 0;
+  std::vector<std::map<int, std::int64_t>> touched;  ///< [depth] draft steps by distinct residents touched
+};
+
+struct Counts {
+  std::int64_t rounds = 0, drafted = 0;
+  std::vector<std::int64_t> accepted;  ///< [depth + 1] requests by accepted length
+  std::vector<LayerCounts> layers;
+};
+
+/// Trajectories 0 .. trajectories - 1 of one design point, each on its own; trajectory i draws from the sequences of
+/// populations[i mod the number of them]. Returns the counts of trajectories by their number modulo 64.
+std::vector<Counts> simulate(const RankedTrace& trace, const Study& study, const Point& point,
+                             const std::vector<std::vector<int>>& populations, int trajectories, std::uint64_t seed);
+
+/// Every start of each evaluation sequence once, one request: [evaluation sequences].
+std::vector<Counts> enumerate(const RankedTrace& trace, const Study& study, const Point& point);
+
+/// The evaluation sequences front to back, one request: [evaluation sequences].
+std::vector<Counts> replay(const RankedTrace& trace, const Study& study, const Point& point);
+
+}  // namespace moecarlo::oracle
