@@ -45,12 +45,16 @@ Model measured(Model model, const BitSlices& slices) {
 Scheme on_measured_slices(const Scheme& scheme, const Model& measured) {
   Scheme own = scheme;
   own.name += "-measured";
-  own.storage = [storage = scheme.storage, measured](const Model&, const Serving& serving) {
-    return storage(measured, serving);
+  const auto coded = [figures = measured.expert_format.measured](Model model) {
+    model.expert_format.measured = figures;
+    return model;
   };
-  own.plan = [plan = scheme.plan, measured](const System& system, const Model&, const Serving& serving,
-                                            const Placement& placement) {
-    return plan(system, measured, serving, placement);
+  own.storage = [storage = scheme.storage, coded](const Model& model, const Serving& serving) {
+    return storage(coded(model), serving);
+  };
+  own.plan = [plan = scheme.plan, coded](const System& system, const Model& model, const Serving& serving,
+                                         const Placement& placement) {
+    return plan(system, coded(model), serving, placement);
   };
   return own;
 }

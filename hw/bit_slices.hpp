@@ -24,8 +24,8 @@ BitSlices read_bit_slices(const std::filesystem::path& file);
 /// outputs). Throws usage where its experts are not made of 8-bit weights.
 Model measured(Model model, const BitSlices& slices);
 
-/// The scheme "NAME-measured": the same on experts as measured, whatever model it is given. Only slices are stored
-/// coded, so that it makes sense of schemes that keep upper bits.
+/// The scheme "NAME-measured": the same on experts with slices as `measured` has them, whatever model it is given. Only
+/// slices are stored coded, so that it makes sense of schemes that keep upper bits.
 Scheme on_measured_slices(const Scheme& scheme, const Model& measured);
 
 /// Sizes of one expert and multiplications saved at so many kept bits, nominal beside measured.

@@ -7,17 +7,13 @@
 namespace moecarlo::hw {
 namespace {
 
-void check_workload(const System& system, const Scheme& scheme, const Model& model, const Workload& workload,
-                    const Placement& placement) {
+void check_workload(const System& system, const Scheme& scheme, const Model& model, const Workload& workload) {
   if (workload.depth > 0 && !scheme.drafts)
     fail(ErrorKind::usage, "{} on {}: the scheme does not draft (expected depth 0, found {})", scheme.name, system.name,
          workload.depth);
   if (workload.top_k != model.top_k)
     fail(ErrorKind::usage, "{}: the trace is of another model (expected top-k {}, found {})", model.name, model.top_k,
          workload.top_k);
-  if (!(workload.capacity == placement.capacity))
-    fail(ErrorKind::usage, "{} on {}: counted at another capacity (expected {:.3f} experts per layer, found {:.3f})",
-         scheme.name, system.name, placement.capacity.mean(workload.layers), workload.capacity.mean(workload.layers));
   const std::size_t expected = std::size_t{workload.groups} + 2 * std::size_t{workload.replicates};
   if (workload.counts.size() != expected)
     fail(ErrorKind::input, "workload: wrong number of groups (expected {}, found {})", expected,
@@ -81,10 +77,20 @@ GroupTotals batch_means_sum(const Projection& projection, const Workload& worklo
 
 Projection project(const System& system, const Scheme& scheme, const Model& model, std::uint32_t context,
                    const Workload& workload, std::uint32_t bits) {
+  Projection projection = project_held(system, scheme, model, context, workload, bits);
+  const Capacity implied = projection.placement.capacity;
+  if (!(workload.capacity == implied))
+    fail(ErrorKind::usage, "{} on {}: counted at another capacity (expected {:.3f} experts per layer, found {:.3f})",
+         scheme.name, system.name, implied.mean(workload.layers), workload.capacity.mean(workload.layers));
+  return projection;
+}
+
+Projection project_held(const System& system, const Scheme& scheme, const Model& model, std::uint32_t context,
+                        const Workload& workload, std::uint32_t bits) {
   const Serving serving{context, workload.batch, workload.depth, bits, workload.draft_width, workload.verify_columns};
   Projection projection;
   projection.placement = place(system, scheme, model, serving, workload.layers);
-  check_workload(system, scheme, model, workload, projection.placement);
+  check_workload(system, scheme, model, workload);
   projection.layer_scale = static_cast<double>(model.moe_layers) / workload.layers;
 
   const Plan plan = scheme.plan(system, model, serving, projection.placement);

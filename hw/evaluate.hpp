@@ -29,6 +29,10 @@ struct Projection {
 Projection project(const System& system, const Scheme& scheme, const Model& model, std::uint32_t context,
                    const Workload& workload, std::uint32_t bits);
 
+/// The same of counts that are held, whatever the capacity that the placement implies.
+Projection project_held(const System& system, const Scheme& scheme, const Model& model, std::uint32_t context,
+                        const Workload& workload, std::uint32_t bits);
+
 /// Ratios of sums over the batch-means groups.
 double tokens_per_second(const Projection& projection, const Workload& workload);
 double joules_per_token(const Projection& projection, const Workload& workload);

@@ -40,8 +40,8 @@ std::vector<Passes> passes_of(const System& system, const ExpertsPart& experts, 
       busiest = busiest_banks(system, bin.hits);
       hits_of_busiest = bin.hits;
     }
-    const Work work = divide(system, experts.at(bin.hits, bin.misses));
-    add(groups, &Passes::seconds, expert_roofs(system, work, busiest).seconds(), joint.counts(i));
+    const Work work = divide(system, experts.at(bin.hits, bin.misses), busiest);
+    add(groups, &Passes::seconds, roofs(system, work, busiest).seconds(), joint.counts(i));
     if (!system.near) continue;
     add(groups, &Passes::near_bytes, work.near_bytes, joint.counts(i));
     add(groups, &Passes::near_ops, work.near_ops, joint.counts(i));

@@ -41,6 +41,11 @@ double add_convolution(const Table& table, double channels, Mixer& mixer) {
   return (kernel - 1) * channels;
 }
 
+/// Another projection of what the first matrix multiplies, the layer's input.
+void add_beside_first(Mixer& mixer, double outputs) {
+  mixer.matrices.front().outputs += outputs;
+}
+
 /// Projection of the queries, through a low rank where there is one.
 std::vector<Matrix> queries(const Table& table, double width, const LayerSizes& sizes) {
   if (!table.has("query_rank")) return {{sizes.hidden, width}};
@@ -54,9 +59,8 @@ Mixer grouped_attention(const Table& table, const LayerSizes& sizes) {
   const double size = table.count("head_size"), value = table.count_or("value_size", size);
   Mixer mixer;
   mixer.matrices = queries(table, heads * size, sizes);
-  mixer.matrices.push_back({sizes.hidden, kv_heads * size});
-  if (table.count_or("projections_of_keys_and_values", 2) != 1)
-    mixer.matrices.push_back({sizes.hidden, kv_heads * value});
+  add_beside_first(mixer, kv_heads * size);
+  if (table.count_or("projections_of_keys_and_values", 2) != 1) add_beside_first(mixer, kv_heads * value);
   mixer.matrices.push_back({heads * value, sizes.hidden});
   mixer.bytes_per_position = kv_heads * (size + value) * sizes.kv_bits / bits_per_byte;
   mixer.macs_per_position = heads * (size + value);
@@ -71,7 +75,7 @@ Mixer latent_attention(const Table& table, const LayerSizes& sizes) {
                value = table.count("value_size");
   Mixer mixer;
   mixer.matrices = queries(table, heads * (nope + rope), sizes);
-  mixer.matrices.push_back({sizes.hidden, kv_rank + rope});
+  add_beside_first(mixer, kv_rank + rope);
   mixer.matrices.push_back({kv_rank, heads * (nope + value)});
   mixer.matrices.push_back({heads * value, sizes.hidden});
   mixer.bytes_per_position = (kv_rank + rope) * sizes.kv_bits / bits_per_byte;
@@ -83,8 +87,15 @@ Mixer latent_attention(const Table& table, const LayerSizes& sizes) {
 /// DeepSeek-V3.2, arXiv 2512.02556.
 void add_index(const Table& table, const LayerSizes& sizes, Mixer& mixer) {
   const double heads = table.count("index_heads"), size = table.count("index_size");
-  mixer.matrices.push_back({table.count_or("query_rank", sizes.hidden), heads * size});
-  mixer.matrices.push_back({sizes.hidden, size + heads});
+  // Queries of either kind come from the same low rank where there is one.
+  const double inputs = table.count_or("query_rank", sizes.hidden);
+  Matrix& query = mixer.matrices.at(table.has("query_rank") ? 1 : 0);
+  if (query.inputs == inputs) {
+    query.outputs += heads * size;
+  } else {
+    mixer.matrices.push_back({inputs, heads * size});
+  }
+  add_beside_first(mixer, size + heads);
   mixer.chosen = table.count("index_positions");
   mixer.index_bytes_per_position = size * sizes.kv_bits / bits_per_byte;
   mixer.index_macs_per_position = heads * size;
@@ -93,8 +104,11 @@ void add_index(const Table& table, const LayerSizes& sizes, Mixer& mixer) {
 
 Mixer attention(const Table& table, const LayerSizes& sizes) {
   Mixer mixer = table.has("kv_rank") ? latent_attention(table, sizes) : grouped_attention(table, sizes);
-  if (table.has("gate_width"))
-    mixer.matrices.push_back({table.count_or("gate_inputs", sizes.hidden), table.count("gate_width")});
+  if (table.has("gate_inputs")) {
+    mixer.matrices.push_back({table.count("gate_inputs"), table.count("gate_width")});
+  } else if (table.has("gate_width")) {
+    add_beside_first(mixer, table.count("gate_width"));
+  }
   if (table.has("index_heads")) add_index(table, sizes, mixer);
   mixer.window = table.count_or("window", 0);
   return mixer;
@@ -109,16 +123,16 @@ Mixer delta(const Table& table, const LayerSizes& sizes) {
   const double keys = table.count("key_heads") * table.count("key_size"), values = heads * table.count("value_size");
   Mixer mixer;
   mixer.matrices = {{sizes.hidden, 2 * keys + values}, {values, sizes.hidden}};
-  if (table.has("gates_per_head")) mixer.matrices.push_back({sizes.hidden, heads * table.count("gates_per_head")});
+  if (table.has("gates_per_head")) add_beside_first(mixer, heads * table.count("gates_per_head"));
   if (table.has("gate_rank")) {
     const double rank = table.count("gate_rank");
     for (const double width : {keys, values}) {
-      mixer.matrices.push_back({sizes.hidden, rank});
+      add_beside_first(mixer, rank);
       mixer.matrices.push_back({rank, width});
     }
   } else {
-    mixer.matrices.push_back({sizes.hidden, values});
-    if (table.has("decay_width")) mixer.matrices.push_back({sizes.hidden, table.count("decay_width")});
+    add_beside_first(mixer, values);
+    if (table.has("decay_width")) add_beside_first(mixer, table.count("decay_width"));
   }
   const double convolved = table.has("kernel") ? add_convolution(table, 2 * keys + values, mixer) : 0;
   add_state(table, values * table.count("key_size"), convolved, mixer);
@@ -188,8 +202,7 @@ Mixer read_mixer(PresetReader& reader, const std::string& name, const LayerSizes
 }
 
 std::vector<Matrix> feed_forward(double outer, double inner, std::uint32_t matrices) {
-  if (matrices == 2) return {{outer, inner}, {inner, outer}};
-  return {{outer, inner}, {outer, inner}, {inner, outer}};
+  return {{outer, (matrices - 1) * inner}, {inner, outer}};
 }
 
 }  // namespace moecarlo::hw

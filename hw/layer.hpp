@@ -8,7 +8,8 @@
 
 namespace moecarlo::hw {
 
-/// A weight matrix: `inputs` activations in, `outputs` out.
+/// A weight matrix: `inputs` activations in, `outputs` out. Matrices that are multiplied with the same activations
+/// (query, key and value; gate and up) stand side by side as one, so that these are sent once.
 struct Matrix {
   double inputs = 0, outputs = 0;
   double weights() const { return inputs * outputs; }
@@ -56,7 +57,7 @@ struct LayerSizes {
 /// Throws usage, naming the table, where the name is none of these, and as PresetReader does.
 Mixer read_mixer(PresetReader& reader, const std::string& table, const LayerSizes& sizes);
 
-/// A feed-forward network: gate, up, down; without the gate where `matrices` is 2.
+/// A feed-forward network: gate and up, down; without the gate where `matrices` is 2.
 std::vector<Matrix> feed_forward(double outer, double inner, std::uint32_t matrices);
 
 }  // namespace moecarlo::hw

@@ -19,8 +19,9 @@ PassCost pass_cost(const System& system, const Model& model, const Phase& phase,
     add(part.count, work, roofs(system, work).seconds());
   }
   if (!phase.touches_experts) return cost;
-  const Work experts = divide(system, phase.experts.at(hits, misses));
-  add(model.moe_layers, experts, expert_roofs(system, experts, busiest_banks(system, hits)).seconds());
+  const double busiest = busiest_banks(system, hits);
+  const Work experts = divide(system, phase.experts.at(hits, misses), busiest);
+  add(model.moe_layers, experts, roofs(system, experts, busiest).seconds());
   return cost;
 }
 

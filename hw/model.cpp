@@ -27,7 +27,10 @@ std::vector<Matrix> read_feed_forward(PresetReader& reader, const std::string& t
 /// the way into the narrower space in which these may work and back.
 std::vector<Matrix> beside_experts(PresetReader& reader, const Model& model) {
   std::vector<Matrix> dense{{model.hidden, static_cast<double>(model.experts)}};
-  const auto add = [&](const std::vector<Matrix>& more) { dense.insert(dense.end(), more.begin(), more.end()); };
+  const auto add = [&](const std::vector<Matrix>& in_and_out) {  // they read what the router reads
+    dense.front().outputs += in_and_out.front().outputs;
+    dense.push_back(in_and_out.back());
+  };
   if (reader.has("experts.shared"))
     add(feed_forward(model.hidden, reader.count("experts.ffn") * static_cast<double>(reader.count("experts.shared")),
                      matrices_of(reader, "experts")));

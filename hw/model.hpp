@@ -48,7 +48,7 @@ struct Model {
   std::uint32_t moe_layers = 0;   ///< of all kinds
   double hidden = 0, vocabulary = 0;
   bool tied_embeddings = false;  ///< the vocabulary projection is the embedding table
-  std::vector<Matrix> expert;    ///< one routed expert: gate, up, down
+  std::vector<Matrix> expert;    ///< one routed expert: gate and up, down
   double kv_bits = 16;
   WeightFormat dense_format, expert_format;
   DraftHead draft_head;

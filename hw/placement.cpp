@@ -33,7 +33,8 @@ void place_hb(const System& system, const Scheme& scheme, const Model& model, co
          placement.scheme_bytes / 1e9, placement.hb_bytes / 1e9);
   placement.cache_bytes = placement.hb_bytes - taken;
   const double all_experts = static_cast<double>(model.experts) * model.moe_layers;
-  placement.slots = std::min(std::floor(placement.cache_bytes / placement.slot_bytes), all_experts);
+  placement.room = std::min(placement.cache_bytes / placement.slot_bytes, all_experts);
+  placement.slots = std::floor(placement.room);
 }
 
 /// Autoregressive decoding, then drafting at every number of bits that matters.
@@ -76,13 +77,6 @@ Placement place(const System& system, const Scheme& scheme, const Model& model, 
          system.name, -placement.ext_free_bytes / 1e9, system.ext_capacity_bytes / 1e9);
   placement.capacity = spread(placement.slots, model, trace_layers);
   return placement;
-}
-
-Work spill(const System& system, Work work, const Placement& placement) {
-  if (!system.hb) return work;
-  work.ext_bytes += placement.spilled_share * work.hb_bytes;
-  work.hb_bytes *= 1 - placement.spilled_share;
-  return work;
 }
 
 Demands demands(std::span<const System> systems, std::span<const Scheme> schemes, const Model& model,

@@ -9,10 +9,14 @@ namespace {
 constexpr double bits_per_byte = 8;
 
 /// Weights read once and used by every token.
-Work dense_work(const System& system, const WeightFormat& format, const std::vector<Matrix>& matrices, double tokens,
-                double kept_bits) {
-  const Work work = compute(system, matrices, tokens, kept_bits) +
-                    read_nearest(system, weights(matrices) * format.stored_bits(kept_bits) / bits_per_byte);
+struct DenseWeights {
+  const WeightFormat& format;
+  double kept_bits, spilled_share;
+};
+
+Work dense_work(const System& system, const DenseWeights& read, const std::vector<Matrix>& matrices, double tokens) {
+  const double bytes = weights(matrices) * read.format.stored_bits(read.kept_bits) / bits_per_byte;
+  const Work work = compute(system, matrices, tokens, read.kept_bits) + read_nearest(system, bytes, read.spilled_share);
   return system.near ? within_reach(system.near->dense_share, work) : work;
 }
 
@@ -76,28 +80,22 @@ double busiest_banks(const System& system, double hits) {
   return system.hb ? busiest_group(hits, system.hb->expert_groups) : 1;
 }
 
-Roofs expert_roofs(const System& system, const Work& divided, double busiest) {
-  Roofs found = roofs(system, divided);
-  found.hb *= busiest;
-  return found;
-}
-
 Work ExpertsPart::at(double hits, double misses) const {
   if (hits + misses == 0) return {};
   return pass + hits * hit + misses * miss;
 }
 
 std::vector<FixedPart> dense_parts(const System& system, const Model& model, const Serving& serving, double tokens,
-                                   double kept_bits) {
+                                   double kept_bits, double spilled_share) {
+  const DenseWeights read{model.dense_format, kept_bits, spilled_share};
   std::vector<FixedPart> parts;
   for (const LayerKind& kind : model.layers) {
-    const Work layer = dense_work(system, model.dense_format, kind.mixer.matrices, tokens, kept_bits) +
-                       dense_work(system, model.dense_format, kind.dense, tokens, kept_bits) +
+    const Work layer = dense_work(system, read, kind.mixer.matrices, tokens) +
+                       dense_work(system, read, kind.dense, tokens) +
                        context_work(system, model, kind.mixer, serving, tokens);
     parts.push_back({Component::attention, static_cast<double>(kind.count), layer});
   }
-  parts.push_back(
-      {Component::lm_head, 1, dense_work(system, model.dense_format, {model.lm_head()}, tokens, kept_bits)});
+  parts.push_back({Component::lm_head, 1, dense_work(system, read, {model.lm_head()}, tokens)});
   return parts;
 }
 

@@ -47,9 +47,6 @@ double busiest_group(double experts, double groups);
 /// busiest group of banks.
 double busiest_banks(const System& system, double hits);
 
-/// Roofs of one layer's experts, their work as the system divides it.
-Roofs expert_roofs(const System& system, const Work& divided, double busiest);
-
 /// The same experts, with what near memory can reach of them marked: all that it holds.
 ExpertsPart within_reach_of_near_memory(const System& system, const Model& model, ExpertsPart experts);
 
@@ -68,9 +65,10 @@ struct Plan {
 };
 
 /// The fixed parts of a pass over `tokens` tokens of all requests together, dense weights read once at `kept_bits`
-/// upper bits each, the KV cache of every request once.
+/// upper bits each, the KV cache of every request once. `spilled_share` of the weights lies in EXT; the KV cache never
+/// does where there is HB.
 std::vector<FixedPart> dense_parts(const System& system, const Model& model, const Serving& serving, double tokens,
-                                   double kept_bits);
+                                   double kept_bits, double spilled_share = 0);
 
 /// The multiplications of one MoE layer's experts for `tokens` tokens, each taking top_k of them, and no reads. Those
 /// by slices of zeros are left out where the experts' slices are measured.

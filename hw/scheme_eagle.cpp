@@ -10,15 +10,9 @@ constexpr double bits_per_byte = 8;
 std::vector<Matrix> head_matrices(const Model& model) {
   const double hidden = model.hidden;
   const DraftHead& head = model.draft_head;
-  return {{3 * hidden, hidden},
-          {2 * hidden, head.query_width},
-          {2 * hidden, head.kv_width},
-          {2 * hidden, head.kv_width},
-          {head.query_width, hidden},
-          {hidden, head.ffn},
-          {hidden, head.ffn},
-          {head.ffn, hidden},
-          model.lm_head()};
+  return {{3 * hidden, hidden},       {2 * hidden, head.query_width + 2 * head.kv_width},
+          {head.query_width, hidden}, {hidden, 2 * head.ffn},
+          {head.ffn, hidden},         model.lm_head()};
 }
 
 struct Head {

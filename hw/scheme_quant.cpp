@@ -30,8 +30,7 @@ Storage store_copy(const Model& model, const Serving& serving) {
 Phase draft(const System& system, const Model& model, const Serving& serving, const Placement& placement) {
   const double copy = slice_bytes(model, kCopyBits);
   Phase phase;
-  phase.fixed = dense_parts(system, model, serving, draft_tokens(serving), kCopyBits);
-  for (FixedPart& part : phase.fixed) part.work = spill(system, part.work, placement);
+  phase.fixed = dense_parts(system, model, serving, draft_tokens(serving), kCopyBits, placement.spilled_share);
   phase.experts.pass = expert_compute(system, model, draft_tokens(serving), kept_expert_bits(model, kCopyBits));
   phase.experts.hit = read_hb(copy);
   phase.experts.miss = read_ext(copy);

@@ -14,9 +14,8 @@ struct Drafter {
   std::vector<Matrix> matrices() const {
     std::vector<Matrix> all;
     for (int layer = 0; layer < layers; ++layer) {
-      const std::vector<Matrix> one{{hidden, query_width}, {hidden, kv_width}, {hidden, kv_width},
-                                    {query_width, hidden}, {hidden, ffn},      {hidden, ffn},
-                                    {ffn, hidden}};
+      const std::vector<Matrix> one{
+          {hidden, query_width + 2 * kv_width}, {query_width, hidden}, {hidden, 2 * ffn}, {ffn, hidden}};
       all.insert(all.end(), one.begin(), one.end());
     }
     all.push_back({hidden, vocabulary});
@@ -32,10 +31,10 @@ struct Drafter {
 
 Phase draft(const System& system, const Serving& serving, const Drafter& drafter, const Placement& placement) {
   const Work work = compute(system, drafter.matrices(), draft_tokens(serving), drafter.format.bits) +
-                    read_nearest(system, drafter.read_bytes() + drafter.kv_bytes(serving));
+                    read_nearest(system, drafter.read_bytes() + drafter.kv_bytes(serving), placement.spilled_share);
   Phase phase;
   phase.touches_experts = false;
-  phase.fixed.push_back({Component::drafter, 1, spill(system, work, placement)});
+  phase.fixed.push_back({Component::drafter, 1, work});
   return phase;
 }
 

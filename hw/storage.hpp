@@ -2,7 +2,6 @@
 
 #include "cuda/core/capacity.hpp"
 #include "hw/system.hpp"
-#include "hw/work.hpp"
 
 namespace moecarlo::hw {
 
@@ -23,12 +22,10 @@ struct Placement {
   double hb_bytes = 0;        ///< capacity; 0 without HB
   double cache_bytes = 0;     ///< what is left of HB for experts
   double slot_bytes = 0;      ///< one cached expert
-  double slots = 0;           ///< whole slots over all MoE layers, at most all experts
+  double room = 0;            ///< slots over all MoE layers, the last one in part, at most all experts
+  double slots = 0;           ///< the whole ones
   double ext_free_bytes = 0;  ///< EXT less all weights and the scheme's, less the KV cache where there is no HB
   Capacity capacity;          ///< the slots spread over the layers of the trace
 };
-
-/// The same work, of which the spilled share of what HB would deliver comes from EXT.
-Work spill(const System& system, Work work, const Placement& placement);
 
 }  // namespace moecarlo::hw

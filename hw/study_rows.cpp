@@ -236,25 +236,29 @@ std::vector<Workload> StudyProjection::neighbours(const CountedPoints& points, c
 
 void StudyProjection::add_sensitivity(const CountedPoints& points, const std::vector<Row>& rows,
                                       StudyResults& results) const {
+  const auto worth = [](const Row& row) {  // by speed alone where there is no reference
+    const double speedup = row.result.speedup.value;
+    return std::pair(std::isfinite(speedup) ? speedup : 0, row.result.tokens_per_second.value);
+  };
   std::map<std::pair<std::string, std::string>, const Row*> best;  // by system and scheme
   for (const Row& row : rows) {
-    if (row.result.is_variant() || row.result.system == reference_.name || !std::isfinite(row.result.speedup.value))
-      continue;  // the xPU's speed-up is 1 by definition
+    if (row.result.is_variant()) continue;
     const Row*& known = best[{row.result.system, row.result.scheme}];
-    if (known == nullptr || row.result.speedup.value > known->result.speedup.value) known = &row;
+    if (known == nullptr || worth(row) > worth(*known)) known = &row;
   }
   results.sensitivity.clear();
   for (const auto& [key, row] : best) {
     const HardwareResult& r = row->result;
+    std::optional<CountedDecoding> reference;
+    if (std::isfinite(r.speedup.value)) {
+      reference.emplace(CountedDecoding{
+          reference_, autoregressive(), 8, without_replicates(points.workload(reference_point(points, r.batch))), {}});
+    }
     const SensitivityRow taken{fmt::format("{} {}, batch {}, depth {}, {}, {:.4g} experts per layer, {} bits", r.system,
                                            r.scheme, r.batch, r.depth, r.policy, r.capacity, r.bits),
-                               row->machine->system,
-                               *row->scheme,
-                               r.bits,
-                               without_replicates(row->workload(points)),
-                               neighbours(points, *row),
-                               reference_,
-                               without_replicates(points.workload(reference_point(points, r.batch)))};
+                               {row->machine->system, *row->scheme, r.bits, without_replicates(row->workload(points)),
+                                neighbours(points, *row)},
+                               reference};
     const auto elasticities = sensitivity(taken, model_, spec_.context);
     results.sensitivity.insert(results.sensitivity.end(), elasticities.begin(), elasticities.end());
   }

@@ -54,40 +54,46 @@ double balanced_share(const System& system, const Work& work) {
     const double all = (fixed + movable) / rate, gain = movable / rate;
     return all <= 0 ? 0.0 : all / (near + gain);
   };
-  const double share = std::max(meets(work.ext_bytes, work.near_bytes, system.ext_bytes_per_second),
-                                meets(work.ops, work.near_ops, system.ops_per_second));
+  double share = std::max(meets(work.ext_bytes, work.near_bytes, system.ext_bytes_per_second),
+                          meets(work.ops, work.near_ops, system.ops_per_second));
+  if (system.links) {
+    const double elements = system.processing_elements;
+    share = std::max(share, meets(work.broadcast_bytes + work.ext_bytes / elements, work.near_bytes / elements,
+                                  system.links->streamline_bytes_per_second));
+  }
   return std::min(share, 1.0);
 }
 
 }  // namespace
 
 double Roofs::seconds() const {
-  return std::max({hb, ext, compute, link, near});
+  const double logic = std::max({hb, ext, compute, link});
+  return takes_turns ? logic + near : std::max(logic, near);
 }
 
-Roofs roofs(const System& system, const Work& work) {
+Roofs roofs(const System& system, const Work& work, double busiest_banks) {
   Roofs roofs;
   roofs.ext = work.ext_bytes / system.ext_bytes_per_second;
   roofs.compute = work.ops / system.ops_per_second;
-  if (system.hb) roofs.hb = work.hb_bytes / system.hb->bytes_per_second;
+  if (system.hb) roofs.hb = busiest_banks * work.hb_bytes / system.hb->bytes_per_second;
   if (system.links) {
     const double elements = system.processing_elements;
     roofs.link =
         std::max((work.broadcast_bytes + work.ext_bytes / elements) / system.links->streamline_bytes_per_second,
                  work.collected_bytes / elements / system.links->aggregation_bytes_per_second);
   }
-  if (system.near) roofs.near = near_seconds(*system.near, work);
+  if (system.near) {
+    roofs.near = near_seconds(*system.near, work);
+    roofs.takes_turns = !system.near->works_beside;
+  }
   return roofs;
 }
 
-Work divide(const System& system, Work work) {
+Work divide(const System& system, Work work, double busiest_banks) {
   if (!system.near || (work.near_bytes == 0 && work.near_ops == 0)) return take(work, 0);
   if (system.near->works_beside) return take(work, balanced_share(system, work));
-  // One unit after the other: the logic's own work, then near memory's.
   const Work own = take(work, 0);
-  Work rest = work;
-  rest.near_bytes = rest.near_ops = 0;
-  return roofs(system, rest).seconds() + near_seconds(*system.near, work) < roofs(system, own).seconds() ? work : own;
+  return roofs(system, work, busiest_banks).seconds() < roofs(system, own, busiest_banks).seconds() ? work : own;
 }
 
 double link_bytes(const System& system, const Work& work) {
@@ -134,8 +140,9 @@ Work read_ext(double bytes) {
   return work;
 }
 
-Work read_nearest(const System& system, double bytes) {
-  return system.hb ? read_hb(bytes) : read_ext(bytes);
+Work read_nearest(const System& system, double bytes, double spilled_share) {
+  if (!system.hb) return read_ext(bytes);
+  return read_hb((1 - spilled_share) * bytes) + read_ext(spilled_share * bytes);
 }
 
 Work within_reach(double share, Work work) {

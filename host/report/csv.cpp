@@ -80,4 +80,24 @@ void write_hardware_csv(const StudyResults& results, const TextSink& sink) {
   csv.finish();
 }
 
+void write_sensitivity_csv(const StudyResults& results, const TextSink& sink) {
+  PiecedText csv(sink);
+  csv.text() += "row,constant,status,metric,elasticity,method\n";
+  for (const SensitivityResult& taken : results.sensitivity) {
+    const std::string constant =
+        fmt::format("{},{},{},", escape_csv(taken.row), escape_csv(taken.constant), escape_csv(taken.status));
+    const auto append = [&](std::string_view metric, const std::optional<double>& elasticity) {
+      ((csv.text() += constant) += metric) += ',';
+      append_field(csv.text(), elasticity);
+      ((csv.text() += ',') += escape_csv(taken.method)) += '\n';
+    };
+    append("tokens_per_second", taken.speed_elasticity);
+    append("speedup", taken.elasticity);
+    append("energy_mj_per_token", taken.energy_elasticity);
+    append("energy_gain", taken.energy_gain_elasticity);
+    csv.hand_on();
+  }
+  csv.finish();
+}
+
 }  // namespace moecarlo

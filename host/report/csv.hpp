@@ -16,4 +16,8 @@ void write_points_csv(const StudyResults& results, const TextSink& sink);
 /// prefixed "breakdown."; all but the estimates are means without half-widths.
 void write_hardware_csv(const StudyResults& results, const TextSink& sink);
 
+/// row, constant, status, metric, elasticity, method: for each constant of each row that elasticities were taken on,
+/// those of the row's four estimates; empty where there is none, and the method then says why.
+void write_sensitivity_csv(const StudyResults& results, const TextSink& sink);
+
 }  // namespace moecarlo

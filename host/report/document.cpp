@@ -115,8 +115,10 @@ Document build_document(const StudyResults& results, const std::vector<Figure>& 
     if (results.bit_slices) add_bit_slices(document, results, figures);
   });
   add_section(document, "What the answer depends on", [&] {
-    add_figures(document, figures, {"sensitivity"});
-    add(document, sensitivity_table(results));
+    add_figures(document, figures, {"sensitivity", "sensitivity_energy"});
+    add(document, speed_sensitivity_table(results));
+    add(document, energy_sensitivity_table(results));
+    add(document, missing_sensitivity_table(results));
   });
   add_section(document, "What was simulated", [&] {
     add(document, trace_table(results));

@@ -183,26 +183,30 @@ void add_time(std::vector<Figure>& figures, const StudyResults& results) {
   add(figures, "round_time", chart, "Mean time of one round: drafting in warm colours, verification in cool ones.");
 }
 
-void add_sensitivity(std::vector<Figure>& figures, const StudyResults& results) {
+/// Bars of one elasticity on the fastest design.
+void add_sensitivity(std::vector<Figure>& figures, const StudyResults& results, Elasticity of, const char* id,
+                     const std::string& figure) {
   constexpr std::size_t shown = 20;
-  const std::vector<SensitivityResult> rows = ranked_sensitivity(results, sensitivity_row(results));
+  const std::vector<SensitivityResult> rows = ranked_sensitivity(results, sensitivity_row(results), {of});
   if (rows.empty()) return;
   BarChart chart;
   chart.legend = {{"assumed constant", category_colour(1)}, {"published or derived", category_colour(0)}};
   chart.groups.emplace_back();
   for (std::size_t i = 0; i < std::min(rows.size(), shown); ++i) {
+    const double elasticity = (rows[i].*of).value();
     const std::string colour = category_colour(is_assumed(rows[i].status) ? 1 : 0);
     chart.groups.front().bars.push_back({rows[i].constant,
-                                         {{*rows[i].elasticity, colour, rows[i].status}},
+                                         {{elasticity, colour, rows[i].status}},
                                          0,
                                          0,
-                                         fmt::format("{:+.2f} ({})", *rows[i].elasticity, rows[i].status)});
+                                         fmt::format("{:+.2f} ({})", elasticity, rows[i].status)});
   }
-  chart.text = {"Which hardware constant the speed-up depends on", "Taken on " + rows.front().row,
-                "elasticity: % change of speed-up for 1 % more of the constant", ""};
-  add(figures, "sensitivity", chart,
-      "A constant with elasticity 0.5 moves the speed-up by half a per cent when it moves by one. Long orange bars are "
-      "assumptions that matter; constants below 0.005 are left out.");
+  chart.text = {fmt::format("Which constants {} depends on", figure), "Taken on " + rows.front().row,
+                fmt::format("elasticity: % change of {} for 1 % more of the constant", figure), ""};
+  add(figures, id, chart,
+      fmt::format("A constant with elasticity 0.5 moves {} by half a per cent when it moves by one. Long orange bars "
+                  "are assumptions that matter; constants below 0.005 are left out.",
+                  figure));
 }
 
 }  // namespace
@@ -216,7 +220,9 @@ std::vector<Figure> hardware_figures(const StudyResults& results) {
   add_speedup(figures, results);
   add_time(figures, results);
   add_energy(figures, results);
-  add_sensitivity(figures, results);
+  add_sensitivity(figures, results, &SensitivityResult::elasticity, "sensitivity", "the speed-up");
+  add_sensitivity(figures, results, &SensitivityResult::energy_elasticity, "sensitivity_energy",
+                  "the energy of a token");
   return figures;
 }
 

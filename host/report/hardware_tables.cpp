@@ -216,30 +216,70 @@ Table energy_table(const StudyResults& results) {
                           {"energy.static", "static"}});
 }
 
-Table sensitivity_table(const StudyResults& results) {
+namespace {
+
+/// Two figures that elasticities are shown of, in a table or a row of them.
+struct ElasticityColumns {
+  Elasticity first, second;
+};
+
+std::string elasticity_text(const std::optional<double>& elasticity) {
+  return elasticity ? fmt::format("{:+.3f}", *elasticity) : "";
+}
+
+void add_largest(Table& table, const StudyResults& results, const ElasticityColumns& columns) {
   constexpr std::size_t shown = 8;
-  Table table{
-      fmt::format(
-          "Elasticity of the speed-up: per cent of change for one per cent more of a constant, taken one at a time; "
-          "the {} largest of each row, and those that were not taken; the others are in summary.json",
-          shown),
-      {"taken on", "constant", "status", "elasticity", "how it was taken"},
-      3,
-      {}};
-  std::vector<std::string> done;
+  table.caption += fmt::format("; the {} largest of each row, all of them in sensitivity.csv", shown);
+  std::set<std::string> done;
   for (const SensitivityResult& taken : results.sensitivity) {
-    if (std::find(done.begin(), done.end(), taken.row) != done.end()) continue;
-    done.push_back(taken.row);
-    std::vector<SensitivityResult> ranked = ranked_sensitivity(results, taken.row);
+    if (!done.insert(taken.row).second) continue;
+    std::vector<SensitivityResult> ranked = ranked_sensitivity(results, taken.row, {columns.first, columns.second});
     ranked.resize(std::min(ranked.size(), shown));
     for (const SensitivityResult& row : ranked) {
-      table.rows.push_back({row.row, row.constant, row.status, fmt::format("{:+.3f}", *row.elasticity), row.method});
+      table.rows.push_back({row.row, row.constant, row.status, elasticity_text(row.*columns.first),
+                            elasticity_text(row.*columns.second), row.method});
     }
-    for (const SensitivityResult& row : results.sensitivity) {
-      if (row.row == taken.row && !row.elasticity) {
-        table.rows.push_back({row.row, row.constant, row.status, "", row.method});
-      }
+  }
+}
+
+}  // namespace
+
+Table speed_sensitivity_table(const StudyResults& results) {
+  Table table{
+      "Elasticities of speed-up and speed: per cent of change for one per cent more of a constant, one at a time",
+      {"taken on", "constant", "status", "speed-up", "tokens/s", "how it was taken"},
+      3,
+      {}};
+  add_largest(table, results, {&SensitivityResult::elasticity, &SensitivityResult::speed_elasticity});
+  return table;
+}
+
+Table energy_sensitivity_table(const StudyResults& results) {
+  Table table{"Elasticities of energy per token and of the energy gain over the reference",
+              {"taken on", "constant", "status", "energy per token", "energy gain", "how it was taken"},
+              3,
+              {}};
+  add_largest(table, results, {&SensitivityResult::energy_elasticity, &SensitivityResult::energy_gain_elasticity});
+  return table;
+}
+
+Table missing_sensitivity_table(const StudyResults& results) {
+  std::vector<std::pair<SensitivityResult, std::size_t>> missing;  // and on how many rows
+  for (const SensitivityResult& row : results.sensitivity) {
+    if (row.speed_elasticity) continue;
+    const auto same = [&](const auto& known) {
+      return known.first.constant == row.constant && known.first.method == row.method;
+    };
+    const auto known = std::find_if(missing.begin(), missing.end(), same);
+    if (known == missing.end()) {
+      missing.emplace_back(row, 1);
+    } else {
+      ++known->second;
     }
+  }
+  Table table{"Constants without an elasticity", {"constant", "status", "rows", "why"}, 2, {}};
+  for (const auto& [row, count] : missing) {
+    table.rows.push_back({row.constant, row.status, std::to_string(count), row.method});
   }
   return table;
 }

@@ -173,6 +173,11 @@ void read(const Json& json, LeftOutResult& one) {
 void read(const Json& json, SensitivityResult& row) {
   from_json(json, row.constant, "constant");
   from_json(json, row.elasticity, "elasticity");
+  if (json.contains("energy_elasticity")) {  // older summaries have that of the speed-up alone
+    from_json(json, row.speed_elasticity, "speed_elasticity");
+    from_json(json, row.energy_elasticity, "energy_elasticity");
+    from_json(json, row.energy_gain_elasticity, "energy_gain_elasticity");
+  }
   from_json(json, row.status, "status");
   if (json.contains("method")) from_json(json, row.method, "method");  // older summaries do not say
   from_json(json, row.row, "row");

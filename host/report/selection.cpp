@@ -144,13 +144,18 @@ std::string sensitivity_row(const StudyResults& results) {
   return results.sensitivity.front().row;
 }
 
-std::vector<SensitivityResult> ranked_sensitivity(const StudyResults& results, const std::string& row) {
+std::vector<SensitivityResult> ranked_sensitivity(const StudyResults& results, const std::string& row,
+                                                  std::initializer_list<Elasticity> of) {
+  const auto size = [&](const SensitivityResult& taken) {
+    double largest = 0;
+    for (const Elasticity one : of) largest = std::max(largest, std::abs((taken.*one).value_or(0)));
+    return largest;
+  };
   std::vector<SensitivityResult> ranked;
   for (const SensitivityResult& taken : results.sensitivity) {
-    if (taken.row == row && std::abs(taken.elasticity.value_or(0)) >= 0.005) ranked.push_back(taken);
+    if (taken.row == row && size(taken) >= 0.005) ranked.push_back(taken);
   }
-  std::stable_sort(ranked.begin(), ranked.end(),
-                   [](const auto& a, const auto& b) { return std::abs(*a.elasticity) > std::abs(*b.elasticity); });
+  std::stable_sort(ranked.begin(), ranked.end(), [&](const auto& a, const auto& b) { return size(a) > size(b); });
   return ranked;
 }
 

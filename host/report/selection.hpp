@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -52,8 +54,13 @@ const LeadResult* lead_of(const StudyResults& results, const HardwareResult& row
 /// none.
 std::string sensitivity_row(const StudyResults& results);
 
-/// Elasticities taken on `row` that two decimals show (size 0.005 and more), largest size first.
-std::vector<SensitivityResult> ranked_sensitivity(const StudyResults& results, const std::string& row);
+/// One of the elasticities of a constant.
+using Elasticity = std::optional<double> SensitivityResult::*;
+
+/// The constants of `row` of whose elasticities `of` one is shown by two decimals (size 0.005 and more), the largest
+/// size first.
+std::vector<SensitivityResult> ranked_sensitivity(const StudyResults& results, const std::string& row,
+                                                  std::initializer_list<Elasticity> of);
 
 /// The distributions that hold for a point's policy, capacity and bits, at every batch and depth.
 std::vector<const Distribution*> distributions_at(const StudyResults& results, const PointResult& point);

@@ -144,6 +144,8 @@ void write(JsonText& json, const LeftOutResult& one) {
 
 void write(JsonText& json, const SensitivityResult& row) {
   json.key("constant").text(row.constant).key("elasticity").number(row.elasticity);
+  json.key("speed_elasticity").number(row.speed_elasticity).key("energy_elasticity").number(row.energy_elasticity);
+  json.key("energy_gain_elasticity").number(row.energy_gain_elasticity);
   json.key("status").text(row.status).key("method").text(row.method).key("row").text(row.row);
 }
 

@@ -26,13 +26,15 @@ Table time_table(const StudyResults& results);        ///< where the time of tho
 Table bottleneck_table(const StudyResults& results);  ///< which resource holds up each part, on each system's fastest
 Table pareto_table(
     const StudyResults& results);  ///< hybrid-bonded memories that no other beats; empty without variants
-Table energy_table(const StudyResults& results);        ///< where their energy goes
-Table sensitivity_table(const StudyResults& results);   ///< the largest elasticities of each row
-Table constants_table(const StudyResults& results);     ///< assumed ones first
-Table slice_table(const WeightFigures& weights);        ///< by kept bits: what upper and lower slice hold
-Table draft_error_table(const WeightFigures& weights);  ///< by kept bits and reading
-Table plane_table(const WeightFigures& weights);        ///< by bit
-Table measured_table(const StudyResults& results);      ///< nominal sizes and operations beside measured ones
+Table energy_table(const StudyResults& results);               ///< where their energy goes
+Table speed_sensitivity_table(const StudyResults& results);    ///< the largest elasticities of each row
+Table energy_sensitivity_table(const StudyResults& results);   ///< the largest elasticities of each row
+Table missing_sensitivity_table(const StudyResults& results);  ///< by reason
+Table constants_table(const StudyResults& results);            ///< assumed ones first
+Table slice_table(const WeightFigures& weights);               ///< by kept bits: what upper and lower slice hold
+Table draft_error_table(const WeightFigures& weights);         ///< by kept bits and reading
+Table plane_table(const WeightFigures& weights);               ///< by bit
+Table measured_table(const StudyResults& results);             ///< nominal sizes and operations beside measured ones
 Table trace_table(const StudyResults& results);
 Table study_table(const StudyResults& results);  ///< every key of the study, defaults filled in
 Table run_table(const StudyResults& results);

@@ -28,6 +28,7 @@ void write_report(const StudyResults& results, const std::filesystem::path& dire
   write_atomically(directory / "summary.json", [&](const TextSink& sink) { write_summary(results, sink); });
   write_atomically(directory / "points.csv", [&](const TextSink& sink) { write_points_csv(results, sink); });
   write_atomically(directory / "hardware.csv", [&](const TextSink& sink) { write_hardware_csv(results, sink); });
+  write_atomically(directory / "sensitivity.csv", [&](const TextSink& sink) { write_sensitivity_csv(results, sink); });
 }
 
 }  // namespace moecarlo

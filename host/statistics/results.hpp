@@ -132,12 +132,16 @@ struct LeftOutResult {
   std::string reason;                  ///< what does not fit, with the numbers
 };
 
+/// d log figure / d log constant of four figures of one hardware row: all, none, or those without a reference.
 struct SensitivityResult {
-  std::string constant;              ///< e.g. "ext.bandwidth"
-  std::optional<double> elasticity;  ///< d log speedup / d log constant of the row named in the report
-  std::string status;                ///< published, derived or assumed
-  std::string method;                ///< how the elasticity was taken, or why there is none
-  std::string row;                   ///< which hardware row it was taken on
+  std::string constant;                            ///< e.g. "ext.bandwidth"
+  std::optional<double> elasticity;                ///< of the speed-up
+  std::string status;                              ///< published, derived or assumed
+  std::string method;                              ///< how the elasticities were taken, or why there are none
+  std::string row;                                 ///< which hardware row they were taken on
+  std::optional<double> speed_elasticity{};        ///< of tokens per second
+  std::optional<double> energy_elasticity{};       ///< of energy per token
+  std::optional<double> energy_gain_elasticity{};  ///< of the reference's energy per token over this one
 };
 
 struct AssumedConstant {

@@ -167,28 +167,12 @@ class Results(program.ProgramTest):
         self.assertIn("Pareto front", report)
         # Sensitivity and the main tables are of the systems themselves.
         self.assertEqual({row["row"].split(",")[0] for row in results["sensitivity"]},
-                         {"elmoe3d-4gb ar", "elmoe3d-4gb elastic"})
+                         {"xpu ar", "elmoe3d-4gb ar", "elmoe3d-4gb elastic"})
         # The variants count the capacities beside the system's own.
         for row in results["sensitivity"]:
             if row["constant"] == "hb.capacity":
                 self.assertGreater(row["elasticity"], 0)
                 self.assertRegex(row["method"], "between the counted .* experts a layer")
-
-    def test_every_constant_has_an_elasticity_or_the_reason_for_none(self):
-        self.trace(layers=24, experts=32, top_k=4)
-        hardware = {**HARDWARE, "schemes": ["ar", "eagle"]}
-        results = self.results(grid={"depth": [3], "capacity": [8]}, hardware=hardware)
-        named = {constant["name"] for constant in results["constants"]}
-        system = {name.split(": ")[1] for name in named if name.startswith("elmoe3d-4gb: ")}
-        reference = {name for name in named if name.startswith("xpu: ")}
-        drafter = {name for name in named if name.startswith("eagle: ")}
-        rows = {}
-        for row in results["sensitivity"]:
-            rows.setdefault(row["row"], []).append(row)
-            self.assertEqual(row["elasticity"] is None, row["method"].startswith("not "), row)
-        for label, taken in rows.items():
-            own = system | reference | (drafter if " eagle," in label else set())
-            self.assertCountEqual([row["constant"] for row in taken], own)
 
     def test_unrestricted_drafts_need_a_chain_and_hear_of_it_before_anything_is_simulated(self):
         self.trace(layers=24, experts=32, top_k=4)

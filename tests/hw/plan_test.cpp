@@ -76,6 +76,36 @@ TEST(Plan, ElasticReadsMxfp4ExpertsWholeFromWhereTheyAre) {
   EXPECT_DOUBLE_EQ(plan.draft->fixed.at(1).work.hb_bytes, 2880.0 * 201088 * 4.5 / 8);
 }
 
+TEST(Plan, ActivationsAreBroadcastOnceToAllMatricesThatTheyAreMultipliedWith) {
+  const System system = read_system("elmoe3d-4gb");
+  const auto layer = [&](const char* name, double tokens) {
+    return dense_parts(system, read_model(name), {1024, 1, 0, 8}, tokens, 8).at(0).work.broadcast_bytes;
+  };
+  // One byte each: into query, key and value; out of 64 heads of 64; into the router.
+  EXPECT_EQ(layer("gpt-oss-20b", 1), 2880 + 64 * 64 + 2880);
+  EXPECT_EQ(layer("gpt-oss-20b", 3), 3 * (2880 + 64 * 64 + 2880));
+  // Latent attention: into query and latent, out of the latent, out of 16 heads of 128; router with gate and up of the
+  // shared experts, their down.
+  EXPECT_EQ(layer("deepseek-v2-lite", 1), (2048 + 512 + 16 * 128) + (2048 + 2 * 1408));
+  // Queries of a rank of their own.
+  EXPECT_EQ(layer("glm-4.7-flash", 1), (2048 + 768 + 512 + 20 * 256) + (2048 + 1536));
+  // Gate with up, then down, for each of 4 experts.
+  EXPECT_EQ(expert_compute(system, read_model("gpt-oss-20b"), 1, 4).broadcast_bytes, 4 * (2880 + 2880));
+}
+
+TEST(Plan, DraftersBroadcastASharedInputOnce) {
+  const System system = read_system("elmoe3d-8gb");
+  const Model model = read_model("qwen3-30b-a3b");
+  const Serving serving{1024, 1, 1, 8};
+  const auto drafter = [&](const char* name) {
+    const Scheme scheme = find_scheme(name);
+    return scheme.plan(system, model, serving, {}).draft->fixed.at(0).work.broadcast_bytes;
+  };
+  // Three features; token and feature into query, key and value; 32 heads of 128; gate with up; down; vocabulary.
+  EXPECT_EQ(drafter("eagle"), 3 * 2048 + 2 * 2048 + 4096 + 2048 + 6144 + 2048);
+  EXPECT_EQ(drafter("slm"), 28 * (1536 + 1536 + 1536 + 8960) + 1536);
+}
+
 /// Mean of the fullest group over every way of placing the experts.
 double enumerated_busiest(std::uint32_t experts, std::uint32_t groups) {
   double sum = 0;
@@ -107,7 +137,7 @@ TEST(BusiestGroup, IdleElementsIdleTheirBandwidth) {
   const Model model = read_model("qwen3-30b-a3b");
   const ExpertsPart experts = plan_autoregressive(system, model, {1024, 1, 0, 8}).verify.experts;
   const auto hb_seconds = [&](double hits) {
-    return expert_roofs(system, divide(system, experts.at(hits, 0)), busiest_banks(system, hits)).hb;
+    return roofs(system, divide(system, experts.at(hits, 0)), busiest_banks(system, hits)).hb;
   };
   const double spread = hb_seconds(1);
   system = make_system(scaled(system.preset, "hb.elements_per_expert", 1.0 / 8));

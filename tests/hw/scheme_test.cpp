@@ -78,6 +78,21 @@ TEST(Schemes, DraftsMoveWhatTheyAreMadeOf) {
   }
 }
 
+TEST(Schemes, ACopyThatSpillsLeavesTheKvCacheWhereItIs) {
+  // Dense weights 11152 B, KV cache 10 x 256 B, and a quarter of the dense 4-bit copy of 11152 x 4.5 / 8.5 = 5904 B.
+  const System system = sample_system(11152 + 2560 + 1476);
+  const Model model = sample_model();
+  const Serving serving{10, 1, 1, 8};
+  const Placement placement = place(system, quant(), model, serving, 2);
+  EXPECT_NEAR(placement.spilled_share, 0.75, 1e-12);
+  EXPECT_EQ(placement.slots, 0);
+  Work read;
+  const Phase draft = plan_of(quant(), system, model, serving).draft.value();
+  for (const FixedPart& part : draft.fixed) read += part.count * part.work;
+  EXPECT_NEAR(read.hb_bytes, 2560 + 1476, 1e-9);
+  EXPECT_NEAR(read.ext_bytes, 3 * 1476, 1e-9);
+}
+
 TEST(Schemes, DoublingABandwidthThatHoldsNothingUpChangesNoTime) {
   const Model model = read_model("qwen3-30b-a3b");
   const MeanCounts counts{3, 20, 2, 6};  // EXT holds up every part with experts, HB the others

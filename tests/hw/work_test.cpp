@@ -92,6 +92,41 @@ TEST(NearMemory, TakesAWholePartWhereItEndsFirst) {
   EXPECT_EQ(divided.ops, 8e9);
 }
 
+TEST(NearMemory, TakesTurnsWithTheLogicWhereTheyDoNotWorkSideBySide) {
+  const System system = with_near_memory(false);
+  // 0.4 GB over the bus at 1 GB/s, then 0.6 GB near memory at 10 GB/s.
+  const Work part = divide(system, within_reach(0.6, read_ext(1e9)));
+  EXPECT_DOUBLE_EQ(part.near_bytes, 0.6e9);
+  EXPECT_DOUBLE_EQ(roofs(system, part).seconds(), 0.4 + 0.06);
+  EXPECT_DOUBLE_EQ(roofs(with_near_memory(true), part).seconds(), 0.4);
+}
+
+TEST(NearMemory, IsChosenByTheTimeThatThePartThenTakes) {
+  const System system = with_near_memory(false);
+  for (const double share : {0.1, 0.6, 1.0}) {
+    for (const double ops : {0.0, 1e9, 3e9, 4e9, 2e10}) {
+      Work part = read_ext(1e9);
+      part.ops = ops;
+      part = within_reach(share, part);
+      const double own = std::max(1.0, ops / 16e9);
+      const double both = std::max(1 - share, (1 - share) * ops / 16e9) + share * std::max(0.1, ops / 4e9);
+      EXPECT_DOUBLE_EQ(roofs(system, divide(system, part)).seconds(), std::min(own, both)) << share << " " << ops;
+    }
+  }
+}
+
+/// The same machine with banks of 1 GB/s, which the busiest group of them may hold up.
+TEST(NearMemory, IsChosenWithTheBusiestBanksInMind) {
+  System system = with_near_memory(false);
+  system.hb.emplace();
+  system.hb->bytes_per_second = 1e9;
+  Work part = within_reach(1, read_ext(1e9)) + read_hb(2e8);
+  part.near_ops = 3e9;
+  // 0.2 s of HB and 0.75 s near memory are less than a second of the bus; where one bank holds all, it lasts as long.
+  EXPECT_EQ(divide(system, part, 1).near_bytes, 1e9);
+  EXPECT_EQ(divide(system, part, 5).near_bytes, 0);
+}
+
 TEST(NearMemory, BesideTheLogicTheSplitEndsFirst) {
   const System system = with_near_memory(true);
   for (const double ops : {0.0, 1e8, 2e9, 8e9, 4e10, 4e11}) {

@@ -59,7 +59,7 @@ TEST(Figures, EveryKindOfDataHasItsFigure) {
   EXPECT_THAT(ids_of(all_figures(sample_results())),
               ElementsAre("tokens_per_round", "accepted_length", "distinct_experts", "distinct_experts_distribution",
                           "hit_rate", "hit_rate_layers", "experts_layers", "break_even", "speedup", "round_time",
-                          "energy", "sensitivity"));
+                          "energy", "sensitivity", "sensitivity_energy"));
 }
 
 TEST(Figures, AreWellFormedXml) {
@@ -233,9 +233,17 @@ TEST(Selection, BestHardwareHasTheHighestSpeedup) {
 TEST(Selection, SensitivityIsShownForTheFastestDesign) {
   const StudyResults results = sample_results();
   EXPECT_EQ(sensitivity_row(results), "elmoe3d-8gb ar, batch 1, depth 0, static, 8 bits");
-  const auto ranked = ranked_sensitivity(results, sensitivity_row(results));
+  const auto ranked = ranked_sensitivity(results, sensitivity_row(results), {&SensitivityResult::elasticity});
   ASSERT_EQ(ranked.size(), 8U);  // of nine constants one moves nothing
   EXPECT_EQ(ranked.front().constant, "xpu.ext.bandwidth");
+  const auto by_energy = ranked_sensitivity(results, sensitivity_row(results), {&SensitivityResult::energy_elasticity});
+  EXPECT_EQ(by_energy.at(0).constant, "static.power");
+  EXPECT_EQ(by_energy.at(1).constant, "ext.bandwidth");
+  // The xPU's constants are of no account to the energy, but to the gain.
+  const auto by_either =
+      ranked_sensitivity(results, sensitivity_row(results),
+                         {&SensitivityResult::energy_elasticity, &SensitivityResult::energy_gain_elasticity});
+  EXPECT_EQ(by_either.front().constant, "xpu.ext.bandwidth");
   EXPECT_EQ(sensitivity_row(empty_results()), "");
 }
 

@@ -140,7 +140,7 @@ TEST(Document, AssumedConstantsComeFirst) {
 }
 
 TEST(Document, SensitivityShowsTheLargestOfEachRow) {
-  const Table table = sensitivity_table(sample_results());
+  const Table table = speed_sensitivity_table(sample_results());
   ASSERT_EQ(table.rows.size(), 2 * 8U);  // two rows of nine constants
   for (std::size_t i = 0; i < table.rows.size(); ++i) {
     EXPECT_NE(table.rows[i][1], "static.power");
@@ -150,12 +150,21 @@ TEST(Document, SensitivityShowsTheLargestOfEachRow) {
   }
 }
 
+TEST(Document, SensitivityIsRankedByEnergyAsWell) {
+  const Table table = energy_sensitivity_table(sample_results());
+  ASSERT_EQ(table.rows.size(), 2 * 8U);
+  EXPECT_THAT(table.rows[0],
+              testing::ElementsAre(testing::_, "xpu.ext.bandwidth", "published", "+0.000", "+0.900", "1 % either way"));
+  EXPECT_THAT(table.rows[1],
+              testing::ElementsAre(testing::_, "static.power", "assumed", "+0.300", "-0.300", "1 % either way"));
+}
+
 TEST(Document, SensitivityNamesWhatHasNoElasticity) {
   StudyResults results = sample_results();
-  results.sensitivity.push_back({"hb.capacity", std::nullopt, "published", "not counted", results.sensitivity[0].row});
-  const Table table = sensitivity_table(results);
-  EXPECT_THAT(table.rows, testing::Contains(testing::ElementsAre(results.sensitivity[0].row, "hb.capacity", "published",
-                                                                 "", "not counted")));
+  for (const char* row : {"one", "other"})
+    results.sensitivity.push_back({"hb.capacity", std::nullopt, "published", "not counted", row});
+  const Table table = missing_sensitivity_table(results);
+  EXPECT_THAT(table.rows, testing::ElementsAre(testing::ElementsAre("hb.capacity", "published", "2", "not counted")));
 }
 
 TEST(Document, StudyTableListsEveryKey) {
@@ -204,8 +213,8 @@ TEST_F(WriteReport, LeavesEveryFileAndNothingElse) {
   std::vector<std::string> names;
   for (const auto& entry : std::filesystem::directory_iterator(folder / "run"))
     names.push_back(entry.path().filename());
-  EXPECT_THAT(names, testing::UnorderedElementsAre("summary.json", "points.csv", "hardware.csv", "report.md",
-                                                   "report.html", "figures"));
+  EXPECT_THAT(names, testing::UnorderedElementsAre("summary.json", "points.csv", "hardware.csv", "sensitivity.csv",
+                                                   "report.md", "report.html", "figures"));
   for (const auto& entry : std::filesystem::directory_iterator(folder / "run" / "figures")) {
     EXPECT_THAT(entry.path().extension(), testing::AnyOf(".svg", ".png"));
     EXPECT_GT(entry.file_size(), 500U);
@@ -221,7 +230,7 @@ TEST_F(WriteReport, PicturesNamedInMarkdownAreThere) {
     EXPECT_TRUE(std::filesystem::exists(folder / text.substr(at + 2, end - at - 2)));
     ++links;
   }
-  EXPECT_EQ(links, 12U);
+  EXPECT_EQ(links, 13U);
 }
 
 TEST_F(WriteReport, IsTheSameWhenRebuiltFromItsSummary) {

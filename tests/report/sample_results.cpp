@@ -217,6 +217,11 @@ void add_hardware(StudyResults& results) {
                                                                    {"kv.bytes", -0.01, "derived"},
                                                                    {"draft.expert.bits", -0.17, "assumed"}}) {
       results.sensitivity.push_back({constant, elasticity, status, "1 % either way", row});
+      SensitivityResult& taken = results.sensitivity.back();
+      const bool of_reference = taken.constant.starts_with("xpu.");
+      taken.speed_elasticity = of_reference ? 0 : elasticity;
+      taken.energy_elasticity = of_reference ? 0 : taken.constant == "static.power" ? 0.3 : -0.5 * elasticity;
+      taken.energy_gain_elasticity = of_reference ? 0.9 : -*taken.energy_elasticity;
     }
   }
   results.constants = {{"ext.bandwidth", "102.4 GB/s", "published", "arXiv 2604.14626"},

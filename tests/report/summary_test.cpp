@@ -56,7 +56,8 @@ TEST(Summary, RowsHaveTheKeysOfTheInterface) {
               UnorderedElementsAre("cost", "batch", "depth", "policy", "capacity", "bits", "utility", "needed_tokens",
                                    "needed_acceptance"));
   EXPECT_THAT(keys_of(summary["sensitivity"][0]),
-              UnorderedElementsAre("constant", "elasticity", "status", "method", "row"));
+              UnorderedElementsAre("constant", "elasticity", "speed_elasticity", "energy_elasticity",
+                                   "energy_gain_elasticity", "status", "method", "row"));
 }
 
 TEST(Summary, HalfWidthsAreANumberZeroOrNull) {
@@ -132,6 +133,7 @@ TEST(Summary, EveryFieldSurvivesTheRoundTrip) {
   EXPECT_EQ(read.hardware.back().breakdown, results.hardware.back().breakdown);
   EXPECT_EQ(read.sensitivity[1].row, results.sensitivity[1].row);
   EXPECT_EQ(read.sensitivity[1].method, results.sensitivity[1].method);
+  EXPECT_EQ(read.sensitivity[1].energy_elasticity, results.sensitivity[1].energy_elasticity);
   EXPECT_EQ(read.constants[2].source, results.constants[2].source);
   EXPECT_EQ(read.notes, results.notes);
   EXPECT_EQ(summary_json(read), summary_json(results));

@@ -89,6 +89,23 @@ TEST(Csv, HardwareHasARowForEachFigure) {
   EXPECT_EQ(records[7], part);
 }
 
+TEST(Csv, SensitivityHasARowForEachElasticityOfAConstant) {
+  StudyResults results = empty_results();
+  results.sensitivity.push_back({"ext.bandwidth", 0.5, "published", "1 % either way", "a, batch 1", 0.25, -0.125, 0.0});
+  results.sensitivity.push_back({"static.hb", std::nullopt, "assumed", "not taken: 0", "a, batch 1", {}, {}, {}});
+  const auto records = read_csv(collected([&](const TextSink& sink) { write_sensitivity_csv(results, sink); }));
+  ASSERT_EQ(records.size(), 1 + 2 * 4U);
+  const auto fields = [](const char* metric, const char* elasticity) {
+    return std::vector<std::string>{"a, batch 1", "ext.bandwidth", "published", metric, elasticity, "1 % either way"};
+  };
+  EXPECT_EQ(records[1], fields("tokens_per_second", "0.25"));
+  EXPECT_EQ(records[2], fields("speedup", "0.5"));
+  EXPECT_EQ(records[3], fields("energy_mj_per_token", "-0.125"));
+  EXPECT_EQ(records[4], fields("energy_gain", "0"));
+  EXPECT_EQ(records[5],
+            (std::vector<std::string>{"a, batch 1", "static.hb", "assumed", "tokens_per_second", "", "not taken: 0"}));
+}
+
 TEST(Csv, NumbersCarryEveryDigitAndNanIsEmpty) {
   StudyResults results = empty_results();
   results.points.emplace_back().metrics["hit_rate"] = {{1.0 / 3.0, 0.0, NAN}, {}};
