@@ -6,6 +6,8 @@
 #include <array>
 #include <cmath>
 #include <cstdlib>
+#include <set>
+#include <sstream>
 #include <utility>
 
 #include "host/support/error.hpp"
@@ -73,12 +75,13 @@ Constant read_row(const std::string& file, const std::string& key, const toml::t
   return constant;
 }
 
-std::string known_names(const fs::path& folder) {
-  std::vector<std::string> names;
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(folder, ignored))
-    if (entry.path().extension() == ".toml") names.push_back(entry.path().stem().string());
-  std::sort(names.begin(), names.end());
+std::string known_names(std::string_view kind) {
+  std::set<std::string> names;
+  for (const fs::path& folder : preset_folders()) {
+    std::error_code ignored;
+    for (const auto& entry : fs::directory_iterator(folder / kind, ignored))
+      if (entry.path().extension() == ".toml") names.insert(entry.path().stem().string());
+  }
   return names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "));
 }
 
@@ -87,25 +90,43 @@ std::string place_of(const Preset& preset, const Constant& constant) {
   return constant.line == 0 ? preset.file : fmt::format("{}:{}", preset.file, constant.line);
 }
 
-/// Where presets are looked up: the folder the user names, the source tree of this build, or the installed copy.
-fs::path preset_folder() {
-  if (const char* overriding = std::getenv("MOECARLO_PRESETS")) return overriding;
+/// The folder that ships with the program: beside it where it is installed, wherever it was moved to; else in the
+/// source tree that it was built from.
+fs::path shipped_presets() {
+  std::error_code unknown;
+  const fs::path program = fs::read_symlink("/proc/self/exe", unknown);
+  const fs::path beside = (program.parent_path() / MOECARLO_PRESETS_BESIDE).lexically_normal();
+  if (!unknown && fs::is_directory(beside)) return beside;
   return fs::is_directory(MOECARLO_PRESET_DIR) ? MOECARLO_PRESET_DIR : MOECARLO_INSTALLED_PRESET_DIR;
 }
 
 }  // namespace
+
+std::vector<fs::path> preset_folders() {
+  std::vector<fs::path> folders;
+  const char* const own = std::getenv("MOECARLO_PRESETS");
+  std::istringstream rest(own == nullptr ? "" : own);
+  for (std::string folder; std::getline(rest, folder, ':');) {
+    if (!folder.empty()) folders.emplace_back(folder);
+  }
+  folders.push_back(shipped_presets());
+  return folders;
+}
 
 fs::path find_preset(std::string_view kind, const std::string& name) {
   if (name.find('/') != std::string::npos || fs::path(name).extension() == ".toml") {
     if (!fs::is_regular_file(name)) fail(ErrorKind::usage, "{}: no such preset file", name);
     return name;
   }
-  const fs::path folder = preset_folder() / kind;
-  fs::path file = folder / (name + ".toml");
-  if (!fs::is_regular_file(file))
-    fail(ErrorKind::usage, "{}: no such preset (expected one of {} in {}, or the path of a file)", name,
-         known_names(folder), folder.string());
-  return file;
+  const std::vector<fs::path> folders = preset_folders();
+  for (const fs::path& folder : folders) {
+    const fs::path file = folder / kind / (name + ".toml");
+    if (fs::is_regular_file(file)) return file;
+  }
+  std::vector<std::string> searched;
+  for (const fs::path& folder : folders) searched.push_back((folder / kind).string());
+  fail(ErrorKind::usage, "{}: no such preset (expected one of {} in {}, or the path of a file)", name,
+       known_names(kind), fmt::join(searched, ", "));
 }
 
 Preset read_preset(const fs::path& path) {

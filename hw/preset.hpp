@@ -28,8 +28,12 @@ struct Preset {
   std::vector<Constant> constants;
 };
 
-/// The file that `name` stands for: itself when it names a path (a '/' or ".toml"), else `name`.toml in the folder
-/// `kind` ("systems", "models") of $MOECARLO_PRESETS, or of the installed presets where that is not set.
+/// Where presets are looked up, in this order: the folders of $MOECARLO_PRESETS (separated by ':'), then those that
+/// ship with the program.
+std::vector<std::filesystem::path> preset_folders();
+
+/// The file that `name` stands for: itself when it names a path (a '/' or ".toml"), else `name`.toml in the first of
+/// preset_folders() whose folder `kind` ("systems", "models", "schemes") has it.
 /// Throws usage, listing the known names.
 std::filesystem::path find_preset(std::string_view kind, const std::string& name);
 

@@ -2,6 +2,7 @@
 foreach(name shards exit_status broken_traces checkpoint determinism options streams results rebuild exhaustive locality cache
     recorded elastic elastic_refusals effects reproduce bench bitslice answers model)
     recorded elastic elastic_refusals effects sensitivity reproduce bench bitslice answers)
+    recorded elastic elastic_refusals effects reproduce bench bitslice answers readme)
   moecarlo_script_test(cli.${name} ${MOECARLO_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/cli/${name}_test.py
     $<TARGET_FILE:moecarlo> ${MOECARLO_RECORDED_TRACES})
 endforeach()

@@ -131,6 +131,24 @@ Json layer_rates(const HitCounts& counts) {
   return rates;
 }
 
+/// What a policy's name leaves open. Empty where it says all.
+std::string policy_note(const Arguments& arguments) {
+  const bool event = arguments.lookups == "trace" && arguments.order.value_or("event") == "event";
+  const std::string own = event ? "an expert of the token at hand may be evicted by a later one of the same token"
+                                : "every look-up may evict any object, one of the token at hand too";
+  if (arguments.policy == "lfu") {
+    return "lfu counts uses since admission: a count is forgotten when its object is evicted; ties evict the least "
+           "recently used";
+  }
+  if (arguments.policy == "fifo") return fmt::format("fifo: {}", own);
+  if (arguments.policy == "belady") {
+    return event ? "belady: whatever is fetched has to be admitted one by one, so that of the token at hand only the "
+                   "last expert is sure to stay; the others may be evicted"
+                 : fmt::format("belady: {}, but not itself: what is fetched has to be admitted", own);
+  }
+  return "";
+}
+
 std::string order_name(const Arguments& arguments) {
   return arguments.order.value_or(arguments.lookups == "recorded" ? "sequential" : "event");
 }
@@ -144,6 +162,7 @@ Json to_json(const Outcome& outcome, const Arguments& arguments, const TraceInfo
                {"lookups_from", arguments.lookups},
                {"order", order_name(arguments)},
                {"start", outcome.options.warm ? "warm" : "cold"}};
+  if (const std::string note = policy_note(arguments); !note.empty()) json["policy_note"] = note;
   if (outcome.options.policy == Policy::slru) json["protected"] = outcome.options.protected_capacity;
   if (outcome.options.policy == Policy::random) json["seed"] = outcome.options.seed;
   json["lookups"] = hits.lookups;
@@ -167,6 +186,7 @@ void print_table(const Outcome& outcome, const Arguments& arguments, const Trace
              outcome.options.capacity, arguments.scope == "layer" ? " per layer" : " in one pool", segment,
              arguments.lookups == "recorded" ? "recorded look-ups" : order_name(arguments) + " look-ups of the trace",
              outcome.options.warm ? "warm" : "cold");
+  if (const std::string note = policy_note(arguments); !note.empty()) fmt::print("note: {}\n\n", note);
   const auto line = [](const char* name, const std::string& text) { fmt::print("{:<24}{:>18}\n", name, text); };
   line("look-ups", std::to_string(hits.lookups));
   line("hits", std::to_string(hits.hits));
@@ -227,7 +247,14 @@ void add_cache(CLI::App& app, const Common& common) {
       "  moecarlo cache gptoss20b.h5 --policy lru --capacity 8\n"
       "  moecarlo cache hy3.h5 --lookups recorded --policy slru --capacity 6484 --protected 5187 --scope global\n\n"
       "The tokens run front to back, decode tokens where the file marks any; no cache is emptied in between. The\n"
-      "optimum is belady-bypass: it knows the future and need not keep what it fetches.");
+      "optimum is belady-bypass: it knows the future and need not keep what it fetches.\n\n"
+      "lfu counts the uses since admission: an object's count is forgotten when it is evicted, and ties evict the\n"
+      "least recently used. An LFU that keeps its counts for ever is another policy, with up to half as many misses\n"
+      "more or less.\n"
+      "With --order event the experts of a token are judged together, then admitted one by one. Under fifo, and under\n"
+      "belady, which has to admit whatever it fetches, an expert of the token at hand may be evicted by a later one "
+      "of\n"
+      "the same token; under belady all but the last. With --order sequential any object may be.");
   command->callback([arguments, &common] { run(*arguments, common); });
 }
 

@@ -7,8 +7,7 @@ namespace moecarlo::cli {
 
 /// What every subcommand shares; filled in by the options of the top level before a subcommand runs.
 struct Common {
-  bool quiet = false;    ///< no progress, no notes
-  bool verbose = false;  ///< more notes
+  bool quiet = false;  ///< no progress, no notes
 };
 
 /// Thrown when a signal or the time limit ended a run after its checkpoint was written.

@@ -1,7 +1,10 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <hdf5.h>
+#include <sys/resource.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <exception>
@@ -13,6 +16,7 @@
 #include "host/cli/version.hpp"
 #include "host/simulate/cpu_kernel.hpp"
 #include "host/support/error.hpp"
+#include "hw/preset.hpp"
 
 namespace moecarlo::cli {
 
@@ -32,7 +36,23 @@ std::string version_text() {
                      to_string(best_instruction_set()), device, major, minor, release, FMT_VERSION, CLI11_VERSION);
 }
 
+void print_effort(std::chrono::steady_clock::time_point begin) {
+  const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - begin;
+  rusage used{};
+  getrusage(RUSAGE_SELF, &used);
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
+  };
+  std::vector<std::string> folders;
+  for (const auto& folder : hw::preset_folders()) folders.push_back(folder.string());
+  fmt::print(stderr, "moecarlo: {}, cpu ({}); presets in {}\n", program_version(), to_string(best_instruction_set()),
+             fmt::join(folders, ", "));
+  fmt::print(stderr, "moecarlo: {:.3f} s, {:.3f} s of processor time, {:.1f} MB of memory at most\n", wall.count(),
+             seconds(used.ru_utime) + seconds(used.ru_stime), static_cast<double>(used.ru_maxrss) / 1e3);
+}
+
 int run(int argc, char** argv) {
+  const auto begin = std::chrono::steady_clock::now();
   CLI::App app("Monte Carlo workload characterizer for speculative decoding on Mixture-of-Experts models");
   app.footer("Example: moecarlo simulate study.toml -o results\nEach subcommand has --help with an example.");
   app.set_version_flag("--version", version_text);
@@ -40,7 +60,9 @@ int run(int argc, char** argv) {
   app.fallthrough();
   Common common;
   app.add_flag("--quiet", common.quiet, "No progress and no notes");
-  app.add_flag("--verbose", common.verbose, "More notes");
+  bool verbose = false;
+  app.add_flag("--verbose", verbose,
+               "When done, also the program's build, where its presets are, time and memory taken");
   add_inspect(app, common);
   add_locality(app, common);
   add_cache(app, common);
@@ -64,6 +86,7 @@ int run(int argc, char** argv) {
   if (!std::cout.flush() || std::fflush(stdout) != 0) {
     fail(ErrorKind::machine, "standard output: cannot write ({})", std::strerror(errno));
   }
+  if (verbose) print_effort(begin);
   return 0;
 }
 

@@ -31,10 +31,9 @@ from routertrace.importing import Piece, add_model_options, write_trace
 from routertrace.keys import Notes, check_keys
 from routertrace.progress import Progress
 from routertrace.refusal import INPUT, Refusal, run
+from routertrace.requests import IDS, STARTS, joined_ids, number, placed
 from routertrace.safetensors_file import SafetensorsFile
 
-IDS = ("routed_experts", "expert_ids")
-STARTS = ("routed_experts_start_len", "routed_experts_prompt_start")
 LAYER = re.compile(r"^(?:router_logits|layers?)[._](\d+)(?:\.(?:mlp\.|block_sparse_moe\.)?(?:router_logits|gate|router))?$")
 KNOWN = (*IDS, "prompt_routed_experts", "router_logits", "expert_weights", "token_ids", "prompt_token_ids", "phase",
          "prompt_tokens", *STARTS, "layer_numbers", "sequence_offsets", "sequence_label")
@@ -78,70 +77,6 @@ def logits_by_layer(path, arrays):
                              f"{sorted(shapes)})")
     numbers = sorted(layers)
     return np.stack([layers[n][1] for n in numbers], 1), numbers
-
-
-def number(path, arrays, names):
-    """A whole number that the file may state under one of `names`."""
-    stated = {name: arrays[name] for name in names if name in arrays}
-    for name, value in stated.items():
-        if value.size != 1 or value.dtype.kind not in "iu" or int(value.reshape(())) < 0:
-            raise Refusal(INPUT, f"{path}: {name} is {value.tolist()} (expected a number, 0 or more)")
-    values = {int(value.reshape(())) for value in stated.values()}
-    if len(values) > 1:
-        raise Refusal(INPUT, f"{path}: {' and '.join(stated)} differ (found {sorted(values)})")
-    return values.pop() if values else None
-
-
-def joined_ids(path, arrays):
-    """(ids or None, rows that are the prompt's or None): the prompt's before the answer's, where they stand apart."""
-    given = [name for name in IDS if name in arrays]
-    if len(given) > 1:
-        raise Refusal(INPUT, f"{path}: both {' and '.join(given)} (expected one of the two)")
-    answer, prompt = arrays.get(given[0]) if given else None, arrays.get("prompt_routed_experts")
-    if prompt is None:
-        return answer, None
-    if answer is None or answer.size == 0:
-        return prompt, len(prompt)
-    if prompt.ndim != 3 or answer.ndim != 3 or prompt.shape[1:] != answer.shape[1:]:
-        raise Refusal(INPUT, f"{path}: prompt_routed_experts {list(prompt.shape)} and {given[0]} "
-                             f"{list(answer.shape)} (expected the same layers and k)")
-    return np.concatenate([prompt, answer]), len(prompt)
-
-
-def placed(path, arrays, rows, prompt_rows):
-    """(token_ids, phase, tokens without a row) of the rows: which tokens they belong to. Tools leave out a prefix that
-    came from the cache, and a request's last token, which is never run."""
-    start, prompt = number(path, arrays, STARTS), number(path, arrays, ("prompt_tokens",))
-    tokens, prompt_ids = arrays.get("token_ids"), arrays.get("prompt_token_ids")
-    if prompt_ids is not None:
-        if prompt not in (None, len(prompt_ids)):
-            raise Refusal(INPUT, f"{path}: prompt_tokens {prompt}, but {len(prompt_ids)} prompt_token_ids")
-        prompt = len(prompt_ids)
-        tokens = None if tokens is None else np.concatenate([prompt_ids, tokens])
-    last = 0
-    if start is None and prompt_rows is not None and prompt is not None:
-        start = prompt - prompt_rows
-    if tokens is not None:
-        missing = len(tokens) - rows
-        last = min(max(missing - (start or 0), 0), 1)
-        start = missing - last if start is None else start
-        if missing < 0 or missing != start + last:
-            raise Refusal(INPUT, f"{path}: {len(tokens)} token ids for {rows} rows (expected as many, one more for a "
-                                 f"request's last token{f', and {start} more for a cached prefix' if start else ''})")
-        tokens = tokens[start:start + rows]
-    start = start or 0
-    if start < 0 or prompt is not None and prompt_rows is not None and prompt_rows + start != prompt:
-        raise Refusal(INPUT, f"{path}: {prompt_rows} rows of the prompt (expected {prompt}, its tokens, less "
-                             f"{max(start, 0)} of a cached prefix)")
-    if prompt is not None:
-        prompt_rows = max(prompt - start, 0)
-    phase = None if prompt_rows is None else (np.arange(rows) >= prompt_rows).astype(np.uint8)
-    if "phase" in arrays:
-        if phase is not None and not np.array_equal(arrays["phase"], phase):
-            raise Refusal(INPUT, f"{path}: phase and the prompt's length differ (expected {prompt_rows} prefill rows "
-                                 "first)")
-        phase = arrays["phase"]
-    return tokens, phase, start + last
 
 
 def cuts(path, arrays, rows):

@@ -1,5 +1,6 @@
 """Every importer writes what it read, in a trace that `moecarlo inspect` accepts, and names what it refuses."""
 
+import base64
 import json
 import subprocess
 import sys
@@ -326,10 +327,81 @@ class Field(ArraysTest):
         self.assertEqual(data["phase"].tolist(), [0, 0, 1])
 
 
+    def test_logs_and_answers_have_the_counts_of_the_page_of_byte_layouts(self):
+        whole = {1: [1, 1, 2, 0, 0, 3, 0, 1], 2: [1, 0, 0, 4, 1, 0, 2, 0]}
+        three = {1: [1, 0, 2, 0, 0, 2, 0, 1], 2: [1, 0, 0, 3, 1, 0, 1, 0]}
+        split = {1: [1, 1, 1, 0, 0, 2, 0, 1], 2: [1, 0, 0, 3, 1, 0, 1, 0]}
+        for name, counts, phases in (
+            ("sglang_generate.json", whole, [0, 0, 0, 1]), ("sglang_generate_uint8.json", whole, [0, 0, 0, 1]),
+            ("vllm_completion_npy.json", whole, [0, 0, 0, 1]), ("vllm021_completion.json", split, [0, 0, 1]),
+            ("moetrace_layer_expert.csv", three, None), ("moetrace_pos_layer_ids.csv", three, [0, 0, 1]),
+            ("moetrace_phase_rank.csv", three, [0, 0, 1]), ("moetrc01_tiny.moetrace", three, [0, 0, 1]),
+            ("moe_cache_lab_v1.jsonl", three, [0, 0, 1]),
+        ):
+            with self.subTest(name):
+                self.done("import_log.py", FIELD / "formats" / name, "-o", "trace.h5", "--model", "m", "--experts", 8,
+                          "--top-k", 2)
+                data, _ = self.read()
+                layers = data["layer_numbers"].tolist() if "layer_numbers" in data else [1, 2]
+                found = {n: np.bincount(data["expert_ids"][:, i].ravel(), minlength=8).tolist()
+                         for i, n in enumerate(layers)}
+                self.assertEqual(found, counts)
+                self.assertEqual(data["phase"].tolist() if "phase" in data else None, phases)
+
+
+class ImportLog(ArraysTest):
+    """What formats leave to be checked, and what they say twice."""
+
+    def answer(self, **more):
+        raw = base64.b64encode(IDS.astype("<i4").tobytes()).decode()
+        meta = dict(prompt_tokens=20, completion_tokens=11, routed_experts=raw)
+        return {"text": "", "meta_info": {key: value for key, value in {**meta, **more}.items() if value is not None}}
+
+    def imported(self, value, *options, name="a.json"):
+        (self.folder / name).write_text(json.dumps(value) if not isinstance(value, str) else value)
+        return ["import_log.py", name, "-o", "trace.h5", *MODEL, *options]
+
+    def test_an_answer_with_a_cached_prefix(self):
+        self.done(*self.imported(self.answer(prompt_tokens=25, routed_experts_start_len=5), "--top-k", 4))
+        data, _ = self.read()
+        np.testing.assert_array_equal(data["expert_ids"], IDS)
+        self.assertEqual(int((data["phase"] == 0).sum()), 20)
+
+    def test_unknown_misspelt_and_contradictory_keys(self):
+        top_k = ("--top-k", 4)
+        for value, words in (
+            (self.answer(routed_expert="x"), ["did you mean 'routed_experts'"]),
+            (self.answer(prompt_tokens=19), ["bytes of routing (expected a multiple of 29 rows"]),
+            (self.answer(routed_experts_dtype="int8"), ["routed_experts_dtype 'int8'"]),
+            (self.answer(routed_experts="&&"), ["no base64"]),
+            (self.answer(routed_experts=None), ["no routing"]),
+            ({"choices": [{"routed_experts": None}]}, ["routed_experts is null"]),
+            ({"choices": [{"routed_experts": [[[1, 2]], [[3]]]}]}, ["no array"]),
+            ({"choices": [{"routed_experts": IDS[:3].tolist()}], "prompt_routed_experts": IDS[3:9].tolist(),
+              "usage": {"prompt_tokens": 4}}, ["6 rows of the prompt (expected 4"]),
+        ):
+            with self.subTest(words):
+                self.refused(INPUT, ["a.json", *words], *self.imported(value, *top_k))
+        self.refused(USAGE, ["--top-k is needed"], *self.imported(self.answer()))
+        for text, words in (
+            ("phase,token,layer,rank,expert\nprefill,0,1,0,5\nprefill,0,1,0,6\n", ["rank 0 twice"]),
+            ("phase,token,layer,rank,expert\nprefill,0,1,1,5\n", ["ranks [1]"]),
+            ("phase,token,layer,rank,expert\nwarm,0,1,0,5\n", ["warm"]),
+            ("0,1,5,2\n0,1\n", ["no layout that is known"]),
+            ("1,5\n1,2\n2,3\n", ["1 rows of layer 2 (expected 1 tokens x top-2"]),
+            ("token,layer,expert\n", ["expected whole numbers"]),
+        ):
+            with self.subTest(words):
+                self.refused(INPUT, words, *self.imported(text, "--top-k", 2, name="a.csv"))
+        (self.folder / "a.moetrace").write_bytes(b"MOETRC01\x02\0\0\0{}\x01\0")
+        self.refused(INPUT, ["damaged or cut off"], "import_log.py", "a.moetrace", "-o", "t.h5", *MODEL)
+        self.refused(INPUT, ["expected metadata, 1"], *self.imported({"record_type": "x"}, name="a.jsonl"))
+
+
 class WithoutNumPy(common.ScriptTest):
     def test_a_plain_line_instead_of_a_traceback(self):
-        for script in ("import_arrays.py", "import_jsonl.py", "import_fingerprint.py", "export_weights.py",
-                       "capture_router.py"):
+        for script in ("import_arrays.py", "import_jsonl.py", "import_fingerprint.py", "import_log.py",
+                       "export_weights.py", "capture_router.py"):
             result = subprocess.run([sys.executable, "-S", common.SCRIPTS / script, "--help"], capture_output=True,
                                     text=True)
             self.assertEqual(result.returncode, common.MACHINE)

@@ -45,6 +45,31 @@ class Cache(program.ProgramTest):
         with h5py.File(trace) as file:
             return file["expert_ids"][:].tolist()
 
+    def test_what_a_policy_name_leaves_open_is_said(self):
+        trace = self.log_trace()
+        for policy, words, order in (("lfu", "a count is forgotten when its object is evicted", "event"),
+                                     ("fifo", "an expert of the token at hand may be evicted", "event"),
+                                     ("fifo", "one of the token at hand too", "sequential"),
+                                     ("belady", "only the last expert is sure to stay", "event")):
+            options = ["cache", trace, "--policy", policy, "--capacity", 5, "--order", order]
+            self.assertIn(f"note: {policy}", self.done(*options).stdout)
+            self.assertIn(words, json.loads(self.done(*options, "--json").stdout)["policy_note"])
+        self.assertNotIn("policy_note", self.figures(trace, "lru", 5))
+        usage = " ".join(self.done("cache", "--help").stdout.split())
+        self.assertIn("count is forgotten when it is evicted", usage)
+        self.assertIn("an expert of the token at hand may be evicted", usage)
+
+    def test_under_fifo_and_belady_an_expert_of_the_token_at_hand_may_be_evicted(self):
+        """Three slots hold 0 1 2, oldest first; the token takes 0, a hit, and 3, which takes the slot of 0. So 0 misses
+        next. Belady keeps the last object, 3, and of 0 1 2 the two that come next, 1 and 2."""
+        attributes, datasets = program.trace_parts(layers=1, experts=8, top_k=2)
+        tokens = [[0, 1], [1, 2], [0, 3], [1, 2], [0, 3]]
+        datasets = {"expert_ids": np.array(tokens, np.uint8)[:, None], "sequence_offsets": np.array([0, 5])}
+        program.write_trace(self.folder / "t.h5", attributes, datasets)
+        self.assertEqual(self.figures(self.folder / "t.h5", "fifo", 3)["hits"], 1 + 1 + 2 + 1)
+        self.assertEqual(self.figures(self.folder / "t.h5", "lru", 3)["hits"], 1 + 1 + 1 + 1)
+        self.assertEqual(self.figures(self.folder / "t.h5", "belady", 3)["hits"], 1 + 1 + 2 + 1)
+
     def test_a_recorded_cache_is_replayed_lookup_by_lookup(self):
         if not HY3.exists():
             self.skipTest(f"{HY3.name} is not in {program.RECORDED_TRACES}")

@@ -93,15 +93,19 @@ TEST(Preset, NamesTheKnownPresetsWhereOneIsNotThere) {
   EXPECT_EQ(error_of([] { read_system("./none.toml"); }), "./none.toml: no such preset file");
 }
 
-TEST(Preset, IsFoundInTheFolderOfTheEnvironment) {
+TEST(Preset, IsFoundInTheFoldersOfTheEnvironmentBeforeThoseThatShip) {
   const SampleFile file("systems", "");
   const std::filesystem::path folder = std::filesystem::path(file.path()).parent_path();
   std::filesystem::remove(file.path());
   std::filesystem::create_directory(folder / "systems");
   std::ofstream(folder / "systems" / "mine.toml") << text_of_preset("xpu");
-  setenv("MOECARLO_PRESETS", folder.c_str(), 1);
+  std::ofstream(folder / "systems" / "xpu-pim.toml") << text_of_preset("xpu");
+  setenv("MOECARLO_PRESETS", ("/nowhere::" + folder.string()).c_str(), 1);
   EXPECT_EQ(read_system("mine").name, "mine");
-  EXPECT_THAT(error_of([] { read_system("xpu"); }), HasSubstr("expected one of mine in"));
+  EXPECT_EQ(read_system("xpu").name, "xpu") << "those that ship are still there";
+  EXPECT_EQ(find_preset("systems", "xpu-pim"), folder / "systems" / "xpu-pim.toml") << "the first one found counts";
+  EXPECT_THAT(error_of([] { read_system("yours"); }),
+              AllOf(HasSubstr("hb-xpu, mine, xpu"), HasSubstr("in /nowhere/systems, " + folder.string())));
   unsetenv("MOECARLO_PRESETS");
 }
 
