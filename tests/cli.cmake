@@ -1,8 +1,7 @@
 # End-to-end tests of the program, one CTest a file. Include after scripts.cmake, which finds the Python they need.
-foreach(name shards exit_status broken_traces checkpoint determinism options streams results rebuild exhaustive locality cache
-    recorded elastic elastic_refusals effects reproduce bench bitslice answers model)
-    recorded elastic elastic_refusals effects sensitivity reproduce bench bitslice answers)
-    recorded elastic elastic_refusals effects reproduce bench bitslice answers readme)
-  moecarlo_script_test(cli.${name} ${MOECARLO_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/cli/${name}_test.py
-    $<TARGET_FILE:moecarlo> ${MOECARLO_RECORDED_TRACES})
+file(GLOB scripts CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/cli/*_test.py)
+foreach(script ${scripts})
+  get_filename_component(name ${script} NAME_WE)
+  string(REGEX REPLACE "_test$" "" name ${name})
+  moecarlo_script_test(cli.${name} ${MOECARLO_PYTHON} ${script} $<TARGET_FILE:moecarlo> ${MOECARLO_RECORDED_TRACES})
 endforeach()
