@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <map>
 
+#include "host/support/json_file.hpp"
+
 namespace moecarlo::hw {
 namespace {
 

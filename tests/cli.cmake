@@ -1,6 +1,6 @@
 # End-to-end tests of the program, one CTest a file. Include after scripts.cmake, which finds the Python they need.
 foreach(name shards exit_status broken_traces checkpoint determinism options streams results rebuild exhaustive locality cache
-    recorded elastic elastic_refusals effects reproduce bench bitslice answers)
+    recorded elastic elastic_refusals effects reproduce bench bitslice answers hostile)
   moecarlo_script_test(cli.${name} ${MOECARLO_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/cli/${name}_test.py
     $<TARGET_FILE:moecarlo> ${MOECARLO_RECORDED_TRACES})
 endforeach()
