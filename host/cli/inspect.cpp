@@ -7,7 +7,7 @@
 
 #include "host/cli/commands.hpp"
 #include "host/cli/inspect_others.hpp"
-#include "host/support/json_file.hpp"
+#include "host/cli/terminal.hpp"
 #include "host/support/progress.hpp"
 #include "host/trace/survey.hpp"
 
@@ -67,7 +67,7 @@ Json to_json(const TraceSurvey& survey) {
 }
 
 void print_field(const char* name, const std::string& text) {
-  fmt::print("{:<12} {}\n", name, text);
+  say("{:<12} {}\n", name, text);
 }
 
 std::string list_extras(const TraceExtras& extras) {
@@ -121,7 +121,7 @@ void print_other(const Json& contents) {
 void inspect(const InspectOptions& options, const Common& common) {
   if (const auto contents = inspect_other(options.trace)) {
     if (options.json) {
-      fmt::print("{}\n", json_line(*contents, 2));
+      say_json(*contents);
     } else {
       print_other(*contents);
     }
@@ -135,7 +135,7 @@ void inspect(const InspectOptions& options, const Common& common) {
   const TraceSurvey survey = survey_trace(options.trace, options.threads, show);
   progress.reset();
   if (options.json) {
-    fmt::print("{}\n", to_json(survey).dump(2, ' ', false, Json::error_handler_t::replace));
+    say_json(to_json(survey));
   } else {
     print_text(survey);
   }
@@ -144,7 +144,8 @@ void inspect(const InspectOptions& options, const Common& common) {
 }  // namespace
 
 void add_inspect(CLI::App& app, const Common& common) {
-  auto* command = app.add_subcommand("inspect", "What is in a trace, weights or tallies file; checks every rule of its format");
+  auto* command =
+      app.add_subcommand("inspect", "What is in a trace, weights or tallies file; checks every rule of its format");
   const auto options = std::make_shared<InspectOptions>();
   command->add_option("TRACE", options->trace, "Trace, weights or tallies file (HDF5)")->required();
   command->add_flag("--json", options->json, "Print JSON");

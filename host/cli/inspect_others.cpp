@@ -23,9 +23,12 @@ Json inspect_weights(const std::filesystem::path& path) {
     layers.insert(info.layer);
     experts.insert(info.expert);
   }
-  return {{"weights file", reader.path()}, {"model", reader.model()},
-          {"source", reader.source()},     {"matrices", reader.matrices().size()},
-          {"layers", layers.size()},       {"experts", experts.size()},
+  return {{"weights file", reader.path()},
+          {"model", reader.model()},
+          {"source", reader.source()},
+          {"matrices", reader.matrices().size()},
+          {"layers", layers.size()},
+          {"experts", experts.size()},
           {"weights", weights}};
 }
 

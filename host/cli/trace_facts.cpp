@@ -44,7 +44,7 @@ TraceFacts trace_facts(const RoutingTable& table, bool scores_known, const std::
 }
 
 std::string to_json(const TraceFacts& facts) {
-  return nlohmann::json(facts).dump();
+  return json_line(nlohmann::json(facts));
 }
 
 TraceFacts parse_trace_facts(const std::string& text, const std::string& where) {

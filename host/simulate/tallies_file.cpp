@@ -261,7 +261,7 @@ Tallies read_tallies(const std::filesystem::path& file, Provenance& provenance, 
   if (const std::int64_t version = root.read_integer("schema_version"); version != kVersion) {
     fail(ErrorKind::input, "{}: wrong schema_version (expected {}, found {})", file.string(), kVersion, version);
   }
-  provenance = {root.read_string("study"), root.read_string("trace"), root.read_string("program"),
+  provenance = {root.read_string("study"), root.read_string("trace"), printable(root.read_string("program")),
                 root.read_integer("finished") != 0};
   TallyShape shape = read_shape(root);
   TallyLayout layout = TallyLayout::of(shape);
