@@ -2,26 +2,23 @@
 
 #include <fmt/format.h>
 
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "host/support/error.hpp"
+#include "host/support/json_file.hpp"
 #include "host/weights/figures_json.hpp"
 
 namespace moecarlo::hw {
 namespace {
 
 constexpr const char* kSchema = "moecarlo-bitslice";
+constexpr std::uint64_t kLargestFile = std::uint64_t{1} << 28;
 
 }  // namespace
 
 BitSlices read_bit_slices(const std::filesystem::path& file) {
-  std::ifstream stream(file);
-  if (!stream) {
-    fail(ErrorKind::input, "{}: cannot be opened (expected a bitslice.json of moecarlo bitslice)", file.string());
-  }
+  const auto json = read_json<nlohmann::ordered_json>(file, "a bitslice.json of moecarlo bitslice", kLargestFile);
   try {
-    const auto json = nlohmann::ordered_json::parse(stream);
     if (json.at("schema") != kSchema || json.at("schema_version") != 1) {
       fail(ErrorKind::input, "{}: wrong schema (expected {} version 1, found {} version {})", file.string(), kSchema,
            json.at("schema").dump(), json.at("schema_version").dump());
@@ -29,7 +26,7 @@ BitSlices read_bit_slices(const std::filesystem::path& file) {
     const auto figures = std::make_shared<const WeightFigures>(figures_from_json(json.at("total")));
     return {file.string(), json.at("weights").at("model").get<std::string>(), figures};
   } catch (const nlohmann::json::exception& error) {
-    fail(ErrorKind::input, "{}: not a readable bitslice.json ({})", file.string(), error.what());
+    fail(ErrorKind::input, "{}: not a readable bitslice.json ({})", file.string(), reason_of(error));
   }
 }
 

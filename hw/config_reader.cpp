@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <fstream>
-#include <sstream>
 
+#include "host/support/json_file.hpp"
 #include "host/support/nearest_name.hpp"
+#include "host/support/text_file.hpp"
 
 namespace moecarlo::hw {
 namespace {
@@ -19,27 +19,31 @@ std::string written(const json& value) {
 }
 
 /// Puts null in the place of the three words that Python writes for numbers that JSON has not.
-std::string without_python_numbers(std::string text) {
+std::string without_python_numbers(const std::string& text) {
   constexpr std::array<std::string_view, 3> words{"-Infinity", "Infinity", "NaN"};
+  std::string json_text;
   bool quoted = false;
   for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '"') quoted = !quoted;
-    if (quoted && text[i] == '\\') ++i;
-    if (quoted) continue;
-    for (const std::string_view word : words) {
-      if (text.compare(i, word.size(), word) == 0) text.replace(i, word.size(), "null");
+    const auto word = std::find_if(words.begin(), words.end(), [&](std::string_view candidate) {
+      return !quoted && text.compare(i, candidate.size(), candidate) == 0;
+    });
+    if (word != words.end()) {
+      json_text += "null";
+      i += word->size() - 1;
+      continue;
     }
+    if (text[i] == '"') quoted = !quoted;
+    json_text += text[i];
+    if (quoted && text[i] == '\\' && i + 1 < text.size()) json_text += text[++i];
   }
-  return text;
+  return json_text;
 }
 
 }  // namespace
 
 json read_config_json(const std::filesystem::path& file) {
-  std::ifstream stream(file);
-  std::ostringstream text;
-  if (!stream || !(text << stream.rdbuf())) fail(ErrorKind::input, "{}: cannot be read", file.string());
-  json config = json::parse(without_python_numbers(text.str()), nullptr, false);
+  const std::string text = read_text_file(file, ErrorKind::input, "a config.json", usual_json_bytes);
+  json config = parse_json<json>(without_python_numbers(text), file.string());
   if (!config.is_object()) fail(ErrorKind::input, "{}: not a JSON object (expected a config.json)", file.string());
   return config;
 }

@@ -10,7 +10,9 @@
 #include <sstream>
 #include <utility>
 
+#include "host/study/table_reader.hpp"
 #include "host/support/error.hpp"
+#include "host/support/text_file.hpp"
 
 namespace moecarlo::hw {
 namespace {
@@ -131,12 +133,8 @@ fs::path find_preset(std::string_view kind, const std::string& name) {
 
 Preset read_preset(const fs::path& path) {
   const std::string file = path.string();
-  toml::table document;
-  try {
-    document = toml::parse_file(file);
-  } catch (const toml::parse_error& error) {
-    fail(ErrorKind::usage, "{}:{}: not TOML: {}", file, error.source().begin.line, error.description());
-  }
+  const toml::table document =
+      parse_toml(read_text_file(path, ErrorKind::usage, "a preset, a TOML file", largest_toml_bytes), file);
   Preset preset{path.stem().string(), file, {}};
   for (const auto& [table_name, table_node] : document) {
     const toml::table* table = table_node.as_table();

@@ -4,9 +4,10 @@
 #include <array>
 #include <charconv>
 #include <cmath>
-#include <fstream>
+#include <sstream>
 
 #include "host/support/error.hpp"
+#include "host/support/text_file.hpp"
 #include "hw/mean_time.hpp"
 
 namespace moecarlo::hw {
@@ -159,8 +160,9 @@ ReproducedCell reproduce_cell(const Design& design, const TableKey& key, const P
 }  // namespace
 
 std::vector<PublishedCell> read_published_table(const std::filesystem::path& file) {
-  std::ifstream stream(file);
-  if (!stream) fail(ErrorKind::input, "{}: cannot be read", file.string());
+  constexpr std::uint64_t largest_table_bytes = std::uint64_t{1} << 20;
+  std::istringstream stream(
+      read_text_file(file, ErrorKind::input, "a table of published speedups, a CSV file", largest_table_bytes));
   const std::string header = "hb_gb,model,scheme,batch,alpha,ar_speedup,sd_speedup";
   std::vector<PublishedCell> cells;
   std::string text;

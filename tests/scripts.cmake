@@ -1,7 +1,8 @@
 # Checks written in Python: the structure of the sources, and the scripts. Exit status 77 is a skip.
 function(moecarlo_script_test name)
   add_test(NAME ${name} COMMAND ${ARGN} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
-  set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 600 ENVIRONMENT PYTHONDONTWRITEBYTECODE=1)
+  set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 600
+    ENVIRONMENT "PYTHONDONTWRITEBYTECODE=1;MOECARLO=$<TARGET_FILE:moecarlo>")
 endfunction()
 
 # The cross checks need h5py and numpy, which the first python3 on the path does not always have.
@@ -22,6 +23,7 @@ set(structure ${CMAKE_CURRENT_SOURCE_DIR}/structure)
 moecarlo_script_test(structure.checks_fail_on_bad_examples
   ${MOECARLO_PYTHON} ${structure}/self_test.py ${CMAKE_CXX_COMPILER})
 moecarlo_script_test(structure.includes_follow_the_rooms ${MOECARLO_PYTHON} ${structure}/includes.py ${PROJECT_SOURCE_DIR})
+moecarlo_script_test(structure.hostile_input_is_read_in_one_place ${MOECARLO_PYTHON} ${structure}/one_place.py ${PROJECT_SOURCE_DIR})
 moecarlo_script_test(structure.core_headers_compile_alone
   ${MOECARLO_PYTHON} ${structure}/core_headers.py ${CMAKE_CXX_COMPILER} ${PROJECT_SOURCE_DIR})
 moecarlo_script_test(structure.no_relaxed_constexpr
@@ -40,6 +42,8 @@ moecarlo_script_test(scripts.acceptance_models_are_compared
   ${MOECARLO_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/scripts/acceptance_test.py)
 moecarlo_script_test(scripts.exhaustive_mode_agrees_with_numpy
   ${MOECARLO_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/scripts/exhaustive_agrees.py $<TARGET_FILE:moecarlo>)
+moecarlo_script_test(scripts.damaged_files_break_nothing
+  ${MOECARLO_PYTHON} ${PROJECT_SOURCE_DIR}/scripts/fuzz $<TARGET_FILE:moecarlo> --count 25)
 moecarlo_script_test(scripts.shell_scripts_are_sound bash ${CMAKE_CURRENT_SOURCE_DIR}/scripts/shell.sh)
 
 # The capture scripts. What needs torch and transformers is skipped where no Python has them (scripts/capture/venv).
@@ -49,5 +53,5 @@ foreach(name importers weights reference_model)
 endforeach()
 foreach(name models torch_scripts)
   moecarlo_script_test(capture.${name} bash ${capture}/with_torch.sh ${capture}/${name}_test.py $<TARGET_FILE:moecarlo>)
-  set_tests_properties(capture.${name} PROPERTIES ENVIRONMENT "PYTHONDONTWRITEBYTECODE=1;OMP_NUM_THREADS=1")
+  set_tests_properties(capture.${name} PROPERTIES ENVIRONMENT "PYTHONDONTWRITEBYTECODE=1;MOECARLO=$<TARGET_FILE:moecarlo>;OMP_NUM_THREADS=1")
 endforeach()

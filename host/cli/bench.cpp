@@ -4,7 +4,6 @@
 #include <array>
 #include <chrono>
 #include <cstdio>
-#include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -16,6 +15,7 @@
 #include "host/cli/bench_slices.hpp"
 #include "host/cli/bench_workloads.hpp"
 #include "host/cli/commands.hpp"
+#include "host/cli/terminal.hpp"
 #include "host/simulate/cpu_backend.hpp"
 #include "host/support/error.hpp"
 #include "host/support/parallel.hpp"
@@ -208,11 +208,11 @@ nlohmann::ordered_json to_json(const std::vector<Rate>& rates) {
 
 void print(const std::string& title, const std::vector<Rate>& rates) {
   const bool on_cpu = !rates.empty() && rates.front().cycles_per_step;
-  fmt::print("\n{:<48} {:>14} {:>15}{}\n", title, "M steps/s", "share of limit", on_cpu ? "   cycles a step" : "");
+  say("\n{:<48} {:>14} {:>15}{}\n", title, "M steps/s", "share of limit", on_cpu ? "   cycles a step" : "");
   for (const Rate& rate : rates) {
-    fmt::print("{:<48} {:>14.1f} {:>15}{}\n", rate.name, rate.steps_per_second / 1e6,
-               rate.share_of_limit ? fmt::format("{:.1f}%", 100 * *rate.share_of_limit) : "",
-               rate.cycles_per_step ? fmt::format("{:>16.1f}", *rate.cycles_per_step) : "");
+    say("{:<48} {:>14.1f} {:>15}{}\n", rate.name, rate.steps_per_second / 1e6,
+        rate.share_of_limit ? fmt::format("{:.1f}%", 100 * *rate.share_of_limit) : "",
+        rate.cycles_per_step ? fmt::format("{:>16.1f}", *rate.cycles_per_step) : "");
   }
 }
 
@@ -243,21 +243,19 @@ nlohmann::ordered_json describe_device(const DeviceRates& device) {
 
 void print(const CpuRates& cpu) {
   print("cpu, 1 thread where not said otherwise", cpu.rates);
-  fmt::print("{:<48} {:>14.1f}\n", "limit: mask stream, 1 thread", cpu.limit / 1e6);
-  fmt::print("thread efficiency {:.2f}\n", cpu.many_threads / cpu.one_thread / cpu.threads);
+  say("{:<48} {:>14.1f}\n", "limit: mask stream, 1 thread", cpu.limit / 1e6);
+  say("thread efficiency {:.2f}\n", cpu.many_threads / cpu.one_thread / cpu.threads);
 }
 
 void print(const DeviceRates& device) {
   const DeviceLimits& limits = device.limits;
   print(limits.device, device.rates);
-  fmt::print(
-      "limits: {:.0f} GB/s copied, {:.0f} GB/s from the host, {:.1f} T integer operations/s, {:.1f} T population "
+  say("limits: {:.0f} GB/s copied, {:.0f} GB/s from the host, {:.1f} T integer operations/s, {:.1f} T population "
       "counts/s\n",
       limits.copied_bytes_per_second / 1e9, limits.copied_from_host_bytes_per_second / 1e9,
       limits.integer_operations_per_second / 1e12, limits.population_counts_per_second / 1e12);
   const auto print_cost = [&](const char* name, const char* unit) {
-    if (const auto ratio = cost_ratio(device.rates, name, unit))
-      fmt::print("{} costs {:.2f} times {}\n", name, *ratio, unit);
+    if (const auto ratio = cost_ratio(device.rates, name, unit)) say("{} costs {:.2f} times {}\n", name, *ratio, unit);
   };
   print_cost(kSixteenName, kReferenceName);
   print_cost(kGridName, kLargestName);
@@ -301,20 +299,19 @@ void bench(const Options& options) {
     json["numpy"][design] = {{"steps_per_second", numpy}, {"times_faster_one_thread", cpu->one_thread / numpy}};
   }
   if (options.json) {
-    std::cout << json.dump(2) << '\n';
+    say_json(json);
     return;
   }
-  fmt::print("{} layers, {} experts, top-{}, {} tokens, depth {}, {} rounds, LRU {}, cold start, acceptance {}\n",
-             kBenchLayers, kBenchExperts, kBenchTopK, kBenchTokens, kBenchDepth, kBenchRounds, kBenchCapacity,
-             kBenchAlpha);
+  say("{} layers, {} experts, top-{}, {} tokens, depth {}, {} rounds, LRU {}, cold start, acceptance {}\n",
+      kBenchLayers, kBenchExperts, kBenchTopK, kBenchTokens, kBenchDepth, kBenchRounds, kBenchCapacity, kBenchAlpha);
   if (cpu) print(*cpu);
   if (device) print(*device);
   if (!ingest.empty()) print(ingest);
   print(cpu_slices, device_slices);
   if (!json.contains("numpy")) return;
   for (const auto& [design, result] : json["numpy"].items()) {
-    fmt::print("{:<48} {:>14.1f}   one thread is {:.1f} times faster\n", fmt::format("numpy ({}), 1 thread", design),
-               result["steps_per_second"].get<double>() / 1e6, result["times_faster_one_thread"].get<double>());
+    say("{:<48} {:>14.1f}   one thread is {:.1f} times faster\n", fmt::format("numpy ({}), 1 thread", design),
+        result["steps_per_second"].get<double>() / 1e6, result["times_faster_one_thread"].get<double>());
   }
 }
 

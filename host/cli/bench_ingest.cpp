@@ -1,4 +1,5 @@
 #include "host/cli/bench_ingest.hpp"
+#include "host/cli/terminal.hpp"
 
 #include <fmt/format.h>
 
@@ -92,10 +93,10 @@ nlohmann::ordered_json to_json(const std::vector<IngestRate>& rates) {
 }
 
 void print(const std::vector<IngestRate>& rates) {
-  fmt::print("\n{:<48} {:>14} {:>15}\n", "router logits", "GB/s", "share of limit");
+  say("\n{:<48} {:>14} {:>15}\n", "router logits", "GB/s", "share of limit");
   for (const IngestRate& rate : rates) {
-    fmt::print("{:<48} {:>14.2f} {:>15}\n", rate.name, rate.bytes_per_second / 1e9,
-               rate.share_of_limit ? fmt::format("{:.1f}%", 100 * *rate.share_of_limit) : "");
+    say("{:<48} {:>14.2f} {:>15}\n", rate.name, rate.bytes_per_second / 1e9,
+        rate.share_of_limit ? fmt::format("{:.1f}%", 100 * *rate.share_of_limit) : "");
   }
 }
 

@@ -1,4 +1,5 @@
 #include "host/cli/bench_slices.hpp"
+#include "host/cli/terminal.hpp"
 
 #include <fmt/format.h>
 
@@ -106,8 +107,8 @@ nlohmann::ordered_json to_json(const DeviceSliceRates& rates) {
 
 void print(const std::optional<SliceRates>& cpu, const std::optional<DeviceSliceRates>& device) {
   if (!cpu && !device) return;
-  fmt::print("\n{:<48} {:>14}\n", "bit slices of INT8 weights", "GB/s");
-  const auto line = [](const std::string& name, double rate) { fmt::print("{:<48} {:>14.2f}\n", name, rate / 1e9); };
+  say("\n{:<48} {:>14}\n", "bit slices of INT8 weights", "GB/s");
+  const auto line = [](const std::string& name, double rate) { say("{:<48} {:>14.2f}\n", name, rate / 1e9); };
   if (cpu) {
     line("cpu, 1 thread", cpu->one_thread);
     line(fmt::format("cpu, {} threads", cpu->threads), cpu->all_threads);

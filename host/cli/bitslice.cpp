@@ -9,6 +9,7 @@
 #include "cuda/device_choice.hpp"
 #include "cuda/device_slice_counter.hpp"
 #include "host/cli/commands.hpp"
+#include "host/cli/terminal.hpp"
 #include "host/cli/version.hpp"
 #include "host/report/weights_report.hpp"
 #include "host/support/progress.hpp"
@@ -32,39 +33,37 @@ std::unique_ptr<SliceCounter> make_counter(const Arguments& arguments) {
 }
 
 void print_slices(const WeightFigures& figures) {
-  fmt::print("\n{:<10}{:>10}{:>10}{:>10}{:>10}{:>10} |{:>10}{:>10}{:>10}\n", "kept bits", "upper", "coded", "entropy",
-             "zero, %", "sign, %", "lower", "entropy", "if known");
+  say("\n{:<10}{:>10}{:>10}{:>10}{:>10}{:>10} |{:>10}{:>10}{:>10}\n", "kept bits", "upper", "coded", "entropy",
+      "zero, %", "sign, %", "lower", "entropy", "if known");
   for (const KeptFigures& kept : figures.kept) {
-    fmt::print("{:<10}{:>10}{:>10.3f}{:>10.3f}{:>10.2f}{:>10.2f} |{:>10}{:>10.3f}{:>10.3f}\n", kept.kept, kept.kept,
-               kept.upper.coded_bits, kept.upper.entropy_bits, 100 * kept.upper.zero_share,
-               100 * kept.sign_extension_share, 8 - kept.kept, kept.lower.entropy_bits, kept.conditional_entropy_bits);
+    say("{:<10}{:>10}{:>10.3f}{:>10.3f}{:>10.2f}{:>10.2f} |{:>10}{:>10.3f}{:>10.3f}\n", kept.kept, kept.kept,
+        kept.upper.coded_bits, kept.upper.entropy_bits, 100 * kept.upper.zero_share, 100 * kept.sign_extension_share,
+        8 - kept.kept, kept.lower.entropy_bits, kept.conditional_entropy_bits);
   }
 }
 
 void print_drafts(const WeightFigures& figures) {
-  fmt::print("\n{:<16}{:>10}{:>10}{:>12}{:>12}\n", "draft", "kept bits", "SQNR, dB", "cosine", "MSE");
+  say("\n{:<16}{:>10}{:>10}{:>12}{:>12}\n", "draft", "kept bits", "SQNR, dB", "cosine", "MSE");
   for (std::size_t reading = 0; reading < kDraftReadings.size(); ++reading) {
     for (const KeptFigures& kept : figures.kept) {
       const DraftError& error = kept.drafts[reading];
-      fmt::print("{:<16}{:>10}{:>10.2f}{:>12.6f}{:>12.2f}\n", to_string(kDraftReadings[reading]), kept.kept,
-                 error.sqnr_db, error.cosine, error.mse);
+      say("{:<16}{:>10}{:>10.2f}{:>12.6f}{:>12.2f}\n", to_string(kDraftReadings[reading]), kept.kept, error.sqnr_db,
+          error.cosine, error.mse);
     }
   }
 }
 
 void print_planes(const WeightFigures& figures) {
-  fmt::print("\n{:<6}{:>10}{:>14}{:>22}{:>24}\n", "bit", "set, %", "coded, bits", "distinct patterns",
-             "additions merged, %");
+  say("\n{:<6}{:>10}{:>14}{:>22}{:>24}\n", "bit", "set, %", "coded, bits", "distinct patterns", "additions merged, %");
   for (int bit = kWeightBits - 1; bit >= 0; --bit) {
     const PlaneFigures& plane = figures.planes[static_cast<std::size_t>(bit)];
-    fmt::print("{:<6}{:>10.2f}{:>14.3f}{:>22.2f}{:>24.2f}\n", bit, 100 * plane.one_share, plane.coded_bits,
-               plane.distinct_patterns, 100 * plane.merged_additions);
+    say("{:<6}{:>10.2f}{:>14.3f}{:>22.2f}{:>24.2f}\n", bit, 100 * plane.one_share, plane.coded_bits,
+        plane.distinct_patterns, 100 * plane.merged_additions);
   }
 }
 
 void print_layers(const WeightsMeasure& measure) {
-  fmt::print("\n{:<8}{:>16}{:>10}{:>26}{:>26}\n", "layer", "weights", "entropy", "mean similarity",
-             "largest similarity");
+  say("\n{:<8}{:>16}{:>10}{:>26}{:>26}\n", "layer", "weights", "entropy", "mean similarity", "largest similarity");
   for (const LayerMeasure& layer : measure.layers) {
     double mean = 0, largest = -1;
     std::uint64_t pairs = 0;
@@ -74,16 +73,16 @@ void print_layers(const WeightsMeasure& measure) {
       largest = std::max(largest, similarity.largest);
     }
     const auto cell = [&](double value) { return pairs == 0 ? "-" : fmt::format("{:.5f}", value); };
-    fmt::print("{:<8}{:>16}{:>10.3f}{:>26}{:>26}\n", layer.layer, layer.figures.weights, layer.figures.entropy_bits,
-               cell(mean / static_cast<double>(pairs)), cell(largest));
+    say("{:<8}{:>16}{:>10.3f}{:>26}{:>26}\n", layer.layer, layer.figures.weights, layer.figures.entropy_bits,
+        cell(mean / static_cast<double>(pairs)), cell(largest));
   }
 }
 
 void print_table(const WeightsMeasure& measure) {
-  fmt::print("{} ({}): {} matrices of {} experts in {} layers, {} weights\n\n", measure.path, measure.model,
-             measure.matrices.size(), measure.experts.size(), measure.layers.size(), measure.total.weights);
-  fmt::print("{:<32}{:>10.3f}\n", "entropy of a weight, bits", measure.total.entropy_bits);
-  fmt::print("{:<32}{:>10.2f}\n", "bits that repeat the sign, %", 100 * measure.total.sign_extension_share);
+  say("{} ({}): {} matrices of {} experts in {} layers, {} weights\n\n", measure.path, measure.model,
+      measure.matrices.size(), measure.experts.size(), measure.layers.size(), measure.total.weights);
+  say("{:<32}{:>10.3f}\n", "entropy of a weight, bits", measure.total.entropy_bits);
+  say("{:<32}{:>10.2f}\n", "bits that repeat the sign, %", 100 * measure.total.sign_extension_share);
   print_slices(measure.total);
   print_drafts(measure.total);
   print_planes(measure.total);

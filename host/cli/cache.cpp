@@ -11,6 +11,7 @@
 #include "host/cache/cache_events.hpp"
 #include "host/cache/replay.hpp"
 #include "host/cli/commands.hpp"
+#include "host/cli/terminal.hpp"
 #include "host/study/names.hpp"
 #include "host/support/error.hpp"
 #include "host/support/progress.hpp"
@@ -182,24 +183,23 @@ void print_table(const Outcome& outcome, const Arguments& arguments, const Trace
   const std::string segment = outcome.options.policy == Policy::slru
                                   ? fmt::format(", {} of them protected", outcome.options.protected_capacity)
                                   : "";
-  fmt::print("{} ({}): {} with {} slots{}{}, {}, {} start\n\n", info.path, info.model, arguments.policy,
-             outcome.options.capacity, arguments.scope == "layer" ? " per layer" : " in one pool", segment,
-             arguments.lookups == "recorded" ? "recorded look-ups" : order_name(arguments) + " look-ups of the trace",
-             outcome.options.warm ? "warm" : "cold");
-  if (const std::string note = policy_note(arguments); !note.empty()) fmt::print("note: {}\n\n", note);
-  const auto line = [](const char* name, const std::string& text) { fmt::print("{:<24}{:>18}\n", name, text); };
+  say("{} ({}): {} with {} slots{}{}, {}, {} start\n\n", info.path, info.model, arguments.policy,
+      outcome.options.capacity, arguments.scope == "layer" ? " per layer" : " in one pool", segment,
+      arguments.lookups == "recorded" ? "recorded look-ups" : order_name(arguments) + " look-ups of the trace",
+      outcome.options.warm ? "warm" : "cold");
+  if (const std::string note = policy_note(arguments); !note.empty()) say("note: {}\n\n", note);
+  const auto line = [](const char* name, const std::string& text) { say("{:<24}{:>18}\n", name, text); };
   line("look-ups", std::to_string(hits.lookups));
   line("hits", std::to_string(hits.hits));
   line("misses", std::to_string(hits.lookups - hits.hits));
   line("hit rate", fmt::format("{:.5f}", rate(hits.hits, hits.lookups)));
   line("hit rate of the optimum", fmt::format("{:.5f}", rate(bound.hits, bound.lookups)));
   if (outcome.matching) line("agrees with the log in", fmt::format("{} of {}", *outcome.matching, hits.lookups));
-  fmt::print("\n{:<8}{:>12}{:>12}{:>12}\n", "layer", "look-ups", "hit rate", "optimum");
+  say("\n{:<8}{:>12}{:>12}{:>12}\n", "layer", "look-ups", "hit rate", "optimum");
   for (std::uint32_t layer = 0; layer < outcome.events.layers; ++layer) {
     const std::uint64_t lookups = hits.layer_lookups[layer];
     const auto cell = [&](std::uint64_t count) { return lookups ? fmt::format("{:.5f}", rate(count, lookups)) : "-"; };
-    fmt::print("{:<8}{:>12}{:>12}{:>12}\n", layer, lookups, cell(hits.layer_hits[layer]),
-               cell(bound.layer_hits[layer]));
+    say("{:<8}{:>12}{:>12}{:>12}\n", layer, lookups, cell(hits.layer_hits[layer]), cell(bound.layer_hits[layer]));
   }
 }
 
@@ -208,7 +208,7 @@ void run(const Arguments& arguments, const Common& common) {
   const TraceReader trace(arguments.trace);
   const Outcome outcome = play(arguments, trace, common.quiet);
   if (arguments.json) {
-    fmt::print("{}\n", to_json(outcome, arguments, trace.info()).dump(2, ' ', false, Json::error_handler_t::replace));
+    say_json(to_json(outcome, arguments, trace.info()));
   } else {
     print_table(outcome, arguments, trace.info());
   }

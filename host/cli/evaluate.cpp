@@ -9,6 +9,7 @@
 #include "host/cli/commands.hpp"
 #include "host/cli/output_folder.hpp"
 #include "host/cli/study_results.hpp"
+#include "host/cli/terminal.hpp"
 #include "host/report/summary.hpp"
 #include "host/report/write_report.hpp"
 #include "host/support/error.hpp"
@@ -46,15 +47,14 @@ void print_rows(const std::vector<HardwareResult>& rows) {
     scheme = std::max(scheme, row.scheme.size());
     policy = std::max(policy, row.policy.size());
   }
-  fmt::print("{:<{}} {:<{}} {:<{}} {:>5} {:>5} {:>4} {:>9} {:>12} {:>8} {:>8} {:>10}\n", "system", system, "scheme",
-             scheme, "policy", policy, "batch", "depth", "bits", "capacity", "tokens/s", "speedup", "over ar",
-             "mJ/token");
+  say("{:<{}} {:<{}} {:<{}} {:>5} {:>5} {:>4} {:>9} {:>12} {:>8} {:>8} {:>10}\n", "system", system, "scheme", scheme,
+      "policy", policy, "batch", "depth", "bits", "capacity", "tokens/s", "speedup", "over ar", "mJ/token");
   for (const HardwareResult& row : rows) {
     const auto& gain = row.speedup_over_autoregressive;
-    fmt::print("{:<{}} {:<{}} {:<{}} {:>5} {:>5} {:>4} {:>9.3f} {:>12.2f} {:>8.3f} {:>8} {:>10.3f}\n", row.system,
-               system, row.scheme, scheme, row.policy, policy, row.batch, row.depth, row.bits, row.capacity,
-               row.tokens_per_second.value, row.speedup.value, gain ? fmt::format("{:.3f}", gain->value) : "",
-               row.energy_mj_per_token.value);
+    say("{:<{}} {:<{}} {:<{}} {:>5} {:>5} {:>4} {:>9.3f} {:>12.2f} {:>8.3f} {:>8} {:>10.3f}\n", row.system, system,
+        row.scheme, scheme, row.policy, policy, row.batch, row.depth, row.bits, row.capacity,
+        row.tokens_per_second.value, row.speedup.value, gain ? fmt::format("{:.3f}", gain->value) : "",
+        row.energy_mj_per_token.value);
   }
 }
 
@@ -72,11 +72,10 @@ void evaluate(const Options& options, const Common& common) {
   }
   if (common.quiet) return;
   if (folder) {
-    fmt::print(stderr, "report: {}\n", (*folder / "report.html").string());
+    note("report: {}\n", (*folder / "report.html").string());
   } else {
-    fmt::print(stderr,
-               "nothing is written: {} keeps the study's own report (-o DIR2 writes another, --force this one)\n",
-               options.directory);
+    say(stderr, "nothing is written: {} keeps the study's own report (-o DIR2 writes another, --force this one)\n",
+        options.directory);
   }
 }
 

@@ -6,6 +6,8 @@
 #include <string>
 
 #include "host/cli/commands.hpp"
+#include "host/cli/inspect_others.hpp"
+#include "host/cli/terminal.hpp"
 #include "host/support/progress.hpp"
 #include "host/trace/survey.hpp"
 
@@ -65,7 +67,7 @@ Json to_json(const TraceSurvey& survey) {
 }
 
 void print_field(const char* name, const std::string& text) {
-  fmt::print("{:<12} {}\n", name, text);
+  say("{:<12} {}\n", name, text);
 }
 
 std::string list_extras(const TraceExtras& extras) {
@@ -109,7 +111,22 @@ void print_text(const TraceSurvey& survey) {
   print_field("checked", "every rule of the trace format holds");
 }
 
+void print_other(const Json& contents) {
+  for (const auto& [name, value] : contents.items()) {
+    print_field(name.c_str(), value.is_string() ? value.get<std::string>() : value.dump());
+  }
+  print_field("checked", "every rule of the format holds");
+}
+
 void inspect(const InspectOptions& options, const Common& common) {
+  if (const auto contents = inspect_other(options.trace)) {
+    if (options.json) {
+      say_json(*contents);
+    } else {
+      print_other(*contents);
+    }
+    return;
+  }
   std::optional<Progress> progress;
   const auto show = [&](std::uint64_t done, std::uint64_t total) {
     if (!progress) progress.emplace("checking trace (tokens)", total, progress_style(common.quiet));
@@ -118,7 +135,7 @@ void inspect(const InspectOptions& options, const Common& common) {
   const TraceSurvey survey = survey_trace(options.trace, options.threads, show);
   progress.reset();
   if (options.json) {
-    fmt::print("{}\n", to_json(survey).dump(2, ' ', false, Json::error_handler_t::replace));
+    say_json(to_json(survey));
   } else {
     print_text(survey);
   }
@@ -127,9 +144,10 @@ void inspect(const InspectOptions& options, const Common& common) {
 }  // namespace
 
 void add_inspect(CLI::App& app, const Common& common) {
-  auto* command = app.add_subcommand("inspect", "What is in a trace file; checks every rule of the trace format");
+  auto* command =
+      app.add_subcommand("inspect", "What is in a trace, weights or tallies file; checks every rule of its format");
   const auto options = std::make_shared<InspectOptions>();
-  command->add_option("TRACE", options->trace, "Trace file (HDF5, schema moecarlo-trace 1)")->required();
+  command->add_option("TRACE", options->trace, "Trace, weights or tallies file (HDF5)")->required();
   command->add_flag("--json", options->json, "Print JSON");
   command->add_option("--threads", options->threads, "Threads; 0 = all cores")->capture_default_str();
   command->footer("Example: moecarlo inspect gptoss20b.h5 --json");

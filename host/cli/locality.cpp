@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "host/cli/commands.hpp"
+#include "host/cli/terminal.hpp"
 #include "host/support/progress.hpp"
 
 namespace moecarlo::cli {
@@ -78,16 +79,16 @@ std::string cell(double value) {
 }
 
 void print_row(const std::string& name, const std::vector<std::string>& cells) {
-  fmt::print("{:<32}", name);
-  for (const std::string& text : cells) fmt::print("{:>10}", text);
-  fmt::print("\n");
+  say("{:<32}", name);
+  for (const std::string& text : cells) say("{:>10}", text);
+  say("\n");
 }
 
 template <class Size>
 void print_sizes(const std::string& name, const std::vector<Size>& sizes) {
   std::vector<std::string> cells;
   for (const Size size : sizes) cells.push_back(std::to_string(size));
-  fmt::print("\n");
+  say("\n");
   print_row(name, cells);
 }
 
@@ -113,8 +114,8 @@ double popular_share(const LocalityFigures& figures, std::uint32_t capacity) {
 }
 
 void print_table(const LocalityFigures& figures, const TraceInfo& info, const std::string& phase) {
-  fmt::print("{} ({}): {} tokens in {} sequences, {} layers, top-{} of {} experts, phase {}\n\n", info.path, info.model,
-             figures.tokens, figures.sequences, info.layers, info.top_k, info.experts, phase);
+  say("{} ({}): {} tokens in {} sequences, {} layers, top-{} of {} experts, phase {}\n\n", info.path, info.model,
+      figures.tokens, figures.sequences, info.layers, info.top_k, info.experts, phase);
   print_row("adjacent overlap", {cell(figures.adjacent_overlap.mean)});
   print_row("entropy of choices / log E", {cell(figures.entropy.mean)});
 
@@ -151,12 +152,12 @@ void run(const Arguments& arguments, const Common& common) {
     figures = measure_locality(trace, options);
   }
   if (arguments.json) {
-    fmt::print("{}\n", to_json(figures, trace.info(), arguments.phase).dump(2));
+    say_json(to_json(figures, trace.info(), arguments.phase));
   } else {
     print_table(figures, trace.info(), arguments.phase);
   }
   for (const std::string& note : figures.notes) {
-    if (!common.quiet) fmt::print(stderr, "note: {}\n", note);
+    if (!common.quiet) note("note: {}\n", note);
   }
 }
 

@@ -16,6 +16,8 @@
 #include "host/cli/version.hpp"
 #include "host/simulate/cpu_kernel.hpp"
 #include "host/support/error.hpp"
+#include "host/support/hdf5.hpp"
+#include "host/support/printable.hpp"
 #include "hw/preset.hpp"
 
 namespace moecarlo::cli {
@@ -95,12 +97,14 @@ int run(int argc, char** argv) {
 
 /// The one place where failures become a line and an exit status.
 int main(int argc, char** argv) {
+  constexpr std::size_t longest_line = 4000;
   const auto report = [](const char* line, int status) {
     std::fflush(stdout);
-    std::fprintf(stderr, "moecarlo: %s\n", line);
+    std::fprintf(stderr, "moecarlo: %s\n", moecarlo::printable(line, longest_line).c_str());
     return status;
   };
   try {
+    moecarlo::hdf5::start_reading();
     return moecarlo::cli::run(argc, argv);
   } catch (const moecarlo::Error& error) {
     return report(error.what(), static_cast<int>(error.kind()));

@@ -7,6 +7,7 @@
 #include "host/cli/commands.hpp"
 #include "host/cli/output_folder.hpp"
 #include "host/cli/study_results.hpp"
+#include "host/cli/terminal.hpp"
 #include "host/report/write_report.hpp"
 #include "host/simulate/shard_sum.hpp"
 
@@ -42,7 +43,7 @@ void merge(const Options& options, const Common& common) {
   if (options.json) {
     std::cout << std::ifstream(output / "summary.json").rdbuf();
   } else if (!common.quiet) {
-    fmt::print("report: {}\n", (output / "report.html").string());
+    say("report: {}\n", (output / "report.html").string());
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include "host/cli/commands.hpp"
 #include "host/cli/study_results.hpp"
+#include "host/cli/terminal.hpp"
 #include "host/report/summary.hpp"
 #include "host/report/write_report.hpp"
 
@@ -19,7 +20,7 @@ void add_report(CLI::App& app, const Common& common) {
     const std::filesystem::path folder = *directory;
     const bool has_summary = std::filesystem::exists(folder / "summary.json");
     write_report(has_summary ? read_summary(folder / "summary.json") : results_from_tallies(folder, {}), folder);
-    if (!common.quiet) fmt::print("report: {}\n", (folder / "report.html").string());
+    if (!common.quiet) say("report: {}\n", (folder / "report.html").string());
   });
 }
 

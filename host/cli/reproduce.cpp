@@ -10,6 +10,7 @@
 #include "host/cli/commands.hpp"
 #include "host/cli/counted_table.hpp"
 #include "host/cli/reproduce_text.hpp"
+#include "host/cli/terminal.hpp"
 #include "host/support/error.hpp"
 #include "host/support/progress.hpp"
 
@@ -129,7 +130,7 @@ void reproduce(const Arguments& arguments, const Common& common) {
         cells);
   }
   if (arguments.json) {
-    fmt::print("{}\n", to_json(laws, cells).dump(2));
+    say_json(to_json(laws, cells));
     return;
   }
   std::vector<std::string> traced;

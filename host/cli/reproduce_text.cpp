@@ -1,4 +1,5 @@
 #include "host/cli/reproduce_text.hpp"
+#include "host/cli/terminal.hpp"
 
 #include <fmt/format.h>
 
@@ -64,12 +65,10 @@ std::string percent(std::optional<double> error) {
 }
 
 void print_cells(const std::vector<ReproducedCell>& cells) {
-  fmt::print("{:>2} {:<17} {:<8} {:>5} {:>6} | {:>6} {:>6} {:>7} {:>7} {:>7} {:>6} | {:>6} {:>6} {:>7} {:>7} {:>7}\n",
-             "GB", "model", "scheme", "batch", "slots", "AR", "law", "", "counted", "", "roof", "SD", "law", "",
-             "counted", "");
+  say("{:>2} {:<17} {:<8} {:>5} {:>6} | {:>6} {:>6} {:>7} {:>7} {:>7} {:>6} | {:>6} {:>6} {:>7} {:>7} {:>7}\n", "GB",
+      "model", "scheme", "batch", "slots", "AR", "law", "", "counted", "", "roof", "SD", "law", "", "counted", "");
   for (const ReproducedCell& cell : cells) {
-    fmt::print(
-        "{:>2} {:<17} {:<8} {:>5} {:>6.2f} | {:>6} {:>6} {:>7} {:>7} {:>7} {:>6} | {:>6} {:>6} {:>7} {:>7} {:>7}{}\n",
+    say("{:>2} {:<17} {:<8} {:>5} {:>6.2f} | {:>6} {:>6} {:>7} {:>7} {:>7} {:>6} | {:>6} {:>6} {:>7} {:>7} {:>7}{}\n",
         cell.key.hb_gb, cell.key.model, cell.key.scheme, cell.key.batch, cell.slots, text(published_ar(cell)),
         text(cell.ar), percent(kColumns[0].error(cell)), text(cell.ar_counted), percent(kColumns[1].error(cell)),
         text(cell.ar_roof), text(published_sd(cell)), text(cell.sd), percent(kColumns[2].error(cell)),
@@ -78,8 +77,8 @@ void print_cells(const std::vector<ReproducedCell>& cells) {
 }
 
 void print_energy_gain(const std::string& name, const hw::EnergyGain& gain) {
-  fmt::print("{:<18}{:>6}{:>8.2f}{:>22.2f}{:>17.2f}\n", name, gain.cells, gain.mean, gain.without_assumed_own,
-             gain.published_only);
+  say("{:<18}{:>6}{:>8.2f}{:>22.2f}{:>17.2f}\n", name, gain.cells, gain.mean, gain.without_assumed_own,
+      gain.published_only);
 }
 
 /// The assumed constants that energy depends on.
@@ -87,21 +86,19 @@ void print_assumed_energies(const std::string& system) {
   for (const hw::Constant& constant : hw::read_system(system).preset.constants) {
     const bool of_energy = constant.unit.starts_with("pJ") || constant.unit == "W";
     if (!of_energy || constant.status != "assumed") continue;
-    fmt::print("{:<12} {:<18} {:>6} {:<7} {}\n", system, constant.key, constant.value, constant.unit, constant.source);
+    say("{:<12} {:<18} {:>6} {:<7} {}\n", system, constant.key, constant.value, constant.unit, constant.source);
   }
 }
 
 void print_energy(const hw::TableLaws& laws, const std::vector<ReproducedCell>& cells) {
   const hw::EnergyComparison energy = hw::compare_energy(laws, cells);
   if (energy.all.cells == 0) return;
-  fmt::print(
-      "\nEnergy per token on the xPU over that of Elastic's faster mode, 8 GB, by law, cache writes left out\n"
+  say("\nEnergy per token on the xPU over that of Elastic's faster mode, 8 GB, by law, cache writes left out\n"
       "{:<18}{:>6}{:>8}{:>22}{:>17}\n",
       "", "cells", "mean", "without own assumed", "published only");
   for (const auto& [model, gain] : energy.by_model) print_energy_gain(model, gain);
   print_energy_gain("all", energy.all);
-  fmt::print(
-      "Published: {:.1f}, over more datasets than the table has. The second figure leaves out what is assumed of the "
+  say("Published: {:.1f}, over more datasets than the table has. The second figure leaves out what is assumed of the "
       "accelerator\n(compute, links, static power), the third also what is assumed of the xPU. The published mean "
       "would "
       "need {:.1f} W more on\nthe xPU's side, a power that its table does not state. Assumed energies\n",
@@ -112,18 +109,16 @@ void print_energy(const hw::TableLaws& laws, const std::vector<ReproducedCell>& 
 /// Counted cells of a model against the published ones, and why they differ.
 void print_counted(const std::string& model, const std::vector<ReproducedCell>& cells) {
   const auto share = [](std::optional<double> value) { return value ? fmt::format("{:.0f}%", 100 * *value) : "-"; };
-  fmt::print(
-      "\nCounted on the trace of {}: errors, and the share of a step's experts that hits without drafting\n"
+  say("\nCounted on the trace of {}: errors, and the share of a step's experts that hits without drafting\n"
       "{:>2} {:<8} {:>5} {:>9} {:>9} | {:>9} {:>8} {:>8}\n",
       model, "GB", "scheme", "batch", "AR", "SD", "published", "counted", "at most");
   for (const ReproducedCell& cell : cells) {
     if (cell.key.model != model || !cell.published) continue;
-    fmt::print("{:>2} {:<8} {:>5} {:>9} {:>9} | {:>9} {:>8} {:>8}\n", cell.key.hb_gb, cell.key.scheme, cell.key.batch,
-               percent(kColumns[1].error(cell)), percent(kColumns[3].error(cell)), share(cell.ar_hit_share_published),
-               share(cell.ar_hit_share_counted), share(std::min(1.0, cell.slots / cell.distinct)));
+    say("{:>2} {:<8} {:>5} {:>9} {:>9} | {:>9} {:>8} {:>8}\n", cell.key.hb_gb, cell.key.scheme, cell.key.batch,
+        percent(kColumns[1].error(cell)), percent(kColumns[3].error(cell)), share(cell.ar_hit_share_published),
+        share(cell.ar_hit_share_counted), share(std::min(1.0, cell.slots / cell.distinct)));
   }
-  fmt::print(
-      "Without drafting: the published cells need the hit share that stands under `published`. It hardly falls as "
+  say("Without drafting: the published cells need the hit share that stands under `published`. It hardly falls as "
       "more\n"
       "requests share the cache, though a step then touches more experts than the cache has slots (`at most`); a "
       "counted\n"
@@ -133,32 +128,30 @@ void print_counted(const std::string& model, const std::vector<ReproducedCell>& 
 }
 
 void print_summary(const hw::TableLaws& laws, const std::vector<ReproducedCell>& cells) {
-  fmt::print("\nErrors against the published cells (median, worst)\n{:<10}", "");
-  for (const Column& column : kColumns) fmt::print("{:>22}", column.name);
+  say("\nErrors against the published cells (median, worst)\n{:<10}", "");
+  for (const Column& column : kColumns) say("{:>22}", column.name);
   for (const std::string& scheme : schemes_of(cells)) {
-    fmt::print("\n{:<10}", scheme);
+    say("\n{:<10}", scheme);
     for (const Column& column : kColumns) {
       const hw::TableErrors errors = errors_of(cells, column, scheme);
-      fmt::print("{:>22}", errors.cells == 0 ? "-"
-                                             : fmt::format("{:.1f}%, {:.1f}% of {}", 100 * errors.median,
-                                                           100 * errors.worst, errors.cells));
+      say("{:>22}", errors.cells == 0
+                        ? "-"
+                        : fmt::format("{:.1f}%, {:.1f}% of {}", 100 * errors.median, 100 * errors.worst, errors.cells));
     }
   }
   const hw::TableAggregates sums = hw::aggregates_of(cells);
   if (sums.best_mode_4gb > 0) {
-    fmt::print(
-        "\n\nElastic, faster mode, mean over models and batches: {:.2f} (4 GB), {:.2f} (8 GB)\n"
+    say("\n\nElastic, faster mode, mean over models and batches: {:.2f} (4 GB), {:.2f} (8 GB)\n"
         "Elastic over EAGLE, both drafting, batch 4 and more: mean {:.2f}, largest {:.2f}\n",
         sums.best_mode_4gb, sums.best_mode_8gb, sums.elastic_over_eagle, sums.elastic_over_eagle_max);
   }
-  fmt::print(
-      "{} published cells without drafting lie above their roof: no cache of that size can hold so many of a step's "
+  say("{} published cells without drafting lie above their roof: no cache of that size can hold so many of a step's "
       "experts.\n{} are as without a cache though there is room for one.\n\nFitted or assumed of the table itself\n",
       std::count_if(cells.begin(), cells.end(), hw::above_roof),
       std::count_if(cells.begin(), cells.end(), hw::seems_uncached));
   for (const hw::Constant& constant : laws.preset.constants) {
     if (constant.status == "published") continue;
-    fmt::print("{:<28} {:>7}  {:<8} {}\n", constant.key, constant.value, constant.status, constant.source);
+    say("{:<28} {:>7}  {:<8} {}\n", constant.key, constant.value, constant.status, constant.source);
   }
 }
 

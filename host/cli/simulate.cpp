@@ -7,6 +7,7 @@
 
 #include "host/cli/commands.hpp"
 #include "host/cli/study_run.hpp"
+#include "host/cli/terminal.hpp"
 #include "host/study/duration.hpp"
 #include "host/study/parse_study.hpp"
 #include "host/support/error.hpp"
@@ -81,17 +82,17 @@ void simulate(const Options& options, const Common& common) {
   const bool ran = run_study(run);
   if (!shard.is_whole()) {
     if (!common.quiet) {
-      fmt::print("{}{}; with all {} shards: moecarlo merge {}/shard-*-of-{} -o {}\n",
-                 ran ? "shard: " : "nothing to do, the shard is finished: ", directory.string(), shard.count,
-                 output.string(), shard.count, output.string());
+      say("{}{}; with all {} shards: moecarlo merge {}/shard-*-of-{} -o {}\n",
+          ran ? "shard: " : "nothing to do, the shard is finished: ", directory.string(), shard.count, output.string(),
+          shard.count, output.string());
     }
     return;
   }
   if (options.json) {
     std::cout << std::ifstream(run.directory / "summary.json").rdbuf();
   } else if (!common.quiet) {
-    fmt::print("{}{}\n",
-               ran ? "report: " : "nothing to do, the study is finished: ", (run.directory / "report.html").string());
+    say("{}{}\n",
+        ran ? "report: " : "nothing to do, the study is finished: ", (run.directory / "report.html").string());
   }
 }
 

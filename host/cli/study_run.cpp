@@ -17,6 +17,7 @@
 #include "host/cli/commands.hpp"
 #include "host/cli/output_folder.hpp"
 #include "host/cli/study_results.hpp"
+#include "host/cli/terminal.hpp"
 #include "host/cli/trace_facts.hpp"
 #include "host/cli/version.hpp"
 #include "host/report/write_report.hpp"
@@ -102,8 +103,8 @@ void check_memory(const Plan& plan, const RoutingView& routing, const StudyRun& 
   const std::uint64_t bytes = plan.layout.size * sizeof(std::uint64_t);
   const std::uint64_t copies = 1 + (cpu ? threads : 2);
   if (!run.quiet) {
-    fmt::print(stderr, "{} design points in {} cells, tallies of {:.1f} MiB a thread\n", count_points(plan),
-               plan.layout.cells.size(), static_cast<double>(bytes) / 1048576.0);
+    note("{} design points in {} cells, tallies of {:.1f} MiB a thread\n", count_points(plan), plan.layout.cells.size(),
+         static_cast<double>(bytes) / 1048576.0);
   }
   if (bytes * copies > available_memory_bytes()) {
     fail(ErrorKind::machine,

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "host/cli/commands.hpp"
+#include "host/cli/terminal.hpp"
 #include "host/cli/version.hpp"
 #include "host/support/error.hpp"
 #include "host/support/progress.hpp"
@@ -48,23 +49,23 @@ void print_estimate(const char* name, double requested, const SynthEstimate& est
   const auto realised = std::isnan(estimate.value)
                             ? std::string("not measurable here")
                             : fmt::format("{:>9.5f} +- {:.5f}", estimate.value, estimate.standard_error);
-  fmt::print("{:<18}{:>9.5f}   {}\n", name, requested, realised);
+  say("{:<18}{:>9.5f}   {}\n", name, requested, realised);
 }
 
 void print_table(const SynthFigures& figures, const Arguments& arguments) {
   const SynthOptions& options = arguments.options;
-  fmt::print("{}: {} tokens in {} sequences, {} layers, top-{} of {} experts\n\n", arguments.output, figures.tokens,
-             figures.sequences, options.layers, options.top_k, options.experts);
-  fmt::print("{:<18}{:>9}   {:>9} +- standard error\n", "", "requested", "realised");
+  say("{}: {} tokens in {} sequences, {} layers, top-{} of {} experts\n\n", arguments.output, figures.tokens,
+      figures.sequences, options.layers, options.top_k, options.experts);
+  say("{:<18}{:>9}   {:>9} +- standard error\n", "", "requested", "realised");
   print_estimate("Zipf exponent", options.zipf, figures.zipf);
   print_estimate("stickiness", options.stickiness, figures.stickiness);
   if (options.topics > 1) print_estimate("topic strength", options.topic_strength, figures.topic_strength);
-  fmt::print("\nslots carried over  {:.5f} (by chance {:.5f})\n", figures.carried_share, figures.carried_by_chance);
+  say("\nslots carried over  {:.5f} (by chance {:.5f})\n", figures.carried_share, figures.carried_by_chance);
   if (options.topics > 1) {
-    fmt::print("slots 0 on topic    {:.5f} (by chance {:.5f})\n", figures.topic_share, figures.topic_by_chance);
+    say("slots 0 on topic    {:.5f} (by chance {:.5f})\n", figures.topic_share, figures.topic_by_chance);
   }
-  fmt::print("adjacent overlap    {:.5f} (uniform and independent {:.5f})\n", figures.adjacent_overlap,
-             static_cast<double>(options.top_k) / options.experts);
+  say("adjacent overlap    {:.5f} (uniform and independent {:.5f})\n", figures.adjacent_overlap,
+      static_cast<double>(options.top_k) / options.experts);
 }
 
 TraceForm form_of(const std::string& form, const std::string& dtype) {
@@ -87,7 +88,7 @@ void run(const Arguments& arguments, const Common& common) {
                                       [&](std::uint64_t done, std::uint64_t) { progress.update(done); });
   }
   if (arguments.json) {
-    fmt::print("{}\n", to_json(figures, arguments).dump(2));
+    say_json(to_json(figures, arguments));
   } else {
     print_table(figures, arguments);
   }

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "host/support/error.hpp"
+#include "host/support/json_file.hpp"
 
 namespace moecarlo {
 
@@ -43,14 +44,14 @@ TraceFacts trace_facts(const RoutingTable& table, bool scores_known, const std::
 }
 
 std::string to_json(const TraceFacts& facts) {
-  return nlohmann::json(facts).dump();
+  return json_line(nlohmann::json(facts));
 }
 
 TraceFacts parse_trace_facts(const std::string& text, const std::string& where) {
   try {
-    return nlohmann::json::parse(text).get<TraceFacts>();
+    return parse_json<nlohmann::json>(text, where).get<TraceFacts>();
   } catch (const nlohmann::json::exception& error) {
-    fail(ErrorKind::input, "{}: the facts about the trace are damaged ({})", where, error.what());
+    fail(ErrorKind::input, "{}: the facts about the trace are damaged ({})", where, reason_of(error));
   }
 }
 

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "host/support/json_file.hpp"
+
 namespace moecarlo {
 
 namespace {
@@ -76,7 +78,7 @@ JsonText& JsonText::whole(std::uint64_t value) {
 JsonText& JsonText::text(std::string_view value) {
   const bool plain =
       std::all_of(value.begin(), value.end(), [](char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; });
-  if (!plain) return raw(nlohmann::json(value).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  if (!plain) return raw(json_line(nlohmann::json(value)));
   separate();
   ((text_ += '"') += value) += '"';
   return *this;

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <fstream>
-#include <iterator>
 #include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -9,12 +8,16 @@
 
 #include "host/report/summary.hpp"
 #include "host/support/error.hpp"
+#include "host/support/json_file.hpp"
+#include "host/support/text_file.hpp"
 #include "host/weights/figures_json.hpp"
 
 namespace moecarlo {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+constexpr std::uint64_t largest_summary_bytes = std::uint64_t{1} << 28;
 
 void from_json(const Json& json, double& value, const char* key) {
   const Json& found = json.at(key);
@@ -278,12 +281,6 @@ StudyResults read(const Json& json, const std::string& where) {
   return results;
 }
 
-std::ifstream open_summary(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) fail(ErrorKind::input, "{}: cannot be opened (expected a summary.json)", path.string());
-  return file;
-}
-
 /// Listens to a summary until its backend and its seconds have come, which is long before its end.
 class RunFactsReader : public nlohmann::json_sax<Json> {
  public:
@@ -310,7 +307,7 @@ class RunFactsReader : public nlohmann::json_sax<Json> {
     return true;
   }
   bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception& error) override {
-    reason_ = error.what();
+    reason_ = reason_of(error);
     return false;
   }
 
@@ -329,23 +326,23 @@ class RunFactsReader : public nlohmann::json_sax<Json> {
 }  // namespace
 
 StudyResults parse_summary(const std::string& text, const std::string& where) {
+  const Json json = parse_json<Json>(text, where);
   try {
-    return read(Json::parse(text), where);
+    return read(json, where);
   } catch (const nlohmann::json::exception& error) {
-    fail(ErrorKind::input, "{}: not a readable summary ({})", where, error.what());
+    fail(ErrorKind::input, "{}: not a readable summary ({})", where, reason_of(error));
   } catch (const std::out_of_range& error) {  // a figure of no known name
     fail(ErrorKind::input, "{}: not a readable summary ({})", where, error.what());
   }
 }
 
 StudyResults read_summary(const std::filesystem::path& path) {
-  std::ifstream file = open_summary(path);
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  return parse_summary(text, path.string());
+  return parse_summary(read_text_file(path, ErrorKind::input, "a summary.json", largest_summary_bytes), path.string());
 }
 
 RunFacts read_run_facts(const std::filesystem::path& path) {
-  std::ifstream file = open_summary(path);
+  std::ifstream file(path, std::ios::binary);
+  if (!file) fail(ErrorKind::input, "{}: cannot be read (expected a summary.json)", path.string());
   RunFactsReader reader;
   // Reading ends early, and is then said to have failed, when both facts are known.
   if (!Json::sax_parse(file, &reader) && !reader.complete()) {

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "host/report/json_text.hpp"
+#include "host/support/json_file.hpp"
 #include "host/weights/figures_json.hpp"
 
 namespace moecarlo {
@@ -178,7 +179,7 @@ class SummaryText {
   explicit SummaryText(const TextSink& sink) : pieces_(sink) { pieces_.text() += '{'; }
 
   void add(std::string_view key, const Json& value) {
-    begin(key) += value.dump(-1, ' ', false, Json::error_handler_t::replace);
+    begin(key) += json_line(value);
   }
 
   /// `context`: what `write` needs besides the item.

@@ -5,6 +5,7 @@
 
 #include "host/report/escape.hpp"
 #include "host/report/weights_report.hpp"
+#include "host/support/json_file.hpp"
 #include "host/weights/figures_json.hpp"
 
 namespace moecarlo {
@@ -104,7 +105,7 @@ std::string bitslice_json(const WeightsMeasure& measure, const std::string& vers
     json["experts"].push_back(with_figures({{"layer", expert.layer}, {"expert", expert.expert}}, expert.figures));
   }
   for (const MatrixMeasure& matrix : measure.matrices) json["matrices"].push_back(matrix_json(matrix));
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n';
+  return json_line(json) + '\n';
 }
 
 std::string bitslice_csv(const WeightsMeasure& measure) {

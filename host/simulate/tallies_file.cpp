@@ -11,6 +11,7 @@ namespace {
 
 using Extents = std::vector<std::uint64_t>;
 using hdf5::Group;
+using hdf5::OutputGroup;
 
 constexpr const char* kSchema = "moecarlo-tallies";
 constexpr std::int64_t kVersion = 4;
@@ -52,7 +53,7 @@ std::string cell_name(std::size_t index) {
 }
 
 template <class T>
-void write_vector(Group& group, const std::string& name, const std::vector<T>& values) {
+void write_vector(OutputGroup& group, const std::string& name, const std::vector<T>& values) {
   if (!values.empty()) group.write<T>(name, {values.size()}, values);
 }
 
@@ -61,7 +62,7 @@ std::vector<std::uint64_t> read_vector(const Group& group, const std::string& na
 }
 
 /// In the narrowest integers that hold all values.
-void write_narrow(Group& group, const std::string& name, const Extents& extents,
+void write_narrow(OutputGroup& group, const std::string& name, const Extents& extents,
                   std::span<const std::uint64_t> values) {
   const auto write_as = [&]<class T>(T) {
     const std::vector<T> narrow(values.begin(), values.end());
@@ -74,16 +75,16 @@ void write_narrow(Group& group, const std::string& name, const Extents& extents,
   group.write<std::uint64_t>(name, extents, values);
 }
 
-void write_joints(Group& group, const JointBins& bins) {
+void write_joints(OutputGroup& group, const JointBins& bins) {
   if (bins.first.size() == 1) return;
   group.write<std::uint64_t>("joint_first", {bins.first.size()}, bins.first);
   group.write<std::uint32_t>("joint_place", {bins.place.size()}, bins.place);
   write_narrow(group, "joint_count", {bins.count.size()}, bins.count);
 }
 
-void write_cell(Group& root, const Tallies& tallies, std::size_t index) {
+void write_cell(OutputGroup& root, const Tallies& tallies, std::size_t index) {
   const CellShape& shape = tallies.shape.cells[index];
-  Group group = root.create_group(cell_name(index));
+  OutputGroup group = root.create_group(cell_name(index));
   group.write_integer("batch", shape.batch);
   group.write_integer("depth", shape.depth);
   group.write_integer("bits", shape.bits);
@@ -223,7 +224,7 @@ JointBins read_joints(const Group& group, const TallyLayout& layout, std::size_t
 
 void write_tallies(const std::filesystem::path& file, const Tallies& tallies, const Provenance& provenance) {
   hdf5::OutputFile output(file);
-  Group& root = output.root();
+  OutputGroup& root = output.root();
   const TallyShape& shape = tallies.shape;
   root.write_string("schema", kSchema);
   root.write_integer("schema_version", kVersion);
@@ -259,7 +260,7 @@ Tallies read_tallies(const std::filesystem::path& file, Provenance& provenance, 
   if (const std::int64_t version = root.read_integer("schema_version"); version != kVersion) {
     fail(ErrorKind::input, "{}: wrong schema_version (expected {}, found {})", file.string(), kVersion, version);
   }
-  provenance = {root.read_string("study"), root.read_string("trace"), root.read_string("program"),
+  provenance = {root.read_string("study"), root.read_string("trace"), printable(root.read_string("program")),
                 root.read_integer("finished") != 0};
   TallyShape shape = read_shape(root);
   TallyLayout layout = TallyLayout::of(shape);

@@ -1,14 +1,13 @@
 #include "host/study/parse_study.hpp"
 
 #include <algorithm>
-#include <fstream>
-#include <sstream>
 
 #include "host/study/duration.hpp"
 #include "host/study/limits.hpp"
 #include "host/study/speculation_profile.hpp"
 #include "host/study/table_reader.hpp"
 #include "host/support/error.hpp"
+#include "host/support/text_file.hpp"
 
 namespace moecarlo {
 namespace {
@@ -213,12 +212,8 @@ Study parse_study(std::string_view text, const std::string& name, const std::fil
 }
 
 Study read_study(const std::filesystem::path& file) {
-  std::ifstream stream(file);
-  std::ostringstream text;
-  if (!stream || std::filesystem::is_directory(file) || !(text << stream.rdbuf())) {
-    fail(ErrorKind::usage, "{}: the study cannot be read (expected a TOML file)", file.string());
-  }
-  return parse_study(text.str(), file.string(), std::filesystem::absolute(file).parent_path());
+  const std::string text = read_text_file(file, ErrorKind::usage, "a study, a TOML file", largest_toml_bytes);
+  return parse_study(text, file.string(), std::filesystem::absolute(file).parent_path());
 }
 
 }  // namespace moecarlo

@@ -5,12 +5,12 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string_view>
 
 #include "host/support/error.hpp"
+#include "host/support/json_file.hpp"
 #include "host/support/nearest_name.hpp"
 
 namespace moecarlo {
@@ -19,7 +19,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t largest_depth = 255;
-constexpr std::uintmax_t largest_file = std::uintmax_t{1} << 20;
+constexpr std::uint64_t largest_file = std::uint64_t{1} << 20;
 constexpr double rate_tolerance = 2e-3, mean_tolerance = 1e-2;
 
 constexpr std::array<std::string_view, 19> known_keys{"schema_version",
@@ -43,19 +43,7 @@ constexpr std::array<std::string_view, 19> known_keys{"schema_version",
                                                       "validation"};
 
 json parse(const std::filesystem::path& path) {
-  std::ifstream stream(path);
-  std::error_code ignored;
-  const bool folder = std::filesystem::is_directory(path, ignored);
-  if (!stream || folder) fail(ErrorKind::input, "{}: cannot be read (expected a JSON file)", path.string());
-  std::string text;
-  text.resize(largest_file + 1);
-  stream.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<std::size_t>(stream.gcount()));
-  if (text.size() > largest_file) {
-    fail(ErrorKind::input, "{}: too large (expected at most {} bytes)", path.string(), largest_file);
-  }
-  json parsed = json::parse(text, nullptr, false);
-  if (parsed.is_discarded()) fail(ErrorKind::input, "{}: no JSON", path.string());
+  json parsed = read_json<json>(path, "a JSON file", largest_file);
   if (!parsed.is_object()) {
     fail(ErrorKind::input, "{}: no JSON object (found {})", path.string(), parsed.type_name());
   }

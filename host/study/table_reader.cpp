@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <cctype>
 #include <sstream>
 
 #include "host/support/error.hpp"
@@ -19,9 +20,31 @@ std::string written(const toml::node& node) {
   return line.size() > 60 ? line.substr(0, 57) + "..." : line;
 }
 
+/// Refuses keys like a.a.a.a...: every part is a table inside the one before, the library walks tables by recursion,
+/// and while it limits the brackets inside each other it does not limit the parts of a key. Counted are the dots
+/// between characters that keys consist of, wherever they stand: nothing else holds so many.
+void expect_short_keys(std::string_view text, const std::string& file) {
+  constexpr int most_parts = 64;
+  std::size_t line = 1;
+  int parts = 1;
+  for (const char c : text) {
+    const bool of_key =
+        std::isalnum(static_cast<unsigned char>(c)) != 0 || std::string_view("_-\"' \t").find(c) != text.npos;
+    line += c == '\n' ? 1 : 0;
+    parts = c == '.' ? parts + 1 : of_key ? parts : 1;
+    if (parts > most_parts) {
+      fail(ErrorKind::usage, "{}:{}: a key of too many parts (expected at most {})", file, line, most_parts);
+    }
+  }
+}
+
 }  // namespace
 
 toml::table parse_toml(std::string_view text, const std::string& file) {
+  if (text.size() > largest_toml_bytes) {
+    fail(ErrorKind::usage, "{}: too large (expected at most {} bytes of TOML)", file, largest_toml_bytes);
+  }
+  expect_short_keys(text, file);
   try {
     return toml::parse(text, file);
   } catch (const toml::parse_error& error) {

@@ -3,6 +3,7 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <optional>
 #include <set>
 #include <string>
@@ -14,7 +15,10 @@
 
 namespace moecarlo {
 
-/// Parses TOML; a syntax error becomes a usage error with its line.
+constexpr std::uint64_t largest_toml_bytes = std::uint64_t{1} << 20;
+
+/// The only reader of TOML; `file` names the text in messages. A syntax error, a text of more than `largest_toml_bytes`
+/// and a key of more than 64 parts become a usage error with its line.
 toml::table parse_toml(std::string_view text, const std::string& file);
 
 /// Reads a TOML table key by key. A wrong type or value is a usage error with file, line and key; so is, at the end, a

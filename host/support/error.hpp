@@ -4,7 +4,8 @@
 
 #include <stdexcept>
 #include <string>
-#include <utility>
+
+#include "host/support/printable.hpp"
 
 namespace moecarlo {
 
@@ -26,9 +27,10 @@ class Error : public std::runtime_error {
   ErrorKind kind_;
 };
 
+/// Throws the line. What files and the command line put into it is made `printable`.
 template <class... Args>
 [[noreturn]] void fail(ErrorKind kind, fmt::format_string<Args...> format, Args&&... args) {
-  throw Error(kind, fmt::format(format, std::forward<Args>(args)...));
+  throw Error(kind, fmt::format(fmt::runtime(format), as_printed(args)...));
 }
 
 }  // namespace moecarlo

@@ -1,99 +1,31 @@
 #pragma once
 
-#include <hdf5.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <limits>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "host/support/atomic_file.hpp"
 #include "host/support/error.hpp"
+#include "host/support/hdf5_element.hpp"
+#include "host/support/hdf5_handle.hpp"
 
-/// HDF5 as far as the project needs it, over the C API. Every failed call becomes a one-line `Error` that names file
-/// and object: of kind input while reading, machine while writing. Filter plugins are never loaded.
+/// HDF5 as far as the project needs it. Files are written over the C API, in this process. They are read in a process
+/// of their own, one a file, which may crash, hang or run out of memory without harm: the library is not made for
+/// hostile files, and people exchange traces. Every failure is a one-line `Error` that names file and object: of kind
+/// input while reading, machine while writing.
 namespace moecarlo::hdf5 {
 
-/// Owns one HDF5 identifier.
-template <herr_t (*Close)(hid_t)>
-class Handle {
- public:
-  Handle() = default;
-  explicit Handle(hid_t id) : id_(id) {}
-  ~Handle() {
-    if (id_ >= 0) Close(id_);
-  }
-  Handle(Handle&& other) noexcept : id_(std::exchange(other.id_, H5I_INVALID_HID)) {}
-  Handle& operator=(Handle&& other) noexcept {
-    std::swap(id_, other.id_);
-    return *this;
-  }
-
-  hid_t get() const { return id_; }
-  bool valid() const { return id_ >= 0; }
-  hid_t release() { return std::exchange(id_, H5I_INVALID_HID); }
-
- private:
-  hid_t id_ = H5I_INVALID_HID;
-};
-
-using FileHandle = Handle<H5Fclose>;
-using GroupHandle = Handle<H5Gclose>;
-using DatasetHandle = Handle<H5Dclose>;
-using SpaceHandle = Handle<H5Sclose>;
-using TypeHandle = Handle<H5Tclose>;
-using AttributeHandle = Handle<H5Aclose>;
-using PropertyHandle = Handle<H5Pclose>;
-
-/// The element types the project reads and writes. Either byte order is read, except for float16 (little-endian only).
-enum class Element { int8, uint8, int16, uint16, int32, uint32, int64, uint64, float16, float32, float64 };
-
-std::size_t size_in_bytes(Element element);
-const char* to_string(Element element);
-constexpr bool is_integer(Element element) {
-  return element < Element::float16;
-}
-
-/// The element a C++ type is stored as. float16 has no C++ type here; it travels as its 16 bits.
-template <class T>
-constexpr Element element_of() {
-  if constexpr (std::is_same_v<T, float>) return Element::float32;
-  if constexpr (std::is_same_v<T, double>) return Element::float64;
-  constexpr int width = sizeof(T) == 1 ? 0 : sizeof(T) == 2 ? 2 : sizeof(T) == 4 ? 4 : 6;
-  return static_cast<Element>(width + (std::is_signed_v<T> ? 0 : 1));
-}
-
-/// Calls visit(T{}) with the C++ type of an integer element.
-template <class Visit>
-decltype(auto) with_integer_type(Element element, Visit&& visit) {
-  switch (element) {
-    case Element::int8:
-      return visit(std::int8_t{});
-    case Element::uint8:
-      return visit(std::uint8_t{});
-    case Element::int16:
-      return visit(std::int16_t{});
-    case Element::uint16:
-      return visit(std::uint16_t{});
-    case Element::int32:
-      return visit(std::int32_t{});
-    case Element::uint32:
-      return visit(std::uint32_t{});
-    case Element::int64:
-      return visit(std::int64_t{});
-    default:
-      return visit(std::uint64_t{});
-  }
-}
+class Reader;  // one file and the process that reads it
 
 /// A dataset opened for reading. Opening it has checked what a hostile file could lie about: it lies in this file, in
 /// compact, contiguous or chunked storage that is all there and within the file's size, its type is an `Element`, its
-/// filters are built into the library, its extents and chunks are of a sane size.
+/// filters are built into the library, its extents and chunks are of a sane size. An open dataset keeps its file open.
 class Dataset {
  public:
   const std::string& name() const { return name_; }  ///< for messages: "trace.h5: /rounds/position"
@@ -118,37 +50,60 @@ class Dataset {
   std::string position(std::uint64_t first, std::uint64_t element) const;
 
  private:
-  friend class Group;
-  Dataset(DatasetHandle handle, std::string name);
-  void check_storage(std::uint64_t elements);
-  void check_chunks(hid_t creation, std::uint64_t elements);
+  friend class Reader;
+  Dataset() = default;
 
-  DatasetHandle handle_;
+  std::shared_ptr<Reader> reader_;
+  std::shared_ptr<const std::uint64_t> number_;  ///< closes the dataset with its last copy
   std::string name_;
   Element element_ = Element::uint8;
   std::vector<std::uint64_t> extents_;
-  std::uint64_t rows_per_chunk_ = 1;
+  std::uint64_t rows_per_chunk_ = 1, columns_per_chunk_ = 1, stored_bytes_ = 0;
+  std::string data_;  ///< all of it, of a small dataset
 };
 
-/// A group of a file, the root group included. An open group keeps its file open.
+/// A group of a file opened for reading, the root group included. An open group keeps its file open.
 class Group {
  public:
   std::string name_of(std::string_view member) const;  ///< for messages: "trace.h5: /rounds/position"
 
-  // Reading
   bool has(const std::string& member) const;
   std::vector<std::string> members() const;  ///< names of groups, datasets and links, in alphabetical order
   Group open_group(const std::string& member) const;
   Dataset open_dataset(const std::string& member) const;
   bool has_attribute(const std::string& attribute) const;
-  std::string read_string(const std::string& attribute) const;    ///< at most 64 KiB
+  std::string read_string(const std::string& attribute) const;    ///< at most 4 MiB
   std::int64_t read_integer(const std::string& attribute) const;  ///< integer or boolean
   /// A whole dataset of integers; its extents are checked against `expected` unless that is empty.
   template <class T>
   std::vector<T> read_integers(const std::string& member, const std::vector<std::uint64_t>& expected = {}) const;
+  /// A whole dataset of strings with one extent, of fixed or variable length; at most 32 MiB.
+  std::vector<std::string> read_strings(const std::string& member) const;
 
-  // Writing
-  Group create_group(const std::string& member);
+ private:
+  friend class Reader;
+  friend Group open_file(const std::filesystem::path& path);
+  Group(std::shared_ptr<Reader> reader, std::uint64_t number, std::string path);
+
+  std::shared_ptr<Reader> reader_;
+  std::shared_ptr<const std::uint64_t> number_;  ///< closes the group with its last copy
+  std::string path_;
+};
+
+/// Opens a file for reading and returns its root group.
+Group open_file(const std::filesystem::path& path);
+
+/// Forks what the processes that read files come from. Call it first in `main`, before there are threads, MPI or a
+/// device; without it the first `open_file` does.
+void start_reading();
+
+/// Throws unless a dataset has these extents. `shape` names them for the message: "[tokens, layers, experts]".
+void expect_extents(const Dataset& dataset, const std::vector<std::uint64_t>& expected, std::string_view shape);
+
+/// A group of a file that is being written.
+class OutputGroup {
+ public:
+  OutputGroup create_group(const std::string& member);
   void write_string(const std::string& attribute, std::string_view value);
   void write_integer(const std::string& attribute, std::int64_t value);
   void write_boolean(const std::string& attribute, bool value);  ///< the enumeration that h5py reads as bool
@@ -159,10 +114,8 @@ class Group {
  private:
   friend class OutputFile;
   friend class Appender;
-  friend Group open_file(const std::filesystem::path& path);
-  Group(GroupHandle handle, std::string file, std::string path);
-  void check_link(const std::string& member) const;
-  AttributeHandle open_attribute(const std::string& attribute) const;
+  OutputGroup(GroupHandle handle, std::string file, std::string path);
+  std::string name_of(std::string_view member) const;
   void write_dataset(const std::string& member, const std::vector<std::uint64_t>& extents, Element element,
                      const void* values);
   void write_attribute(const std::string& attribute, hid_t file_type, const void* value);
@@ -171,33 +124,27 @@ class Group {
   std::string file_, path_;
 };
 
-/// Opens a file for reading and returns its root group.
-Group open_file(const std::filesystem::path& path);
-
-/// Throws unless a dataset has these extents. `shape` names them for the message: "[tokens, layers, experts]".
-void expect_extents(const Dataset& dataset, const std::vector<std::uint64_t>& expected, std::string_view shape);
-
 /// A new file, which takes its name at `commit` and leaves nothing behind without one.
 class OutputFile {
  public:
   explicit OutputFile(const std::filesystem::path& target);
 
-  Group& root() { return root_; }
+  OutputGroup& root() { return root_; }
   /// Closes the file, everything in it included, and gives it its name.
   void commit();
 
  private:
   TemporaryFile temporary_;
   FileHandle file_;
-  Group root_;
+  OutputGroup root_;
 };
 
 /// A dataset that grows along its first extent.
 class Appender {
  public:
   /// `row_extents` are the extents after the first. Compression is shuffle and deflate.
-  Appender(Group& group, const std::string& member, Element element, const std::vector<std::uint64_t>& row_extents,
-           std::uint64_t rows_per_chunk, bool compress);
+  Appender(OutputGroup& group, const std::string& member, Element element,
+           const std::vector<std::uint64_t>& row_extents, std::uint64_t rows_per_chunk, bool compress);
 
   /// Adds rows given in this machine's form of the element.
   void append(std::uint64_t rows, const void* values);
@@ -241,7 +188,8 @@ std::vector<T> Group::read_integers(const std::string& member, const std::vector
 }
 
 template <class T>
-void Group::write(const std::string& member, const std::vector<std::uint64_t>& extents, std::span<const T> values) {
+void OutputGroup::write(const std::string& member, const std::vector<std::uint64_t>& extents,
+                        std::span<const T> values) {
   std::uint64_t elements = 1;
   for (const std::uint64_t extent : extents) elements *= extent;
   if (elements != values.size()) {

@@ -3,7 +3,8 @@
 #include <optional>
 #include <string>
 
-#include "host/support/hdf5.hpp"
+#include "host/support/hdf5_element.hpp"
+#include "host/support/hdf5_handle.hpp"
 
 namespace moecarlo::hdf5::detail {
 

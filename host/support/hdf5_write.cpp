@@ -25,21 +25,28 @@ FileHandle create_file(const TemporaryFile& temporary) {
 
 }  // namespace
 
-Group Group::create_group(const std::string& member) {
+OutputGroup::OutputGroup(GroupHandle handle, std::string file, std::string path)
+    : handle_(std::move(handle)), file_(std::move(file)), path_(std::move(path)) {}
+
+std::string OutputGroup::name_of(std::string_view member) const {
+  return fmt::format("{}: {}{}", file_, path_, member);
+}
+
+OutputGroup OutputGroup::create_group(const std::string& member) {
   detail::prepare_thread();
   GroupHandle handle(H5Gcreate2(handle_.get(), member.c_str(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
   if (!handle.valid()) fail_writing(name_of(member));
   return {std::move(handle), file_, path_ + member + "/"};
 }
 
-void Group::write_attribute(const std::string& attribute, hid_t file_type, const void* value) {
+void OutputGroup::write_attribute(const std::string& attribute, hid_t file_type, const void* value) {
   const SpaceHandle space(H5Screate(H5S_SCALAR));
   const AttributeHandle handle(
       H5Acreate2(handle_.get(), attribute.c_str(), file_type, space.get(), H5P_DEFAULT, H5P_DEFAULT));
   if (!handle.valid() || H5Awrite(handle.get(), file_type, value) < 0) fail_writing(name_of("@" + attribute));
 }
 
-void Group::write_string(const std::string& attribute, std::string_view value) {
+void OutputGroup::write_string(const std::string& attribute, std::string_view value) {
   detail::prepare_thread();
   // Variable length, as h5py writes a str: the attribute then has no 64 KiB limit and reads back as a str.
   const TypeHandle type(H5Tcopy(H5T_C_S1));
@@ -50,12 +57,12 @@ void Group::write_string(const std::string& attribute, std::string_view value) {
   write_attribute(attribute, type.get(), static_cast<const void*>(&text));
 }
 
-void Group::write_integer(const std::string& attribute, std::int64_t value) {
+void OutputGroup::write_integer(const std::string& attribute, std::int64_t value) {
   detail::prepare_thread();
   write_attribute(attribute, H5T_NATIVE_INT64, &value);
 }
 
-void Group::write_boolean(const std::string& attribute, bool value) {
+void OutputGroup::write_boolean(const std::string& attribute, bool value) {
   detail::prepare_thread();
   const TypeHandle type(H5Tenum_create(H5T_STD_I8LE));
   const std::int8_t members[] = {0, 1};
@@ -81,8 +88,8 @@ PropertyHandle creation_properties(const std::vector<hsize_t>& chunk, bool compr
 
 }  // namespace
 
-void Group::write_dataset(const std::string& member, const std::vector<std::uint64_t>& extents, Element element,
-                          const void* values) {
+void OutputGroup::write_dataset(const std::string& member, const std::vector<std::uint64_t>& extents, Element element,
+                                const void* values) {
   detail::prepare_thread();
   const SpaceHandle space = space_of(extents);
   const TypeHandle file_type = detail::file_type(element);
@@ -109,7 +116,7 @@ void OutputFile::commit() {
   temporary_.commit();
 }
 
-Appender::Appender(Group& group, const std::string& member, Element element,
+Appender::Appender(OutputGroup& group, const std::string& member, Element element,
                    const std::vector<std::uint64_t>& row_extents, std::uint64_t rows_per_chunk, bool compress)
     : name_(group.name_of(member)), element_(element), extents_{0} {
   detail::prepare_thread();

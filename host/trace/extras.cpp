@@ -179,11 +179,18 @@ void check_contexts(const hdf5::Group& root, const TraceInfo& info, std::span<co
   check_offsets(root.name_of("context_offsets"), offsets, length_of(root, "context_token_ids"));
   if (!root.has("position")) return;
   const hdf5::Dataset position = root.open_dataset("position");
-  for (std::uint64_t s = 0; s < info.sequences; ++s) {
-    const std::uint64_t first = sequence_offsets[s];
-    const auto values = position.read_integers<std::int64_t>(first, sequence_offsets[s + 1] - first);
-    check_range<std::int64_t>(position, first, values, 0, offsets[s + 1] - offsets[s] - 1);
-  }
+  // Sequences may be short and many: read are pieces, not sequences.
+  std::uint64_t s = 0;
+  for_each_piece(position, [&](std::uint64_t first, std::uint64_t count) {
+    const auto values = position.read_integers<std::int64_t>(first, count);
+    for (std::uint64_t token = first; token < first + count;) {
+      while (sequence_offsets[s + 1] <= token) ++s;
+      const std::uint64_t end = std::min(sequence_offsets[s + 1], first + count);
+      check_range<std::int64_t>(position, token, std::span(values).subspan(token - first, end - token), 0,
+                                offsets[s + 1] - offsets[s] - 1);
+      token = end;
+    }
+  });
 }
 
 void check_extras(const hdf5::Group& root, const TraceInfo& info, const TraceExtras& extras, const ScoringRule& rule,

@@ -5,6 +5,8 @@
 namespace moecarlo {
 namespace {
 
+constexpr std::size_t longest_text = std::size_t{1} << 16;
+
 Scoring parse_scoring(const hdf5::Group& root) {
   if (!root.has_attribute("scoring")) return Scoring::softmax;
   const std::string text = read_text(root, "scoring");
@@ -57,11 +59,7 @@ hdf5::Dataset open_floats(const hdf5::Group& group, const std::string& member) {
 }
 
 std::string read_text(const hdf5::Group& group, const std::string& attribute) {
-  std::string text = group.read_string(attribute);
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < ' ' || c == '\x7F') c = ' ';
-  }
-  return text;
+  return printable(group.read_string(attribute), longest_text);
 }
 
 std::string read_optional_text(const hdf5::Group& group, const std::string& attribute) {

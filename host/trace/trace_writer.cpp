@@ -39,7 +39,7 @@ hdf5::Element routing_element(const TraceHeader& header) {
   }
 }
 
-void write_attributes(hdf5::Group& root, const TraceHeader& header) {
+void write_attributes(hdf5::OutputGroup& root, const TraceHeader& header) {
   root.write_string("schema", "moecarlo-trace");
   root.write_integer("schema_version", 1);
   root.write_string("model", header.model);
@@ -92,7 +92,7 @@ void append_routing(TraceForm form, const std::string& name, const TraceTokens& 
 TraceWriter::Output::Output(const std::filesystem::path& path, const TraceHeader& given)
     : file(path), header(given), name(path.string()) {
   const ScoringRule& rule = header.scoring;
-  hdf5::Group& root = file.root();
+  hdf5::OutputGroup& root = file.root();
   write_attributes(root, header);
 
   const bool ids = header.form == TraceForm::expert_ids;

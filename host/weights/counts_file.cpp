@@ -7,7 +7,7 @@ namespace {
 
 /// A dataset [matrices][extents ...] of what `numbers_of(matrix, out)` appends for each matrix.
 template <class NumbersOf>
-void write(hdf5::Group& group, const std::string& name, const WeightsMeasure& measure,
+void write(hdf5::OutputGroup& group, const std::string& name, const WeightsMeasure& measure,
            std::vector<std::uint64_t> extents, const NumbersOf& numbers_of) {
   std::vector<std::uint64_t> values;
   for (const MatrixMeasure& matrix : measure.matrices) numbers_of(matrix, values);
@@ -26,7 +26,7 @@ void write_counts(const WeightsMeasure& measure, const std::filesystem::path& pa
   using Matrix = const MatrixMeasure&;
   using Values = std::vector<std::uint64_t>&;
   hdf5::OutputFile file(path);
-  hdf5::Group& root = file.root();
+  hdf5::OutputGroup& root = file.root();
   root.write_string("schema", "moecarlo-bitslice-counts");
   root.write_integer("schema_version", 1);
   root.write_string("model", measure.model);

@@ -12,6 +12,7 @@ namespace {
 
 constexpr const char* kSchema = "moecarlo-weights";
 constexpr std::int64_t kSchemaVersion = 1;
+constexpr std::size_t kLongestText = std::size_t{1} << 16;
 constexpr std::uint64_t kMostColumns = std::uint64_t{1} << 17;
 constexpr std::array<Projection, 3> kProjections{Projection::gate, Projection::up, Projection::down};
 
@@ -24,8 +25,8 @@ hdf5::Group open_matrices(const std::filesystem::path& path, std::string& model,
     fail(ErrorKind::input, "{}: unknown version (expected {}, found {})", root.name_of("@schema_version"),
          kSchemaVersion, version);
   }
-  model = root.read_string("model");
-  source = root.read_string("source");
+  model = printable(root.read_string("model"));
+  source = printable(root.read_string("source"), kLongestText);
   return root.open_group("matrices");
 }
 

@@ -12,9 +12,13 @@ import argparse
 import json
 import sys
 from math import isclose
+from pathlib import Path
 
 import h5py
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+from accepted import open_accepted  # noqa: E402
 
 GROUP, ROWS = 32, 4
 READINGS = ("truncate", "round", "lsb_augmented", "dedicated")
@@ -166,7 +170,7 @@ def similarity_of(matrices):
 
 def read_matrices(path):
     """{(layer, expert, projection): (weights, scales)}"""
-    with h5py.File(path) as file:
+    with open_accepted(path) as file:
         return {(int(g.attrs["layer"]), int(g.attrs["expert"]), g.attrs["projection"]):
                 (g["int8"][()].astype(int), g["scale"][()]) for g in file["matrices"].values()}
 

@@ -23,9 +23,12 @@ import argparse
 import json
 import math
 import sys
+from pathlib import Path
 
-import h5py
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+from accepted import open_accepted  # noqa: E402
 
 SPLIT_PURPOSE = 5
 SETUP_STREAM = 2
@@ -72,7 +75,7 @@ def top_k_of_logits(logits, top_k):
 
 def read_trace(path):
     """Expert ids [T][L][k] of the used tokens, number of experts, and {sequence number: (first, length)}."""
-    with h5py.File(path, "r") as trace:
+    with open_accepted(path) as trace:
         experts = int(trace.attrs["num_experts"])
         if "selection_bias" in trace:
             sys.exit(f"exhaustive.py: {path} has a selection_bias, which this check does not cover")

@@ -26,6 +26,7 @@ import json
 import sys
 import time
 from collections import OrderedDict
+from pathlib import Path
 
 import numpy as np
 
@@ -48,9 +49,10 @@ def make_ids(rng, tokens, layers, experts, top_k):
 
 def read_ids(path):
     """Expert ranks [T][L][k] of a top-k trace with one sequence and at most 128 experts."""
-    import h5py
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+    from accepted import open_accepted
 
-    with h5py.File(path, "r") as trace:
+    with open_accepted(path) as trace:
         ids, sequences = trace["expert_ids"][:].astype(np.int64), len(trace["sequence_offsets"]) - 1
         experts = int(trace.attrs["num_experts"])
     if sequences != 1 or experts > EXPERTS:

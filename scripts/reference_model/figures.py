@@ -14,10 +14,10 @@ import json
 import sys
 from pathlib import Path
 
-import h5py
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "capture"))
+sys.path[:0] = [str(Path(__file__).resolve().parents[1] / folder) for folder in ("capture", "lib")]
+from accepted import open_accepted  # noqa: E402
 from routertrace.refusal import run  # noqa: E402
 from routertrace.selection import Rule, select  # noqa: E402
 
@@ -108,7 +108,7 @@ def main():
     parser.add_argument("--also", type=Path, nargs="*", default=[], help="further files to list with a checksum")
     options = parser.parse_args()
     card = json.loads(options.training.read_text())
-    with h5py.File(options.trace) as trace:
+    with open_accepted(options.trace) as trace:
         masks, offsets = routing(trace), trace["sequence_offsets"][:]
         shuffled = masks[np.random.default_rng(1).permutation(len(masks))]
         labels = trace["sequence_label"].asstr()[:]

@@ -202,7 +202,7 @@ class BitSliceStudy(program.ProgramTest):
             study = self.study(grid={"depth": [3], "capacity": [5]}, hardware=hardware)
             self.refused(status, "--quiet", "simulate", study, "-o", self.folder / "refused", says=says)
 
-        refused(INPUT, "absent.json: cannot be opened", bit_slices="absent.json")
+        refused(INPUT, "absent.json: cannot be read", bit_slices="absent.json")
         refused(INPUT, "config.json: not a readable bitslice.json", bit_slices="config.json")
         refused(USAGE, "expected elastic or speq in hardware.schemes", bit_slices="bits/bitslice.json", schemes=["ar"])
 

@@ -89,7 +89,7 @@ TEST(BitSlices, are_read_from_the_file_of_the_bitslice_command) {
 }
 
 TEST(BitSlices, what_cannot_be_used_is_refused) {
-  EXPECT_THAT(error_of([] { read_bit_slices("/absent.json"); }), HasSubstr("/absent.json: cannot be opened"));
+  EXPECT_THAT(error_of([] { read_bit_slices("/absent.json"); }), HasSubstr("/absent.json: cannot be read"));
   const SampleFile broken("bitslice.json", "{"),
       other("summary.json", R"({"schema": "moecarlo-summary", "schema_version": 1})");
   EXPECT_THAT(error_of([&] { read_bit_slices(broken.path()); }),

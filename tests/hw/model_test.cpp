@@ -140,7 +140,7 @@ TEST(Model, ConfigWithoutExpertsIsRefusedByTheKeysItLacks) {
   EXPECT_THAT(refusal(R"({"num_hidden_layers": "two"})"),
               HasSubstr("num_hidden_layers: expected a whole number from 0, found \"two\""));
   EXPECT_THAT(refusal("[1, 2]"), HasSubstr("not a JSON object"));
-  EXPECT_THAT(refusal("{"), HasSubstr("not a JSON object"));
+  EXPECT_THAT(refusal("{"), HasSubstr("config.json:1:2: not valid JSON"));
 }
 
 TEST(Model, ConfigWithAnImpossibleShapeIsRefusedByItsConstant) {

@@ -83,7 +83,7 @@ TEST(Preset, RefusesAnUnknownStatus) {
 TEST(Preset, RefusesAKeyOutsideATableAndWhatIsNotToml) {
   EXPECT_THAT(refusal("clock = 1\n"), HasSubstr("odd.toml:1: unknown key 'clock'"));
   EXPECT_THAT(refusal("[logic]\nclock = 1\n"), HasSubstr("odd.toml:2: logic.clock: not a row"));
-  EXPECT_THAT(refusal("[logic\n"), HasSubstr("odd.toml:1: not TOML"));
+  EXPECT_THAT(refusal("[logic\n"), HasSubstr("odd.toml:1: not valid TOML"));
 }
 
 TEST(Preset, NamesTheKnownPresetsWhereOneIsNotThere) {

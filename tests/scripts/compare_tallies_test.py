@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """scripts/cross_check/compare_tallies.py sees every difference in an integer, and no other."""
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -22,7 +23,9 @@ class CompareTallies(unittest.TestCase):
                 with h5py.File(path, "w") as tallies:
                     for name, values in datasets.items():
                         tallies[name] = values
-            return subprocess.run([sys.executable, SCRIPT, *paths], capture_output=True).returncode
+            # What the program says of such small files is not asked: a program that accepts anything stands in for it.
+            return subprocess.run([sys.executable, SCRIPT, *paths], capture_output=True,
+                                  env={**os.environ, "MOECARLO": "/bin/true"}).returncode
 
     def test_equal_integers_pass_whatever_the_other_datasets_say(self):
         self.assertEqual(self.status({"g/n": COUNTS, "backend": "cpu"}, {"g/n": COUNTS, "backend": "cuda"}), 0)

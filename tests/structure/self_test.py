@@ -9,6 +9,7 @@ from pathlib import Path
 import compile_flags
 import core_headers
 import includes
+import one_place
 import ptx
 
 COMPILER = sys.argv.pop(1) if len(sys.argv) > 1 else "g++"
@@ -31,6 +32,17 @@ class Example(unittest.TestCase):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
         return Path(folder.name).resolve()
+
+
+class OnePlace(Example):
+    def test_what_belongs_in_one_place_is_found_in_another(self):
+        for name, line in {"host/cli/new.cpp": 'fmt::print("{}", model);', "host/trace/new.cpp": "H5Dread(set, type);",
+                           "hw/new.cpp": "json::parse(text)", "host/study/new.hpp": "toml::parse(text)"}.items():
+            self.assertEqual(len(list(one_place.violations(self.tree(files={name: line})))), 1, name)
+
+    def test_the_place_itself_is_allowed(self):
+        tree = self.tree(files={"host/support/json_file.cpp": "Json::parse(text)", "host/cli/new.cpp": 'say("{}", x);'})
+        self.assertEqual(list(one_place.violations(tree)), [])
 
 
 class Includes(Example):

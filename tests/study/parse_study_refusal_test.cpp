@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 
+#include "host/study/table_reader.hpp"
 #include "tests/study/study_text.hpp"
 
 namespace moecarlo {
@@ -166,6 +167,16 @@ TEST(ParseStudy, BrokenTomlIsRefusedWithItsLine) {
   EXPECT_THAT(refusal("[study]\nseed = 1\nseed = 2\n"), StartsWith("study.toml:3: not valid TOML"));
   EXPECT_THAT(refusal("[study]\ntrace = \"\xff\xfe\"\n"), StartsWith("study.toml:2: not valid TOML"));
   EXPECT_THAT(refusal("[study]\nseed = 99999999999999999999\n"), StartsWith("study.toml:2: not valid TOML"));
+}
+
+TEST(ParseStudy, KeysAndBracketsOfManyLevelsAreRefusedWithTheirLine) {
+  std::string parts = "a", brackets(400, '[');
+  for (int i = 0; i < 200'000; ++i) parts += i % 2 == 0 ? ".a" : " . \"a\"";
+  EXPECT_THAT(refusal("\n[" + parts + "]\n"), StartsWith("study.toml:2: a key of too many parts"));
+  EXPECT_THAT(refusal("\n" + parts + " = 1\n"), StartsWith("study.toml:2: a key of too many parts"));
+  EXPECT_THAT(refusal("x = {" + parts + " = 1}\n"), StartsWith("study.toml:1: a key of too many parts"));
+  EXPECT_THAT(refusal("[study]\nname = " + brackets), StartsWith("study.toml:2: not valid TOML"));
+  EXPECT_THAT(refusal("name = \"" + std::string(largest_toml_bytes, 'x')), StartsWith("study.toml: too large"));
 }
 
 TEST(ParseStudy, ATableIsNoValueAndAValueNoTable) {

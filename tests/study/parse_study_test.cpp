@@ -192,7 +192,7 @@ TEST(ReadStudy, AMissingFileAndAFolderAreUsageErrorsThatNameThem) {
       ADD_FAILURE() << file << " was read";
     } catch (const Error& error) {
       EXPECT_EQ(error.kind(), ErrorKind::usage);
-      EXPECT_THAT(error.what(), HasSubstr(file + ": the study cannot be read"));
+      EXPECT_THAT(error.what(), HasSubstr(file + ": cannot be read"));
     }
   }
 }

@@ -149,9 +149,9 @@ TEST(SpeculationProfile, BrokenValuesAreRefused) {
 }
 
 TEST(SpeculationProfile, OtherFilesAreRefused) {
-  expect_refused("", "no JSON");
+  expect_refused("", "not valid JSON");
   expect_refused("[0.5, 0.25]", "no JSON object (found array)");
-  expect_refused(R"({"conditional_accept_rates": [NaN]})", "no JSON");
+  expect_refused(R"({"conditional_accept_rates": [NaN]})", "not valid JSON");
   expect_refused(std::string((1 << 20) + 1, ' '), "too large");
   for (const char* path : {"/nowhere/moecarlo-speculation_profile-.json", "/"}) {
     try {

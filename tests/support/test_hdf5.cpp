@@ -47,7 +47,7 @@ TEST_F(Hdf5, WhatIsWrittenIsReadBack) {
     file.root().write_string("long", std::string(200'000, 'x'));
     file.root().write_integer("seed", -7);
     file.root().write_boolean("done", true);
-    hdf5::Group group = file.root().create_group("points").create_group("first");
+    hdf5::OutputGroup group = file.root().create_group("points").create_group("first");
     group.write<std::uint64_t>("verify", {2, 3, 4}, tallies);
     group.write<std::int32_t>("numbers", {2}, numbers);
     group.write<std::uint8_t>("nothing", {0, 3}, {});

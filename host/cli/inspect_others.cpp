@@ -1,0 +1,60 @@
+#include "host/cli/inspect_others.hpp"
+
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "host/simulate/tallies.hpp"
+#include "host/support/hdf5.hpp"
+#include "host/weights/weights_reader.hpp"
+
+namespace moecarlo::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json inspect_weights(const std::filesystem::path& path) {
+  const WeightsReader reader(path);
+  std::uint64_t weights = 0;
+  std::set<std::uint32_t> layers, experts;
+  for (const MatrixInfo& info : reader.matrices()) {
+    const WeightMatrix matrix = reader.read(info);
+    if (info.has_original) reader.original_error(info, matrix);
+    weights += matrix.weights.size();
+    layers.insert(info.layer);
+    experts.insert(info.expert);
+  }
+  return {{"weights file", reader.path()},
+          {"model", reader.model()},
+          {"source", reader.source()},
+          {"matrices", reader.matrices().size()},
+          {"layers", layers.size()},
+          {"experts", experts.size()},
+          {"weights", weights}};
+}
+
+Json inspect_tallies(const std::filesystem::path& path) {
+  Provenance provenance;
+  std::vector<JointBins> joints;
+  const Tallies tallies = read_tallies(path, provenance, joints);
+  return {{"tallies", path.string()},
+          {"program", provenance.program},
+          {"finished", provenance.finished},
+          {"trajectories", tallies.trajectories},
+          {"shard", tallies.shard.index},
+          {"shards", tallies.shard.count},
+          {"cells", tallies.shape.cells.size()},
+          {"layers", tallies.shape.layers},
+          {"experts", tallies.shape.experts}};
+}
+
+}  // namespace
+
+std::optional<Json> inspect_other(const std::filesystem::path& path) {
+  std::string schema;
+  if (const hdf5::Group root = hdf5::open_file(path); root.has_attribute("schema")) schema = root.read_string("schema");
+  if (schema == "moecarlo-weights") return inspect_weights(path);
+  if (schema == "moecarlo-tallies") return inspect_tallies(path);
+  return std::nullopt;
+}
+
+}  // namespace moecarlo::cli

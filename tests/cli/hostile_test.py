@@ -1,0 +1,171 @@
+"""No file breaks the program: what is made to crash, hang, fill the memory or steer the terminal is refused in one line."""
+
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+
+import program
+from program import INPUT, RECORDED_TRACES, USAGE
+
+FOUND = RECORDED_TRACES.parent / "field/hostile"  # files that once crashed or stopped the reader
+MEMORY = 512 << 20
+NESTED = {"config": "num_hidden_layers", "profile": "conditional_accept_rates", "summary": "points",
+          "bitslice": "matrices"}
+
+
+class Hostile(program.ProgramTest):
+    def measured(self, *arguments):
+        """Runs the program; (result, largest resident size of a process of it)."""
+        code = ("import resource, subprocess, sys\n"
+                "done = subprocess.run(sys.argv[2:], stdin=subprocess.DEVNULL)\n"
+                "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=open(sys.argv[1], 'w'))\n"
+                "sys.exit(done.returncode)\n")
+        size = self.folder / "size"
+        result = subprocess.run([sys.executable, "-c", code, size, program.MOECARLO, *map(str, arguments)],
+                                capture_output=True, text=True, errors="surrogateescape", timeout=120)
+        return result, int(size.read_text()) << 10
+
+    def refused_within_limits(self, status, *arguments, says=()):
+        result, memory = self.measured(*arguments)
+        self.assertEqual(result.returncode, status, result.stderr)
+        self.assertRegex(result.stderr, r"\Amoecarlo: [^\n]+\n\Z")
+        for part in says:
+            self.assertIn(part, result.stderr)
+        self.assertLess(memory, MEMORY)
+        self.assertLess(len(result.stderr), 1000)
+        self.assertTrue(result.stderr[:-1].isprintable(), ascii(result.stderr))
+
+    def found(self, name):
+        if not (FOUND / name).exists():
+            self.skipTest(f"{FOUND / name} is not there")
+        return FOUND / name
+
+    # ---- files that were found by mutation ---------------------------------------------------------------------------
+
+    def test_a_string_of_variable_length_that_crashed_the_library(self):
+        trace = self.found("trace-vlen-string-segv.h5")
+        self.refused_within_limits(INPUT, "inspect", trace, says=[str(trace)])
+
+    def test_an_enumeration_that_overflowed_the_stack(self):
+        trace = self.found("trace-enum-stack-overflow.h5")
+        self.refused_within_limits(INPUT, "inspect", trace, says=[str(trace), "crashes"])
+
+    def test_twenty_kilobytes_that_took_minutes(self):
+        trace = self.found("trace-slow-1GB.h5")
+        self.refused_within_limits(INPUT, "inspect", trace, says=[str(trace)])
+
+    def test_weights_that_aborted_the_program(self):
+        weights = self.found("weights-abort.h5")
+        self.refused_within_limits(INPUT, "bitslice", weights, says=[str(weights)])
+
+    # ---- files that declare more than they hold ------------------------------------------------------------------------
+
+    def test_a_gigabyte_of_zeros_that_is_not_there(self):
+        with open(self.folder / "zeros.h5", "wb") as zeros:
+            zeros.truncate(1 << 30)
+        self.refused_within_limits(INPUT, "inspect", self.folder / "zeros.h5", says=["zeros.h5: not a readable HDF5 file"])
+        self.trace()
+        with open(self.folder / "trace.h5", "r+b") as trace:
+            trace.truncate(1 << 30)  # whole, with a hole behind it
+        self.done("inspect", self.folder / "trace.h5")
+
+    def bomb(self, tokens, **storage):
+        attributes, datasets = program.trace_parts(layers=2, experts=64, top_k=2, lengths=[10])
+        del datasets["expert_ids"]
+        datasets["sequence_offsets"] = np.array([0, tokens], np.int64)
+        program.write_trace(self.folder / "bomb.h5", attributes, datasets)
+        with h5py.File(self.folder / "bomb.h5", "a") as file:
+            file.create_dataset("router_logits", (tokens, 2, 64), np.float16, compression="gzip", compression_opts=9,
+                                **storage)[:] = 0
+        return self.folder / "bomb.h5"
+
+    def test_a_chunk_that_inflates_a_thousand_times_is_read_within_the_limits(self):
+        path = self.bomb(1 << 18, chunks=(1 << 18, 2, 64))  # 64 MiB of 64 KB
+        self.assertLess(path.stat().st_size, 200_000)
+        result, memory = self.measured("inspect", path)
+        self.assertIn(result.returncode, (0, INPUT), result.stderr)
+        self.assertLess(memory, MEMORY)
+
+    def test_a_chunk_too_large_for_the_file_is_refused(self):
+        path = self.bomb(1 << 19, chunks=(1 << 19, 2, 64))
+        self.refused_within_limits(INPUT, "inspect", path, says=["router_logits: absurd chunks"])
+
+    def test_a_million_sequences_are_read(self):
+        attributes, datasets = program.trace_parts(layers=1, experts=4, top_k=1, lengths=[1_000_000])
+        datasets["sequence_offsets"] = np.arange(1_000_001, dtype=np.int64)
+        datasets["position"] = np.zeros(1_000_000, np.int32)
+        datasets["context_offsets"] = np.arange(1_000_001, dtype=np.int64)
+        datasets["context_token_ids"] = np.zeros(1_000_000, np.int32)
+        program.write_trace(self.folder / "many.h5", attributes, datasets)
+        result, memory = self.measured("inspect", self.folder / "many.h5")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertLess(memory, MEMORY)
+
+    def test_extents_without_data_are_refused(self):
+        attributes, datasets = program.trace_parts()
+        del datasets["expert_ids"]
+        program.write_trace(self.folder / "empty.h5", attributes, datasets)
+        with h5py.File(self.folder / "empty.h5", "a") as file:
+            file.create_dataset("expert_ids", (1 << 40, 1000, 2), np.uint8, chunks=(1000, 10, 2))
+        self.refused_within_limits(INPUT, "inspect", self.folder / "empty.h5", says=["data missing"])
+
+    # ---- damage is damage ----------------------------------------------------------------------------------------------
+
+    def test_an_attribute_whose_kind_is_damaged_is_not_taken_as_absent(self):
+        path = self.trace()
+        whole = bytearray(path.read_bytes())
+        at = whole.index(b"scoring\0")  # inside an attribute message of version 1: 8 bytes of header, then 8 more
+        self.assertEqual(whole[at - 16:at - 14], b"\x0c\x00", "where the kind of the message was expected")
+        whole[at - 16] = 0x3C
+        path.write_bytes(whole)
+        self.refused_within_limits(INPUT, "inspect", path, says=["trace.h5: /: damaged header"])
+
+    # ---- text ------------------------------------------------------------------------------------------------------------
+
+    def test_json_nested_deep(self):
+        for kind, key in NESTED.items():
+            path = self.folder / f"{kind}.json"
+            path.write_text('{"%s": %s}' % (key, "[" * 200_000 + "]" * 200_000))
+            self.trace()
+            study = {"config": dict(hardware={"model": "config.json", "systems": ["xpu"]}),
+                     "bitslice": dict(hardware={"model": "qwen3-30b-a3b", "systems": ["xpu"],
+                                                "bit_slices": "bitslice.json"}),
+                     "profile": dict(acceptance={"model": "positions", "profile": "profile.json"})}.get(kind)
+            with self.subTest(kind=kind):
+                if kind == "summary":
+                    self.refused_within_limits(INPUT, "report", self.folder, says=["summary.json:1:", "nested too deep"])
+                else:
+                    arguments = ["simulate", self.study(**study), "-o", self.folder / "out"]
+                    self.refused_within_limits(INPUT, *arguments, says=[f"{kind}.json:1:", "nested too deep"])
+
+    def test_toml_nested_deep(self):
+        for text in ("a." * 200_000 + "a = 1", "[" + "a." * 200_000 + "a]", "a = " + "[" * 200_000):
+            (self.folder / "study.toml").write_text("\n" + text)
+            self.refused_within_limits(USAGE, "simulate", self.folder / "study.toml", "-o", self.folder / "out",
+                                       says=["study.toml:2: "])
+
+    def test_texts_of_files_do_not_steer_the_terminal(self):
+        evil = "a\x1b[2J\x07\r\n\u009b31m\u202eb\x7f"
+        attributes, datasets = program.trace_parts()
+        program.write_trace(self.folder / "trace.h5", {**attributes, "model": evil, "source": evil, "licence": evil},
+                            datasets)
+        for command in (["inspect"], ["inspect", "--json"], ["locality"], ["locality", "--json"],
+                        ["cache", "--policy", "lru", "--capacity", "2"],
+                        ["cache", "--policy", "lru", "--capacity", "2", "--json"]):
+            result = self.done(*command, self.folder / "trace.h5")
+            self.assertTrue(all(line.isprintable() for line in (result.stdout + result.stderr).split("\n")), command)
+        with h5py.File(self.folder / "trace.h5", "a") as trace:
+            trace.attrs["scoring"] = evil + "x" * 60_000
+        self.refused_within_limits(INPUT, "inspect", self.folder / "trace.h5", says=["unknown scoring", "a\\x1b[2J"])
+        (self.folder / "study.toml").write_bytes(b'[study]\n"k\\u001b[31m" = 1\n')
+        self.refused_within_limits(USAGE, "simulate", self.folder / "study.toml", "-o", self.folder / "out",
+                                   says=["study.toml:2: unknown key study.k\\x1b[31m"])
+        (self.folder / "published.csv").write_bytes(b"hb_gb,\x1b[31m\xff\n")
+        self.refused_within_limits(INPUT, "reproduce", "elmoe3d", "--law-only", "--published",
+                                   self.folder / "published.csv", says=["published.csv:1", "\\x1b[31m\\xff"])
+
+
+if __name__ == "__main__":
+    program.main()

@@ -1,0 +1,8 @@
+#include "hw/preset.hpp"
+#include "hw/system.hpp"
+#include "tests/fuzz/refusable.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace moecarlo;
+  return fuzz::refusable_file(data, size, [](const std::filesystem::path& file) { hw::read_system(file.string()); });
+}
