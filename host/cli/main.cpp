@@ -13,6 +13,7 @@
 
 #include "cuda/device_backend.hpp"
 #include "host/cli/commands.hpp"
+#include "host/cli/terminal.hpp"
 #include "host/cli/version.hpp"
 #include "host/simulate/cpu_kernel.hpp"
 #include "host/support/error.hpp"
@@ -47,10 +48,10 @@ void print_effort(std::chrono::steady_clock::time_point begin) {
   };
   std::vector<std::string> folders;
   for (const auto& folder : hw::preset_folders()) folders.push_back(folder.string());
-  fmt::print(stderr, "moecarlo: {}, cpu ({}); presets in {}\n", program_version(), to_string(best_instruction_set()),
-             fmt::join(folders, ", "));
-  fmt::print(stderr, "moecarlo: {:.3f} s, {:.3f} s of processor time, {:.1f} MB of memory at most\n", wall.count(),
-             seconds(used.ru_utime) + seconds(used.ru_stime), static_cast<double>(used.ru_maxrss) / 1e3);
+  note("moecarlo: {}, cpu ({}); presets in {}\n", program_version(), to_string(best_instruction_set()),
+       fmt::join(folders, ", "));
+  note("moecarlo: {:.3f} s, {:.3f} s of processor time, {:.1f} MB of memory at most\n", wall.count(),
+       seconds(used.ru_utime) + seconds(used.ru_stime), static_cast<double>(used.ru_maxrss) / 1e3);
 }
 
 int run(int argc, char** argv) {

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "host/cli/commands.hpp"
+#include "host/cli/terminal.hpp"
 
 namespace moecarlo::cli {
 namespace {
@@ -65,15 +66,15 @@ void print_text(const Model& model) {
   std::string kinds;
   for (const LayerKind& kind : model.layers) kinds += (kinds.empty() ? "" : ", ") + describe(kind);
   const double states = hw::request_bytes(model, 0);
-  fmt::print("{}: {:.2f} billion parameters, {:.2f} of them for each token\n", model.name,
-             hw::total_parameters(model) / 1e9, hw::active_parameters(model) / 1e9);
-  fmt::print("layers      {}: {}\n", hw::count_layers(model), kinds);
-  fmt::print("experts     {} in each of {} layers, top {}; {:.2f} MB each, {:.2f} GB in all\n", model.experts,
-             model.moe_layers, model.top_k, hw::expert_bytes(model) / 1e6, hw::experts_bytes(model) / 1e9);
-  fmt::print("dense       {:.2f} GB, embedding {}\n", hw::dense_bytes(model) / 1e9,
-             model.tied_embeddings ? "tied" : fmt::format("{:.2f} GB", hw::embedding_bytes(model) / 1e9));
-  fmt::print("KV cache    {:.1f} kB a token{}\n", hw::kv_bytes_per_token(model) / 1e3,
-             states > 0 ? fmt::format(", states {:.1f} MB a request", states / 1e6) : "");
+  say("{}: {:.2f} billion parameters, {:.2f} of them for each token\n", model.name, hw::total_parameters(model) / 1e9,
+      hw::active_parameters(model) / 1e9);
+  say("layers      {}: {}\n", hw::count_layers(model), kinds);
+  say("experts     {} in each of {} layers, top {}; {:.2f} MB each, {:.2f} GB in all\n", model.experts,
+      model.moe_layers, model.top_k, hw::expert_bytes(model) / 1e6, hw::experts_bytes(model) / 1e9);
+  say("dense       {:.2f} GB, embedding {}\n", hw::dense_bytes(model) / 1e9,
+      model.tied_embeddings ? "tied" : fmt::format("{:.2f} GB", hw::embedding_bytes(model) / 1e9));
+  say("KV cache    {:.1f} kB a token{}\n", hw::kv_bytes_per_token(model) / 1e3,
+      states > 0 ? fmt::format(", states {:.1f} MB a request", states / 1e6) : "");
 }
 
 }  // namespace
@@ -89,7 +90,7 @@ void add_model(CLI::App& app, const Common&) {
   command->callback([options] {
     const Model model = hw::read_model(options->name);
     if (options->json) {
-      fmt::print("{}\n", to_json(model).dump(2, ' ', false, Json::error_handler_t::replace));
+      say_json(to_json(model));
     } else {
       print_text(model);
     }
