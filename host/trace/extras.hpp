@@ -10,7 +10,7 @@ namespace moecarlo {
 // The optional parts of a trace file that only replays use: the groups `acceptance`, `rounds` and `lookups`, and the
 // whole contexts. Broken rules are an `Error` of kind input.
 
-/// Checks their presence, types and extents; no values are read but `drafter`.
+/// Checks their presence, types and extents; no values are read but `drafter` and `sequence_label`.
 TraceExtras open_extras(const hdf5::Group& root, const TraceInfo& info);
 
 /// Each checks the values of one part, which must be there, in bounded pieces.
