@@ -4,8 +4,4 @@ foreach(script ${scripts})
   get_filename_component(name ${script} NAME_WE)
   string(REGEX REPLACE "_test$" "" name ${name})
   moecarlo_script_test(cli.${name} ${MOECARLO_PYTHON} ${script} $<TARGET_FILE:moecarlo> ${MOECARLO_RECORDED_TRACES})
-foreach(name shards exit_status broken_traces checkpoint determinism options streams results rebuild exhaustive locality cache
-    recorded elastic elastic_refusals effects reproduce bench bitslice answers hostile)
-  moecarlo_script_test(cli.${name} ${MOECARLO_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/cli/${name}_test.py
-    $<TARGET_FILE:moecarlo> ${MOECARLO_RECORDED_TRACES})
 endforeach()
