@@ -1,9 +1,12 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "host/cli/commands.hpp"
 #include "host/cli/inspect_others.hpp"
@@ -60,6 +63,7 @@ Json to_json(const TraceSurvey& survey) {
   json["rounds"] = extras.rounds;
   json["round_columns"] = extras.round_columns;
   json["lookups"] = extras.lookups;
+  json["labels"] = extras.labels.empty() ? Json() : Json(extras.labels);
   json["duplicate_sequences"] = survey.duplicate_sequences;
   json["shared_prefix_tokens"] = survey.shared_prefix_tokens;
   json["warnings"] = survey.warnings;
@@ -85,6 +89,19 @@ std::string list_extras(const TraceExtras& extras) {
   return list.empty() ? "nothing" : list;
 }
 
+/// The most frequent labels with their numbers of sequences.
+std::string list_labels(const TraceExtras& extras) {
+  constexpr std::size_t most = 8;
+  std::vector<std::pair<std::uint64_t, std::string>> labels;
+  for (const auto& [label, count] : extras.labels) labels.emplace_back(count, label.empty() ? "(none)" : label);
+  std::stable_sort(labels.begin(), labels.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::string list;
+  for (std::size_t i = 0; i < std::min(most, labels.size()); ++i) {
+    list += fmt::format("{}{} {}", i == 0 ? "" : ", ", labels[i].second, labels[i].first);
+  }
+  return labels.size() > most ? fmt::format("{}, {} more", list, labels.size() - most) : list;
+}
+
 void print_text(const TraceSurvey& survey) {
   const TraceInfo& info = survey.info;
   const ScoringRule& rule = survey.scoring;
@@ -103,6 +120,7 @@ void print_text(const TraceSurvey& survey) {
                                          : fmt::format(", best {} of {} groups", rule.top_k_groups, rule.num_groups)));
   print_field("sequences", fmt::format("{}, of {} to {} tokens (median {})", info.sequences, survey.shortest_sequence,
                                        survey.longest_sequence, survey.median_sequence));
+  if (!survey.extras.labels.empty()) print_field("labels", list_labels(survey.extras));
   print_field("phase", survey.phases
                            ? fmt::format("{} prefill, {} decode tokens", survey.prefill_tokens, survey.decode_tokens)
                            : "not marked");

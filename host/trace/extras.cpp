@@ -5,6 +5,7 @@
 #include <functional>
 #include <span>
 
+#include "host/support/printable.hpp"
 #include "host/trace/rules.hpp"
 
 namespace moecarlo {
@@ -96,6 +97,26 @@ void open_lookups(const hdf5::Group& root, TraceExtras& extras) {
   }
 }
 
+/// Sequences by label. A label is a short name on one line: what cannot be shown so is made printable.
+std::map<std::string, std::uint64_t> read_labels(const hdf5::Group& root, const TraceInfo& info) {
+  constexpr std::size_t longest_label = 256;  // bytes
+  const std::vector<std::string> labels = root.read_strings("sequence_label");
+  const std::string name = root.name_of("sequence_label");
+  if (labels.size() != info.sequences) {
+    fail(ErrorKind::input, "{}: wrong extents (expected one label for each of {} sequences, found {})", name,
+         info.sequences, labels.size());
+  }
+  std::map<std::string, std::uint64_t> counts;
+  for (std::size_t s = 0; s < labels.size(); ++s) {
+    if (labels[s].size() > longest_label) {
+      fail(ErrorKind::input, "{}: label too long at [{}] (expected at most {} bytes, found {})", name, s, longest_label,
+           labels[s].size());
+    }
+    ++counts[printable(labels[s], longest_label)];
+  }
+  return counts;
+}
+
 // Unused columns, those after the drafted ones, hold -1 throughout; the others hold valid choices.
 void check_round(const hdf5::Dataset& verify, std::uint64_t round, std::int64_t drafted, const ScoringRule& rule,
                  std::span<const std::int64_t> ids, std::span<std::uint16_t> scratch) {
@@ -133,6 +154,7 @@ TraceExtras open_extras(const hdf5::Group& root, const TraceInfo& info) {
   if (root.has("acceptance")) open_acceptance(root, info, extras);
   if (root.has("rounds")) open_rounds(root, info, extras);
   if (root.has("lookups")) open_lookups(root, extras);
+  if (root.has("sequence_label")) extras.labels = read_labels(root, info);
   extras.contexts = root.has("context_token_ids") || root.has("context_offsets");
   if (extras.contexts) {
     expect_integers(root, "context_token_ids", {length_of(root, "context_token_ids")}, "[context tokens]");
@@ -173,7 +195,7 @@ void check_rounds(const hdf5::Group& root, const TraceInfo& info, const TraceExt
 }
 
 // A token stands inside its sequence's context.
-void check_contexts(const hdf5::Group& root, const TraceInfo& info, std::span<const std::uint64_t> sequence_offsets) {
+void check_contexts(const hdf5::Group& root, std::span<const std::uint64_t> sequence_offsets) {
   check_integers(root, "context_token_ids", INT32_MIN, INT32_MAX);
   const auto offsets = root.read_integers<std::int64_t>("context_offsets");
   check_offsets(root.name_of("context_offsets"), offsets, length_of(root, "context_token_ids"));
@@ -198,7 +220,7 @@ void check_extras(const hdf5::Group& root, const TraceInfo& info, const TraceExt
   if (extras.acceptance_configurations != 0) check_acceptance(root);
   if (extras.rounds != 0) check_rounds(root, info, extras, rule);
   if (extras.lookups != 0) check_lookups(root, info, extras);
-  if (extras.contexts) check_contexts(root, info, sequence_offsets);
+  if (extras.contexts) check_contexts(root, sequence_offsets);
 }
 
 Lookups read_lookups(const hdf5::Group& root, const TraceInfo& info) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,6 +22,7 @@ struct TraceExtras {
   std::uint64_t rounds = 0;                     ///< `rounds`: recorded speculative rounds
   std::uint32_t round_columns = 0;              ///< `rounds`: verify columns a round has room for, D + 1
   std::uint64_t lookups = 0;                    ///< `lookups`: recorded cache look-ups
+  std::map<std::string, std::uint64_t> labels;  ///< `sequence_label`: sequences of each domain, by a printable name
 };
 
 /// The recorded look-ups of a cache, in recorded order.

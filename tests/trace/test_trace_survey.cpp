@@ -126,5 +126,46 @@ TEST(TraceSurvey, AcceptsTheRecordedTraces) {
   EXPECT_EQ(survey_trace(folder / "hy3_chatprose_k4.h5", 2).extras.round_columns, 5U);
 }
 
+void put_labels(hid_t file, const std::vector<const char*>& labels) {
+  const hid_t type = H5Tcopy(H5T_C_S1);
+  H5Tset_size(type, H5T_VARIABLE);
+  put(file, "sequence_label", type, {labels.size()}, type, labels.data());
+  H5Tclose(type);
+}
+
+TEST(TraceSurvey, counts_the_sequences_of_each_label) {
+  const ScratchFolder scratch;
+  const auto path = make_id_trace(scratch / "t.h5", [](hid_t file) { put_labels(file, {"code", "code\nmaths"}); });
+  const std::map<std::string, std::uint64_t> labels = survey_trace(path, 1).extras.labels;
+  ASSERT_EQ(labels.size(), 2U);
+  EXPECT_EQ(labels.at("code"), 1U);
+  EXPECT_EQ(labels.rbegin()->first.find('\n'), std::string::npos) << "a label stays on its line";
+  EXPECT_TRUE(survey_trace(make_id_trace(scratch / "none.h5"), 1).extras.labels.empty());
+}
+
+TEST(TraceSurvey, refuses_labels_that_are_not_one_short_text_a_sequence) {
+  const ScratchFolder scratch;
+  const std::string name = "sequence_label";
+  const auto refusal = [&](const std::function<void(hid_t)>& change) {
+    try {
+      survey_trace(make_id_trace(scratch / "t.h5", change), 1);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::input);
+      return std::string(error.what());
+    }
+    return std::string("accepted");
+  };
+  EXPECT_NE(refusal([](hid_t file) { put_labels(file, {"code"}); }).find("one label for each of 2"), std::string::npos);
+  const std::string endless(300, 'x');
+  EXPECT_NE(refusal([&](hid_t file) {
+              put_labels(file, {"code", endless.c_str()});
+            }).find("at most 256 bytes"),
+            std::string::npos);
+  EXPECT_NE(refusal([&](hid_t file) {
+              put_integers(file, name.c_str(), H5T_STD_I32LE, {2}, {1, 2});
+            }).find("a string"),
+            std::string::npos);
+}
+
 }  // namespace
 }  // namespace moecarlo
