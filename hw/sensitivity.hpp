@@ -18,7 +18,7 @@ struct SensitivityRow {
   std::uint32_t bits = 8;
   Workload workload;
   std::vector<Workload> neighbours;  ///< at most one of a smaller and one of a larger capacity, smaller first
-  System reference;                  ///< the xPU
+  System reference;                  ///< of the study
   Workload reference_workload;
 };
 
