@@ -12,7 +12,7 @@
 namespace moecarlo::hw {
 namespace {
 
-constexpr const char* kReference = "xpu";
+constexpr const char* kNoReference = "none";
 
 /// "elmoe3d-8gb[hb.capacity x0.5, hb.bandwidth x2]"
 std::string variant_name(const std::string& system, double capacity, double bandwidth) {
@@ -45,8 +45,8 @@ StudyProjection::StudyProjection(const HardwareSpec& spec, const GridSpec& grid,
       policies_(grid.policy),
       trace_layers_(trace_layers),
       model_(read_model(spec.model)),
-      reference_(read_system(kReference)),
       machines_(machines_of(spec)) {
+  if (spec.reference != kNoReference) reference_ = read_system(spec.reference);
   if (model_.experts != trace_experts || model_.top_k != trace_top_k) {
     fail(ErrorKind::usage,
          "study: hardware.model {} does not fit the trace (expected the trace's {} experts with top-{}, found {} with "
@@ -90,13 +90,20 @@ void StudyProjection::add_demands(const GridSpec& grid) {
 
 /// At which batches speed-ups have nothing to be relative to.
 void StudyProjection::check_reference(const GridSpec& grid) {
+  if (!reference_) {
+    notes_.emplace_back(
+        "No speed-ups, no energy gains and no elasticities: the study has hardware.reference = \"none\".");
+    return;
+  }
   for (const std::uint32_t batch : grid.batch) {
-    const auto own = demands({&reference_, 1}, std::vector{autoregressive()}, model_, spec_.context, {&batch, 1},
+    const auto own = demands({&*reference_, 1}, std::vector{autoregressive()}, model_, spec_.context, {&batch, 1},
                              std::vector{8U}, trace_layers_);
-    if (own.left_out.empty()) continue;
-    batches_without_reference_.insert(batch);
-    notes_.push_back(
-        fmt::format("No speed-up and no energy gain at batch {}: {}.", batch, own.left_out.front().reason));
+    if (own.left_out.empty()) {
+      reference_capacity_.emplace(batch, own.possible.front().capacity);
+    } else {
+      notes_.push_back(
+          fmt::format("No speed-up and no energy gain at batch {}: {}.", batch, own.left_out.front().reason));
+    }
   }
 }
 
@@ -154,12 +161,13 @@ std::optional<BitSliceResult> StudyProjection::bit_slice_result() const {
 std::vector<ImpliedCapacity> StudyProjection::implied_capacities() const {
   std::vector<ImpliedCapacity> implied;
   for (const Demand& demand : demands_) {
-    implied.push_back({demand.batch, true, Capacity{}, 8});  // the xPU, which caches nothing
+    implied.push_back({demand.batch, true, Capacity{}, 8});  // of any system that caches nothing
     implied.push_back({demand.batch, !demand.drafting, demand.capacity, demand.bits});
     // Drafts with unrestricted routing touch what autoregressive steps touch.
     const Scheme& scheme = scheme_named(demand.scheme);
     if (scheme.draft_routing == DraftRouting::all) implied.push_back({demand.batch, true, demand.capacity, 8});
   }
+  for (const auto& [batch, capacity] : reference_capacity_) implied.push_back({batch, true, capacity, 8});
   return implied;
 }
 
@@ -197,9 +205,10 @@ void StudyProjection::add_constants(StudyResults& results) const {
     results.constants.insert(results.constants.end(), constants.begin(), constants.end());
   };
   append(model_.preset);
-  append(reference_.preset);
+  if (reference_) append(reference_->preset);
   for (const Machine& one : machines_) {
-    if (one.system.name != kReference && !one.is_variant()) append(one.system.preset);
+    const bool is_reference = reference_ && one.system.name == reference_->name;
+    if (!is_reference && !one.is_variant()) append(one.system.preset);
   }
   for (const Scheme& scheme : schemes_) append(scheme.preset);
 }

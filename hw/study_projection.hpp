@@ -1,8 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -73,13 +73,13 @@ class StudyProjection {
   std::vector<Policy> policies_;
   std::uint32_t trace_layers_;
   Model model_;
-  System reference_;  ///< the xPU that speed-ups are relative to
+  std::optional<System> reference_;  ///< what speed-ups are relative to
   std::vector<Machine> machines_;
   std::vector<Scheme> schemes_;  ///< those of the study, each that has been measured with its double behind it
   std::optional<BitSlices> slices_;
   std::vector<Demand> demands_;
   std::vector<LeftOutResult> left_out_;
-  std::set<std::uint32_t> batches_without_reference_;  ///< too large for it
+  std::map<std::uint32_t, Capacity> reference_capacity_;  ///< by batch; none where the model does not fit
   std::vector<std::string> notes_;
 };
 

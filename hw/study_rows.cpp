@@ -111,7 +111,7 @@ std::vector<StudyProjection::Row> StudyProjection::rows(const CountedPoints& poi
 }
 
 CountedPoint StudyProjection::reference_point(const CountedPoints& points, std::uint32_t batch) const {
-  return points.find(batch, 0, policies_.front(), 0, Capacity{}, reference_.name);
+  return points.find(batch, 0, policies_.front(), 8, reference_capacity_.at(batch), reference_->name);
 }
 
 std::vector<StudyProjection::Row> StudyProjection::projected_rows(const CountedPoints& points, const Tallies& tallies,
@@ -122,10 +122,10 @@ std::vector<StudyProjection::Row> StudyProjection::projected_rows(const CountedP
   std::map<std::uint32_t, std::optional<Rates>> references;  // by batch
   const auto reference = [&](std::uint32_t batch) -> const std::optional<Rates>& {
     const auto [known, is_new] = references.try_emplace(batch);
-    if (!is_new || batches_without_reference_.count(batch) > 0) return known->second;
+    if (!is_new || reference_capacity_.count(batch) == 0) return known->second;
     const Workload workload = points.workload(reference_point(points, batch));
     if (is_empty(workload)) return known->second;
-    const Projection projection = hw::project(reference_, plain, model_, spec_.context, workload, 8);
+    const Projection projection = hw::project(*reference_, plain, model_, spec_.context, workload, 8);
     return known->second = rates_of(sampling, projection, lengths_read_trace);
   };
 
@@ -252,7 +252,7 @@ void StudyProjection::add_sensitivity(const CountedPoints& points, const std::ve
     std::optional<CountedDecoding> reference;
     if (std::isfinite(r.speedup.value)) {
       reference.emplace(CountedDecoding{
-          reference_, autoregressive(), 8, without_replicates(points.workload(reference_point(points, r.batch))), {}});
+          *reference_, autoregressive(), 8, without_replicates(points.workload(reference_point(points, r.batch))), {}});
     }
     const SensitivityRow taken{fmt::format("{} {}, batch {}, depth {}, {}, {:.4g} experts per layer, {} bits", r.system,
                                            r.scheme, r.batch, r.depth, r.policy, r.capacity, r.bits),
@@ -268,6 +268,7 @@ void StudyProjection::project(const Tallies& tallies, const std::vector<JointBin
                               StudyResults& results) const {
   const CountedPoints points(tallies, joints);
   const Sampling sampling = sampling_of(tallies);
+  results.reference = reference_ ? reference_->name : "";
   results.left_out = left_out_;
   std::vector<Row> all = projected_rows(points, tallies, sampling, results.left_out);
   add_sensitivity(points, all, results);

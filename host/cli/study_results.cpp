@@ -76,8 +76,7 @@ bool lacks_trace_interval(const StudyResults& results) {
     });
   });
   return in_points || std::any_of(results.hardware.begin(), results.hardware.end(), [&](const HardwareResult& row) {
-           return lacks(row.tokens_per_second) || lacks(row.speedup) || lacks(row.energy_mj_per_token) ||
-                  lacks(row.energy_gain);
+           return lacks(row.tokens_per_second) || lacks(row.energy_mj_per_token);
          });
 }
 

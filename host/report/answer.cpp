@@ -71,11 +71,11 @@ const HardwareResult* fastest(const StudyResults& results, std::uint32_t batch) 
 }
 
 /// "2.13 times autoregressive decoding on the xPU, at 12.5 mJ per token"
-std::string worth(const HardwareResult& row) {
-  const std::string speed =
-      std::isfinite(row.speedup.value)
-          ? fmt::format("{} times autoregressive decoding on the xPU", number_text(row.speedup.value, 3))
-          : fmt::format("{} tokens per second", number_text(row.tokens_per_second.value, 3));
+std::string worth(const StudyResults& results, const HardwareResult& row) {
+  const std::string speed = std::isfinite(row.speedup.value)
+                                ? fmt::format("{} times autoregressive decoding on {}",
+                                              number_text(row.speedup.value, 3), reference_name(results))
+                                : fmt::format("{} tokens per second", number_text(row.tokens_per_second.value, 3));
   return fmt::format("{}, at {} mJ per token", speed, number_text(row.energy_mj_per_token.value, 3));
 }
 
@@ -83,16 +83,17 @@ std::string worth(const HardwareResult& row) {
 std::string fastest_in_words(const StudyResults& results, const HardwareResult& best) {
   const LeadResult* lead = lead_of(results, best, "batch");
   if (!lead) {
-    return fmt::format("At batch {} the fastest design is {}: {}.", best.batch, design_text(best), worth(best));
+    return fmt::format("At batch {} the fastest design is {}: {}.", best.batch, design_text(best),
+                       worth(results, best));
   }
   const HardwareResult& second = results.hardware.at(lead->second);
   if (is_above(lead->ratio, 1) == Verdict::yes) {
     return fmt::format("At batch {} the fastest design is {}: {}. It is {} times as fast as the next, {}.", best.batch,
-                       design_text(best), worth(best), estimate_text(lead->ratio), design_text(second));
+                       design_text(best), worth(results, best), estimate_text(lead->ratio), design_text(second));
   }
   return fmt::format("At batch {} the two fastest designs cannot be told apart (ratio {}): {}, {}; and {}, {}.",
-                     best.batch, estimate_text(lead->ratio), design_text(best), worth(best), design_text(second),
-                     worth(second));
+                     best.batch, estimate_text(lead->ratio), design_text(best), worth(results, best),
+                     design_text(second), worth(results, second));
 }
 
 std::string what_it_is_worth(const StudyResults& results) {
@@ -141,8 +142,8 @@ void add_worth(std::vector<KeyFigure>& figures, const StudyResults& results, con
     condition += "; cannot be told apart from " + design_text(results.hardware.at(lead->second));
   }
   if (std::isfinite(best.speedup.value)) {
-    figures.push_back(
-        {"speed-up over the xPU", estimate_value(best.speedup) + "×", estimate_intervals(best.speedup), condition});
+    figures.push_back({"speed-up over " + reference_name(results), estimate_value(best.speedup) + "×",
+                       estimate_intervals(best.speedup), condition});
   }
   if (best.speedup_over_autoregressive) {
     const Estimate& gain = *best.speedup_over_autoregressive;

@@ -60,9 +60,9 @@ void write_hardware_csv(const StudyResults& results, const TextSink& sink) {
     (design += ',') += escape_csv(row.scheme) + ',';
     append_design(design, row);
     append_figure(csv.text(), design, "tokens_per_second", row.tokens_per_second);
-    append_figure(csv.text(), design, "speedup", row.speedup);
+    if (std::isfinite(row.speedup.value)) append_figure(csv.text(), design, "speedup", row.speedup);
     append_figure(csv.text(), design, "energy_mj_per_token", row.energy_mj_per_token);
-    append_figure(csv.text(), design, "energy_gain", row.energy_gain);
+    if (std::isfinite(row.energy_gain.value)) append_figure(csv.text(), design, "energy_gain", row.energy_gain);
     const auto append_mean = [&](std::string_view metric, double value) {
       append_figure(csv.text(), design, metric, {value, std::nullopt, std::nullopt});
     };

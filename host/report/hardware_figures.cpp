@@ -73,9 +73,9 @@ std::string short_choice(const HardwareResult& row) {
                      bits_text(row.bits));
 }
 
-/// Autoregressive decoding on the xPU is what speed-ups are measured against.
-bool is_baseline(const HardwareResult& row) {
-  return row.system == "xpu" && row.scheme == "ar";
+/// Autoregressive decoding on the reference is what speed-ups are measured against.
+bool is_baseline(const StudyResults& results, const HardwareResult& row) {
+  return row.system == results.reference && row.scheme == "ar";
 }
 
 /// One group a batch, ascending, holding a bar for each best row of that batch that `bar_of` makes one for.
@@ -117,7 +117,7 @@ std::vector<LegendEntry> scheme_legend(const StudyResults& results) {
   for (const HardwareResult& row : results.hardware) {
     const bool known =
         std::any_of(legend.begin(), legend.end(), [&](const auto& entry) { return entry.label == row.scheme; });
-    if (!known && !is_baseline(row)) {
+    if (!known && !is_baseline(results, row)) {
       const std::string colour = row.scheme == "ar" ? colours::neutral : category_colour(legend.size());
       legend.push_back({row.scheme, colour});
     }
@@ -131,7 +131,7 @@ void add_speedup(std::vector<Figure>& figures, const StudyResults& results) {
   chart.reference = 1.0;
   chart.groups = groups_by_batch(results, [&](const HardwareResult& row) {
     Bar bar;
-    if (is_baseline(row) || !std::isfinite(row.speedup.value)) return bar;
+    if (is_baseline(results, row) || !std::isfinite(row.speedup.value)) return bar;
     const auto scheme = std::find_if(chart.legend.begin(), chart.legend.end(),
                                      [&](const auto& entry) { return entry.label == row.scheme; });
     bar.label = design_name(row);
@@ -141,15 +141,17 @@ void add_speedup(std::vector<Figure>& figures, const StudyResults& results) {
     bar.note = fmt::format("{:.2f}× · {}", row.speedup.value, short_choice(row));
     return bar;
   });
+  const std::string reference = reference_name(results);
   chart.text = {
-      "Speed-up over autoregressive decoding on the xPU",
-      "Each bar at the design of its best speed, named beside it; dotted: as fast as the xPU. Error bars, 95 %: thick "
-      "for the simulation, thin for the trace",
-      "times as fast as the xPU at the same batch", ""};
+      "Speed-up over autoregressive decoding on " + reference,
+      fmt::format("Each bar at the design of its best speed, named beside it; dotted: as fast as {}. Error bars, 95 %: "
+                  "thick for the simulation, thin for the trace",
+                  reference),
+      fmt::format("times as fast as {} at the same batch", reference), ""};
   add(figures, "speedup", chart,
-      "Speed of all requests together over autoregressive decoding on the xPU at the same batch. Below the dotted line "
-      "the "
-      "design is slower.");
+      fmt::format("Speed of all requests together over autoregressive decoding on {} at the same batch. Below the "
+                  "dotted line the design is slower.",
+                  reference));
 }
 
 void add_energy(std::vector<Figure>& figures, const StudyResults& results) {

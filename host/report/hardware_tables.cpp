@@ -160,7 +160,8 @@ Table pareto_table(const StudyResults& results) {
       "batch "
       "as fast as, as frugal, as small and as slow a memory at once. Capacity and bandwidth are factors on the "
       "system's "
-      "own; speed-up and energy gain are those of the xPU",
+      "own; speed-up and energy gain are over " +
+          reference_name(results),
       {"system", "scheme", "policy", "batch", "depth", "experts per layer", "bits", "capacity", "bandwidth", "speed-up",
        "energy gain"},
       3,

@@ -134,6 +134,15 @@ void read(const Json& json, BreakEvenResult& row) {
   from_json(json, row.needed_acceptance, "needed_acceptance");
 }
 
+/// null is an estimate that is not known.
+void read_known(const Json& json, Estimate& estimate) {
+  if (json.is_null()) {
+    estimate = {std::numeric_limits<double>::quiet_NaN(), std::nullopt, std::nullopt};
+  } else {
+    read(json, estimate);
+  }
+}
+
 void read(const Json& json, HardwareResult& row) {
   from_json(json, row.system, "system");
   from_json(json, row.scheme, "scheme");
@@ -143,9 +152,9 @@ void read(const Json& json, HardwareResult& row) {
   from_json(json, row.capacity, "capacity");
   from_json(json, row.bits, "bits");
   read(json.at("tokens_per_second"), row.tokens_per_second);
-  read(json.at("speedup"), row.speedup);
+  read_known(json.at("speedup"), row.speedup);
   read(json.at("energy_mj_per_token"), row.energy_mj_per_token);
-  read(json.at("energy_gain"), row.energy_gain);
+  read_known(json.at("energy_gain"), row.energy_gain);
   read_text(json, row.variant_of, "variant_of");
   from_json(json, row.hb_capacity, "hb_capacity");
   from_json(json, row.hb_bandwidth, "hb_bandwidth");
@@ -267,6 +276,7 @@ StudyResults read(const Json& json, const std::string& where) {
   read_list(json.at("differences"), results.differences);
   read_point_list(json, "controls", where, results, results.controls);
   read_point_list(json, "break_even", where, results, results.break_even);
+  read_text(json, results.reference, "reference");
   read_list(json.at("hardware"), results.hardware);
   read_list(json.at("leads"), results.leads);
   read_list(json.at("left_out"), results.left_out);

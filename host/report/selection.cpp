@@ -97,6 +97,10 @@ const MetricResult* find_metric(const PointResult* point, const std::string& nam
   return found == point->metrics.end() ? nullptr : &found->second;
 }
 
+std::string reference_name(const StudyResults& results) {
+  return results.reference == "xpu" ? "the xPU" : results.reference;
+}
+
 const PointResult* typical_point(const StudyResults& results) {
   std::vector<std::uint32_t> depths = depths_of(results);
   if (depths.empty()) return nullptr;
@@ -134,8 +138,10 @@ const LeadResult* lead_of(const StudyResults& results, const HardwareResult& row
 std::string sensitivity_row(const StudyResults& results) {
   if (results.sensitivity.empty()) return {};
   std::vector<const HardwareResult*> rows = best_hardware(results);
-  std::stable_sort(rows.begin(), rows.end(),
-                   [](const auto* a, const auto* b) { return a->speedup.value > b->speedup.value; });
+  std::stable_sort(rows.begin(), rows.end(), [](const auto* a, const auto* b) {
+    const auto gain = [](const auto* row) { return std::isfinite(row->speedup.value) ? row->speedup.value : 0; };
+    return gain(a) > gain(b);
+  });
   for (const HardwareResult* row : rows) {
     for (const SensitivityResult& taken : results.sensitivity) {
       if (taken.row.starts_with(fmt::format("{} {},", row->system, row->scheme))) return taken.row;

@@ -37,6 +37,9 @@ const PointResult* find_beside(const StudyResults& results, const PointResult& p
 /// The metric of a point, null where it has none.
 const MetricResult* find_metric(const PointResult* point, const std::string& name);
 
+/// What speed-ups are over, in a sentence.
+std::string reference_name(const StudyResults& results);
+
 /// The point that stands for the study: the middle one of the ascending batches, of the depths above 0 and of the
 /// capacities, under the first policy. Null if there are no points.
 const PointResult* typical_point(const StudyResults& results);

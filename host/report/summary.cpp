@@ -110,6 +110,15 @@ void write(JsonText& json, const BreakEvenResult& row, const StudyResults& resul
   json.key("needed_acceptance").number(row.needed_acceptance);
 }
 
+/// null where it is not known.
+void write_known(JsonText& json, const char* key, const Estimate& estimate) {
+  if (std::isfinite(estimate.value)) {
+    write(json, key, estimate);
+  } else {
+    json.key(key).raw("null");
+  }
+}
+
 void write(JsonText& json, const HardwareResult& row) {
   json.key("system").text(row.system).key("scheme").text(row.scheme);
   json.key("batch").whole(row.batch).key("depth").whole(row.depth).key("policy").text(row.policy);
@@ -117,9 +126,9 @@ void write(JsonText& json, const HardwareResult& row) {
   write_text(json, "variant_of", row.variant_of);
   json.key("hb_capacity").number(row.hb_capacity).key("hb_bandwidth").number(row.hb_bandwidth);
   write(json, "tokens_per_second", row.tokens_per_second);
-  write(json, "speedup", row.speedup);
+  write_known(json, "speedup", row.speedup);
   write(json, "energy_mj_per_token", row.energy_mj_per_token);
-  write(json, "energy_gain", row.energy_gain);
+  write_known(json, "energy_gain", row.energy_gain);
   if (row.speedup_over_autoregressive) {
     write(json, "speedup_over_autoregressive", *row.speedup_over_autoregressive);
   } else {
@@ -243,6 +252,7 @@ void write_summary(const StudyResults& results, const TextSink& sink) {
   summary.add_list("differences", results.differences);
   summary.add_list("controls", results.controls, results);
   summary.add_list("break_even", results.break_even, results);
+  summary.add("reference", results.reference.empty() ? Json(nullptr) : Json(results.reference));
   summary.add_list("hardware", results.hardware);
   summary.add_list("leads", results.leads);
   summary.add_list("left_out", results.left_out);

@@ -104,9 +104,9 @@ struct HardwareResult {
   double capacity = 0;
   double hb_capacity = 1, hb_bandwidth = 1;  ///< factors on the hybrid-bonded memory of `variant_of`
   Estimate tokens_per_second;                ///< all requests together
-  Estimate speedup;  ///< over autoregressive decoding on the xPU at the same batch; NaN where that is not possible
+  Estimate speedup;  ///< over autoregressive decoding on the reference at the same batch; NaN where that is not possible
   Estimate energy_mj_per_token;
-  Estimate energy_gain;  ///< xPU autoregressive energy per token / this one; NaN as `speedup`
+  Estimate energy_gain;  ///< energy per token of that / this one's; NaN as `speedup`
   /// Tokens per second over those of the scheme's autoregressive mode on the same system at the same batch with the
   /// same policy, estimated pairwise: above 1 speculation pays. None at depth 0.
   std::optional<Estimate> speedup_over_autoregressive;
@@ -176,6 +176,7 @@ struct StudyResults {
   std::vector<DifferenceResult> differences;
   std::vector<ControlResult> controls;
   std::vector<BreakEvenResult> break_even;
+  std::string reference;  ///< the system that speed-ups are relative to; empty: none
   std::vector<HardwareResult> hardware;
   std::vector<LeadResult> leads;
   std::vector<LeftOutResult> left_out;

@@ -168,6 +168,7 @@ HardwareSpec read_hardware(TableReader table, const std::filesystem::path& folde
   if (!systems) table.missing("systems", "names of system presets");
   hardware.systems = *systems;
   if (auto schemes = table.texts("schemes")) hardware.schemes = *schemes;
+  hardware.reference = table.text("reference").value_or(hardware.reference);
   for (const auto& [key, factors] :
        {std::pair{"hb_capacity", &hardware.hb_capacity}, {"hb_bandwidth", &hardware.hb_bandwidth}}) {
     const auto given = table.numbers(key, 0.01, 100);

@@ -70,6 +70,7 @@ struct HardwareSpec {
   std::uint32_t context = 1024;
   std::vector<std::string> systems;
   std::vector<std::string> schemes{"ar", "elastic"};
+  std::string reference = "xpu";  ///< speed-ups are over autoregressive decoding on this system; "none": there are none
   /// What if hybrid-bonded memory were larger or faster: factors, crossed; 1 is always among them. Standby power
   /// follows the capacity.
   std::vector<double> hb_capacity{1}, hb_bandwidth{1};

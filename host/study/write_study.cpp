@@ -78,6 +78,7 @@ toml::table to_table(const Study& study) {
                          {"context", std::int64_t{study.hardware->context}},
                          {"systems", list(study.hardware->systems)},
                          {"schemes", list(study.hardware->schemes)},
+                         {"reference", study.hardware->reference},
                          {"hb_capacity", list(study.hardware->hb_capacity)},
                          {"hb_bandwidth", list(study.hardware->hb_bandwidth)}};
     if (!study.hardware->bit_slices.empty()) hardware.insert("bit_slices", study.hardware->bit_slices);

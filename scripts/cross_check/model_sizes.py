@@ -25,7 +25,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING, CONFIG_M
 TOP_K = ("num_experts_per_tok", "num_experts_per_token", "experts_per_token", "moe_k", "moe_topk", "moe_top_k",
          "top_k_experts")
 EXPERTS = ("n_routed_experts", "num_experts", "num_local_experts", "moe_num_experts")
-NOT_TEXT = ("vision", "audio", "talker", "encoder", "sam_", "timestamp", "code2wav")
+NOT_TEXT = ("vision", "audio", "talker", "encoder", "sam_", "timestamp", "code2wav", "projector")
 UNREAD = ("id2label", "label2id", "transformers_version", "_name_or_path")
 
 
@@ -82,7 +82,7 @@ def without_unread(config):
     for key, value in config.items():
         if value is None or key in UNREAD:
             continue
-        if key.endswith("_config") and not key.startswith(("text", "thinker", "attn", "ffn")):
+        if key.endswith("_config") and any(word in key for word in NOT_TEXT):
             continue
         kept[key] = without_unread(value) if isinstance(value, dict) and key.endswith("_config") else value
     return kept

@@ -155,7 +155,7 @@ class Answers:
 
     def worth(self, row):
         speed = (f"{number(row['speedup']['value'], 3)} times autoregressive decoding on the xPU"
-                 if known(row["speedup"]["value"]) else f"{number(row['tokens_per_second']['value'], 3)} tokens per second")
+                 if row["speedup"] else f"{number(row['tokens_per_second']['value'], 3)} tokens per second")
         return f"{speed}, at {number(row['energy_mj_per_token']['value'], 3)} mJ per token"
 
     def fastest_in_words(self, batch):
@@ -249,7 +249,7 @@ class Answers:
         at = f"batch {best['batch']}, {row_text(best)}"
         if lead and not is_above(lead):
             at += f"; cannot be told apart from {row_text(second)}"
-        if known(best["speedup"]["value"]):
+        if best["speedup"]:
             found.append(("speed-up over the xPU", with_unit(best["speedup"], "×"), at))
         if best["speedup_over_autoregressive"]:
             found.append(("speed-up over its autoregressive mode",

@@ -94,7 +94,7 @@ TEST(Config, WhatIsNotModelledIsRefusedByItsKey) {
 
 TEST(Config, LayersWithExpertsFollowEachKeyThatSaysSo) {
   const auto layers = [](std::uint32_t moe) { return std::vector<std::uint32_t>{moe, 8}; };
-  EXPECT_EQ(moe_layers({}), layers(8));
+  EXPECT_EQ(moe_layers(json::object()), layers(8));
   EXPECT_EQ(moe_layers({{"first_k_dense_replace", 3}}), layers(5));
   EXPECT_EQ(moe_layers({{"first_k_dense_replace", 3}, {"moe_layer_freq", 2}}), layers(2));  // 4 and 6
   EXPECT_EQ(moe_layers({{"moe_layer_freq", json::array({0, 1, 1, 1, 0, 1, 1, 1})}}), layers(6));
