@@ -173,7 +173,7 @@ void check_rounds(const hdf5::Group& root, const TraceInfo& info, const TraceExt
 }
 
 // A token stands inside its sequence's context.
-void check_contexts(const hdf5::Group& root, const TraceInfo& info, std::span<const std::uint64_t> sequence_offsets) {
+void check_contexts(const hdf5::Group& root, std::span<const std::uint64_t> sequence_offsets) {
   check_integers(root, "context_token_ids", INT32_MIN, INT32_MAX);
   const auto offsets = root.read_integers<std::int64_t>("context_offsets");
   check_offsets(root.name_of("context_offsets"), offsets, length_of(root, "context_token_ids"));
@@ -198,7 +198,7 @@ void check_extras(const hdf5::Group& root, const TraceInfo& info, const TraceExt
   if (extras.acceptance_configurations != 0) check_acceptance(root);
   if (extras.rounds != 0) check_rounds(root, info, extras, rule);
   if (extras.lookups != 0) check_lookups(root, info, extras);
-  if (extras.contexts) check_contexts(root, info, sequence_offsets);
+  if (extras.contexts) check_contexts(root, sequence_offsets);
 }
 
 Lookups read_lookups(const hdf5::Group& root, const TraceInfo& info) {

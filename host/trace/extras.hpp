@@ -16,7 +16,7 @@ TraceExtras open_extras(const hdf5::Group& root, const TraceInfo& info);
 /// Each checks the values of one part, which must be there, in bounded pieces.
 void check_acceptance(const hdf5::Group& root);
 void check_rounds(const hdf5::Group& root, const TraceInfo& info, const TraceExtras& extras, const ScoringRule& rule);
-void check_contexts(const hdf5::Group& root, const TraceInfo& info, std::span<const std::uint64_t> sequence_offsets);
+void check_contexts(const hdf5::Group& root, std::span<const std::uint64_t> sequence_offsets);
 
 /// Checks the values of all that are there.
 void check_extras(const hdf5::Group& root, const TraceInfo& info, const TraceExtras& extras, const ScoringRule& rule,

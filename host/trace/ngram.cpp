@@ -68,7 +68,7 @@ class Texts {
   explicit Texts(const TraceContents& trace) : trace_(trace) {
     whole_ = trace.extras.contexts && trace.root.has("position");
     if (whole_) {
-      check_contexts(trace.root, trace.info, trace.sequence_offsets);
+      check_contexts(trace.root, trace.sequence_offsets);
       offsets_ = trace.root.read_integers<std::uint64_t>("context_offsets");
     } else if (!trace.token_ids) {
       fail(ErrorKind::input,
