@@ -72,7 +72,7 @@ void evaluate(const Options& options, const Common& common) {
   }
   if (common.quiet) return;
   if (folder) {
-    note("report: {}\n", (*folder / "report.html").string());
+    remark("report: {}\n", (*folder / "report.html").string());
   } else {
     say(stderr, "nothing is written: {} keeps the study's own report (-o DIR2 writes another, --force this one)\n",
         options.directory);

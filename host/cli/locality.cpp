@@ -157,7 +157,7 @@ void run(const Arguments& arguments, const Common& common) {
     print_table(figures, trace.info(), arguments.phase);
   }
   for (const std::string& note : figures.notes) {
-    if (!common.quiet) note("note: {}\n", note);
+    if (!common.quiet) remark("note: {}\n", note);
   }
 }
 

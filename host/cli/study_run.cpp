@@ -103,7 +103,7 @@ void check_memory(const Plan& plan, const RoutingView& routing, const StudyRun& 
   const std::uint64_t bytes = plan.layout.size * sizeof(std::uint64_t);
   const std::uint64_t copies = 1 + (cpu ? threads : 2);
   if (!run.quiet) {
-    note("{} design points in {} cells, tallies of {:.1f} MiB a thread\n", count_points(plan), plan.layout.cells.size(),
+    remark("{} design points in {} cells, tallies of {:.1f} MiB a thread\n", count_points(plan), plan.layout.cells.size(),
          static_cast<double>(bytes) / 1048576.0);
   }
   if (bytes * copies > available_memory_bytes()) {

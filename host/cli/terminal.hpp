@@ -20,7 +20,7 @@ void say(fmt::format_string<Args...> format, Args&&... args) {
 
 /// The same on stderr: progress and notes.
 template <class... Args>
-void note(fmt::format_string<Args...> format, Args&&... args) {
+void remark(fmt::format_string<Args...> format, Args&&... args) {
   fmt::print(stderr, fmt::runtime(format), as_printed(args)...);
 }
 

@@ -111,8 +111,9 @@ Reader::Reader(const std::filesystem::path& path) : name_(path.string()), file_(
     fail(ErrorKind::machine, "no socket to read files with ({})", std::strerror(errno));
   }
   socket_ = Descriptor(ends[0]);
-  const Descriptor its(ends[1]);
+  Descriptor its(ends[1]);
   process_ = launcher::launch(answer_questions, {its.get(), file_.get(), memory_.get()});
+  its.reset();  // that the process ends shows only where nobody else holds its end
   send(begin(Question::open).put(name_));
   answer();
 }

@@ -23,6 +23,11 @@ std::uint64_t largest_chunk_bytes(std::uint64_t file_bytes);
 /// How a dataset is stored; refused unless that is in this file, and by filters that the library has.
 PropertyHandle expect_own_storage(hid_t dataset, const std::string& name);
 
+/// Opens every object of a file and reads every attribute of one value, for nothing but to see the library survive it.
+/// Some damage makes it write past its memory in silence, and crash when it closes the file; what it read by then may be
+/// wrong. So a file is gone through and closed before anything that is read from it is believed.
+void rehearse(hid_t file);
+
 /// Part of a dataset: rows, and of each row the part with these indices in the second extent (all, where there is
 /// none).
 struct Block {

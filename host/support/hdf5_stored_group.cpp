@@ -48,6 +48,7 @@ Group Group::open_file(int descriptor, const std::string& name) {
 #if H5_VERSION_GE(1, 10, 7)
   H5Pset_file_locking(access.get(), false, true);  // reading needs no lock, and cluster file systems may not have any
 #endif
+  if (const FileHandle once(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get())); once.valid()) rehearse(once.get());
   const FileHandle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get()));
   if (!file.valid()) {
     refuse(name, fmt::format("{} ({})",
