@@ -143,6 +143,18 @@ class Script(common.ScriptTest):
             self.moecarlo("simulate", f"{name}.toml", "-o", name)
             self.assertTrue((self.folder / name / "summary.json").exists())
 
+    def test_choices_of_a_model_whose_rule_no_trace_can_state(self):
+        families.model("phimoe").save_pretrained(self.folder / "thresholds")
+        self.expect_refusal(INPUT, ["no rule that a trace can state", "--routing ids"], self.capture, "t.h5",
+                            model="thresholds")
+        self.run_quietly(self.capture("t.h5", "--routing", "ids", model="thresholds"))
+        with h5py.File(self.folder / "t.h5") as trace:
+            self.assertEqual(trace["expert_ids"].shape, trace["expert_weights"].shape)
+            self.assertEqual((trace["expert_ids"].shape[1:], trace.attrs["top_k"]), ((3, 2), 2))
+            self.assertNotIn("router_logits", trace)
+        if common.MOECARLO:
+            self.assertEqual(self.inspected("t.h5")["form"], "expert_ids")
+
     def test_stopped_capture_is_readable_and_goes_on(self):
         self.run_quietly(self.capture("whole.h5", "--acceptance", "--fractions", "0.5", "--bits", "4"))
         stopped = self.capture("t.h5", "--acceptance", "--fractions", "0.5", "--bits", "4")
@@ -200,6 +212,9 @@ class Script(common.ScriptTest):
         for text, words in (
             ('{"token_ids": [99]}', ["token 99", "0 to 60"]),
             ('{"ids": [9]}', ["bad.jsonl:1", "['ids']"]),
+            ('{"token_id": [9]}', ["bad.jsonl:1", "did you mean 'token_ids'"]),
+            ('{"token_ids": [9], "prompt": "a"}', ["both prompt and token_ids"]),
+            ('{"token_ids": "9"}', ["token_ids 9"]),
             ("{", ["bad.jsonl:1", "no JSON"]),
             ("", ["no prompts"]),
         ):

@@ -1,12 +1,12 @@
 """What a capture reads: prompts, and a model with its tokenizer."""
 
-import json
 from pathlib import Path
 
 import huggingface_hub
 import torch
 import transformers
 
+from .keys import Notes, check_keys, load_json
 from .refusal import INPUT, MACHINE, Refusal
 
 LOADING = (OSError, ValueError, KeyError, ImportError)  # what transformers raises for a model that it cannot load
@@ -32,18 +32,22 @@ def load_tokenizer(name):
 
 def read_prompts(path, model, longest):
     """(token ids, label) of every prompt; texts become tokens by the tokenizer of `model`."""
-    prompts, tokenizer = [], None
+    prompts, tokenizer, notes = [], None, Notes()
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if not line.strip():
             continue
         record = {"prompt": line}
         if path.suffix in (".jsonl", ".json"):
-            try:
-                record = json.loads(line)
-            except ValueError as error:
-                raise Refusal(INPUT, f"{path}:{number}: no JSON ({error})") from None
+            record = load_json(f"{path}:{number}", line)
+            if not isinstance(record, dict):
+                raise Refusal(INPUT, f"{path}:{number}: no JSON object")
+            check_keys(f"{path}:{number}", record, ("prompt", "token_ids", "label"), notes)
+        if "token_ids" in record and "prompt" in record:
+            raise Refusal(INPUT, f"{path}:{number}: both prompt and token_ids (expected one of the two)")
         if "token_ids" in record:
-            ids = [int(token) for token in record["token_ids"]]
+            ids = record["token_ids"]
+            if not isinstance(ids, list) or not all(type(token) is int for token in ids):
+                raise Refusal(INPUT, f"{path}:{number}: token_ids {str(ids)[:60]} (expected a list of whole numbers)")
         elif "prompt" in record:
             tokenizer = tokenizer or load_tokenizer(model)
             ids = tokenizer(record["prompt"])["input_ids"]
