@@ -302,9 +302,30 @@ class Resolved(elastic.Elastic):
         self.assertEqual({row["system"] for row in results["hardware"]}, {"elmoe3d-8gb[hb.capacity x10]"})
         for row in results["hardware"]:
             self.assertIsNone(row["speedup"])
-            self.assertIsNone(row["energy_gain"]["value"])
+            self.assertIsNone(row["energy_gain"])
             self.assertGreater(row["tokens_per_second"]["value"], 0)
         self.assertIn("No speed-up and no energy gain at batch 1: ", " ".join(results["notes"]))
+
+    def test_speed_ups_are_over_the_reference_that_the_study_names(self):
+        hardware = {"model": "config.json", "systems": ["xpu", "elmoe3d-8gb"], "schemes": ["ar"],
+                    "reference": "elmoe3d-8gb"}
+        results = self.results(grid={"depth": [0]}, hardware=hardware)
+        self.assertEqual(results["reference"], "elmoe3d-8gb")
+        speeds = {row["system"]: row["tokens_per_second"]["value"] for row in results["hardware"]}
+        for row in results["hardware"]:
+            speedup = row["tokens_per_second"]["value"] / speeds["elmoe3d-8gb"]
+            self.assertAlmostEqual(row["speedup"]["value"], speedup, 12)
+
+    def test_without_a_reference_there_are_no_speed_ups(self):
+        hardware = {"model": "config.json", "systems": ["elmoe3d-8gb"], "schemes": ["ar"], "reference": "none"}
+        results = self.results(grid={"depth": [2]}, hardware=hardware)
+        self.assertIsNone(results["reference"])
+        self.assertTrue(results["hardware"])
+        for row in results["hardware"]:
+            self.assertIsNone(row["speedup"])
+            self.assertIsNone(row["energy_gain"])
+            self.assertGreater(row["tokens_per_second"]["value"], 0)
+        self.assertIn("No speed-ups, no energy gains", " ".join(results["notes"]))
 
     def test_a_depth_that_no_round_could_serve_is_left_out(self):
         with h5py.File(self.folder / "trace.h5", "r+") as trace:

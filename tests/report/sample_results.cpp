@@ -193,6 +193,7 @@ void add_leads(StudyResults& results) {
 }
 
 void add_hardware(StudyResults& results) {
+  results.reference = "xpu";
   for (const std::uint32_t batch : batches) {
     results.hardware.push_back(hardware("xpu", "ar", batch, 0, "static"));
     for (const char* system : {"elmoe3d-4gb", "elmoe3d-8gb"}) {

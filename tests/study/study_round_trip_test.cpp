@@ -37,6 +37,7 @@ class RandomStudies {
     if (below(2) != 0)
       study.hardware =
           HardwareSpec{pick({"qwen3-30b-a3b", "/models/config.json"}), 1 + below(9999), {"xpu"}, {"ar", "elastic"}};
+    if (study.hardware) study.hardware->reference = pick({"xpu", "none", "/systems/mine.toml"});
     if (study.hardware && below(2) != 0) study.hardware->bit_slices = "/weights/bitslice.json";
     fill_rest(study);
     return study;
@@ -128,6 +129,7 @@ void expect_equal(const Study& a, const Study& b) {
   ASSERT_EQ(a.hardware.has_value(), b.hardware.has_value());
   if (a.hardware) {
     EXPECT_EQ(a.hardware->bit_slices, b.hardware->bit_slices);
+    EXPECT_EQ(a.hardware->reference, b.hardware->reference);
     EXPECT_EQ(std::tie(a.hardware->model, a.hardware->context, a.hardware->systems, a.hardware->schemes),
               std::tie(b.hardware->model, b.hardware->context, b.hardware->systems, b.hardware->schemes));
   }
