@@ -21,7 +21,8 @@ struct PassTimes {
 };
 
 /// The time of a round if every layer and pass hit and missed as in the mean. Because a part lasts as long as its
-/// slowest resource, this is not more than the mean of the times, which integrate() gives.
+/// slowest resource, this is not more than the mean of the times, which integrate() gives; but where near memory takes
+/// a part whole or not at all, the faster of two units need not be.
 PassTimes time_at_means(const System& system, const Model& model, const Plan& plan, const MeanCounts& counts);
 
 /// What a round of `depth` draft steps and a verification costs at mean counts. What is written into the cache is not

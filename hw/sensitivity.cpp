@@ -57,7 +57,8 @@ Setting changed(Setting setting, Owner owner, const Constant& constant, double v
 class RowSensitivity {
  public:
   RowSensitivity(const SensitivityRow& row, const Model& model, std::uint32_t context)
-      : own_(row.own, model, context), one_system_(row.reference && row.own.system.name == row.reference->system.name) {
+      : own_(row.own, model, context),
+        one_system_(row.reference && row.own.system.preset.file == row.reference->system.preset.file) {
     if (row.reference) reference_.emplace(*row.reference, model, context);
   }
 
