@@ -7,6 +7,7 @@
 #include "cuda/kernels/simulate.hpp"
 #include "cuda/layer_plan.hpp"
 #include "cuda/layer_tables.hpp"
+#include "host/simulate/parts_backend.hpp"
 #include "host/support/error.hpp"
 
 namespace moecarlo {
@@ -14,7 +15,7 @@ namespace {
 
 /// What a plan points to, in device memory, besides the LayerTables.
 struct DevicePlan {
-  explicit DevicePlan(const Plan& plan)
+  DevicePlan(const Plan& plan, const PlanView& host_view)
       : cells(plan.layout.cells),
         capacities(plan.layout.capacities),
         thresholds(plan.layout.thresholds),
@@ -24,6 +25,7 @@ struct DevicePlan {
         token_thresholds(plan.token_thresholds),
         coverage_thresholds(plan.coverage_thresholds),
         proposals(plan.sources.proposals),
+        sampled_depths(plan.sampled_depths),
         pool_order(plan.pool_order),
         replay_rows(plan.replay_rows),
         replay_accepted(plan.replay_accepted),
@@ -34,7 +36,7 @@ struct DevicePlan {
         start_tables(plan.start_tables),
         entries(plan.entries),
         cumulative(plan.cumulative),
-        view(plan.view()) {
+        view(host_view) {
     view.cells = cells.data();
     view.capacities = capacities.data();
     view.thresholds = thresholds.data();
@@ -44,6 +46,7 @@ struct DevicePlan {
     view.token_thresholds = token_thresholds.data();
     view.coverage_thresholds = coverage_thresholds.data();
     view.proposals = proposals.data();
+    view.sampled_depths = sampled_depths.data();
     view.pool_order = pool_order.data();
     view.replay_rows = replay_rows.data();
     view.replay_accepted = replay_accepted.data();
@@ -65,6 +68,7 @@ struct DevicePlan {
   DeviceArray<Threshold> token_thresholds;
   DeviceArray<Threshold> coverage_thresholds;
   DeviceArray<ProposedDraft> proposals;
+  DeviceArray<std::uint8_t> sampled_depths;
   DeviceArray<std::uint32_t> pool_order;
   DeviceArray<std::uint32_t> replay_rows;
   DeviceArray<std::uint8_t> replay_accepted;
@@ -78,14 +82,14 @@ struct DevicePlan {
   PlanView view;
 };
 
-/// What the device has left for a study's scratch.
-DeviceRoom device_room() {
+/// What the device has left for a study's scratch, where `parts` of them share it.
+DeviceRoom device_room(std::uint64_t parts) {
   int device = 0;
   cudaDeviceProp properties{};
   check_cuda(cudaGetDevice(&device), "asking for the device");
   check_cuda(cudaGetDeviceProperties(&properties, device), "asking for the device's properties");
   DeviceRoom room;
-  room.free_bytes = free_device_bytes();
+  room.free_bytes = free_device_bytes() / parts;
   room.multiprocessors = static_cast<std::uint32_t>(properties.multiProcessorCount);
   room.threads = static_cast<std::uint32_t>(properties.maxThreadsPerMultiProcessor);
   room.shared_bytes = properties.sharedMemPerBlockOptin;
@@ -95,18 +99,21 @@ DeviceRoom device_room() {
 
 class DeviceBackend final : public Backend {
  public:
-  DeviceBackend(const RoutingView& routing, const Plan& plan, std::uint64_t most_bytes)
+  /// `parts`: backends of this plan, this one included, that are still to find room on the device.
+  DeviceBackend(const RoutingView& routing, const Plan& plan, const PlanView& view, std::uint64_t most_bytes,
+                std::uint64_t parts)
       : routing_(routing),
-        host_view_(plan.view()),
-        plan_(plan),
+        host_view_(view),
+        parts_(parts),
+        plan_(plan, view),
         layout_(WorkspaceLayout::of(host_view_, routing.layers, mask_words(routing.experts), 1, true)),
         counters_(plan.layout.size),
-        layers_held_(layers_in_memory(routing, plan, std::min(most_bytes, free_device_bytes()))),
+        layers_held_(layers_in_memory(routing, plan, std::min(most_bytes, free_device_bytes() / parts))),
         uncounted_(layers_held_ < routing.layers ? plan.layout.size : 0),
         tables_(routing, plan, layers_held_),
         choices_(choices_for(routing)),
-        launches_(plan_launches(host_view_, layout_, routing, layers_held_, device_room())),
-        stateless_(stateless_shape(host_view_, routing, launches_.per_launch, device_room().shared_bytes)),
+        launches_(plan_launches(host_view_, layout_, routing, layers_held_, device_room(parts_))),
+        stateless_(stateless_shape(host_view_, routing, launches_.per_launch, device_room(parts_).shared_bytes)),
         lru_grids_(lru_grids(routing)),
         path_scratch_(launches_.path_words),
         drawn_masks_(launches_.drawn_words),
@@ -139,7 +146,7 @@ class DeviceBackend final : public Backend {
                   const std::function<bool()>& stop) {
     const TallyView tally{counters_.data()};
     const TallyView path_tally = layer == 0 ? tally : TallyView{uncounted_.data()};
-    const bool all = range.cell == TrajectoryRange::kAllCells;
+    const bool all = !range.is_one_cell();
     const std::uint32_t cells = has_episodes(host_view_.walk) ? host_view_.cell_count : 1;
     for (std::uint32_t cell = all ? 0 : range.cell; cell < (all ? cells : range.cell + 1); ++cell) {
       for (std::uint64_t first = range.first; first < range.last; first += launches_.per_launch) {
@@ -167,7 +174,7 @@ class DeviceBackend final : public Backend {
   std::vector<std::optional<LruGridShape>> lru_grids(const RoutingView& routing) const {
     std::vector<std::optional<LruGridShape>> grids(host_view_.cell_count);
     if (choices_.size() == 0) return grids;
-    const std::uint64_t shared_bytes = device_room().shared_bytes;
+    const std::uint64_t shared_bytes = device_room(parts_).shared_bytes;
     std::transform(host_view_.cells, host_view_.cells + host_view_.cell_count, grids.begin(), [&](const Cell& cell) {
       return lru_grid_shape(host_view_, cell, routing, launches_.per_launch, shared_bytes);
     });
@@ -223,6 +230,7 @@ class DeviceBackend final : public Backend {
 
   RoutingView routing_;
   PlanView host_view_;
+  std::uint64_t parts_;
   DevicePlan plan_;
   WorkspaceLayout layout_;
   DeviceArray<std::uint64_t> counters_;
@@ -246,7 +254,10 @@ class DeviceBackend final : public Backend {
 std::unique_ptr<Backend> make_device_backend(const RoutingView& routing, const Plan& plan, int device,
                                              std::uint64_t most_bytes) {
   choose_device(device);
-  return std::make_unique<DeviceBackend>(routing, plan, most_bytes);
+  std::uint64_t parts = plan.cells_apart().empty() ? 1 : 2;
+  return in_parts(plan, [&](const PlanView& view) {
+    return std::make_unique<DeviceBackend>(routing, plan, view, most_bytes, parts--);
+  });
 }
 
 }  // namespace moecarlo

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <span>
 
+#include "host/statistics/certainties.hpp"
 #include "host/study/acceptance.hpp"
 #include "host/study/names.hpp"
 #include "host/support/error.hpp"
@@ -181,6 +182,12 @@ Workload CountedPoints::workload(const CountedPoint& point) const {
   workload.capacity = point.capacity;
   workload.layers = shape.layers;
   workload.top_k = shape.top_k;
+  const auto policy = std::find(cell.policies.begin(), cell.policies.end(), point.policy) - cell.policies.begin();
+  const auto capacity =
+      std::find(cell.capacities.begin(), cell.capacities.end(), point.capacity) - cell.capacities.begin();
+  workload.certain =
+      cell.depth == 0 &&
+      certainties(shape, point.cell, static_cast<std::uint32_t>(policy), static_cast<std::uint32_t>(capacity)).pass();
   workload.groups = shape.joint_groups.groups;
   workload.replicates = shape.joint_groups.replicates;
   workload.counts = count_groups(tallies_, point.cell);

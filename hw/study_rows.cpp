@@ -27,7 +27,8 @@ struct Rates {
 
 /// Speed is E[tokens] / E[time] over rounds (renewal-reward). Where tokens per round do not depend on the trace, the
 /// replicates, which measure what another trace would change, are freed of their noise.
-Rates rates_of(const Sampling& sampling, const Projection& projection, bool lengths_read_trace) {
+/// `certain`: every round takes equally long by definition.
+Rates rates_of(const Sampling& sampling, const Projection& projection, bool lengths_read_trace, bool certain) {
   std::vector<double> rounds, tokens, seconds, joules;
   for (const GroupTotals& group : projection.groups) {
     rounds.push_back(group.rounds);
@@ -37,14 +38,17 @@ Rates rates_of(const Sampling& sampling, const Projection& projection, bool leng
   }
   Quantity tokens_per_round = sampling.ratio(tokens, rounds);
   if (!lengths_read_trace) tokens_per_round = without_trace_error(std::move(tokens_per_round));
-  return {tokens_per_round / sampling.ratio(seconds, rounds), sampling.ratio(joules, rounds) / tokens_per_round};
+  Rates rates{tokens_per_round / sampling.ratio(seconds, rounds), sampling.ratio(joules, rounds) / tokens_per_round};
+  if (certain) rates = {without_error(rates.tokens_per_second), without_error(rates.joules_per_token)};
+  return rates;
 }
 
 Sampling sampling_of(const Tallies& tallies) {
   const GroupLayout& layout = tallies.shape.joint_groups;
   if (tallies.shape.walk == Walk::enumerate || tallies.shape.walk == Walk::replay)
     return Sampling::exact(layout, layout.groups >= kFewestSequences);
-  return Sampling::random(layout, tallies.trajectories >= tallies.shape.groups.groups);
+  return Sampling::random(layout, tallies.trajectories >= tallies.shape.groups.groups,
+                          replicate_weights(tallies.shape.population_starts, layout));
 }
 
 /// Whether no round was counted, which only a batch on short sequences can know.
@@ -114,6 +118,16 @@ CountedPoint StudyProjection::reference_point(const CountedPoints& points, std::
   return points.find(batch, 0, policies_.front(), 8, reference_capacity_.at(batch), reference_->name);
 }
 
+/// Whether a row is what its ratios are relative to, so that they are 1 by definition. Without slots the policy decides
+/// nothing.
+bool StudyProjection::is_reference(const Row& row) const {
+  const HardwareResult& r = row.result;
+  const auto capacity = reference_capacity_.find(r.batch);
+  return reference_ && capacity != reference_capacity_.end() && r.system == reference_->name &&
+         r.scheme == autoregressive().name && row.point.capacity == capacity->second &&
+         (row.point.policy == policies_.front() || row.point.capacity == Capacity{});
+}
+
 std::vector<StudyProjection::Row> StudyProjection::projected_rows(const CountedPoints& points, const Tallies& tallies,
                                                                   const Sampling& sampling,
                                                                   std::vector<LeftOutResult>& left_out) const {
@@ -126,7 +140,7 @@ std::vector<StudyProjection::Row> StudyProjection::projected_rows(const CountedP
     const Workload workload = points.workload(reference_point(points, batch));
     if (is_empty(workload)) return known->second;
     const Projection projection = hw::project(*reference_, plain, model_, spec_.context, workload, 8);
-    return known->second = rates_of(sampling, projection, lengths_read_trace);
+    return known->second = rates_of(sampling, projection, lengths_read_trace, workload.certain);
   };
 
   std::vector<Row> all = rows(points, tallies);
@@ -143,13 +157,16 @@ std::vector<StudyProjection::Row> StudyProjection::projected_rows(const CountedP
     HardwareResult& result = row->result;
     const Projection projection =
         hw::project(row->machine->system, *row->scheme, model_, spec_.context, workload, result.bits);
-    Rates own = rates_of(sampling, projection, lengths_read_trace);
+    Rates own = rates_of(sampling, projection, lengths_read_trace, workload.certain);
     result.tokens_per_second = sampling.estimate(own.tokens_per_second);
     result.energy_mj_per_token = sampling.estimate(1e3 * own.joules_per_token);
     result.speedup = result.energy_gain = kUnknown;
     if (const auto& base = reference(result.batch)) {
-      result.speedup = sampling.estimate(own.tokens_per_second / base->tokens_per_second);
-      result.energy_gain = sampling.estimate(base->joules_per_token / own.joules_per_token);
+      const auto relative = [&](const Quantity& quotient) {
+        return sampling.estimate(is_reference(*row) ? without_error(quotient) : quotient);
+      };
+      result.speedup = relative(own.tokens_per_second / base->tokens_per_second);
+      result.energy_gain = relative(base->joules_per_token / own.joules_per_token);
     }
     result.breakdown = projection.breakdown;
     row->tokens_per_second = std::move(own.tokens_per_second);

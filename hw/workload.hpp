@@ -42,6 +42,7 @@ struct Workload {
   std::string policy;
   Capacity capacity;
   std::uint32_t layers = 0, top_k = 0;
+  bool certain = false;  ///< every round hits, misses and yields the same by definition
   std::uint32_t groups = 0, replicates = 0;
   std::vector<GroupCounts> counts;        ///< [groups + 2 * replicates]
   std::vector<LayerClassCounts> classes;  ///< one or two, each with as many groups

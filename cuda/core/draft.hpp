@@ -5,10 +5,11 @@
 
 namespace moecarlo {
 
-// Draft steps are sampled: coverage is counted on one step of each round, the residents touched on one step of every
-// 16th round. The residents do not change inside a round and positions are uniform, so a mean over steps loses nothing
-// but samples, of which there are far more than the trace can support. All steps come in turn; where a trajectory
-// begins is hashed from its number, so that no group of trajectories sees some steps or rounds more than others.
+// Draft steps of trajectories are sampled: coverage is counted on one step of each round, the residents touched on one
+// step of every 16th round; what is enumerated or replayed counts every step. The residents do not change inside a
+// round and positions are uniform, so a mean over steps loses nothing but samples, of which there are far more than the
+// trace can support. All steps come in turn; where a trajectory begins is hashed from its number, so that no group of
+// trajectories sees some steps or rounds more than others.
 
 /// Most experts a token chooses where absent ones are replaced: one draw for each.
 constexpr std::uint32_t kMostDraftedChoices = DrawAddress::kDraws;

@@ -127,8 +127,16 @@ struct EpisodeReplay {
     }
   }
 
+  /// Trajectories sample the draft steps that they count; a replay, which is made once, counts every one.
   MOECARLO_HOST_DEVICE void draft(std::uint32_t pass) const {
-    const std::uint32_t step = counted_step(at.id.number, pass, cell.depth);
+    const bool all = at.plan.walk == Walk::replay;
+    const bool touched = all || counts_touched(at.id.number, pass);
+    const std::uint32_t first = all ? 0 : counted_step(at.id.number, pass, cell.depth);
+    const std::uint32_t last = all ? cell.depth : first + 1;
+    for (std::uint32_t step = first; step < last; ++step) draft_step(pass, step, touched);
+  }
+
+  MOECARLO_HOST_DEVICE void draft_step(std::uint32_t pass, std::uint32_t step, bool touched) const {
     const std::size_t first = EpisodePath::slot(cell, pass, step);
     for (std::uint32_t request = 0; request < cell.batch; ++request) {
       if (!caches.path.drafts(cell, pass, request, step)) continue;
@@ -139,7 +147,7 @@ struct EpisodeReplay {
         add_lanes(at.point_total(cell, point, Cell::kDraftHits), (chosen & caches.residents[point]).count());
       }
     }
-    if (!counts_touched(at.id.number, pass)) return;
+    if (!touched) return;
     for (int lane = at.first_lane; lane < Lanes; ++lane) {
       if (at.plan.gate_mass != nullptr) count_mass(pass, step, lane);
       for (std::uint32_t point = 0; point < cell.points(); ++point) {

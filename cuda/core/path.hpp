@@ -15,10 +15,10 @@ struct Path {
   std::uint32_t* drawn = nullptr;    ///< samples under resample: [rounds][batch][max_depth + 1], for rejected columns
   std::uint8_t* accepted = nullptr;  ///< episodes: [passes][batch]; samples: [rounds][depths][batch]
   std::uint8_t* drafted = nullptr;   ///< episodes: [passes][batch] draft tokens proposed
-  std::uint32_t* reach =
-      nullptr;              ///< samples: [rounds][batch] largest depth, up to max_depth, that requests 0 .. r all fit
-  Place* places = nullptr;  ///< scratch, [batch]
-  Place* other_places = nullptr;  ///< scratch of a control, [batch]: where its routing comes from
+  std::uint32_t* reach = nullptr;    ///< samples: [rounds][batch] largest depth, up to sampled_depths[r], that requests
+                                     ///< 0 .. r all fit
+  Place* places = nullptr;           ///< scratch, [batch]
+  Place* other_places = nullptr;     ///< scratch of a control, [batch]: where its routing comes from
 };
 
 /// The token whose routing a rejected column takes under resample: any token of the sequence.
@@ -182,6 +182,7 @@ MOECARLO_HOST_DEVICE void draw_samples(const PlanView& plan, const TrajectoryId&
       const Sequence sequence = starts.entries[place.entry];
       const std::uint32_t remaining = sequence.length - place.position - 1;
       if (remaining < reach) reach = remaining;
+      if (plan.sampled_depths[request] < reach) reach = plan.sampled_depths[request];  // deeper cells stand apart
       const std::size_t slot = std::size_t{round} * plan.max_batch + request;
       path.reach[slot] = reach;
       for (std::uint32_t column = 0; column < columns; ++column) {

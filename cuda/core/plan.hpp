@@ -82,6 +82,7 @@ struct Cell {
   std::uint32_t depth = 0;
   Tree tree;                       ///< shape of the draft; a chain is a tree of width 1
   AcceptanceRule acceptance;       ///< what decides the accepted length
+  bool apart = false;              ///< samples: replayed as episodes of its own, beside the cells that share starts
   std::uint32_t first_policy = 0;  ///< [policy_count]
   std::uint32_t policy_count = 0;
   std::uint32_t first_threshold = 0;  ///< [depth] conditional acceptance thresholds
@@ -116,15 +117,15 @@ struct Cell {
   /// The first numbers of a union record.
   enum UnionCount : std::uint32_t {
     kDistinct = 0,          ///< distinct experts of a pass
-    kDraftChoices = 1,      ///< top-k choices of the sampled draft step
-    kDraftMass = 2,         ///< gate mass of all choices of a draft step, where masses are known (sampled as well)
+    kDraftChoices = 1,      ///< top-k choices of the counted draft steps (see draft.hpp)
+    kDraftMass = 2,         ///< gate mass of all choices of a draft step, where masses are known
     kDistinctAccepted = 3,  ///< [slices] distinct experts of the accepted columns
   };
   /// The first numbers of a point record.
   enum PointCount : std::uint32_t {
     kHits = 0,          ///< distinct experts of a pass that were resident
     kUpperHits = 1,     ///< those of them that are upper slices (all of them where experts are cached whole)
-    kDraftHits = 2,     ///< top-k choices of the sampled draft step that were resident
+    kDraftHits = 2,     ///< top-k choices of the counted draft steps that were resident
     kResidentMass = 3,  ///< gate mass of the choices of a draft step that were resident
     kCacheWrites = 4,   ///< experts resident after a pass that were not before
     kRejectedOnly = 5,  ///< [slices] misses that no accepted column needed
@@ -164,6 +165,7 @@ struct PlanView {
   const ProposedDraft* proposals = nullptr;        ///< [tokens] what a replayed drafter proposed there
   const Threshold* coverage_thresholds = nullptr;  ///< [kCoverageSteps + 1] acceptance by covered gate mass
   const std::uint16_t* gate_mass = nullptr;        ///< [tokens][layers][drafting_top_k] by ascending bit
+  const std::uint8_t* sampled_depths = nullptr;    ///< samples: [max_batch] deepest draft that requests 0 .. r share
   const std::uint16_t* score_order = nullptr;      ///< [tokens][layers][drafting_experts] by descending score
   const std::uint32_t* pool_order = nullptr;       ///< [layers * experts] layer * 64 * words + bit, most popular first
   const std::uint32_t* replay_rows = nullptr;      ///< replay: paths of the cells

@@ -1,10 +1,13 @@
 #include "host/cli/study_results.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
-#include <numeric>
+#include <map>
+#include <utility>
 
+#include "host/cli/interval_notes.hpp"
 #include "host/cli/output_folder.hpp"
 #include "host/cli/version.hpp"
 #include "host/report/summary.hpp"
@@ -28,27 +31,23 @@ std::vector<std::string> ignored_settings(const Study& study) {
         "effect. The trace interval resamples sequences as if each had met the same cache.");
   } else if (shares_starts(study)) {
     notes.emplace_back(
-        "All policies are stateless: every round draws fresh starts, so that start and warmup have no effect.");
+        "All policies are stateless, so that start and warmup have no effect: where enough rounds fit the sequences, "
+        "every round draws fresh starts.");
   }
   return notes;
 }
 
-/// Stateless studies draw the requests of all batches and depths together, and a round counts for a batch and depth
-/// only where all its requests fit: the reader has to know where that leaves few rounds, or none.
-std::vector<std::string> thin_cells(const Tallies& tallies, const Study& study) {
-  std::vector<std::string> notes;
-  if (tallies.shape.walk != Walk::samples) return notes;
-  const double drawn = static_cast<double>(tallies.trajectories) * study.rounds;
-  for (const Cell& cell : tallies.layout.cells) {
-    const auto first = tallies.counters.begin() + static_cast<std::ptrdiff_t>(cell.rounds);
-    const double counted =
-        static_cast<double>(std::accumulate(first, first + tallies.shape.groups.groups, std::uint64_t{0}));
-    if (counted >= drawn / 2) continue;
-    notes.push_back(fmt::format("{} at batch {}, depth {}: {:.1f} % of the rounds had {} sequences long enough.",
-                                counted > 0 ? "Fewer samples" : "No figures", cell.batch, cell.depth,
-                                100 * counted / drawn, cell.batch));
+/// Which cells of a study of fresh starts were walked as episodes instead.
+std::vector<std::string> cells_apart(const Tallies& tallies) {
+  std::map<std::uint32_t, std::uint32_t> depths;  // by batch, the smallest; larger ones stand apart too
+  for (const CellShape& cell : tallies.shape.cells) {
+    if (cell.apart) depths.try_emplace(cell.batch, cell.depth);
   }
-  return notes;
+  if (depths.empty()) return {};
+  std::vector<std::string> parts;
+  for (const auto& [batch, depth] : depths) parts.push_back(fmt::format("batch {} from depth {} on", batch, depth));
+  return {fmt::format("Walked as episodes of their own, as too few rounds of fresh starts would fit the sequences: {}.",
+                      fmt::join(parts, ", "))};
 }
 
 /// One for each batch and depth, and where acceptance splits its points for each of those.
@@ -66,18 +65,6 @@ std::vector<Distribution> distributions(const MetricReader& reader, const Tallie
     results.push_back(std::move(result));
   }
   return results;
-}
-
-bool lacks_trace_interval(const StudyResults& results) {
-  const auto lacks = [](const Estimate& estimate) { return !estimate.trace_half_width; };
-  const bool in_points = std::any_of(results.points.begin(), results.points.end(), [&](const PointResult& point) {
-    return std::any_of(point.metrics.begin(), point.metrics.end(), [&](const auto& metric) {
-      return metric.first != "oracle_hit_rate" && lacks(metric.second.estimate);
-    });
-  });
-  return in_points || std::any_of(results.hardware.begin(), results.hardware.end(), [&](const HardwareResult& row) {
-           return lacks(row.tokens_per_second) || lacks(row.energy_mj_per_token);
-         });
 }
 
 }  // namespace
@@ -109,7 +96,7 @@ StudyResults assemble_results(const Tallies& tallies, const std::vector<JointBin
   results.seed = study.seed;
   results.version = program_version();
   results.notes = facts.notes;
-  for (const auto& notes : {ignored_settings(study), thin_cells(tallies, study)}) {
+  for (const auto& notes : {ignored_settings(study), cells_apart(tallies)}) {
     results.notes.insert(results.notes.end(), notes.begin(), notes.end());
   }
   const MetricReader reader(tallies, resample);
@@ -119,16 +106,7 @@ StudyResults assemble_results(const Tallies& tallies, const std::vector<JointBin
   results.break_even = break_even(reader, tallies, study);
   results.distributions = distributions(reader, tallies);
   if (projection) projection->project(tallies, joints, facts.scores_known, results);
-  if (tallies.shape.walk != Walk::enumerate && tallies.shape.walk != Walk::replay &&
-      tallies.trajectories < tallies.shape.groups.groups) {
-    results.notes.push_back(fmt::format("No simulation interval: {} trajectories, at least {} are needed.",
-                                        tallies.trajectories, tallies.shape.groups.groups));
-  }
-  if (tallies.shape.groups.replicates > 0 && lacks_trace_interval(results)) {
-    results.notes.emplace_back(
-        "Where a trace interval is missing, simulation noise is more than half of the spread between replicates: more "
-        "trajectories would show it.");
-  }
+  for (std::string& note : interval_notes(tallies, results)) results.notes.push_back(std::move(note));
   return results;
 }
 

@@ -116,8 +116,8 @@ std::string how_sure(const PointResult& point) {
         "told from this run (see the notes).",
         design_text(point), number_text(100 * *rate->estimate.mc_half_width, 2));
   }
+  if (rate->estimate.mc_half_width.is_exact() && rate->estimate.trace_half_width.is_exact()) return {};
   const double simulation = *rate->estimate.mc_half_width, trace = *rate->estimate.trace_half_width;
-  if (simulation == 0 && trace == 0) return {};
   const char* advice = trace > simulation
                            ? "The length of the trace limits what can be said: more traffic, not more trajectories, "
                              "would narrow the intervals."

@@ -18,7 +18,7 @@ void append_field(std::string& csv, const std::optional<double>& value) {
 void append_figure(std::string& csv, const std::string& design, std::string_view metric, const Estimate& estimate) {
   (csv += design) += metric;
   for (const std::optional<double>& value :
-       {std::optional(estimate.value), estimate.mc_half_width, estimate.trace_half_width}) {
+       {std::optional(estimate.value), estimate.mc_half_width.stated(), estimate.trace_half_width.stated()}) {
     csv += ',';
     append_field(csv, value);
   }

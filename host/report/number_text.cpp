@@ -30,25 +30,20 @@ std::string fixed(double value, int decimals) {
   return with_thousands(fmt::format("{:.{}f}", value, decimals));
 }
 
-/// A half-width that is nothing but rounding of the sums behind an exact value.
-bool is_exact(double half_width, double value) {
-  return half_width <= 1e-9 * std::abs(value);
-}
-
 /// One digit of the smallest half-width that is estimated, else four digits of the value.
 int decimals_of(const Estimate& estimate) {
   double smallest = 0;
   for (const auto& width : {estimate.mc_half_width, estimate.trace_half_width}) {
-    if (width && !is_exact(*width, estimate.value) && (smallest == 0 || *width < smallest)) smallest = *width;
+    if (width && !width.is_exact() && (smallest == 0 || *width < smallest)) smallest = *width;
   }
   const int by_value = decimals_for(estimate.value, 7);
   return smallest > 0 ? std::min(decimals_for(smallest, 1), by_value) : decimals_for(estimate.value, 4);
 }
 
 /// "± 0.004", "± 0" where exact, "± n/a" where not available.
-std::string half_width_text(const std::optional<double>& half_width, double value, int decimals) {
+std::string half_width_text(const Margin& half_width, int decimals) {
   if (!half_width || !std::isfinite(*half_width)) return "± n/a";
-  return fmt::format("± {}", is_exact(*half_width, value) ? "0" : fixed(*half_width, decimals));
+  return fmt::format("± {}", half_width.is_exact() ? "0" : fixed(*half_width, decimals));
 }
 
 }  // namespace
@@ -82,8 +77,8 @@ std::string estimate_value(const Estimate& estimate) {
 std::string estimate_intervals(const Estimate& estimate) {
   if (!std::isfinite(estimate.value)) return {};
   const int decimals = decimals_of(estimate);
-  return fmt::format("{} (simulation) {} (trace)", half_width_text(estimate.mc_half_width, estimate.value, decimals),
-                     half_width_text(estimate.trace_half_width, estimate.value, decimals));
+  return fmt::format("{} (simulation) {} (trace)", half_width_text(estimate.mc_half_width, decimals),
+                     half_width_text(estimate.trace_half_width, decimals));
 }
 
 std::string estimate_text(const Estimate& estimate) {
@@ -94,16 +89,12 @@ std::string estimate_text(const Estimate& estimate) {
 std::string estimate_cell(const Estimate& estimate) {
   if (!std::isfinite(estimate.value)) return "n/a";
   const int decimals = decimals_of(estimate);
-  return fmt::format("{} {} {}", fixed(estimate.value, decimals),
-                     half_width_text(estimate.mc_half_width, estimate.value, decimals),
-                     half_width_text(estimate.trace_half_width, estimate.value, decimals));
+  return fmt::format("{} {} {}", fixed(estimate.value, decimals), half_width_text(estimate.mc_half_width, decimals),
+                     half_width_text(estimate.trace_half_width, decimals));
 }
 
 Estimate scaled(const Estimate& estimate, double factor) {
-  Estimate result{estimate.value * factor, estimate.mc_half_width, estimate.trace_half_width};
-  if (result.mc_half_width) *result.mc_half_width *= factor;
-  if (result.trace_half_width) *result.trace_half_width *= factor;
-  return result;
+  return {estimate.value * factor, estimate.mc_half_width * factor, estimate.trace_half_width * factor};
 }
 
 }  // namespace moecarlo

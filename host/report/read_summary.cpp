@@ -49,8 +49,13 @@ void from_json(const Json& json, T& value, const char* key) {
 
 void read(const Json& json, Estimate& estimate) {
   from_json(json, estimate.value, "value");
-  from_json(json, estimate.mc_half_width, "mc_half_width");
-  from_json(json, estimate.trace_half_width, "trace_half_width");
+  const auto read_margin = [&](Margin& margin, const char* key) {
+    std::optional<double> stated;
+    from_json(json, stated, key);
+    margin = stated;
+  };
+  read_margin(estimate.mc_half_width, "mc_half_width");
+  read_margin(estimate.trace_half_width, "trace_half_width");
 }
 
 void read_design(const Json& json, PointResult& point) {

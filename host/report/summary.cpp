@@ -14,8 +14,8 @@ using Json = nlohmann::ordered_json;
 
 void write(JsonText& json, const Estimate& estimate) {
   json.key("value").number(estimate.value);
-  json.key("mc_half_width").number(estimate.mc_half_width);
-  json.key("trace_half_width").number(estimate.trace_half_width);
+  json.key("mc_half_width").number(estimate.mc_half_width.stated());
+  json.key("trace_half_width").number(estimate.trace_half_width.stated());
 }
 
 void write(JsonText& json, std::string_view key, const Estimate& estimate) {

@@ -13,11 +13,14 @@ namespace moecarlo {
 /// Trajectories first .. last - 1 of one family, in one cell or in all.
 struct TrajectoryRange {
   static constexpr std::uint32_t kAllCells = ~std::uint32_t{0};
+  static constexpr std::uint32_t kSharedCells = kAllCells - 1;  ///< of samples, all cells but those that stand apart
 
   Stream stream = Stream::main;
   std::uint64_t first = 0;
   std::uint64_t last = 0;
-  std::uint32_t cell = kAllCells;  ///< only episodes keep their cells apart
+  std::uint32_t cell = kAllCells;  ///< or the number of a cell that has episodes of its own
+
+  bool is_one_cell() const { return cell < kSharedCells; }
 };
 
 /// Something that can simulate trajectories. Every backend adds the same integers for the same range; the routing and

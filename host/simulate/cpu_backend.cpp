@@ -4,6 +4,7 @@
 #include <atomic>
 #include <vector>
 
+#include "host/simulate/parts_backend.hpp"
 #include "host/support/parallel.hpp"
 
 namespace moecarlo {
@@ -20,9 +21,9 @@ std::size_t scratch_words(const RoutingView& routing, const PlanView& plan, cons
 
 class CpuBackend final : public Backend {
  public:
-  CpuBackend(const RoutingView& routing, const Plan& plan, unsigned threads, InstructionSet set)
+  CpuBackend(const RoutingView& routing, const PlanView& plan, unsigned threads, InstructionSet set)
       : routing_(routing),
-        plan_(plan.view()),
+        plan_(plan),
         layout_(layout_for(routing, plan_, set)),
         set_(set),
         workers_(thread_count(threads)) {
@@ -35,9 +36,8 @@ class CpuBackend final : public Backend {
            const std::function<bool()>& stop) override {
     // Only episodes keep their cells apart. The largest cells come first, so that no thread is left with one at the
     // end.
-    const bool all = range.cell == TrajectoryRange::kAllCells;
-    const std::uint64_t cells =
-        all && (plan_.walk == Walk::episodes || plan_.walk == Walk::replay) ? plan_.cell_count : 1;
+    const bool all = !range.is_one_cell();
+    const std::uint64_t cells = all && has_episodes(plan_.walk) ? plan_.cell_count : 1;
     const std::uint64_t count = range.last - range.first;
     const std::uint64_t blocks = std::clamp<std::uint64_t>(count / 4, 1, 8 * workers_.size());
     std::atomic<bool> stopped = false;
@@ -84,13 +84,16 @@ class CpuBackend final : public Backend {
 
 std::unique_ptr<Backend> make_cpu_backend(const RoutingView& routing, const Plan& plan, unsigned threads,
                                           InstructionSet set) {
-  return std::make_unique<CpuBackend>(routing, plan, threads, set);
+  return in_parts(plan,
+                  [&](const PlanView& view) { return std::make_unique<CpuBackend>(routing, view, threads, set); });
 }
 
 std::uint64_t cpu_scratch_bytes(const RoutingView& routing, const Plan& plan, unsigned threads, InstructionSet set) {
-  const PlanView view = plan.view();
-  const std::uint64_t words = scratch_words(routing, view, layout_for(routing, view, set));
-  return thread_count(threads) * (words / 8 + 1) * 64;
+  const auto bytes_of = [&](const PlanView& view) {
+    const std::uint64_t words = scratch_words(routing, view, layout_for(routing, view, set));
+    return thread_count(threads) * (words / 8 + 1) * 64;
+  };
+  return bytes_of(plan.view()) + (plan.cells_apart().empty() ? 0 : bytes_of(plan.view_apart()));
 }
 
 }  // namespace moecarlo

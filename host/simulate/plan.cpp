@@ -7,6 +7,7 @@
 #include "cuda/core/policy/list_caches.hpp"
 #include "host/simulate/plan_limits.hpp"
 #include "host/simulate/replay_path.hpp"
+#include "host/simulate/shared_starts.hpp"
 #include "host/simulate/start_tables.hpp"
 #include "host/study/acceptance.hpp"
 #include "host/study/names.hpp"
@@ -15,7 +16,8 @@
 namespace moecarlo {
 namespace {
 
-constexpr double kShare = 65536.0;  // a share as an integer
+constexpr double kShare = 65536.0;        // a share as an integer
+constexpr std::uint8_t kMostDepth = 255;  // of any draft
 
 /// Experts that a draft can use: each expert's upper slice, where slices are cached.
 std::uint32_t drafting_experts(const RoutingTable& table) {
@@ -100,7 +102,28 @@ std::vector<Threshold> coverage_thresholds(const CoverageLaw& law) {
   return thresholds;
 }
 
-TallyShape make_shape(Plan& plan, const Study& study, const Grid& grid, const RoutingTable& table) {
+/// Chooses the walk, and which cells stand apart from one that shares starts. Where all would, it is one of episodes.
+std::vector<bool> choose_walk(Plan& plan, const Study& study, const Grid& grid, const RoutingTable& table) {
+  plan.walk = walk_of(study);
+  if (plan.walk != Walk::samples) return std::vector<bool>(grid.cells.size(), false);
+  std::vector<bool> apart = cells_better_apart(grid, table);
+  if (std::find(apart.begin(), apart.end(), false) != apart.end()) return apart;
+  plan.walk = Walk::episodes;
+  return std::vector<bool>(grid.cells.size(), false);
+}
+
+/// Into how many populations with sequences of their own, each with starts at every depth, the trace divides: a
+/// multiple of the joint histograms' replicates where there are that many; 0 where there are too few.
+std::uint32_t parts_of(const Grid& grid, const RoutingTable& table) {
+  std::uint32_t deepest = 0, eligible = 0;
+  for (const GridCell& cell : grid.cells) deepest = std::max(deepest, cell.depth);
+  for (const std::uint32_t s : table.split.evaluation) eligible += table.sequences[s].length > deepest ? 1 : 0;
+  if (eligible < kFewestSequences) return 0;
+  return eligible < kJointGroups ? eligible : std::min(eligible / kJointGroups * kJointGroups, kReplicates);
+}
+
+TallyShape make_shape(Plan& plan, const Study& study, const Grid& grid, const RoutingTable& table,
+                      const std::vector<bool>& apart) {
   TallyShape shape;
   shape.walk = plan.walk;
   shape.layers = table.layers;
@@ -108,22 +131,39 @@ TallyShape make_shape(Plan& plan, const Study& study, const Grid& grid, const Ro
   shape.top_k = table.top_k;
   shape.slices = table.slices;
   shape.scope = study.cache.scope;
+  shape.warm = study.start == Start::warm;
   const auto sequences = static_cast<std::uint32_t>(table.split.evaluation.size());
   if (plan.walk == Walk::enumerate || plan.walk == Walk::replay) {
     shape.groups = {std::min(sequences, kSequenceGroups), 0, 0};
     shape.joint_groups = {std::min(sequences, kGroups), 0, 0};
   } else {
-    const std::uint32_t populations = sequences >= kFewestSequences ? kReplicates : 0;
+    // A round of one request that remembers nothing meets one sequence: the trace can be divided.
+    const bool divides = shares_starts(study) && grid.cells.back().batch == 1;
+    const std::uint32_t parts = divides ? parts_of(grid, table) : 0;
+    const std::uint32_t populations = parts > 0 ? parts : sequences >= kFewestSequences ? kReplicates : 0;
     shape.groups = {kGroups, populations, populations};
-    shape.joint_groups = {kJointGroups, populations > 0 ? kJointGroups : 0, populations};
+    shape.joint_groups = {kJointGroups, std::min(populations, kJointGroups), populations};
+    shape.population_starts.assign(parts, 0);
   }
-  for (const GridCell& cell : grid.cells) {
+  for (std::size_t c = 0; c < grid.cells.size(); ++c) {
+    const GridCell& cell = grid.cells[c];
     const AcceptanceRule rule = rule_of(plan, study, cell, table);
     shape.cells.push_back({cell.batch, cell.depth, cell.policies, cell.capacities, cell.joint,
                            acceptance_thresholds(study.acceptance, cell.depth), cell.bits,
-                           Tree{study.draft.width, study.draft.verify_tokens}, rule});
+                           Tree{study.draft.width, study.draft.verify_tokens}, rule, apart[c]});
   }
   return shape;
+}
+
+/// See Plan::sampled_depths. A batch shares the depths below the first that stands apart, which is never 0.
+std::vector<std::uint8_t> sampled_depths(const TallyShape& shape) {
+  std::vector<std::uint8_t> depths(shape.cells.back().batch, kMostDepth);
+  for (const CellShape& cell : shape.cells) {
+    if (!cell.apart) continue;
+    std::uint8_t& deepest = depths[cell.batch - 1];
+    deepest = static_cast<std::uint8_t>(std::min<std::uint32_t>(deepest, cell.depth - 1));
+  }
+  return depths;
 }
 
 /// Bits of a hotness count: the fading sum of batch x depth choices a round.
@@ -159,14 +199,24 @@ std::uint32_t list_words(const Plan& plan, const RoutingTable& table) {
   return static_cast<std::uint32_t>((bytes + 7) / 8);
 }
 
-void note_shortcomings(Plan& plan, const Study& study, const RoutingTable& table) {
-  const std::uint32_t widest = study.grid.batch.back();
-  const bool draws = plan.walk == Walk::samples || plan.walk == Walk::episodes;
-  if (draws && widest > 1 && table.split.evaluation.size() < 2 * std::size_t{widest}) {
+/// The depths of each batch at which it draws from fewer than twice as many sequences, the shallowest for all.
+void note_collisions(Plan& plan, const RoutingTable& table) {
+  std::uint32_t noted = 0;  // the batch
+  for (const Cell& cell : plan.layout.cells) {
+    const auto& evaluation = table.split.evaluation;
+    const auto eligible = static_cast<std::size_t>(std::count_if(
+        evaluation.begin(), evaluation.end(), [&](std::uint32_t s) { return table.sequences[s].length > cell.depth; }));
+    if (cell.batch == 1 || cell.batch == noted || eligible >= 2 * std::size_t{cell.batch}) continue;
+    noted = cell.batch;
     plan.notes.push_back(fmt::format(
-        "Batch {} draws from only {} evaluation sequences: requests of one batch may stand on the same sequence.",
-        widest, table.split.evaluation.size()));
+        "Batch {} draws from only {} evaluation sequences{}: requests of one batch may stand on the same sequence.",
+        cell.batch, eligible,
+        cell.depth == 0 ? "" : fmt::format(" at depth {}, and no more at larger depths", cell.depth)));
   }
+}
+
+void note_shortcomings(Plan& plan, const Study& study, const RoutingTable& table) {
+  if (plan.walk == Walk::samples || plan.walk == Walk::episodes) note_collisions(plan, table);
   if (plan.shape.groups.replicates == 0 && table.split.evaluation.size() < kFewestSequences) {
     plan.notes.push_back(fmt::format("No trace interval: {} evaluation sequences, at least {} are needed.",
                                      table.split.evaluation.size(), kFewestSequences));
@@ -221,6 +271,7 @@ PlanView Plan::view() const {
   view.coverage_thresholds = coverage_thresholds.data();
   view.gate_mass = sources.gate_mass.empty() ? nullptr : sources.gate_mass.data();
   view.score_order = sources.score_order.empty() ? nullptr : sources.score_order.data();
+  view.sampled_depths = sampled_depths.data();
   view.pool_order = pool_order.data();
   view.replay_rows = replay_rows.data();
   view.replay_accepted = replay_accepted.data();
@@ -236,13 +287,27 @@ PlanView Plan::view() const {
   return view;
 }
 
+PlanView Plan::view_apart() const {
+  PlanView apart = view();
+  apart.walk = Walk::episodes;
+  return apart;
+}
+
+std::vector<std::uint32_t> Plan::cells_apart() const {
+  std::vector<std::uint32_t> cells;
+  for (std::uint32_t c = 0; c < layout.cells.size(); ++c) {
+    if (layout.cells[c].apart) cells.push_back(c);
+  }
+  return cells;
+}
+
 Plan make_plan(const Study& study, const Grid& grid, const RoutingTable& table, TraceSources sources) {
   Plan plan;
-  plan.walk = walk_of(study);
+  const std::vector<bool> apart = choose_walk(plan, study, grid, table);
   check_limits(study, grid, table, plan.walk, !sources.gate_mass.empty());
   plan.seed = study.seed;
   plan.rounds = study.rounds;
-  plan.warmup = plan.walk == Walk::episodes ? study.warmup : 0;
+  plan.warmup = plan.walk == Walk::episodes && !shares_starts(study) ? study.warmup : 0;
   plan.warm = study.start == Start::warm;
   plan.resample_rejected = study.acceptance.rejected_routing == RejectedRouting::resample;
   plan.lockstep = study.cache.scope == Scope::pool || study.acceptance.model == AcceptanceModel::coverage;
@@ -254,8 +319,9 @@ Plan make_plan(const Study& study, const Grid& grid, const RoutingTable& table, 
       study.cache.decay == 0 ? 0 : static_cast<std::uint32_t>(std::lround(-std::log2(1 - study.cache.decay)));
   plan.sources = std::move(sources);
   if (plan.sources.coverage) plan.coverage_thresholds = coverage_thresholds(*plan.sources.coverage);
-  plan.shape = make_shape(plan, study, grid, table);
+  plan.shape = make_shape(plan, study, grid, table, apart);
   plan.layout = TallyLayout::of(plan.shape);
+  plan.sampled_depths = sampled_depths(plan.shape);
   plan.hotness_planes = hotness_planes(plan);
   plan.list_words = list_words(plan, table);
   plan.draft_weights = draft_weights(table);

@@ -31,6 +31,7 @@ struct Plan {
   std::vector<Threshold> token_thresholds, coverage_thresholds;
   std::vector<std::uint32_t> draft_weights;  ///< [layers][drafting experts]
   std::vector<std::uint32_t> pool_order;
+  std::vector<std::uint8_t> sampled_depths;  ///< samples: [largest batch] deepest draft that requests 0 .. r share
   std::vector<PlanView::StartTable> start_tables;
   std::vector<Sequence> entries;
   std::vector<std::uint32_t> cumulative;
@@ -39,6 +40,9 @@ struct Plan {
   std::vector<std::string> notes;  ///< what a reader of the results has to know: skipped sequences and the like
 
   PlanView view() const;
+  /// The same for the cells of samples that stand apart: they are walked as episodes.
+  PlanView view_apart() const;
+  std::vector<std::uint32_t> cells_apart() const;
   /// How many trajectories the main family has: the evaluation sequences when enumerating, one replay, else `wanted`.
   std::uint64_t trajectories(std::uint64_t wanted) const {
     return walk == Walk::enumerate ? entries.size() : walk == Walk::replay ? 1 : wanted;

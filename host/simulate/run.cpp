@@ -25,9 +25,13 @@ std::uint64_t next_check(std::uint64_t done) {
 bool run_replicates(Backend& backend, std::uint64_t first, std::uint64_t last, const TallyShape& shape,
                     std::span<std::uint64_t> counters, const std::function<bool()>& stop) {
   if (last <= first) return true;
-  if (shape.walk != Walk::episodes) return backend.run({Stream::replicates, first, last}, counters, stop);
+  const bool shared = shape.walk == Walk::samples;
+  if (shared && !backend.run({Stream::replicates, first, last, TrajectoryRange::kSharedCells}, counters, stop)) {
+    return false;
+  }
   const std::uint64_t largest = shape.cells.back().batch;
   for (std::uint32_t cell = 0; cell < shape.cells.size(); ++cell) {
+    if (shared && !shape.cells[cell].apart) continue;
     const std::uint64_t factor = largest / shape.cells[cell].batch;
     if (!backend.run({Stream::replicates, first * factor, last * factor, cell}, counters, stop)) return false;
   }

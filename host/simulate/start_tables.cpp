@@ -37,6 +37,17 @@ std::vector<Sequence> replicate_entries(const std::vector<Sequence>& evaluation,
   }
 }
 
+/// One of `parts` populations that have all sequences between them: dealt from the longest on, back and forth, so that
+/// all have about equally many starts.
+std::vector<Sequence> part_of(const std::vector<Sequence>& evaluation, std::uint32_t part, std::uint32_t parts) {
+  std::vector<Sequence> entries;
+  for (std::uint32_t s = 0; s < evaluation.size(); ++s) {
+    const std::uint32_t place = s % parts;
+    if ((s / parts % 2 == 0 ? place : parts - 1 - place) == part) entries.push_back(evaluation[s]);
+  }
+  return entries;
+}
+
 /// The start table of one population at one depth, appended to the plan's pools.
 PlanView::StartTable add_start_table(Plan& plan, std::uint32_t first_entry, std::uint32_t entry_count,
                                      std::uint32_t depth) {
@@ -57,7 +68,7 @@ PlanView::StartTable add_start_table(Plan& plan, std::uint32_t first_entry, std:
 
 /// The depth whose starts a cell's requests have.
 std::uint32_t start_depth(const Plan& plan, const Cell& cell) {
-  return plan.walk == Walk::episodes ? cell.depth : 0;
+  return plan.walk == Walk::episodes || cell.apart ? cell.depth : 0;
 }
 
 }  // namespace
@@ -86,8 +97,14 @@ void lay_out_starts(Plan& plan, const RoutingTable& table, std::uint32_t max_dep
     plan.entries.insert(plan.entries.end(), entries.begin(), entries.end());
   };
   add(evaluation);
-  for (std::uint32_t r = 0; r < plan.shape.groups.populations; ++r) {
-    add(replicate_entries(evaluation, plan.seed, r, max_depth));
+  for (std::uint32_t p = 0; p < plan.shape.groups.populations; ++p) {
+    if (plan.shape.population_starts.empty()) {
+      add(replicate_entries(evaluation, plan.seed, p, max_depth));
+      continue;
+    }
+    const std::vector<Sequence> own = part_of(evaluation, p, plan.shape.groups.populations);
+    for (const Sequence& sequence : own) plan.shape.population_starts[p] += sequence.length;
+    add(own);
   }
 
   std::map<std::uint32_t, std::uint32_t> first_table;  // by depth

@@ -42,6 +42,7 @@ TallyLayout TallyLayout::of(const TallyShape& shape) {
     cell.depth = from.depth;
     cell.tree = from.tree;
     cell.acceptance = from.acceptance;
+    cell.apart = from.apart;
     cell.first_policy = static_cast<std::uint32_t>(layout.policies.size());
     cell.policy_count = static_cast<std::uint32_t>(from.policies.size());
     layout.policies.insert(layout.policies.end(), from.policies.begin(), from.policies.end());

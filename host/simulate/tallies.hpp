@@ -22,6 +22,7 @@ struct CellShape {
   std::uint32_t bits = 0;             ///< 0: every number of bits of the study
   Tree tree;
   AcceptanceRule acceptance;
+  bool apart = false;  ///< samples: episodes of its own, as too few rounds of fresh starts would fit
 };
 
 /// What is counted: enough to lay out the counters and to read them back.
@@ -30,8 +31,12 @@ struct TallyShape {
   std::uint32_t layers = 0, experts = 0, top_k = 0;
   std::uint32_t slices = 1;  ///< cached objects that an expert consists of; `experts` and `top_k` count objects
   Scope scope = Scope::layer;
+  bool warm = true;  ///< caches are filled when an episode begins
   GroupLayout groups;
   GroupLayout joint_groups;
+  /// Where each population of the replicates has sequences of its own: its starts. Else (empty) each is a resample of
+  /// all sequences.
+  std::vector<std::uint64_t> population_starts;
   std::vector<CellShape> cells;  ///< by batch, then by depth
 
   /// Whether another trace could change the accepted lengths.

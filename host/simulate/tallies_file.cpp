@@ -14,7 +14,7 @@ using hdf5::Group;
 using hdf5::OutputGroup;
 
 constexpr const char* kSchema = "moecarlo-tallies";
-constexpr std::int64_t kVersion = 4;
+constexpr std::int64_t kVersion = 5;
 constexpr std::uint32_t kMostExperts = 1 << 16;
 constexpr std::uint32_t kMostGroups = 1 << 16;
 constexpr std::uint64_t kMostTrajectories = std::uint64_t{1} << 62;
@@ -93,6 +93,7 @@ void write_cell(OutputGroup& root, const Tallies& tallies, std::size_t index) {
   group.write_integer("acceptance_kind", static_cast<std::int64_t>(shape.acceptance.kind));
   group.write_integer("acceptance_table", shape.acceptance.table);
   group.write_boolean("acceptance_independent", shape.acceptance.independent);
+  group.write_boolean("apart", shape.apart);
   std::vector<std::uint32_t> policies;
   for (const Policy policy : shape.policies) policies.push_back(static_cast<std::uint32_t>(policy));
   write_vector(group, "policies", policies);
@@ -145,6 +146,7 @@ CellShape read_cell_shape(const Group& group) {
   shape.tree = {read_small(group, "tree_width", 255), read_small(group, "tree_verify_tokens", 255)};
   shape.acceptance = {static_cast<Acceptance>(read_small(group, "acceptance_kind", 3)),
                       read_small(group, "acceptance_table"), group.read_integer("acceptance_independent") != 0};
+  shape.apart = group.read_integer("apart") != 0;
   shape.policies = read_policies(group);
   const auto base = read_vector(group, "capacity_base");
   const auto extra = group.read_integers<std::uint64_t>("capacity_extra_layers", {base.size()});
@@ -190,8 +192,14 @@ TallyShape read_shape(const Group& root) {
   shape.top_k = read_small(root, "top_k");
   shape.slices = read_small(root, "slices", 2);
   shape.scope = static_cast<Scope>(read_small(root, "scope", 1));
+  shape.warm = root.read_integer("warm") != 0;
   shape.groups = read_group_layout(root, "");
   shape.joint_groups = read_group_layout(root, "joint_");
+  shape.population_starts = read_vector(root, "population_starts");
+  if (!shape.population_starts.empty() && shape.population_starts.size() != shape.groups.populations) {
+    fail(ErrorKind::input, "{}: wrong number of populations (expected {}, found {})", root.name_of("population_starts"),
+         shape.groups.populations, shape.population_starts.size());
+  }
   const std::uint64_t cells = read_count(root, "cells", kMostCells);
   for (std::uint64_t c = 0; c < cells; ++c) shape.cells.push_back(read_cell_shape(root.open_group(cell_name(c))));
   return shape;
@@ -238,11 +246,13 @@ void write_tallies(const std::filesystem::path& file, const Tallies& tallies, co
   root.write_integer("top_k", shape.top_k);
   root.write_integer("slices", shape.slices);
   root.write_integer("scope", static_cast<std::int64_t>(shape.scope));
+  root.write_boolean("warm", shape.warm);
   root.write_integer("groups", shape.groups.groups);
   root.write_integer("replicates", shape.groups.replicates);
   root.write_integer("populations", shape.groups.populations);
   root.write_integer("joint_groups", shape.joint_groups.groups);
   root.write_integer("joint_replicates", shape.joint_groups.replicates);
+  write_vector(root, "population_starts", shape.population_starts);
   root.write_integer("trajectories", static_cast<std::int64_t>(tallies.trajectories));
   root.write_integer("replicate_trajectories", static_cast<std::int64_t>(tallies.replicate_trajectories));
   root.write_integer("shard", tallies.shard.index);

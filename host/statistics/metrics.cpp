@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <numeric>
 #include <stdexcept>
+#include <utility>
 
 #include "host/simulate/plan.hpp"
+#include "host/statistics/certainties.hpp"
 #include "host/study/acceptance.hpp"
 
 namespace moecarlo {
@@ -18,7 +20,8 @@ bool is_exact(Walk walk) {
 Sampling make_sampling(const Tallies& tallies) {
   const GroupLayout& layout = tallies.shape.groups;
   if (is_exact(tallies.shape.walk)) return Sampling::exact(layout, false);  // the reader resamples whole records
-  return Sampling::random(layout, tallies.trajectories >= layout.groups);
+  return Sampling::random(layout, tallies.trajectories >= layout.groups,
+                          replicate_weights(tallies.shape.population_starts, layout));
 }
 
 /// In the order of the enumeration.
@@ -85,6 +88,34 @@ MetricReader::MetricReader(const Tallies& tallies, const Resample& resample)
   if (is_exact(tallies.shape.walk) && tallies.shape.groups.groups >= kFewestSequences) resample_groups(resample);
 }
 
+/// Whether a metric is what it is by definition.
+bool MetricReader::is_certain(Metric metric, const PointAddress& point) const {
+  const Certainties holds = certainties(tallies_.shape, point.cell, point.policy, point.capacity);
+  switch (metric) {
+    case Metric::tokens_per_round:
+    case Metric::accepted_length:
+      return holds.lengths;
+    case Metric::distinct_experts:
+    case Metric::distinct_experts_accepted:
+      return holds.distinct;
+    case Metric::hits:
+      return holds.none_resident || (holds.all_resident && holds.distinct);
+    case Metric::misses:
+      return holds.all_resident || (holds.none_resident && holds.distinct);
+    case Metric::hit_rate:
+    case Metric::upper_hit_rate:
+    case Metric::lower_hit_rate:
+    case Metric::draft_coverage:
+    case Metric::draft_coverage_mass:
+      return holds.hit_rate();
+    case Metric::rejected_only:
+      return holds.rejected_only();
+    case Metric::cache_writes:
+      return holds.no_writes;
+  }
+  return false;
+}
+
 std::vector<std::string> MetricReader::names(std::uint32_t depth) {
   std::vector<std::string> names = all_names();
   if (depth == 0) std::erase_if(names, [](const std::string& name) { return name.starts_with("draft_"); });
@@ -92,13 +123,25 @@ std::vector<std::string> MetricReader::names(std::uint32_t depth) {
 }
 
 std::vector<std::string> MetricReader::names_at(const PointAddress& point) const {
-  std::vector<std::string> names = MetricReader::names(tallies_.shape.cells[point.cell].depth);
-  const Record record = group_record(point, 0);
+  std::vector<std::string> names = all_names();
   std::erase_if(names, [&](const std::string& name) {
-    return (name == "draft_coverage_mass" && record.unions[Cell::kDraftMass] == 0) ||
-           (name.ends_with("er_hit_rate") && tallies_.shape.slices == 1);
+    return !exists(name, point) || (name == "draft_coverage_mass" && !knows_mass(point));
   });
   return names;
+}
+
+bool MetricReader::exists(const std::string& name, const PointAddress& point) const {
+  if (name.starts_with("draft_")) return tallies_.shape.cells[point.cell].depth > 0;
+  if (name == "upper_hit_rate" || name == "lower_hit_rate") return tallies_.shape.slices > 1;
+  return true;
+}
+
+bool MetricReader::knows_mass(const PointAddress& point) const {
+  std::uint64_t mass = 0;
+  for (std::uint32_t g = 0; g < tallies_.shape.groups.groups; ++g) {
+    mass += group_record(point, g).unions[Cell::kDraftMass];
+  }
+  return mass > 0;
 }
 
 bool MetricReader::is_per_layer(const std::string& name) {
@@ -259,14 +302,14 @@ Quantity MetricReader::quantity(const std::string& name, const PointAddress& poi
     const double drawn_x = denominator(metric, point.cell, drawn);
     quantity.replicates.push_back(drawn_x > 0 ? numerator(metric, point.cell, drawn) / drawn_x : quantity.value);
   }
+  if (is_certain(metric, point)) return without_error(std::move(quantity));
+  // Lengths that only the position decides would be the very same on another trace.
+  if (!is_per_layer(name) && !tallies_.shape.acceptance_reads_trace()) return without_trace_error(std::move(quantity));
   return quantity;
 }
 
 Estimate MetricReader::estimate(const std::string& metric, const PointAddress& point) const {
-  Estimate estimate = sampling_.estimate(quantity(metric, point));
-  // Lengths that only the position decides would be the very same on another trace.
-  if (!is_per_layer(metric) && !tallies_.shape.acceptance_reads_trace()) estimate.trace_half_width = 0;
-  return estimate;
+  return sampling_.estimate(quantity(metric, point));
 }
 
 std::vector<double> MetricReader::per_layer(const std::string& name, const PointAddress& point) const {

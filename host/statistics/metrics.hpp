@@ -30,8 +30,10 @@ class MetricReader {
   /// outlive this.
   explicit MetricReader(const Tallies& tallies, const Resample& resample = resample_on_host);
 
-  /// The metrics that may exist at this depth, and those that do at a point.
+  /// The metrics that may exist at this depth, and those that were counted at a point.
   static std::vector<std::string> names(std::uint32_t depth);
+  /// Whether a point of this depth and kind of objects has the metric, counted yet or not.
+  bool exists(const std::string& metric, const PointAddress& point) const;
   std::vector<std::string> names_at(const PointAddress& point) const;
   static bool is_per_layer(const std::string& name);
 
@@ -48,6 +50,8 @@ class MetricReader {
   enum class Metric : std::uint8_t;
   struct Record;
   static Metric metric_named(const std::string& name);
+  bool is_certain(Metric metric, const PointAddress& point) const;
+  bool knows_mass(const PointAddress& point) const;
   double numerator(Metric metric, std::size_t cell, const Record& record) const;
   double denominator(Metric metric, std::size_t cell, const Record& record) const;
   double tokens(std::size_t cell, const Record& record, double bonus) const;

@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 #include <tuple>
+#include <utility>
 
 #include "host/simulate/plan.hpp"
 #include "host/study/names.hpp"
@@ -181,8 +182,9 @@ std::vector<ControlResult> independence_controls(const MetricReader& reader, con
          {"tokens_per_round", "distinct_experts", "distinct_experts_accepted", "hit_rate", "misses", "rejected_only"}) {
       const Quantity paired = reader.quantity(metric, points[i].at);
       const Quantity independent = reader.quantity(metric, *control);
-      results.push_back(
-          {metric, i, reader.sampling().estimate(independent), reader.sampling().estimate(independent - paired)});
+      Quantity error = independent - paired;
+      if (!MetricReader::is_per_layer(metric)) error = without_error(std::move(error));  // both have the same drafts
+      results.push_back({metric, i, reader.sampling().estimate(independent), reader.sampling().estimate(error)});
     }
   }
   return results;
@@ -210,13 +212,14 @@ std::vector<BreakEvenResult> break_even(const MetricReader& reader, const Tallie
 
 bool is_satisfied(const StopSpec& stop, const Tallies& tallies, const Study& study) {
   const MetricReader reader(tallies);
+  const auto is_known = [&](const Estimate& estimate) {
+    const Margin& margin = estimate.mc_half_width;
+    const double allowed = stop.relative_half_width * std::abs(estimate.value);
+    return margin.is_exact() || (margin.has_value() && *margin <= allowed);
+  };
   for (const auto& [point, bits] : grid_points(tallies, study)) {
-    const std::vector<std::string> names = reader.names_at(point);
     for (const std::string& metric : stop.metrics) {
-      if (std::find(names.begin(), names.end(), metric) == names.end()) continue;
-      const Estimate estimate = reader.estimate(metric, point);
-      const double allowed = stop.relative_half_width * std::abs(estimate.value);
-      if (!estimate.mc_half_width || *estimate.mc_half_width > allowed) return false;
+      if (reader.exists(metric, point) && !is_known(reader.estimate(metric, point))) return false;
     }
   }
   return true;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include "host/statistics/resample.hpp"
 
@@ -10,12 +11,20 @@ namespace moecarlo {
 namespace {
 
 constexpr double kNormal = 1.959963984540054;  // 97.5 % point
+constexpr double kLeastFilled = 0.5;           // of the groups hold data, or there is no Monte Carlo interval
+constexpr double kFewestFilled = 8;            // groups of sequences hold data, or there is no trace interval
+constexpr double kSafety = 1.5;                // on the trajectories that would do, which are estimated themselves
+constexpr double kOddsOfHalf = 2.7;            // one group in so many may be empty
+constexpr double kOddsOfEmpty = 10'000;        // the same of replicate halves
 
 /// Applies f to two quantities, with its derivatives by both at their values (the delta method for the influence).
 template <class F>
 Quantity combine(const Quantity& a, const Quantity& b, double by_a, double by_b, F f) {
   Quantity c;
   c.value = f(a.value, b.value);
+  c.simulation = std::max(a.simulation, b.simulation);
+  c.trace = std::max(a.trace, b.trace);
+  c.filled = std::min(a.filled, b.filled);
   c.influence.resize(a.influence.size());
   for (std::size_t g = 0; g < c.influence.size(); ++g) c.influence[g] = by_a * a.influence[g] + by_b * b.influence[g];
   const auto pairwise = [&](const std::vector<double>& x, const std::vector<double>& y) {
@@ -35,19 +44,37 @@ double variance(const std::vector<double>& values) {
   return sum / static_cast<double>(values.size() - 1);
 }
 
-/// The variance between sequences that the replicates show, their own Monte Carlo noise taken out. None where that
-/// noise is more than half of it.
-std::optional<double> trace_variance(const Quantity& quantity, double populations_per_replicate) {
-  const double between = variance(quantity.replicates);
-  double noise = 0;
-  for (std::size_t r = 0; r < quantity.replicates.size(); ++r) {
-    const double difference = quantity.halves[2 * r] - quantity.halves[2 * r + 1];
-    noise += difference * difference / 4;
+/// What replicates show of the trace: the variance between them, and the part of it that is their own Monte Carlo
+/// noise. weights: [replicates], sum 1.
+struct Spread {
+  double between = 0, noise = 0;
+
+  Spread(const Quantity& quantity, const std::vector<double>& weights) {
+    const auto count = static_cast<double>(weights.size());
+    const double mean = std::inner_product(weights.begin(), weights.end(), quantity.replicates.begin(), 0.0);
+    for (std::size_t r = 0; r < weights.size(); ++r) {
+      const double squared_weight = weights[r] * weights[r] * count;
+      between += squared_weight * std::pow(quantity.replicates[r] - mean, 2) * count / (count - 1);
+      noise += squared_weight * std::pow(quantity.halves[2 * r] - quantity.halves[2 * r + 1], 2) / 4;
+    }
   }
-  noise /= static_cast<double>(quantity.replicates.size());
-  if (std::sqrt(between) <= 1e-12 * std::abs(quantity.value)) return 0.0;  // rounding
-  if (!std::isfinite(between) || !std::isfinite(noise) || noise > between / 2) return std::nullopt;
-  return populations_per_replicate * (between - noise);
+  /// Times the trajectories at which noise would be half of the variance; where the rest is not seen, as if it were the
+  /// standard error of the variance.
+  double factor(std::size_t replicates) const {
+    const double rest = std::max(between - noise, between * std::sqrt(2 / static_cast<double>(replicates - 1)));
+    return kSafety * noise / rest;
+  }
+};
+
+/// Whether a deviation is nothing but rounding.
+bool is_rounding(double deviation, double value) {
+  return deviation <= 1e-12 * std::abs(value);
+}
+
+/// Times the trajectories that would leave groups empty only once in `odds` groups, where events fall into them by
+/// chance and fill a share of them now.
+double factor_to_fill(double share, double odds) {
+  return share > 0 ? std::log(odds) / -std::log(std::max(1 - share, 1e-9)) : 0;
 }
 
 }  // namespace
@@ -73,23 +100,31 @@ Quantity operator*(double factor, Quantity a) {
 }
 
 Quantity without_trace_error(Quantity a) {
+  a.trace = Knowledge::exact;
   std::fill(a.replicates.begin(), a.replicates.end(), a.value);
   std::fill(a.halves.begin(), a.halves.end(), a.value);
   return a;
 }
 
-Sampling Sampling::random(const GroupLayout& layout, bool groups_filled) {
+Quantity without_error(Quantity a) {
+  a.simulation = Knowledge::exact;
+  std::fill(a.influence.begin(), a.influence.end(), 0.0);
+  return without_trace_error(std::move(a));
+}
+
+Sampling Sampling::random(const GroupLayout& layout, bool groups_filled, std::vector<double> weights) {
   Sampling sampling;
   sampling.layout_ = layout;
+  sampling.weights_ = std::move(weights);
   sampling.groups_filled_ = groups_filled;
   return sampling;
 }
 
-Sampling Sampling::exact(const GroupLayout& layout, bool groups_suffice) {
+Sampling Sampling::exact(const GroupLayout& layout, bool resamples) {
   Sampling sampling;
   sampling.layout_ = layout;
   sampling.exact_ = true;
-  if (!groups_suffice) return sampling;
+  if (!resamples) return sampling;
   sampling.resample_weights_ = resample_weights(layout.groups);
   return sampling;
 }
@@ -100,11 +135,16 @@ Quantity Sampling::ratio(std::span<const double> numerator, std::span<const doub
   const double y = std::accumulate(numerator.begin(), numerator.begin() + static_cast<std::ptrdiff_t>(groups), 0.0);
   const double x = std::accumulate(denominator.begin(), denominator.begin() + static_cast<std::ptrdiff_t>(groups), 0.0);
   quantity.value = y / x;
+  const auto filled = static_cast<double>(std::count_if(
+      denominator.begin(), denominator.begin() + static_cast<std::ptrdiff_t>(groups), [](double d) { return d > 0; }));
+  quantity.filled = filled / static_cast<double>(groups);
   quantity.influence.reserve(groups);
   for (std::size_t g = 0; g < groups; ++g) {
     quantity.influence.push_back(static_cast<double>(groups) * (numerator[g] - quantity.value * denominator[g]) / x);
   }
   if (exact_) {
+    quantity.simulation = Knowledge::exact;
+    if (filled < kFewestFilled) quantity.trace = Knowledge::unknown;
     for (std::size_t first = 0; first < resample_weights_.size(); first += groups) {
       double resampled_y = 0;
       double resampled_x = 0;
@@ -127,31 +167,56 @@ Quantity Sampling::ratio(std::span<const double> numerator, std::span<const doub
   return quantity;
 }
 
-Estimate Sampling::estimate(const Quantity& quantity) const {
-  // What differs by rounding only is exact.
-  const auto rounded = [&](double width) { return width < 1e-12 * std::abs(quantity.value) ? 0.0 : width; };
-  Estimate estimate;
-  estimate.value = quantity.value;
-  if (exact_) {
-    estimate.mc_half_width = 0;
-    if (!quantity.replicates.empty()) {
-      estimate.trace_half_width = rounded(kNormal * std::sqrt(variance(quantity.replicates)));
-    }
-    return estimate;
-  }
+Margin Sampling::simulation_margin(const Quantity& quantity) const {
+  if (quantity.simulation == Knowledge::exact) return Margin::exact();
   const auto groups = static_cast<double>(layout_.groups);
-  if (groups_filled_) {
-    double squares = 0;
-    for (const double u : quantity.influence) squares += u * u;
-    estimate.mc_half_width = rounded(student_t(groups - 1) * std::sqrt(squares / (groups * (groups - 1))));
+  if (quantity.filled < kLeastFilled) return Margin::unknown(factor_to_fill(quantity.filled, kOddsOfHalf));
+  if (!groups_filled_ || quantity.simulation == Knowledge::unknown) return Margin::unknown();
+  double squares = 0;
+  for (const double u : quantity.influence) squares += u * u;
+  const double width = student_t(groups * quantity.filled - 1) * std::sqrt(squares / (groups * (groups - 1)));
+  return is_rounding(width, quantity.value) ? Margin::unknown() : Margin::estimated(width);
+}
+
+Margin Sampling::trace_margin(const Quantity& quantity) const {
+  if (quantity.trace == Knowledge::exact) return Margin::exact();
+  if (quantity.trace == Knowledge::unknown || quantity.replicates.size() < 2) return Margin::unknown();
+  if (exact_) {
+    const double width = kNormal * std::sqrt(variance(quantity.replicates));
+    return is_rounding(width, quantity.value) ? Margin::unknown() : Margin::estimated(width);
   }
-  if (layout_.replicates > 1) {
-    const double pooled = static_cast<double>(layout_.populations) / layout_.replicates;
-    if (const auto trace = trace_variance(quantity, pooled)) {
-      estimate.trace_half_width = rounded(student_t(layout_.replicates - 1) * std::sqrt(*trace));
-    }
+  const std::size_t replicates = layout_.replicates;
+  const bool resampled = weights_.empty();
+  const double even = 1 / static_cast<double>(replicates);
+  const Spread spread(quantity, resampled ? std::vector<double>(replicates, even) : weights_);
+  if (!std::isfinite(spread.between) || !std::isfinite(spread.noise)) {  // a replicate has counted nothing
+    const auto counted =
+        std::count_if(quantity.halves.begin(), quantity.halves.end(), [](double half) { return std::isfinite(half); });
+    const double share = static_cast<double>(counted) / static_cast<double>(quantity.halves.size());
+    return Margin::unknown(factor_to_fill(share, kOddsOfEmpty));
   }
-  return estimate;
+  if (is_rounding(std::sqrt(spread.between), quantity.value)) return Margin::unknown();
+  if (spread.noise > spread.between / 2) return Margin::unknown(spread.factor(replicates));
+  // A resample is as good as all sequences, and pools of resamples better; a part of them is worse.
+  const double scale = resampled ? static_cast<double>(layout_.populations) * even : even;
+  return Margin::estimated(student_t(layout_.replicates - 1) * std::sqrt(scale * (spread.between - spread.noise)));
+}
+
+Estimate Sampling::estimate(const Quantity& quantity) const {
+  if (!std::isfinite(quantity.value)) return {quantity.value, Margin::unknown(), Margin::unknown()};
+  return {quantity.value, simulation_margin(quantity), trace_margin(quantity)};
+}
+
+std::vector<double> replicate_weights(const std::vector<std::uint64_t>& population_starts, const GroupLayout& layout) {
+  if (population_starts.empty() || layout.replicates == 0) return {};
+  std::vector<double> weights(layout.replicates, 0);
+  double all = 0;
+  for (std::size_t p = 0; p < population_starts.size(); ++p) {
+    weights[p % weights.size()] += static_cast<double>(population_starts[p]);
+    all += static_cast<double>(population_starts[p]);
+  }
+  for (double& weight : weights) weight /= all;
+  return weights;
 }
 
 double student_t(double degrees) {

@@ -107,7 +107,7 @@ TEST(Document, HalfWidthsNotAvailableAreShownAndExplained) {
   StudyResults results = sample_results();
   for (PointResult& point : results.points) {
     for (const auto& [name, metric] : PointMetrics(point.metrics)) {
-      point.metrics[name].estimate.trace_half_width.reset();
+      point.metrics[name].estimate.trace_half_width = {};
     }
   }
   results.notes = {"No trace interval: fewer than 8 sequences."};

@@ -89,7 +89,7 @@ struct PointOf {
     }
     point.bits = static_cast<int>(shape.bits);
     point.independent = shape.acceptance.independent;
-    point.fresh = plan.walk == Walk::samples;
+    point.fresh = plan.walk == Walk::samples && !cell->apart;
     const std::uint32_t index = plan.layout.joint_index[cell->first_joint + number];
     if (index != kNoJoint) joint = &plan.layout.joints[index];
     point.joint = joint != nullptr;

@@ -97,6 +97,10 @@ void simulate_drawn_ahead(const RoutingTable& table, const Plan& plan, const Tra
                           std::span<std::uint64_t> counters) {
   const PlanView view = plan.view();
   const RoutingView routing = table.view();
+  if (!has_episodes(view.walk)) {  // its cells go together
+    make_cpu_backend(routing, plan, 1)->run(range, counters);
+    return;
+  }
   const TallyView tally{counters.data()};
   for (std::uint32_t cell = 0; cell < view.cell_count; ++cell) {
     if (range.cell != TrajectoryRange::kAllCells && range.cell != cell) continue;

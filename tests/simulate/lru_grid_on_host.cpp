@@ -122,6 +122,10 @@ void simulate_lru_grids(const RoutingTable& table, const Plan& plan, const Traje
                         std::span<std::uint64_t> counters) {
   const PlanView view = plan.view();
   const RoutingView routing = table.view();
+  if (!has_episodes(view.walk)) {  // its cells go together
+    make_cpu_backend(routing, plan, 1)->run(range, counters);
+    return;
+  }
   for (std::uint32_t c = 0; c < view.cell_count; ++c) {
     if (range.cell != TrajectoryRange::kAllCells && range.cell != c) continue;
     const Cell& cell = view.cells[c];

@@ -158,9 +158,30 @@ TEST(Plan, says_which_sequences_are_too_short_and_when_requests_share_sequences)
   study.grid.batch = {4};
   const Plan plan = make_plan(study, make_grid(study, {}), table);
   EXPECT_THAT(plan.notes, Contains(HasSubstr("2 of 4 evaluation sequences have no start at depth 2")));
-  EXPECT_THAT(plan.notes, Contains(HasSubstr("same sequence")));
+  EXPECT_THAT(plan.notes, Contains(HasSubstr("Batch 4 draws from only 4 evaluation sequences: requests of one batch "
+                                             "may stand on the same sequence.")));
   EXPECT_THAT(plan.notes, Contains(HasSubstr("No trace interval")));
   EXPECT_EQ(plan.shape.groups.replicates, 0U);
+}
+
+TEST(Plan, says_from_which_depth_on_requests_share_sequences) {
+  TableSpec spec;
+  spec.lengths = {30, 5, 5, 40, 30, 5, 5, 5, 5, 20, 5, 5, 5, 5, 5, 5};  // four reach depth 8
+  const RoutingTable table = random_table(spec);
+  Study study = small_study();
+  study.grid.batch = {1, 2, 3, 8, 9};
+  study.grid.depth = {0, 2, 8};
+  for (const Policy policy : {Policy::static_residents, Policy::lru}) {
+    study.grid.policy = {policy};
+    std::vector<std::string> found;
+    for (const std::string& note : make_plan(study, make_grid(study, {}), table).notes) {
+      if (note.find("same sequence") != std::string::npos) found.push_back(note.substr(0, note.find(": ")));
+    }
+    EXPECT_THAT(found, ::testing::ElementsAre(
+                           "Batch 3 draws from only 4 evaluation sequences at depth 8, and no more at larger depths",
+                           "Batch 8 draws from only 4 evaluation sequences at depth 8, and no more at larger depths",
+                           "Batch 9 draws from only 16 evaluation sequences"));
+  }
 }
 
 TEST(Plan, says_for_which_rounds_lengths_read_from_the_trace_hold) {

@@ -21,7 +21,7 @@ class RecordingBackend final : public Backend {
  public:
   std::string name() const override { return "recording"; }
   bool run(const TrajectoryRange& range, std::span<std::uint64_t> counters, const std::function<bool()>&) override {
-    const std::uint32_t cell = range.cell == TrajectoryRange::kAllCells ? 0 : range.cell;
+    const std::uint32_t cell = range.is_one_cell() ? range.cell : 0;
     std::uint64_t& done = next[{range.stream, cell}];
     EXPECT_EQ(range.first, done) << "a trajectory left out or simulated twice";
     done = range.last;

@@ -65,6 +65,8 @@ void expect_equal(const TallyShape& a, const TallyShape& b) {
   EXPECT_EQ(a.top_k, b.top_k);
   EXPECT_EQ(a.slices, b.slices);
   EXPECT_EQ(a.scope, b.scope);
+  EXPECT_EQ(a.warm, b.warm);
+  EXPECT_EQ(a.population_starts, b.population_starts);
   EXPECT_TRUE(a.groups == b.groups);
   EXPECT_TRUE(a.joint_groups == b.joint_groups);
   ASSERT_EQ(a.cells.size(), b.cells.size());
@@ -72,6 +74,7 @@ void expect_equal(const TallyShape& a, const TallyShape& b) {
     EXPECT_EQ(a.cells[c].batch, b.cells[c].batch);
     EXPECT_EQ(a.cells[c].depth, b.cells[c].depth);
     EXPECT_EQ(a.cells[c].bits, b.cells[c].bits);
+    EXPECT_EQ(a.cells[c].apart, b.cells[c].apart);
     EXPECT_EQ(a.cells[c].tree.width, b.cells[c].tree.width);
     EXPECT_EQ(a.cells[c].tree.verify_tokens, b.cells[c].tree.verify_tokens);
     EXPECT_EQ(a.cells[c].acceptance.kind, b.cells[c].acceptance.kind);

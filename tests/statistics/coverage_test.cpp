@@ -1,12 +1,16 @@
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <map>
 #include <numeric>
 #include <random>
+#include <set>
 
 #include "host/simulate/cpu_backend.hpp"
 #include "host/simulate/run.hpp"
 #include "host/statistics/metrics.hpp"
+#include "tests/shared/random_table.hpp"
+#include "tests/statistics/batch_truth.hpp"
 
 namespace moecarlo {
 namespace {
@@ -60,7 +64,7 @@ std::map<std::string, Estimate> estimates(const Tallies& tallies) {
   const MetricReader reader(tallies);
   std::map<std::string, Estimate> all;
   for (const std::string& metric : reader.names_at({0, 0, 0})) all[metric] = reader.estimate(metric, {0, 0, 0});
-  all.erase("cache_writes");  // none with static residents
+  all.erase("cache_writes");  // none with static residents, by definition
   return all;
 }
 
@@ -85,6 +89,104 @@ TEST(MonteCarloIntervals, CoverTheExactValueInNinetyThreeToNinetySevenPercentOfA
     EXPECT_GE(count, 930) << metric;
     EXPECT_LE(count, 970) << metric;
   }
+}
+
+/// A batch of 64 on sequences of 24 tokens: many cells are walked as episodes.
+struct BatchStudy {
+  static constexpr std::uint32_t kCapacity = 20;
+  static constexpr double kAlpha = 0.6;
+  RoutingTable table;
+  Study study;
+
+  BatchStudy() {
+    testing::TableSpec spec;
+    spec.lengths.assign(7, 24);  // too few for replicates, which are not looked at here
+    spec.experts = 64;           // so many that even the largest unions leave some out
+    spec.skew = 0.5;
+    spec.repeat = 0.3;
+    table = testing::random_table(spec);
+    study.rounds = 8;  // as many as draft steps, each of which is counted equally often
+    study.trajectories = 320;
+    study.grid.batch = {1, 2, 16, 64};
+    study.grid.depth = {0, 1, 4, 8};
+    study.grid.capacity = {kCapacity};
+    study.acceptance.alpha = kAlpha;
+  }
+};
+
+/// Whether a mean is far enough from the least and the most that a round can count: where it is not, samples rarely see
+/// anything else.
+bool is_open(const std::string& metric, const std::map<std::string, double>& truth) {
+  const double experts = 64, capacity = BatchStudy::kCapacity;
+  const std::map<std::string, double> most = {{"distinct_experts", experts},
+                                              {"distinct_experts_accepted", experts},
+                                              {"hits", capacity},
+                                              {"misses", experts - capacity},
+                                              {"rejected_only", experts - capacity}};
+  if (metric == "hit_rate") return is_open("misses", truth) || is_open("hits", truth);
+  const auto bound = most.find(metric);
+  return bound == most.end() || (truth.at(metric) > 0.1 && truth.at(metric) < bound->second - 0.1);
+}
+
+/// How often 95 % happens in so many trials, but for one time in a thousand.
+std::pair<int, int> binomial_range(int trials) {
+  const auto log_factorial = [](int n) { return std::lgamma(n + 1.0); };
+  const auto probability = [&](int count) {
+    return std::exp(log_factorial(trials) - log_factorial(count) - log_factorial(trials - count) +
+                    count * std::log(0.95) + (trials - count) * std::log(0.05));
+  };
+  int low = 0, high = trials;
+  for (double below = probability(low); below < 0.0005; below += probability(++low)) {
+  }
+  for (double above = probability(high); above < 0.0005; above += probability(--high)) {
+  }
+  return {low, high};
+}
+
+TEST(MonteCarloIntervals, CoverTheEnumeratedTruthOfEveryBatchAndDepthThinCellsIncluded) {
+  constexpr int kSeeds = 400;
+  BatchStudy one;
+  using Key = std::pair<std::size_t, std::string>;   // cell, metric
+  std::vector<std::map<std::string, double>> truth;  // [cells]
+  std::map<Key, int> covered;
+  std::size_t apart = 0;
+  for (int seed = 1; seed <= kSeeds; ++seed) {
+    one.study.seed = static_cast<std::uint32_t>(seed);
+    const Tallies tallies = simulate(one.study, one.table);
+    const MetricReader reader(tallies);
+    for (std::size_t cell = 0; cell < tallies.shape.cells.size(); ++cell) {
+      const CellShape& shape = tallies.shape.cells[cell];
+      if (seed == 1) {
+        apart += shape.apart ? 1 : 0;
+        truth.push_back(testing::batch_truth(one.table, shape, BatchStudy::kCapacity, BatchStudy::kAlpha));
+      }
+      for (const std::string& metric : reader.names_at({cell, 0, 0})) {
+        const Estimate estimate = reader.estimate(metric, {cell, 0, 0});
+        const double miss = std::abs(estimate.value - truth[cell].at(metric));
+        if (estimate.mc_half_width.is_exact()) {
+          EXPECT_LT(miss, 1e-9) << metric;
+        } else if (is_open(metric, truth[cell])) {
+          ASSERT_TRUE(estimate.mc_half_width) << metric << " of batch " << shape.batch << ", depth " << shape.depth;
+          covered[{cell, metric}] += miss <= *estimate.mc_half_width ? 1 : 0;
+        }
+      }
+    }
+  }
+  EXPECT_GE(apart, 4U);
+  ASSERT_GE(covered.size(), 100U);
+  const auto [low, high] = binomial_range(kSeeds);
+  double all = 0;
+  std::set<std::size_t> cells;
+  for (const auto& [key, count] : covered) {
+    EXPECT_TRUE(count >= low && count <= high) << key.second << " of cell " << key.first << ": " << count;
+    cells.insert(key.first);
+    all += count;
+  }
+  EXPECT_EQ(cells.size(), 16U);
+  const double share = all / (kSeeds * static_cast<double>(covered.size()));
+  RecordProperty("pooled", std::to_string(share));
+  EXPECT_GE(share, 0.93);
+  EXPECT_LE(share, 0.97);
 }
 
 }  // namespace

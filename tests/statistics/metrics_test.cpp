@@ -196,17 +196,62 @@ TEST(PolicyDifferences, CompareEachPolicyWithTheFirstAtEqualCapacity) {
   }
 }
 
+/// The other points hit too, and nearly equally often in both groups.
+Tallies tallies_with_hits() {
+  Tallies tallies = random_tallies();
+  for (const std::uint64_t point : {0U, 1U, 3U}) {
+    fill(tallies, tallies.layout.cells[0].points_by_group + point * 2 * 6, {10, 0, 0, 0, 0, 0, 18});
+  }
+  return tallies;
+}
+
 TEST(AdaptiveStop, LooksAtTheWorstPointOfEveryListedMetric) {
-  const Tallies tallies = random_tallies();
+  const Tallies tallies = tallies_with_hits();
   Study study = study_of_tiny();
   const Estimate worst = MetricReader(tallies).estimate("hit_rate", kLruAtOne);
   const double width = *worst.mc_half_width / worst.value;
-  // The other points count no hit at all: their hit rate is 0 within 0.
   EXPECT_TRUE(is_satisfied({{"hit_rate"}, 1.001 * width}, tallies, study));
   EXPECT_FALSE(is_satisfied({{"hit_rate"}, 0.999 * width}, tallies, study));
   EXPECT_FALSE(is_satisfied({{"distinct_experts_accepted", "hit_rate"}, 0.999 * width}, tallies, study));
   study.grid.capacity = {3};
   EXPECT_TRUE(is_satisfied({{"hit_rate"}, 0.999 * width}, tallies, study));
+}
+
+TEST(AdaptiveStop, IsNotSatisfiedByGroupsThatHappenToAgree) {
+  const Tallies tallies = random_tallies();  // no other point than LRU at 1 has counted a hit: 0 in both groups
+  EXPECT_FALSE(is_satisfied({{"hit_rate"}, 1e9}, tallies, study_of_tiny()));
+}
+
+TEST(AdaptiveStop, IsNotSatisfiedByAMetricWithoutData) {
+  Tallies tallies = tallies_with_hits();
+  EXPECT_TRUE(is_satisfied({{"hit_rate"}, 1}, tallies, study_of_tiny()));
+  EXPECT_FALSE(is_satisfied({{"hit_rate", "draft_coverage_mass"}, 1e9}, Tallies(tallies.shape), study_of_tiny()));
+  const Cell& cell = tallies.layout.cells[0];
+  fill(tallies, cell.unions_by_group, {20, 24, 0, 16, 35, 40, 0, 26});  // no gate mass
+  EXPECT_FALSE(is_satisfied({{"hit_rate", "draft_coverage_mass"}, 1e9}, tallies, study_of_tiny()));
+}
+
+TEST(AdaptiveStop, IsSatisfiedByWhatHoldsByDefinition) {
+  TallyShape shape = tiny_shape(Walk::samples);
+  shape.cells[0].capacities = {{0, 0}, {4, 0}};
+  shape.cells[0].thresholds = {Threshold{1} << 32};
+  Tallies tallies(shape);
+  tallies.trajectories = 2;
+  const Cell& cell = tallies.layout.cells[0];
+  fill(tallies, cell.rounds, {3, 5});
+  fill(tallies, cell.accepted, {0, 6, 0, 10});
+  fill(tallies, cell.unions_by_group, {20, 24, 50, 16, 35, 40, 50, 26});
+  for (const std::uint64_t point : {1U, 3U}) {  // with four slots everything hits
+    fill(tallies, cell.points_by_group + point * 2 * 6, {20, 0, 24, 0, 0, 0, 35, 0, 40, 0, 0, 0});
+  }
+  Study study = study_of_tiny();
+  study.grid.capacity = {0, 4};
+  const StopSpec stop{{"hit_rate", "tokens_per_round", "rejected_only", "draft_coverage", "cache_writes"}, 1e-9};
+  EXPECT_TRUE(is_satisfied(stop, tallies, study));
+  EXPECT_FALSE(is_satisfied({{"misses"}, 1e-9}, tallies, study));  // without slots they are what was touched
+  shape.warm = false;                                              // LRU has to fetch everything once
+  tallies.shape.warm = false;                                      // LRU has to fetch everything once
+  EXPECT_FALSE(is_satisfied({{"hit_rate"}, 1e-9}, tallies, study));
 }
 
 TEST(AdaptiveStop, WaitsForAnInterval) {

@@ -113,26 +113,48 @@ TEST(Combinations, ActOnEveryReplicateAndHalf) {
   }
 }
 
-TEST(Combinations, TheDifferenceOfAQuantityFromItselfIsExactlyNothing) {
+TEST(Combinations, ADifferenceThatNoGroupShowsIsNotCalledExact) {
   const GroupLayout layout{8, 4, 4};
   const Sums sums(layout.total(), 8);
   for (const Sampling& sampling : {Sampling::random(layout, true), Sampling::exact({8, 0, 0}, true)}) {
     const Quantity quantity = sampling.ratio(sums.y, sums.x);
     const Estimate difference = sampling.estimate(quantity - quantity);
     EXPECT_EQ(difference.value, 0);
-    EXPECT_EQ(difference.mc_half_width, 0.0);
-    EXPECT_EQ(difference.trace_half_width, 0.0);
+    EXPECT_EQ(difference.mc_half_width.is_exact(), quantity.simulation == Knowledge::exact);
+    EXPECT_EQ(difference.mc_half_width.has_value(), difference.mc_half_width.is_exact());
+    EXPECT_FALSE(difference.trace_half_width);
+    const Estimate known = sampling.estimate(without_error(quantity - quantity));
+    EXPECT_TRUE(known.mc_half_width.is_exact());
+    EXPECT_TRUE(known.trace_half_width.is_exact());
   }
+}
+
+TEST(Combinations, KnowNoMoreThanTheirParts) {
+  const GroupLayout layout{8, 4, 4};
+  const Sums a(layout.total(), 15), b(layout.total(), 16);
+  const Sampling sampling = Sampling::random(layout, true);
+  const Quantity sampled = sampling.ratio(a.y, a.x), constant = without_error(sampling.ratio(b.y, b.x));
+  EXPECT_EQ((sampled / constant).simulation, Knowledge::estimated);
+  EXPECT_EQ((constant * constant).simulation, Knowledge::exact);
+  EXPECT_EQ((constant - sampled).trace, Knowledge::estimated);
+  Quantity unknown = sampled;
+  unknown.simulation = unknown.trace = Knowledge::unknown;
+  const Estimate estimate = sampling.estimate(unknown - constant);
+  EXPECT_FALSE(estimate.mc_half_width);
+  EXPECT_FALSE(estimate.trace_half_width);
+  // What is known leaves the relative error of the other as it is.
+  const Estimate before = sampling.estimate(sampled), after = sampling.estimate(sampled / constant);
+  EXPECT_NEAR(*after.mc_half_width / after.value, *before.mc_half_width / before.value, 1e-14);
 }
 
 TEST(Combinations, APairedDifferenceIsKnownBetterThanItsParts) {
   const Sampling sampling = Sampling::random(kNoReplicates, true);
   const Sums sums(kTestGroups, 9);
   std::vector<double> shifted = sums.y;
-  for (std::uint32_t g = 0; g < kTestGroups; ++g) shifted[g] += 0.01 * sums.x[g];
+  for (std::uint32_t g = 0; g < kTestGroups; ++g) shifted[g] += 0.01 * sums.x[g] + (g % 2 == 0 ? 1e-3 : -1e-3);
   const Quantity difference = sampling.ratio(shifted, sums.x) - sampling.ratio(sums.y, sums.x);
   EXPECT_NEAR(difference.value, 0.01, 1e-13);
-  EXPECT_NEAR(monte_carlo_variance(sampling, difference), 0, 1e-28);
+  EXPECT_NEAR(monte_carlo_variance(sampling, difference), 1e-6 / (100 * 100) / kTestGroups, 1e-13);
 }
 
 TEST(WithoutTraceError, KeepsTheValueAndItsMonteCarloErrorOnly) {
@@ -150,6 +172,63 @@ TEST(Sampling, WithoutFilledGroupsThereIsNoMonteCarloInterval) {
   const Sums sums(kTestGroups, 10);
   const Sampling sampling = Sampling::random(kNoReplicates, false);
   EXPECT_FALSE(sampling.estimate(sampling.ratio(sums.y, sums.x)).mc_half_width);
+}
+
+TEST(Sampling, HalfOfTheGroupsHaveToHoldDataAndTheMarginSaysHowManyTrajectoriesWouldDo) {
+  const Sampling sampling = Sampling::random(kNoReplicates, true);
+  for (const std::uint32_t filled : {1U, 31U, 32U, 64U}) {
+    Sums sums(kTestGroups, 17);
+    for (std::uint32_t g = filled; g < kTestGroups; ++g) sums.x[g] = sums.y[g] = 0;
+    const Margin margin = sampling.estimate(sampling.ratio(sums.y, sums.x)).mc_half_width;
+    EXPECT_EQ(margin.has_value(), filled >= 32) << filled;
+    EXPECT_FALSE(margin.is_exact());
+    // At 1 of 64 groups each has data with a chance of 1 / 64: 64 times the trajectories fill most of them.
+    if (filled == 1) {
+      EXPECT_NEAR(margin.factor(), 63, 1);
+    }
+  }
+}
+
+TEST(Sampling, GroupsThatHappenToAgreeKnowNothing) {
+  const GroupLayout layout{64, 4, 4};
+  const Sampling sampling = Sampling::random(layout, true);
+  const std::vector<double> y(layout.total(), 5.125), x(layout.total(), 2);
+  const Estimate estimate = sampling.estimate(sampling.ratio(y, x));
+  EXPECT_EQ(estimate.value, 2.5625);
+  EXPECT_FALSE(estimate.mc_half_width);
+  EXPECT_FALSE(estimate.trace_half_width);
+}
+
+TEST(Sampling, WhatIsNotFiniteHasNoInterval) {
+  const std::vector<double> none(kTestGroups, 0);
+  for (const Sampling& sampling : {Sampling::random(kNoReplicates, true), Sampling::exact(kNoReplicates, true)}) {
+    const Estimate estimate = sampling.estimate(without_error(sampling.ratio(none, none)));
+    EXPECT_TRUE(std::isnan(estimate.value));
+    EXPECT_FALSE(estimate.mc_half_width);
+    EXPECT_FALSE(estimate.trace_half_width);
+  }
+}
+
+TEST(Sampling, FewerThanEightSequencesWithDataGiveNoTraceInterval) {
+  const Sampling sampling = Sampling::exact(kNoReplicates, true);
+  for (const std::uint32_t filled : {7U, 8U}) {
+    Sums sums(kTestGroups, 18);
+    for (std::uint32_t g = filled; g < kTestGroups; ++g) sums.x[g] = sums.y[g] = 0;
+    const Estimate estimate = sampling.estimate(sampling.ratio(sums.y, sums.x));
+    EXPECT_TRUE(estimate.mc_half_width.is_exact());
+    EXPECT_EQ(estimate.trace_half_width.has_value(), filled == 8);
+  }
+}
+
+TEST(Margin, IsExactByWordOnlyAndReadsAsSummariesStateIt) {
+  EXPECT_FALSE(Margin::estimated(0).has_value());
+  EXPECT_FALSE(Margin::estimated(std::nan("")).has_value());
+  EXPECT_TRUE(Margin::exact().is_exact());
+  EXPECT_TRUE(Margin(0.0).is_exact());
+  EXPECT_FALSE(Margin(0.5).is_exact());
+  EXPECT_EQ(*(Margin(0.5) * 3), 1.5);
+  EXPECT_TRUE((Margin::exact() * 3).is_exact());
+  EXPECT_EQ(Margin::unknown(4).stated(), std::nullopt);
 }
 
 TEST(Sampling, WithoutReplicatesThereIsNoTraceInterval) {
