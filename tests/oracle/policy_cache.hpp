@@ -65,13 +65,13 @@ class PolicyCache {
 
   Setup setup_;
   std::vector<std::vector<std::uint32_t>> uses_;  // [objects] passes to come that touch it, ascending
-  std::vector<Resident> slots_;  ///< an order of its own for random alone, which evicts by slot
+  std::vector<Resident> slots_;                   ///< an order of its own for random alone, which evicts by slot
   std::uint64_t clock_ = 0;
   std::uint32_t pass_ = 0;
 };
 
 /// Distinct objects not resident when their pass began, over all passes. `heat` is [passes] or empty.
 std::uint64_t misses_of(const PolicyCache::Setup& setup, const std::vector<Touches>& passes,
-                          const std::vector<std::vector<std::uint32_t>>& heat = {});
+                        const std::vector<std::vector<std::uint32_t>>& heat = {});
 
 }  // namespace moecarlo::oracle

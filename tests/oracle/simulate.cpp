@@ -19,10 +19,10 @@ class Replay {
          Random& random)
       : trace_(trace), study_(study), point_(point), random_(random), caches_(trace, study, point, future, random) {}
 
-  /// Draft, verification, then the caches; counts go to `counts`, or nowhere.
-  void run(const Pass& pass, Counts* counts) {
+  /// Draft, verification, then the caches; counts go to `counts`, those of draft steps under their round, or nowhere.
+  void run(const Pass& pass, Counts* counts, int round = 0) {
     const int layers = trace_.trace.layers;
-    for (int layer = 0; counts && layer < layers; ++layer) count_draft(pass, layer, counts->layers[layer]);
+    for (int layer = 0; counts && layer < layers; ++layer) count_draft(pass, layer, counts->layers[layer].draft[round]);
     if (counts) count_lengths(pass, *counts);
     caches_.hear_draft(pass);
     for (int layer = 0; layer < layers; ++layer) {
@@ -66,15 +66,16 @@ class Replay {
   }
 
   /// What the draft steps of the path chose, and how much of it was resident.
-  void count_draft(const Pass& pass, int layer, LayerCounts& counts) const {
+  void count_draft(const Pass& pass, int layer, std::vector<DraftCounts>& steps) const {
     const ObjectSet residents = caches_.residents(layer);
     for (const Column& column : pass.columns) {
       if (!column.drafts || column.sibling) continue;
-      counts.draft_choices += static_cast<std::int64_t>(column.chosen[layer].size());
-      counts.draft_hits += static_cast<std::int64_t>(common(column.chosen[layer], residents).size());
+      DraftCounts& counts = steps[column.level];
+      counts.choices += static_cast<std::int64_t>(column.chosen[layer].size());
+      counts.hits += static_cast<std::int64_t>(common(column.chosen[layer], residents).size());
       if (trace_.mass.empty() || study_.mode == Mode::perturbed || column.token < 0) continue;
       for (const auto& [expert, share] : trace_.mass[column.token][layer]) {
-        counts.draft_mass += share;
+        counts.mass += share;
         if (residents.count(expert) > 0) counts.resident_mass += share;
       }
     }
@@ -84,7 +85,7 @@ class Replay {
         if (column.level != step || pass.drafts[column.request].drafted <= step) continue;
         touched = either(touched, drafted_with(column, layer, residents));
       }
-      ++counts.touched[step][static_cast<int>(touched.size())];
+      ++steps[step].touched[static_cast<int>(touched.size())];
     }
   }
 
@@ -154,14 +155,14 @@ class Replay {
   Caches caches_;
 };
 
-Counts no_counts(const Trace& trace, const Point& point, int lengths) {
+Counts no_counts(const Trace& trace, const Point& point, int lengths, int rounds = 1) {
   Counts counts;
   counts.accepted.resize(point.depth + 1);
   counts.layers.resize(trace.layers);
   for (LayerCounts& layer : counts.layers) {
     layer.distinct_accepted.resize(lengths);
     layer.rejected_only.resize(lengths);
-    layer.touched.resize(point.depth);
+    layer.draft.assign(rounds, std::vector<DraftCounts>(point.depth));
   }
   return counts;
 }
@@ -199,7 +200,7 @@ class Trajectory {
     Replay replay(trace_, study_, point_, passes, random_);
     for (int round = 0; round < rounds; ++round) {
       if (looks) passes.push_back(draw([&](int token) { return replay.coverage(token); }));
-      replay.run(passes[round], round < warmup ? nullptr : &counts);
+      replay.run(passes[round], round < warmup ? nullptr : &counts, round - warmup);
     }
   }
 
@@ -217,7 +218,7 @@ class Trajectory {
       }
       if (!fits) continue;
       builder_.finish(pass);
-      replay.run(pass, &counts);
+      replay.run(pass, &counts, static_cast<int>(round));
     }
   }
 
@@ -274,7 +275,7 @@ Pass recorded_pass(const RankedTrace& trace, const Trace::Round& round, bool cap
 std::vector<Counts> simulate(const RankedTrace& trace, const Study& study, const Point& point,
                              const std::vector<std::vector<int>>& populations, int trajectories, std::uint64_t seed) {
   Random random(seed);
-  std::vector<Counts> groups(kGroups, no_counts(trace.trace, point, 1));
+  std::vector<Counts> groups(kGroups, no_counts(trace.trace, point, 1, static_cast<int>(study.rounds)));
   for (int number = 0; number < trajectories; ++number) {
     const std::vector<int>& sequences = populations[number % static_cast<int>(populations.size())];
     Trajectory(trace, study, point, sequences, random).run(groups[number % kGroups]);

@@ -21,15 +21,20 @@ struct Point {
   bool joint = false;        ///< count what draft steps touch as well
 };
 
-/// What is counted in one layer. `draft` figures are those of all draft steps, by step where the step matters.
+/// What is counted of one draft step in one layer.
+struct DraftCounts {
+  std::int64_t choices = 0, hits = 0, mass = 0, resident_mass = 0;
+  std::map<int, std::int64_t> touched;  ///< steps by distinct residents that they touch, over the batch
+};
+
+/// What is counted in one layer.
 struct LayerCounts {
   std::int64_t distinct = 0;
   std::map<int, std::int64_t> distinct_passes;                 ///< passes by number of distinct objects
   std::vector<std::int64_t> distinct_accepted, rejected_only;  ///< one number; [depth + 1] when enumerating
   std::int64_t hits = 0, upper_hits = 0, writes = 0;
   std::map<std::pair<int, int>, std::int64_t> hits_and_misses;  ///< passes
-  std::int64_t draft_choices = 0, draft_hits = 0, draft_mass = 0, resident_mass = 0;
-  std::vector<std::map<int, std::int64_t>> touched;  ///< [depth] draft steps by distinct residents touched
+  std::vector<std::vector<DraftCounts>> draft;  ///< [rounds][depth] of every step; one round where none has a number
 };
 
 struct Counts {

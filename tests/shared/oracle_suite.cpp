@@ -8,7 +8,9 @@
 #include <cmath>
 #include <numeric>
 
+#include "cuda/core/draft.hpp"
 #include "host/simulate/sources.hpp"
+#include "host/study/names.hpp"
 #include "host/trace/routing_table_builder.hpp"
 #include "host/trace/score_order.hpp"
 #include "tests/oracle/simulate.hpp"
@@ -19,6 +21,7 @@ namespace moecarlo::testing {
 namespace {
 
 using oracle::Counts;
+using oracle::DraftCounts;
 using oracle::LayerCounts;
 using Numbers = std::vector<double>;
 
@@ -121,38 +124,40 @@ double normal_deviate(double t, double degrees) {
   return (8 * degrees + 1) / (8 * degrees + 3) * std::sqrt(degrees * std::log1p(t * t / degrees));
 }
 
+/// What an engine counted: in blocks of trajectories, as many in each.
+struct Engine {
+  std::vector<std::vector<std::uint64_t>> blocks;
+  Stream stream = Stream::main;
+  std::uint64_t trajectories = 0;
+};
+
 /// All comparisons of one design point in one family of trajectories.
 class Comparison {
  public:
-  Comparison(const Prepared& prepared, const PointOf& of, const std::vector<std::uint64_t>& engine,
-             const std::vector<Counts>& slow, Stream stream, Deviations& deviations)
-      : prepared_(prepared), of_(of), engine_(engine), slow_(slow), stream_(stream), deviations_(deviations) {}
+  Comparison(const Prepared& prepared, const PointOf& of, const Engine& engine, const std::vector<Counts>& slow,
+             Deviations& deviations)
+      : prepared_(prepared), of_(of), engine_(engine), slow_(slow), deviations_(deviations) {}
 
   void means() {
-    const auto rounds = [](const Counts& counts) { return static_cast<double>(counts.rounds); };
-    const Numbers own_rounds = by_group([&](std::size_t g) { return of_.cell->rounds + g; });
-    const auto compare_to_rounds = [&](const std::string& name, const Numbers& own, const auto& of_slow) {
-      compare(name, {own, own_rounds}, slow_numbers(of_slow, rounds));
-    };
     const Cell& cell = *of_.cell;
+    rounds_ = in_blocks([&](std::size_t g) { return cell.rounds + g; });
     for (std::uint32_t a = 0; a <= cell.depth; ++a) {
-      compare_to_rounds(fmt::format("accepted length {}", a),
-                        by_group([&](std::size_t g) { return cell.accepted + g * (cell.depth + 1) + a; }),
-                        [&](const Counts& counts) { return static_cast<double>(counts.accepted[a]); });
+      compare(fmt::format("accepted length {}", a),
+              in_blocks([&](std::size_t g) { return cell.accepted + g * (cell.depth + 1) + a; }),
+              [&](const Counts& counts) { return static_cast<double>(counts.accepted[a]); });
     }
-    compare_to_rounds("drafted", by_group([&](std::size_t g) { return cell.drafted + g; }),
-                      [](const Counts& counts) { return static_cast<double>(counts.drafted); });
-    for (const auto& field : layer_fields()) {
-      const auto of_all = [&](const Counts& counts) { return sum_of_layers(counts, field.of); };
-      compare_to_rounds(field.name, numbers_of(field), of_all);
-      if (stream_ == Stream::main) compare_layers(field, own_rounds, rounds);
+    compare("drafted", in_blocks([&](std::size_t g) { return cell.drafted + g; }),
+            [](const Counts& counts) { return static_cast<double>(counts.drafted); });
+    for (const Field& field : layer_fields()) {
+      compare(field.name, in_blocks(field.group), [&](const Counts& counts) { return of_layers(counts, field.of); });
+      if (is_main()) compare_layers(field);
     }
-    draft_means(own_rounds, rounds);
-    if (stream_ == Stream::main) compare_distinct(own_rounds, rounds);
+    if (is_main()) compare_distinct();
+    if (cell.depth > 0) compare_drafts();
     if (of_.joint != nullptr) compare_joint();
   }
 
-  /// Every count is the same, in each sequence: number `group` of the engine's is sequence of_group(group).
+  /// Every count is the same in each sequence: group `g` of the engine is number of_group(g) of the oracle's.
   template <class OfGroup>
   void expect_same_counts(const OfGroup& of_group) {
     const Cell& cell = *of_.cell;
@@ -164,29 +169,22 @@ class Comparison {
         expect_same("accepted", cell.accepted + g * (cell.depth + 1) + a, counts.accepted[a]);
       }
       if (!enumerates) expect_same("drafted", cell.drafted + g, counts.drafted);
-      for (const auto& field : layer_fields()) {
-        expect_same(field.name, field.group(g), std::llround(sum_of_layers(counts, field.of)));
+      for (const Field& field : layer_fields()) {
+        expect_same(field.name, field.group(g), std::llround(of_layers(counts, field.of)));
       }
-      for (const auto& field : draft_fields()) {
-        expect_same(field.name, field.group(g), std::llround(sum_of_layers(counts, field.of)),
-                    field.rounded ? 1e-4 : 0);
+      for (const DraftField& field : draft_fields()) {
+        const auto all = [&](const LayerCounts& layer) { return of_steps(layer, field.of, {}); };
+        expect_same(field.name, field.group(g), std::llround(of_layers(counts, all)), field.rounded ? 1e-4 : 0);
       }
     }
-    for (std::uint32_t layer = 0; layer < prepared_.plan.shape.layers; ++layer) {
-      for (const auto& field : layer_fields()) {
+    for (const Field& field : layer_fields()) {
+      for (std::uint32_t layer = 0; layer < prepared_.plan.shape.layers; ++layer) {
         double sum = 0;
         for (const Counts& counts : slow_) sum += field.of(counts.layers[layer]);
         expect_same(field.name + " by layer", field.layer(layer), std::llround(sum));
       }
     }
-    if (of_.joint == nullptr) return;
-    for (int which = 0; which < 2; ++which) {
-      for (std::uint32_t hits = 0; hits < of_.joint->rows; ++hits) {
-        for (std::uint32_t misses = 0; misses < of_.joint->columns; ++misses) {
-          expect_sum("hits and misses", joint_cells(which, hits, misses), slow_joint(which, hits, misses));
-        }
-      }
-    }
+    if (of_.joint != nullptr) expect_same_joint();
   }
 
  private:
@@ -195,22 +193,40 @@ class Comparison {
     std::string name;
     std::function<std::uint64_t(std::size_t)> group, layer;
     std::function<double(const LayerCounts&)> of;
-    bool rounded = false;  ///< its parts are rounded from floating-point numbers
   };
+  /// The same of draft steps.
+  struct DraftField {
+    std::string name;
+    std::function<std::uint64_t(std::size_t)> group;
+    std::function<double(const DraftCounts&)> of;
+    bool rounded = false;  ///< its parts are rounded from floating-point numbers; engines count it in few rounds
+  };
+  /// How many trajectories count this step of this round: [rounds][depth]; all of them where it is empty.
+  using Weights = std::vector<Numbers>;
 
-  Field union_field(const std::string& name, std::uint32_t index, std::function<double(const LayerCounts&)> of) const {
-    const Cell& cell = *of_.cell;
-    return {name, [&cell, index](std::size_t g) { return cell.unions_by_group + g * cell.union_width() + index; },
-            [&cell, index](std::size_t layer) { return cell.unions_by_layer + layer * cell.union_width() + index; },
-            std::move(of)};
+  bool is_main() const { return engine_.stream == Stream::main; }
+
+  // ---- where the engine keeps its counts
+  // -----------------------------------------------------------------------------
+  std::function<std::uint64_t(std::size_t)> union_group(std::uint32_t index) const {
+    return [&cell = *of_.cell, index](std::size_t g) { return cell.unions_by_group + g * cell.union_width() + index; };
   }
-  Field point_field(const std::string& name, std::uint32_t index, std::function<double(const LayerCounts&)> of) const {
-    const Cell& cell = *of_.cell;
-    const std::uint64_t width = cell.point_width(), groups = prepared_.plan.shape.groups.total();
-    const std::uint64_t layers = prepared_.plan.shape.layers, number = of_.number;
-    return {name, [=, &cell](std::size_t g) { return cell.points_by_group + (number * groups + g) * width + index; },
-            [=, &cell](std::size_t layer) { return cell.points_by_layer + (number * layers + layer) * width + index; },
-            std::move(of)};
+  std::function<std::uint64_t(std::size_t)> union_layer(std::uint32_t index) const {
+    return [&cell = *of_.cell, index](std::size_t layer) {
+      return cell.unions_by_layer + layer * cell.union_width() + index;
+    };
+  }
+  std::function<std::uint64_t(std::size_t)> point_group(std::uint32_t index) const {
+    const std::uint64_t first = of_.number * std::uint64_t{prepared_.plan.shape.groups.total()};
+    return [&cell = *of_.cell, index, first](std::size_t g) {
+      return cell.points_by_group + (first + g) * cell.point_width() + index;
+    };
+  }
+  std::function<std::uint64_t(std::size_t)> point_layer(std::uint32_t index) const {
+    const std::uint64_t first = of_.number * std::uint64_t{prepared_.plan.shape.layers};
+    return [&cell = *of_.cell, index, first](std::size_t layer) {
+      return cell.points_by_layer + (first + layer) * cell.point_width() + index;
+    };
   }
 
   std::vector<Field> layer_fields() const {
@@ -220,83 +236,113 @@ class Comparison {
     const auto length = [](std::vector<std::int64_t> LayerCounts::*member, std::uint32_t index) {
       return [member, index](const LayerCounts& layer) { return static_cast<double>((layer.*member)[index]); };
     };
-    std::vector<Field> fields = {union_field("distinct", Cell::kDistinct, number(&LayerCounts::distinct)),
-                                 point_field("hits", Cell::kHits, number(&LayerCounts::hits)),
-                                 point_field("writes", Cell::kCacheWrites, number(&LayerCounts::writes))};
+    const auto of_point = [&](const std::string& name, std::uint32_t index, const auto& of) {
+      return Field{name, point_group(index), point_layer(index), of};
+    };
+    std::vector<Field> fields = {
+        {"distinct", union_group(Cell::kDistinct), union_layer(Cell::kDistinct), number(&LayerCounts::distinct)},
+        of_point("hits", Cell::kHits, number(&LayerCounts::hits)),
+        of_point("writes", Cell::kCacheWrites, number(&LayerCounts::writes))};
     if (prepared_.plan.shape.slices > 1) {
-      fields.push_back(point_field("upper hits", Cell::kUpperHits, number(&LayerCounts::upper_hits)));
+      fields.push_back(of_point("upper hits", Cell::kUpperHits, number(&LayerCounts::upper_hits)));
     }
     for (std::uint32_t a = 0; a < of_.cell->slices; ++a) {
-      fields.push_back(union_field(fmt::format("distinct of accepted columns {}", a), Cell::kDistinctAccepted + a,
-                                   length(&LayerCounts::distinct_accepted, a)));
-      fields.push_back(point_field(fmt::format("rejected only {}", a), Cell::kRejectedOnly + a,
-                                   length(&LayerCounts::rejected_only, a)));
+      fields.push_back({fmt::format("distinct of accepted columns {}", a), union_group(Cell::kDistinctAccepted + a),
+                        union_layer(Cell::kDistinctAccepted + a), length(&LayerCounts::distinct_accepted, a)});
+      fields.push_back(of_point(fmt::format("rejected only {}", a), Cell::kRejectedOnly + a,
+                                length(&LayerCounts::rejected_only, a)));
     }
     return fields;
   }
 
-  std::vector<Field> draft_fields() const {
+  std::vector<DraftField> draft_fields() const {
     if (of_.cell->depth == 0) return {};
-    const auto number = [](std::int64_t LayerCounts::*member) {
-      return [member](const LayerCounts& layer) { return static_cast<double>(layer.*member); };
+    const auto number = [](std::int64_t DraftCounts::*member) {
+      return [member](const DraftCounts& step) { return static_cast<double>(step.*member); };
     };
-    std::vector<Field> fields = {union_field("draft choices", Cell::kDraftChoices, number(&LayerCounts::draft_choices)),
-                                 point_field("draft hits", Cell::kDraftHits, number(&LayerCounts::draft_hits))};
+    std::vector<DraftField> fields = {
+        {"draft choices", union_group(Cell::kDraftChoices), number(&DraftCounts::choices)},
+        {"draft hits", point_group(Cell::kDraftHits), number(&DraftCounts::hits)}};
     if (!prepared_.counts_mass()) return fields;
-    fields.push_back(union_field("draft mass", Cell::kDraftMass, number(&LayerCounts::draft_mass)));
-    fields.push_back(point_field("resident mass", Cell::kResidentMass, number(&LayerCounts::resident_mass)));
-    fields[2].rounded = fields[3].rounded = true;
+    fields.push_back({"draft mass", union_group(Cell::kDraftMass), number(&DraftCounts::mass), true});
+    fields.push_back({"resident mass", point_group(Cell::kResidentMass), number(&DraftCounts::resident_mass), true});
     return fields;
   }
 
-  static double sum_of_layers(const Counts& counts, const std::function<double(const LayerCounts&)>& of) {
+  /// The engine's number in each block, of all groups of the family.
+  template <class Offset>
+  Numbers in_blocks(const Offset& offset, bool joint = false) const {
+    const GroupLayout& layout = joint ? prepared_.plan.shape.joint_groups : prepared_.plan.shape.groups;
+    const std::size_t first = is_main() ? 0 : layout.groups, last = is_main() ? layout.groups : layout.total();
+    Numbers numbers;
+    for (const std::vector<std::uint64_t>& block : engine_.blocks) {
+      double& sum = numbers.emplace_back(0);
+      for (std::size_t g = first; g < last; ++g) sum += static_cast<double>(block[offset(g)]);
+    }
+    return numbers;
+  }
+  Numbers one_in_blocks(std::uint64_t offset) const {
+    Numbers numbers;
+    for (const std::vector<std::uint64_t>& block : engine_.blocks) {
+      numbers.push_back(static_cast<double>(block[offset]));
+    }
+    return numbers;
+  }
+
+  // ---- sums of the oracle's counts
+  // -----------------------------------------------------------------------------------
+  template <class Of>
+  static double of_layers(const Counts& counts, const Of& of) {
     double sum = 0;
     for (const LayerCounts& layer : counts.layers) sum += of(layer);
     return sum;
   }
-
-  // ---- where the engine's groups lie -----------------------------------------------------------------------------
-  std::size_t groups(const GroupLayout& layout) const {
-    return stream_ == Stream::main ? layout.groups : 2 * std::size_t{layout.replicates};
-  }
-  std::size_t first_group(const GroupLayout& layout) const { return stream_ == Stream::main ? 0 : layout.groups; }
-
-  /// The engine's number in each group. Both halves of a replicate are one group.
-  template <class Offset>
-  Numbers by_group(const Offset& offset, bool joint = false) const {
-    const GroupLayout& layout = joint ? prepared_.plan.shape.joint_groups : prepared_.plan.shape.groups;
-    const std::size_t count = groups(layout), first = first_group(layout);
-    const std::size_t halves = stream_ == Stream::main ? 1 : 2;
-    Numbers numbers(count / halves);
-    for (std::size_t g = 0; g < count; ++g) {
-      numbers[g / halves] += static_cast<double>(engine_[offset(first + g)]);
+  template <class Of>
+  static double of_steps(const LayerCounts& layer, const Of& of, const Weights& weights) {
+    double sum = 0;
+    for (std::size_t round = 0; round < layer.draft.size(); ++round) {
+      for (std::size_t step = 0; step < layer.draft[round].size(); ++step) {
+        sum += of(layer.draft[round][step]) * (weights.empty() ? 1 : weights[round][step]);
+      }
     }
-    return numbers;
+    return sum;
   }
-  Numbers numbers_of(const Field& field) const { return by_group(field.group); }
+  template <class Key>
+  static double passes_of(const std::map<Key, std::int64_t>& passes, const Key& key) {
+    const auto found = passes.find(key);
+    return found == passes.end() ? 0 : static_cast<double>(found->second);
+  }
 
-  template <class Of, class Per>
-  Grouped slow_numbers(const Of& of, const Per& per) const {
-    Grouped numbers;
+  // ---- comparisons
+  // ---------------------------------------------------------------------------------------------------
+  /// Per round.
+  template <class Of>
+  void compare(const std::string& name, const Numbers& own, const Of& of) {
+    Grouped slow;
     for (const Counts& counts : slow_) {
-      numbers.count.push_back(of(counts));
-      numbers.per.push_back(per(counts));
+      slow.count.push_back(of(counts));
+      slow.per.push_back(static_cast<double>(counts.rounds));
     }
-    return numbers;
+    deviate(name, {own, rounds_}, slow);
   }
 
-  // ---- comparisons -----------------------------------------------------------------------------------------------
-  void compare(const std::string& name, const Grouped& own, const Grouped& slow) {
-    deviate(name, own.ratio() - slow.ratio(), own.variance(), own.count.size(), slow);
+  /// Per trajectory.
+  template <class Of>
+  void compare_by_trajectory(const std::string& name, const Numbers& own, const Of& of) {
+    const auto all = static_cast<double>(engine_.trajectories);
+    Grouped slow;
+    for (const Counts& counts : slow_) slow.count.push_back(of(counts));
+    slow.per.assign(slow_.size(), all / static_cast<double>(slow_.size()));
+    deviate(name, {own, Numbers(own.size(), all / static_cast<double>(own.size()))}, slow);
   }
 
-  void deviate(const std::string& name, double difference, double own_variance, std::size_t own_groups,
-               const Grouped& slow) {
-    difference = std::abs(difference);
-    const double per = std::accumulate(slow.per.begin(), slow.per.end(), 0.0), slow_variance = slow.variance();
+  void deviate(const std::string& name, const Grouped& own, const Grouped& slow) {
+    const double difference = std::abs(own.ratio() - slow.ratio());
+    const double per = std::accumulate(slow.per.begin(), slow.per.end(), 0.0);
     if (per == 0 || difference <= 1e-12 * slow.ratio()) return deviations_.add(0, describe(name));
+    const double own_variance = own.variance(), slow_variance = slow.variance();
     const double variance = own_variance + slow_variance;
-    const double parts = own_variance * own_variance / (static_cast<double>(own_groups) - 1) +
+    const double parts = own_variance * own_variance / (static_cast<double>(own.count.size()) - 1) +
                          slow_variance * slow_variance / (static_cast<double>(slow.count.size()) - 1);
     const double degrees = parts > 0 ? variance * variance / parts : 1e9;
     // Of events that are too rare for the groups to know their variance, n happen or not with a deviation of sqrt(n).
@@ -306,142 +352,136 @@ class Comparison {
 
   std::string describe(const std::string& name) const {
     return fmt::format("{}: {} of policy {}, batch {}, depth {}, slots {}{}{}", prepared_.random.description, name,
-                       static_cast<int>(of_.point.policy), of_.point.batch, of_.point.depth, of_.point.slots.front(),
-                       of_.point.independent ? ", control" : "", stream_ == Stream::main ? "" : ", replicates");
+                       to_string(of_.point.policy), of_.point.batch, of_.point.depth, of_.point.slots.front(),
+                       of_.point.independent ? ", control" : "", is_main() ? "" : ", replicates");
   }
 
-  /// Layers have no groups in the engine: its variance is taken to be the oracle's.
-  template <class Per>
-  void compare_layers(const Field& field, const Numbers& own_rounds, const Per& rounds) {
-    const double all = std::accumulate(own_rounds.begin(), own_rounds.end(), 0.0);
-    double sum = 0;
+  void compare_layers(const Field& field) {
+    const Numbers all = in_blocks(field.group);
+    double sum = std::accumulate(all.begin(), all.end(), 0.0);
     for (std::uint32_t layer = 0; layer < prepared_.plan.shape.layers; ++layer) {
-      const auto own = static_cast<double>(engine_[field.layer(layer)]);
-      sum += own;
-      const Grouped slow = slow_numbers([&](const Counts& counts) { return field.of(counts.layers[layer]); }, rounds);
-      deviate(fmt::format("{} in layer {}", field.name, layer), all > 0 ? own / all - slow.ratio() : 0, slow.variance(),
-              slow_.size(), slow);
+      const Numbers own = one_in_blocks(field.layer(layer));
+      sum -= std::accumulate(own.begin(), own.end(), 0.0);
+      compare(fmt::format("{} in layer {}", field.name, layer), own,
+              [&](const Counts& counts) { return field.of(counts.layers[layer]); });
     }
-    const Numbers by_groups = numbers_of(field);
-    EXPECT_EQ(sum, std::accumulate(by_groups.begin(), by_groups.end(), 0.0)) << describe(field.name);
+    EXPECT_EQ(sum, 0) << describe(field.name) << ": layers and groups have different sums";
   }
 
-  /// Draft steps are sampled: one of each round, and its gate mass in one round of sixteen. So hits are compared per
-  /// choice, and resident mass per mass.
-  template <class Per>
-  void draft_means(const Numbers& own_rounds, const Per& rounds) {
-    const std::vector<Field> fields = draft_fields();
-    if (fields.empty()) return;
-    compare(fields[0].name, {numbers_of(fields[0]), own_rounds},
-            slow_numbers([&](const Counts& counts) { return sum_of_layers(counts, fields[0].of) / of_.cell->depth; },
-                         rounds));
-    for (std::size_t i = 0; i + 1 < fields.size(); i += 2) {
-      compare(fields[i + 1].name, {numbers_of(fields[i + 1]), numbers_of(fields[i])},
-              slow_numbers([&](const Counts& counts) { return sum_of_layers(counts, fields[i + 1].of); },
-                           [&](const Counts& counts) { return sum_of_layers(counts, fields[i].of); }));
-    }
-  }
-
-  template <class Per>
-  void compare_distinct(const Numbers& own_rounds, const Per& rounds) {
-    const double all = std::accumulate(own_rounds.begin(), own_rounds.end(), 0.0);
+  void compare_distinct() {
     const std::uint32_t most = prepared_.plan.shape.experts;
     for (std::uint32_t layer = 0; layer < prepared_.plan.shape.layers; ++layer) {
       for (std::uint32_t size = 0; size <= most; ++size) {
-        const std::uint64_t offset = of_.cell->distinct + std::uint64_t{layer} * (most + 1) + size;
-        const auto own = static_cast<double>(engine_[offset]);
-        const Grouped slow = slow_numbers(
-            [&](const Counts& counts) {
-              const auto& passes = counts.layers[layer].distinct_passes;
-              const auto found = passes.find(static_cast<int>(size));
-              return found == passes.end() ? 0.0 : static_cast<double>(found->second);
-            },
-            rounds);
-        if (own + slow.total() == 0) continue;
-        deviate(fmt::format("passes of {} distinct in layer {}", size, layer), own / all - slow.ratio(),
-                slow.variance(), slow_.size(), slow);
+        const Numbers own = one_in_blocks(of_.cell->distinct + std::uint64_t{layer} * (most + 1) + size);
+        const auto of = [&](const Counts& counts) {
+          return passes_of(counts.layers[layer].distinct_passes, static_cast<int>(size));
+        };
+        const bool never = std::all_of(own.begin(), own.end(), [](double count) { return count == 0; }) &&
+                           std::all_of(slow_.begin(), slow_.end(), [&](const Counts& c) { return of(c) == 0; });
+        if (!never) compare(fmt::format("passes of {} distinct in layer {}", size, layer), own, of);
       }
     }
   }
 
-  // ---- joint histograms, [classes][groups][hits][misses] ------------------------------------------------------------
-  bool in_class(std::uint32_t layer, int which) const { return (layer < of_.extra_layers ? 0 : 1) == which; }
-  std::uint64_t joint_row(int which, std::size_t g) const {
-    return std::uint64_t(which) * prepared_.plan.shape.joint_groups.total() + g;
+  /// Engines sample draft steps, one of each round, and in few rounds the gate mass and what is touched: the oracle's
+  /// steps count as often as the trajectories of the engine count them.
+  Weights step_weights(bool few_rounds) const {
+    const Plan& plan = prepared_.plan;
+    Weights weights(plan.rounds, Numbers(of_.cell->depth, 0));
+    for (std::uint64_t number = 0; number < engine_.trajectories; ++number) {
+      for (std::uint32_t round = 0; round < plan.rounds; ++round) {
+        if (few_rounds && !counts_touched(number, plan.warmup + round)) continue;
+        weights[round][counted_step(number, plan.warmup + round, of_.cell->depth)] +=
+            1 / static_cast<double>(engine_.trajectories);
+      }
+    }
+    return weights;
   }
-  Numbers joint_cells(int which, std::uint32_t hits, std::uint32_t misses) const {
-    return by_group(
+
+  void compare_drafts() {
+    const Weights all_rounds = step_weights(false), few_rounds = step_weights(true);
+    for (const DraftField& field : draft_fields()) {
+      compare_by_trajectory(field.name, in_blocks(field.group), [&](const Counts& counts) {
+        return of_layers(counts, [&](const LayerCounts& layer) {
+          return of_steps(layer, field.of, field.rounded ? few_rounds : all_rounds);
+        });
+      });
+    }
+    if (of_.joint == nullptr) return;
+    for (int which = 0; which < 2; ++which) {
+      for (std::uint32_t size = 0; size < of_.joint->rows; ++size) {
+        compare_by_trajectory(fmt::format("draft steps that touch {}", size), touched_in_blocks(which, size),
+                              [&](const Counts& counts) { return touched(counts, which, size, few_rounds); });
+      }
+    }
+  }
+
+  // ---- joint histograms, [classes][groups][hits][misses]
+  // -------------------------------------------------------------
+  std::uint64_t joint_row(int which, std::size_t g) const {
+    return static_cast<std::uint64_t>(which) * prepared_.plan.shape.joint_groups.total() + g;
+  }
+  Numbers touched_in_blocks(int which, std::uint32_t size) const {
+    return in_blocks([&](std::size_t g) { return of_.joint->draft + joint_row(which, g) * of_.joint->rows + size; },
+                     true);
+  }
+  Numbers passes_in_blocks(int which, std::uint32_t hits, std::uint32_t misses) const {
+    return in_blocks(
         [&](std::size_t g) {
           return of_.joint->verify + (joint_row(which, g) * of_.joint->rows + hits) * of_.joint->columns + misses;
         },
         true);
   }
-  double slow_joint(const Counts& counts, int which, std::uint32_t hits, std::uint32_t misses) const {
+  /// A sum over the layers of a class.
+  template <class Of>
+  double of_class(const Counts& counts, int which, const Of& of) const {
     double sum = 0;
     for (std::uint32_t layer = 0; layer < counts.layers.size(); ++layer) {
-      const auto& passes = counts.layers[layer].hits_and_misses;
-      const auto found = passes.find({static_cast<int>(hits), static_cast<int>(misses)});
-      if (in_class(layer, which) && found != passes.end()) sum += static_cast<double>(found->second);
+      if ((layer < of_.extra_layers ? 0 : 1) == which) sum += of(counts.layers[layer]);
     }
     return sum;
   }
-  double slow_joint(int which, std::uint32_t hits, std::uint32_t misses) const {
-    double sum = 0;
-    for (const Counts& counts : slow_) sum += slow_joint(counts, which, hits, misses);
-    return sum;
+  double touched(const Counts& counts, int which, std::uint32_t size, const Weights& weights) const {
+    return of_class(counts, which, [&](const LayerCounts& layer) {
+      return of_steps(
+          layer, [&](const DraftCounts& step) { return passes_of(step.touched, static_cast<int>(size)); }, weights);
+    });
   }
-  double slow_touched(const Counts& counts, int which, std::uint32_t size) const {
-    double sum = 0;
-    for (std::uint32_t layer = 0; layer < counts.layers.size(); ++layer) {
-      for (const auto& steps : counts.layers[layer].touched) {
-        const auto found = steps.find(static_cast<int>(size));
-        if (in_class(layer, which) && found != steps.end()) sum += static_cast<double>(found->second);
-      }
-    }
-    return sum;
+  double passes(const Counts& counts, int which, std::uint32_t hits, std::uint32_t misses) const {
+    const std::pair<int, int> key{static_cast<int>(hits), static_cast<int>(misses)};
+    return of_class(counts, which, [&](const LayerCounts& layer) { return passes_of(layer.hits_and_misses, key); });
   }
 
-  static void add_to(Numbers& sum, const Numbers& more) {
-    sum.resize(more.size());
-    std::transform(sum.begin(), sum.end(), more.begin(), sum.begin(), std::plus<>());
+  template <class Use>
+  void for_each_joint(const Use& use) const {
+    for (int which = 0; which < 2; ++which) {
+      for (std::uint32_t hits = 0; hits < of_.joint->rows; ++hits) {
+        for (std::uint32_t misses = 0; misses < of_.joint->columns; ++misses) use(which, hits, misses);
+      }
+    }
   }
 
   void compare_joint() {
-    for (int which = 0; which < 2; ++which) {
-      Numbers passes, steps;
-      for (std::uint32_t hits = 0; hits < of_.joint->rows; ++hits) {
-        for (std::uint32_t misses = 0; misses < of_.joint->columns; ++misses) {
-          add_to(passes, joint_cells(which, hits, misses));
-        }
-        add_to(steps, touched_cells(which, hits));
-      }
-      for (std::uint32_t hits = 0; hits < of_.joint->rows; ++hits) {
-        for (std::uint32_t misses = 0; misses < of_.joint->columns; ++misses) {
-          compare(fmt::format("passes of {} hits and {} misses", hits, misses),
-                  {joint_cells(which, hits, misses), passes},
-                  slow_numbers([&](const Counts& counts) { return slow_joint(counts, which, hits, misses); },
-                               [&](const Counts& counts) { return class_passes(counts, which); }));
-        }
-        compare(fmt::format("draft steps that touch {}", hits), {touched_cells(which, hits), steps},
-                slow_numbers([&](const Counts& counts) { return slow_touched(counts, which, hits); },
-                             [&](const Counts& counts) { return class_passes(counts, which) * of_.point.depth; }));
-      }
-    }
-  }
-  Numbers touched_cells(int which, std::uint32_t size) const {
-    return by_group([&](std::size_t g) { return of_.joint->draft + joint_row(which, g) * of_.joint->rows + size; },
-                    true);
-  }
-  double class_passes(const Counts& counts, int which) const {
-    double layers = 0;
-    for (std::uint32_t layer = 0; layer < counts.layers.size(); ++layer) layers += in_class(layer, which) ? 1 : 0;
-    return layers * static_cast<double>(counts.rounds);
+    for_each_joint([&](int which, std::uint32_t hits, std::uint32_t misses) {
+      compare(fmt::format("passes of {} hits and {} misses", hits, misses), passes_in_blocks(which, hits, misses),
+              [&](const Counts& counts) { return passes(counts, which, hits, misses); });
+    });
   }
 
-  // ---- exact counts ------------------------------------------------------------------------------------------------
+  void expect_same_joint() {
+    const auto sum = [&](const auto& of) { return std::accumulate(slow_.begin(), slow_.end(), 0.0, of); };
+    for_each_joint([&](int which, std::uint32_t hits, std::uint32_t misses) {
+      expect_sum(
+          "hits and misses", passes_in_blocks(which, hits, misses),
+          sum([&](double before, const Counts& counts) { return before + passes(counts, which, hits, misses); }));
+    });
+  }
+
+  // ---- exact counts
+  // --------------------------------------------------------------------------------------------------
   void expect_same(const std::string& name, std::uint64_t offset, std::int64_t expected, double tolerance = 0) {
     ++deviations_.comparisons;
-    EXPECT_NEAR(static_cast<double>(engine_[offset]), static_cast<double>(expected),
+    EXPECT_NEAR(static_cast<double>(engine_.blocks.front()[offset]), static_cast<double>(expected),
                 tolerance * static_cast<double>(expected))
         << describe(name);
   }
@@ -452,10 +492,10 @@ class Comparison {
 
   const Prepared& prepared_;
   const PointOf& of_;
-  const std::vector<std::uint64_t>& engine_;
+  const Engine& engine_;
   const std::vector<Counts>& slow_;
-  Stream stream_;
   Deviations& deviations_;
+  Numbers rounds_;  // of the engine, in blocks
 };
 
 /// Multiples of 64 so that all groups are alike.
@@ -492,6 +532,19 @@ std::vector<std::uint64_t> counters_of(const Prepared& prepared, const Simulate&
   return counters;
 }
 
+/// One block where the number of trajectories is not for us to choose.
+Engine run_engine(const Prepared& prepared, const Simulate& way, Stream stream, int trajectories) {
+  const Plan& plan = prepared.plan;
+  Engine engine{{}, stream, plan.trajectories(static_cast<std::uint64_t>(trajectories))};
+  const bool fixed = plan.walk == Walk::enumerate || plan.walk == Walk::replay;
+  const std::uint64_t blocks = fixed ? 1 : plan.layout.size > 100'000 ? 16 : 64;
+  for (std::uint64_t b = 0; b < blocks; ++b) {
+    const std::uint64_t first = engine.trajectories * b / blocks, last = engine.trajectories * (b + 1) / blocks;
+    engine.blocks.push_back(counters_of(prepared, way, {stream, first, last}));
+  }
+  return engine;
+}
+
 void expect_same_integers(const Prepared& prepared, const std::vector<Simulate>& ways, Stream stream) {
   const std::uint64_t count = std::min<std::uint64_t>(40, prepared.plan.trajectories(40));
   const std::vector<std::uint64_t> first = counters_of(prepared, ways.front(), {stream, 0, count});
@@ -515,43 +568,42 @@ void compare_with_oracle(std::uint32_t number, const std::vector<Simulate>& ways
                          Deviations& deviations) {
   const Prepared prepared(number);
   const Plan& plan = prepared.plan;
-  const Study& study = prepared.random.study;
   const oracle::RankedTrace trace(prepared.random.trace);
+  const std::vector<int>& evaluation = prepared.random.trace.evaluation;
   const bool has_replicates = plan.shape.groups.replicates > 0;
   expect_same_integers(prepared, ways, Stream::main);
   if (has_replicates) expect_same_integers(prepared, ways, Stream::replicates);
 
-  const auto trajectories = static_cast<std::uint64_t>(trajectories_of(prepared, scale));
-  const std::vector<std::uint64_t> main =
-      counters_of(prepared, ways.front(), {Stream::main, 0, plan.trajectories(trajectories)});
-  std::vector<std::uint64_t> replicates;
-  if (has_replicates) replicates = counters_of(prepared, ways.front(), {Stream::replicates, 0, trajectories});
+  const int trajectories = trajectories_of(prepared, scale);
+  const Engine main = run_engine(prepared, ways.front(), Stream::main, trajectories);
   Dice dice(number);
   for (int i = 0; i < kPoints; ++i) {
     const auto cell = dice.below(static_cast<std::uint32_t>(plan.layout.cells.size()));
     const PointOf of(plan, cell, dice.below(plan.layout.cells[cell].points()));
+    const auto compare = [&](const Engine& engine, const std::vector<Counts>& slow) {
+      return Comparison(prepared, of, engine, slow, deviations);
+    };
     if (plan.walk == Walk::enumerate) {
-      const std::vector<Counts> slow = oracle::enumerate(trace, study, of.point);
-      Comparison(prepared, of, main, slow, Stream::main, deviations).expect_same_counts([&](std::size_t g) {
-        const std::vector<int>& sequences = prepared.random.trace.evaluation;
+      compare(main, oracle::enumerate(trace, prepared.random.study, of.point)).expect_same_counts([&](std::size_t g) {
         const int sequence = prepared.random.trace.sequence_of(static_cast<int>(plan.entries[g].first));
-        return static_cast<std::size_t>(std::find(sequences.begin(), sequences.end(), sequence) - sequences.begin());
+        return static_cast<std::size_t>(std::find(evaluation.begin(), evaluation.end(), sequence) - evaluation.begin());
       });
-    } else if (plan.walk == Walk::replay) {
-      const std::vector<Counts> slow = oracle::replay(trace, study, of.point);
-      Comparison(prepared, of, main, slow, Stream::main, deviations).expect_same_counts([](std::size_t g) {
+      continue;
+    }
+    if (plan.walk == Walk::replay) {
+      compare(main, oracle::replay(trace, prepared.random.study, of.point)).expect_same_counts([](std::size_t g) {
         return g;
       });
-    } else {
-      const std::uint64_t seed = 1'000'000 + 100 * std::uint64_t{number} + static_cast<std::uint64_t>(i);
-      const auto count = static_cast<int>(trajectories);
-      const auto slow = oracle::simulate(trace, study, of.point, {prepared.random.trace.evaluation}, count, seed);
-      Comparison(prepared, of, main, slow, Stream::main, deviations).means();
-      if (i > 0 || !has_replicates) continue;
-      const auto drawn =
-          oracle::simulate(trace, study, of.point, populations_of(prepared, plan.layout.cells[cell]), count, seed + 50);
-      Comparison(prepared, of, replicates, drawn, Stream::replicates, deviations).means();
+      continue;
     }
+    const auto simulate = [&](const std::vector<std::vector<int>>& populations, std::uint64_t part) {
+      const std::uint64_t seed = 1'000'000 + 100 * std::uint64_t{number} + 2 * static_cast<std::uint64_t>(i) + part;
+      return oracle::simulate(trace, prepared.random.study, of.point, populations, trajectories, seed);
+    };
+    compare(main, simulate({evaluation}, 0)).means();
+    if (i > 0 || !has_replicates) continue;
+    const Engine replicates = run_engine(prepared, ways.front(), Stream::replicates, trajectories);
+    compare(replicates, simulate(populations_of(prepared, plan.layout.cells[cell]), 1)).means();
   }
 }
 

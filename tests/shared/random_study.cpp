@@ -217,7 +217,9 @@ bool is_possible(const Study& study, const Trace& trace) {
   if (study.calibration && trace.lengths.size() < 3) return false;
   if (study.acceptance.model == AcceptanceModel::coverage && trace.weight.empty()) return false;
   if (study.mode == Mode::perturbed && trace.logit.empty()) return false;
-  if (study.acceptance.model == AcceptanceModel::rounds && study.grid.depth.back() < kMostDrafted) return false;
+  const bool cuts_rounds = std::any_of(study.grid.depth.begin(), study.grid.depth.end(),
+                                       [](std::uint32_t depth) { return depth > 0 && depth < kMostDrafted; });
+  if (study.acceptance.model == AcceptanceModel::rounds && cuts_rounds) return false;
   try {
     check_study(study, "study");
   } catch (const Error&) {
