@@ -77,8 +77,9 @@ std::uint64_t start_table_bytes(const Plan& plan, std::uint64_t sequences) {
   std::set<std::uint32_t> depths;
   for (const Cell& cell : plan.layout.cells) depths.insert(start_depth(plan, cell));
   const std::uint64_t populations = 1 + std::uint64_t{plan.shape.groups.populations};
-  return populations * (sequences * (sizeof(Sequence) + depths.size() * sizeof(std::uint32_t)) +
-                        depths.size() * (sizeof(std::uint32_t) + sizeof(PlanView::StartTable)));
+  const std::uint64_t entries = (plan.shape.population_starts.empty() ? populations : 2) * sequences;
+  return entries * (sizeof(Sequence) + depths.size() * sizeof(std::uint32_t)) +
+         populations * depths.size() * (sizeof(std::uint32_t) + sizeof(PlanView::StartTable));
 }
 
 void lay_out_starts(Plan& plan, const RoutingTable& table, std::uint32_t max_depth) {

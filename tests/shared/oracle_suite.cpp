@@ -5,25 +5,17 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cmath>
-#include <numeric>
 
-#include "cuda/core/draft.hpp"
 #include "host/simulate/sources.hpp"
 #include "host/study/names.hpp"
 #include "host/trace/routing_table_builder.hpp"
 #include "host/trace/score_order.hpp"
-#include "tests/oracle/simulate.hpp"
 #include "tests/shared/dice.hpp"
+#include "tests/shared/oracle_comparison.hpp"
 #include "tests/shared/random_study.hpp"
 
 namespace moecarlo::testing {
 namespace {
-
-using oracle::Counts;
-using oracle::DraftCounts;
-using oracle::LayerCounts;
-using Numbers = std::vector<double>;
 
 constexpr int kPoints = 3;         // design points of a study that the oracle simulates
 constexpr double kWork = 100'000;  // columns x layers of one of them, at scale 1
@@ -64,438 +56,6 @@ struct Prepared {
     random.trace.calibration = evaluated(table.split.calibration);
     random.trace.evaluation = evaluated(table.split.evaluation);
   }
-
-  bool counts_mass() const { return !plan.sources.gate_mass.empty() && random.study.mode != Mode::perturbed; }
-};
-
-/// One design point of a cell, as engine and oracle name it.
-struct PointOf {
-  const Cell* cell = nullptr;
-  std::uint32_t number = 0;  ///< among the cell's points
-  const JointTally* joint = nullptr;
-  std::uint32_t extra_layers = 0;
-  oracle::Point point;
-
-  PointOf(const Plan& plan, std::size_t cell_index, std::uint32_t point_number)
-      : cell(&plan.layout.cells[cell_index]), number(point_number) {
-    const CellShape& shape = plan.shape.cells[cell_index];
-    const Capacity& capacity = shape.capacities[number % shape.capacities.size()];
-    point.batch = static_cast<int>(shape.batch);
-    point.depth = static_cast<int>(shape.depth);
-    point.policy = shape.policies[number / shape.capacities.size()];
-    if (plan.shape.scope == Scope::pool) {
-      point.slots = {static_cast<int>(capacity.total(plan.shape.layers))};
-    } else {
-      for (std::uint32_t layer = 0; layer < plan.shape.layers; ++layer) {
-        point.slots.push_back(static_cast<int>(capacity.at(layer)));
-      }
-    }
-    point.bits = static_cast<int>(shape.bits);
-    point.independent = shape.acceptance.independent;
-    point.fresh = plan.walk == Walk::samples && !cell->apart;
-    const std::uint32_t index = plan.layout.joint_index[cell->first_joint + number];
-    if (index != kNoJoint) joint = &plan.layout.joints[index];
-    point.joint = joint != nullptr;
-    extra_layers = capacity.extra_layers;
-  }
-};
-
-/// Numbers of one kind in each group, and what they are counted per.
-struct Grouped {
-  Numbers count, per;
-
-  double total() const { return std::accumulate(count.begin(), count.end(), 0.0); }
-  double ratio() const {
-    const double all = std::accumulate(per.begin(), per.end(), 0.0);
-    return all > 0 ? total() / all : 0;
-  }
-  /// Of the ratio, by its residuals.
-  double variance() const {
-    const double r = ratio(), all = std::accumulate(per.begin(), per.end(), 0.0);
-    double sum = 0;
-    for (std::size_t g = 0; g < count.size(); ++g) sum += std::pow(count[g] - r * per[g], 2);
-    const auto groups = static_cast<double>(count.size());
-    return all > 0 ? sum * groups / (groups - 1) / all / all : 0;
-  }
-};
-
-/// The normal deviate that is as unlikely as Student's t with so many degrees of freedom (Wallace 1959).
-double normal_deviate(double t, double degrees) {
-  return (8 * degrees + 1) / (8 * degrees + 3) * std::sqrt(degrees * std::log1p(t * t / degrees));
-}
-
-/// What an engine counted: in blocks of trajectories, as many in each.
-struct Engine {
-  std::vector<std::vector<std::uint64_t>> blocks;
-  Stream stream = Stream::main;
-  std::uint64_t trajectories = 0;
-};
-
-/// All comparisons of one design point in one family of trajectories.
-class Comparison {
- public:
-  Comparison(const Prepared& prepared, const PointOf& of, const Engine& engine, const std::vector<Counts>& slow,
-             Deviations& deviations)
-      : prepared_(prepared), of_(of), engine_(engine), slow_(slow), deviations_(deviations) {}
-
-  void means() {
-    const Cell& cell = *of_.cell;
-    rounds_ = in_blocks([&](std::size_t g) { return cell.rounds + g; });
-    for (std::uint32_t a = 0; a <= cell.depth; ++a) {
-      compare(fmt::format("accepted length {}", a),
-              in_blocks([&](std::size_t g) { return cell.accepted + g * (cell.depth + 1) + a; }),
-              [&](const Counts& counts) { return static_cast<double>(counts.accepted[a]); });
-    }
-    compare("drafted", in_blocks([&](std::size_t g) { return cell.drafted + g; }),
-            [](const Counts& counts) { return static_cast<double>(counts.drafted); });
-    for (const Field& field : layer_fields()) {
-      compare(field.name, in_blocks(field.group), [&](const Counts& counts) { return of_layers(counts, field.of); });
-      if (is_main()) compare_layers(field);
-    }
-    if (is_main()) compare_distinct();
-    if (cell.depth > 0) compare_drafts();
-    if (of_.joint != nullptr) compare_joint();
-  }
-
-  /// Every count is the same in each sequence: group `g` of the engine is number of_group(g) of the oracle's.
-  template <class OfGroup>
-  void expect_same_counts(const OfGroup& of_group) {
-    const Cell& cell = *of_.cell;
-    const bool enumerates = prepared_.plan.walk == Walk::enumerate;
-    for (std::size_t g = 0; g < slow_.size(); ++g) {
-      const Counts& counts = slow_[of_group(g)];
-      expect_same("rounds", cell.rounds + g, counts.rounds);
-      for (std::uint32_t a = 0; a <= cell.depth && !enumerates; ++a) {
-        expect_same("accepted", cell.accepted + g * (cell.depth + 1) + a, counts.accepted[a]);
-      }
-      if (!enumerates) expect_same("drafted", cell.drafted + g, counts.drafted);
-      for (const Field& field : layer_fields()) {
-        expect_same(field.name, field.group(g), std::llround(of_layers(counts, field.of)));
-      }
-      for (const DraftField& field : draft_fields()) {
-        const auto all = [&](const LayerCounts& layer) { return of_steps(layer, field.of, {}); };
-        expect_same(field.name, field.group(g), std::llround(of_layers(counts, all)), field.rounded ? 1e-4 : 0);
-      }
-    }
-    for (const Field& field : layer_fields()) {
-      for (std::uint32_t layer = 0; layer < prepared_.plan.shape.layers; ++layer) {
-        double sum = 0;
-        for (const Counts& counts : slow_) sum += field.of(counts.layers[layer]);
-        expect_same(field.name + " by layer", field.layer(layer), std::llround(sum));
-      }
-    }
-    if (of_.joint != nullptr) expect_same_joint();
-  }
-
- private:
-  /// A number of each layer: its name, where the engine keeps it, and the oracle's.
-  struct Field {
-    std::string name;
-    std::function<std::uint64_t(std::size_t)> group, layer;
-    std::function<double(const LayerCounts&)> of;
-  };
-  /// The same of draft steps.
-  struct DraftField {
-    std::string name;
-    std::function<std::uint64_t(std::size_t)> group;
-    std::function<double(const DraftCounts&)> of;
-    bool rounded = false;  ///< its parts are rounded from floating-point numbers; engines count it in few rounds
-  };
-  /// How many trajectories count this step of this round: [rounds][depth]; all of them where it is empty.
-  using Weights = std::vector<Numbers>;
-
-  bool is_main() const { return engine_.stream == Stream::main; }
-
-  // ---- where the engine keeps its counts
-  // -----------------------------------------------------------------------------
-  std::function<std::uint64_t(std::size_t)> union_group(std::uint32_t index) const {
-    return [&cell = *of_.cell, index](std::size_t g) { return cell.unions_by_group + g * cell.union_width() + index; };
-  }
-  std::function<std::uint64_t(std::size_t)> union_layer(std::uint32_t index) const {
-    return [&cell = *of_.cell, index](std::size_t layer) {
-      return cell.unions_by_layer + layer * cell.union_width() + index;
-    };
-  }
-  std::function<std::uint64_t(std::size_t)> point_group(std::uint32_t index) const {
-    const std::uint64_t first = of_.number * std::uint64_t{prepared_.plan.shape.groups.total()};
-    return [&cell = *of_.cell, index, first](std::size_t g) {
-      return cell.points_by_group + (first + g) * cell.point_width() + index;
-    };
-  }
-  std::function<std::uint64_t(std::size_t)> point_layer(std::uint32_t index) const {
-    const std::uint64_t first = of_.number * std::uint64_t{prepared_.plan.shape.layers};
-    return [&cell = *of_.cell, index, first](std::size_t layer) {
-      return cell.points_by_layer + (first + layer) * cell.point_width() + index;
-    };
-  }
-
-  std::vector<Field> layer_fields() const {
-    const auto number = [](std::int64_t LayerCounts::*member) {
-      return [member](const LayerCounts& layer) { return static_cast<double>(layer.*member); };
-    };
-    const auto length = [](std::vector<std::int64_t> LayerCounts::*member, std::uint32_t index) {
-      return [member, index](const LayerCounts& layer) { return static_cast<double>((layer.*member)[index]); };
-    };
-    const auto of_point = [&](const std::string& name, std::uint32_t index, const auto& of) {
-      return Field{name, point_group(index), point_layer(index), of};
-    };
-    std::vector<Field> fields = {
-        {"distinct", union_group(Cell::kDistinct), union_layer(Cell::kDistinct), number(&LayerCounts::distinct)},
-        of_point("hits", Cell::kHits, number(&LayerCounts::hits)),
-        of_point("writes", Cell::kCacheWrites, number(&LayerCounts::writes))};
-    if (prepared_.plan.shape.slices > 1) {
-      fields.push_back(of_point("upper hits", Cell::kUpperHits, number(&LayerCounts::upper_hits)));
-    }
-    for (std::uint32_t a = 0; a < of_.cell->slices; ++a) {
-      fields.push_back({fmt::format("distinct of accepted columns {}", a), union_group(Cell::kDistinctAccepted + a),
-                        union_layer(Cell::kDistinctAccepted + a), length(&LayerCounts::distinct_accepted, a)});
-      fields.push_back(of_point(fmt::format("rejected only {}", a), Cell::kRejectedOnly + a,
-                                length(&LayerCounts::rejected_only, a)));
-    }
-    return fields;
-  }
-
-  std::vector<DraftField> draft_fields() const {
-    if (of_.cell->depth == 0) return {};
-    const auto number = [](std::int64_t DraftCounts::*member) {
-      return [member](const DraftCounts& step) { return static_cast<double>(step.*member); };
-    };
-    std::vector<DraftField> fields = {
-        {"draft choices", union_group(Cell::kDraftChoices), number(&DraftCounts::choices)},
-        {"draft hits", point_group(Cell::kDraftHits), number(&DraftCounts::hits)}};
-    if (!prepared_.counts_mass()) return fields;
-    fields.push_back({"draft mass", union_group(Cell::kDraftMass), number(&DraftCounts::mass), true});
-    fields.push_back({"resident mass", point_group(Cell::kResidentMass), number(&DraftCounts::resident_mass), true});
-    return fields;
-  }
-
-  /// The engine's number in each block, of all groups of the family.
-  template <class Offset>
-  Numbers in_blocks(const Offset& offset, bool joint = false) const {
-    const GroupLayout& layout = joint ? prepared_.plan.shape.joint_groups : prepared_.plan.shape.groups;
-    const std::size_t first = is_main() ? 0 : layout.groups, last = is_main() ? layout.groups : layout.total();
-    Numbers numbers;
-    for (const std::vector<std::uint64_t>& block : engine_.blocks) {
-      double& sum = numbers.emplace_back(0);
-      for (std::size_t g = first; g < last; ++g) sum += static_cast<double>(block[offset(g)]);
-    }
-    return numbers;
-  }
-  Numbers one_in_blocks(std::uint64_t offset) const {
-    Numbers numbers;
-    for (const std::vector<std::uint64_t>& block : engine_.blocks) {
-      numbers.push_back(static_cast<double>(block[offset]));
-    }
-    return numbers;
-  }
-
-  // ---- sums of the oracle's counts
-  // -----------------------------------------------------------------------------------
-  template <class Of>
-  static double of_layers(const Counts& counts, const Of& of) {
-    double sum = 0;
-    for (const LayerCounts& layer : counts.layers) sum += of(layer);
-    return sum;
-  }
-  template <class Of>
-  static double of_steps(const LayerCounts& layer, const Of& of, const Weights& weights) {
-    double sum = 0;
-    for (std::size_t round = 0; round < layer.draft.size(); ++round) {
-      for (std::size_t step = 0; step < layer.draft[round].size(); ++step) {
-        sum += of(layer.draft[round][step]) * (weights.empty() ? 1 : weights[round][step]);
-      }
-    }
-    return sum;
-  }
-  template <class Key>
-  static double passes_of(const std::map<Key, std::int64_t>& passes, const Key& key) {
-    const auto found = passes.find(key);
-    return found == passes.end() ? 0 : static_cast<double>(found->second);
-  }
-
-  // ---- comparisons
-  // ---------------------------------------------------------------------------------------------------
-  /// Per round.
-  template <class Of>
-  void compare(const std::string& name, const Numbers& own, const Of& of) {
-    Grouped slow;
-    for (const Counts& counts : slow_) {
-      slow.count.push_back(of(counts));
-      slow.per.push_back(static_cast<double>(counts.rounds));
-    }
-    deviate(name, {own, rounds_}, slow);
-  }
-
-  /// Per trajectory.
-  template <class Of>
-  void compare_by_trajectory(const std::string& name, const Numbers& own, const Of& of) {
-    const auto all = static_cast<double>(engine_.trajectories);
-    Grouped slow;
-    for (const Counts& counts : slow_) slow.count.push_back(of(counts));
-    slow.per.assign(slow_.size(), all / static_cast<double>(slow_.size()));
-    deviate(name, {own, Numbers(own.size(), all / static_cast<double>(own.size()))}, slow);
-  }
-
-  void deviate(const std::string& name, const Grouped& own, const Grouped& slow) {
-    const double difference = std::abs(own.ratio() - slow.ratio());
-    const double per = std::accumulate(slow.per.begin(), slow.per.end(), 0.0);
-    if (per == 0 || difference <= 1e-12 * slow.ratio()) return deviations_.add(0, describe(name));
-    const double own_variance = own.variance(), slow_variance = slow.variance();
-    const double variance = own_variance + slow_variance;
-    const double parts = own_variance * own_variance / (static_cast<double>(own.count.size()) - 1) +
-                         slow_variance * slow_variance / (static_cast<double>(slow.count.size()) - 1);
-    const double degrees = parts > 0 ? variance * variance / parts : 1e9;
-    // Of events that are too rare for the groups to know their variance, n happen or not with a deviation of sqrt(n).
-    const double floored = std::max(variance, difference / per);
-    deviations_.add(normal_deviate(difference / std::sqrt(floored), degrees), describe(name));
-  }
-
-  std::string describe(const std::string& name) const {
-    return fmt::format("{}: {} of policy {}, batch {}, depth {}, slots {}{}{}", prepared_.random.description, name,
-                       to_string(of_.point.policy), of_.point.batch, of_.point.depth, of_.point.slots.front(),
-                       of_.point.independent ? ", control" : "", is_main() ? "" : ", replicates");
-  }
-
-  void compare_layers(const Field& field) {
-    const Numbers all = in_blocks(field.group);
-    double sum = std::accumulate(all.begin(), all.end(), 0.0);
-    for (std::uint32_t layer = 0; layer < prepared_.plan.shape.layers; ++layer) {
-      const Numbers own = one_in_blocks(field.layer(layer));
-      sum -= std::accumulate(own.begin(), own.end(), 0.0);
-      compare(fmt::format("{} in layer {}", field.name, layer), own,
-              [&](const Counts& counts) { return field.of(counts.layers[layer]); });
-    }
-    EXPECT_EQ(sum, 0) << describe(field.name) << ": layers and groups have different sums";
-  }
-
-  void compare_distinct() {
-    const std::uint32_t most = prepared_.plan.shape.experts;
-    for (std::uint32_t layer = 0; layer < prepared_.plan.shape.layers; ++layer) {
-      for (std::uint32_t size = 0; size <= most; ++size) {
-        const Numbers own = one_in_blocks(of_.cell->distinct + std::uint64_t{layer} * (most + 1) + size);
-        const auto of = [&](const Counts& counts) {
-          return passes_of(counts.layers[layer].distinct_passes, static_cast<int>(size));
-        };
-        const bool never = std::all_of(own.begin(), own.end(), [](double count) { return count == 0; }) &&
-                           std::all_of(slow_.begin(), slow_.end(), [&](const Counts& c) { return of(c) == 0; });
-        if (!never) compare(fmt::format("passes of {} distinct in layer {}", size, layer), own, of);
-      }
-    }
-  }
-
-  /// Engines sample draft steps, one of each round, and in few rounds the gate mass and what is touched: the oracle's
-  /// steps count as often as the trajectories of the engine count them.
-  Weights step_weights(bool few_rounds) const {
-    const Plan& plan = prepared_.plan;
-    Weights weights(plan.rounds, Numbers(of_.cell->depth, 0));
-    for (std::uint64_t number = 0; number < engine_.trajectories; ++number) {
-      for (std::uint32_t round = 0; round < plan.rounds; ++round) {
-        if (few_rounds && !counts_touched(number, plan.warmup + round)) continue;
-        weights[round][counted_step(number, plan.warmup + round, of_.cell->depth)] +=
-            1 / static_cast<double>(engine_.trajectories);
-      }
-    }
-    return weights;
-  }
-
-  void compare_drafts() {
-    const Weights all_rounds = step_weights(false), few_rounds = step_weights(true);
-    for (const DraftField& field : draft_fields()) {
-      compare_by_trajectory(field.name, in_blocks(field.group), [&](const Counts& counts) {
-        return of_layers(counts, [&](const LayerCounts& layer) {
-          return of_steps(layer, field.of, field.rounded ? few_rounds : all_rounds);
-        });
-      });
-    }
-    if (of_.joint == nullptr) return;
-    for (int which = 0; which < 2; ++which) {
-      for (std::uint32_t size = 0; size < of_.joint->rows; ++size) {
-        compare_by_trajectory(fmt::format("draft steps that touch {}", size), touched_in_blocks(which, size),
-                              [&](const Counts& counts) { return touched(counts, which, size, few_rounds); });
-      }
-    }
-  }
-
-  // ---- joint histograms, [classes][groups][hits][misses]
-  // -------------------------------------------------------------
-  std::uint64_t joint_row(int which, std::size_t g) const {
-    return static_cast<std::uint64_t>(which) * prepared_.plan.shape.joint_groups.total() + g;
-  }
-  Numbers touched_in_blocks(int which, std::uint32_t size) const {
-    return in_blocks([&](std::size_t g) { return of_.joint->draft + joint_row(which, g) * of_.joint->rows + size; },
-                     true);
-  }
-  Numbers passes_in_blocks(int which, std::uint32_t hits, std::uint32_t misses) const {
-    return in_blocks(
-        [&](std::size_t g) {
-          return of_.joint->verify + (joint_row(which, g) * of_.joint->rows + hits) * of_.joint->columns + misses;
-        },
-        true);
-  }
-  /// A sum over the layers of a class.
-  template <class Of>
-  double of_class(const Counts& counts, int which, const Of& of) const {
-    double sum = 0;
-    for (std::uint32_t layer = 0; layer < counts.layers.size(); ++layer) {
-      if ((layer < of_.extra_layers ? 0 : 1) == which) sum += of(counts.layers[layer]);
-    }
-    return sum;
-  }
-  double touched(const Counts& counts, int which, std::uint32_t size, const Weights& weights) const {
-    return of_class(counts, which, [&](const LayerCounts& layer) {
-      return of_steps(
-          layer, [&](const DraftCounts& step) { return passes_of(step.touched, static_cast<int>(size)); }, weights);
-    });
-  }
-  double passes(const Counts& counts, int which, std::uint32_t hits, std::uint32_t misses) const {
-    const std::pair<int, int> key{static_cast<int>(hits), static_cast<int>(misses)};
-    return of_class(counts, which, [&](const LayerCounts& layer) { return passes_of(layer.hits_and_misses, key); });
-  }
-
-  template <class Use>
-  void for_each_joint(const Use& use) const {
-    for (int which = 0; which < 2; ++which) {
-      for (std::uint32_t hits = 0; hits < of_.joint->rows; ++hits) {
-        for (std::uint32_t misses = 0; misses < of_.joint->columns; ++misses) use(which, hits, misses);
-      }
-    }
-  }
-
-  void compare_joint() {
-    for_each_joint([&](int which, std::uint32_t hits, std::uint32_t misses) {
-      compare(fmt::format("passes of {} hits and {} misses", hits, misses), passes_in_blocks(which, hits, misses),
-              [&](const Counts& counts) { return passes(counts, which, hits, misses); });
-    });
-  }
-
-  void expect_same_joint() {
-    const auto sum = [&](const auto& of) { return std::accumulate(slow_.begin(), slow_.end(), 0.0, of); };
-    for_each_joint([&](int which, std::uint32_t hits, std::uint32_t misses) {
-      expect_sum(
-          "hits and misses", passes_in_blocks(which, hits, misses),
-          sum([&](double before, const Counts& counts) { return before + passes(counts, which, hits, misses); }));
-    });
-  }
-
-  // ---- exact counts
-  // --------------------------------------------------------------------------------------------------
-  void expect_same(const std::string& name, std::uint64_t offset, std::int64_t expected, double tolerance = 0) {
-    ++deviations_.comparisons;
-    EXPECT_NEAR(static_cast<double>(engine_.blocks.front()[offset]), static_cast<double>(expected),
-                tolerance * static_cast<double>(expected))
-        << describe(name);
-  }
-  void expect_sum(const std::string& name, const Numbers& numbers, double expected) {
-    ++deviations_.comparisons;
-    EXPECT_EQ(std::accumulate(numbers.begin(), numbers.end(), 0.0), expected) << describe(name);
-  }
-
-  const Prepared& prepared_;
-  const PointOf& of_;
-  const Engine& engine_;
-  const std::vector<Counts>& slow_;
-  Deviations& deviations_;
-  Numbers rounds_;  // of the engine, in blocks
 };
 
 /// Multiples of 64 so that all groups are alike.
@@ -545,6 +105,12 @@ Engine run_engine(const Prepared& prepared, const Simulate& way, Stream stream, 
   return engine;
 }
 
+std::string describe(const Prepared& prepared, const PointOf& of, const Engine& engine) {
+  return fmt::format("{}, policy {}, batch {}, depth {}, slots {}{}{}", prepared.random.description,
+                     to_string(of.point.policy), of.point.batch, of.point.depth, of.point.slots.front(),
+                     of.point.independent ? ", control" : "", engine.stream == Stream::main ? "" : ", replicates");
+}
+
 void expect_same_integers(const Prepared& prepared, const std::vector<Simulate>& ways, Stream stream) {
   const std::uint64_t count = std::min<std::uint64_t>(40, prepared.plan.trajectories(40));
   const std::vector<std::uint64_t> first = counters_of(prepared, ways.front(), {stream, 0, count});
@@ -555,14 +121,6 @@ void expect_same_integers(const Prepared& prepared, const std::vector<Simulate>&
 }
 
 }  // namespace
-
-void Deviations::add(double deviate, const std::string& name) {
-  ++comparisons;
-  sum_of_squares += deviate * deviate;
-  if (std::abs(deviate) <= largest) return;
-  largest = std::abs(deviate);
-  where = name;
-}
 
 void compare_with_oracle(std::uint32_t number, const std::vector<Simulate>& ways, double scale,
                          Deviations& deviations) {
@@ -580,41 +138,33 @@ void compare_with_oracle(std::uint32_t number, const std::vector<Simulate>& ways
   for (int i = 0; i < kPoints; ++i) {
     const auto cell = dice.below(static_cast<std::uint32_t>(plan.layout.cells.size()));
     const PointOf of(plan, cell, dice.below(plan.layout.cells[cell].points()));
-    const auto compare = [&](const Engine& engine, const std::vector<Counts>& slow) {
-      return Comparison(prepared, of, engine, slow, deviations);
+    const auto counted = [&](const Engine& engine, const std::vector<oracle::Counts>& slow) {
+      return Counted{plan, of, engine, slow, describe(prepared, of, engine)};
     };
     if (plan.walk == Walk::enumerate) {
-      compare(main, oracle::enumerate(trace, prepared.random.study, of.point)).expect_same_counts([&](std::size_t g) {
+      const auto slow = oracle::enumerate(trace, prepared.random.study, of.point);
+      const auto sequence_of = [&](std::size_t g) {
         const int sequence = prepared.random.trace.sequence_of(static_cast<int>(plan.entries[g].first));
         return static_cast<std::size_t>(std::find(evaluation.begin(), evaluation.end(), sequence) - evaluation.begin());
-      });
+      };
+      expect_same_counts(counted(main, slow), sequence_of, deviations);
       continue;
     }
     if (plan.walk == Walk::replay) {
-      compare(main, oracle::replay(trace, prepared.random.study, of.point)).expect_same_counts([](std::size_t g) {
-        return g;
-      });
+      const auto slow = oracle::replay(trace, prepared.random.study, of.point);
+      expect_same_counts(
+          counted(main, slow), [](std::size_t g) { return g; }, deviations);
       continue;
     }
     const auto simulate = [&](const std::vector<std::vector<int>>& populations, std::uint64_t part) {
       const std::uint64_t seed = 1'000'000 + 100 * std::uint64_t{number} + 2 * static_cast<std::uint64_t>(i) + part;
       return oracle::simulate(trace, prepared.random.study, of.point, populations, trajectories, seed);
     };
-    compare(main, simulate({evaluation}, 0)).means();
+    compare_means(counted(main, simulate({evaluation}, 0)), deviations);
     if (i > 0 || !has_replicates) continue;
     const Engine replicates = run_engine(prepared, ways.front(), Stream::replicates, trajectories);
-    compare(replicates, simulate(populations_of(prepared, plan.layout.cells[cell]), 1)).means();
+    compare_means(counted(replicates, simulate(populations_of(prepared, plan.layout.cells[cell]), 1)), deviations);
   }
-}
-
-double largest_deviate(std::size_t comparisons, double probability) {
-  const double each = probability / 2 / static_cast<double>(comparisons);
-  double low = 0, high = 40;
-  for (int i = 0; i < 100; ++i) {
-    const double middle = (low + high) / 2;
-    (std::erfc(middle / std::sqrt(2)) / 2 > each ? low : high) = middle;
-  }
-  return high;
 }
 
 }  // namespace moecarlo::testing
