@@ -34,7 +34,7 @@ class RandomStudies(elastic.Elastic):
                 self.check_study(tables, self.folder / f"run-{number_}")
         self.assertEqual(self.seen["verdicts"], {True, False, None})
         self.assertGreater(self.seen["rows"], 20 * STUDIES)
-        self.assertLess(self.seen["refused"], STUDIES / 20)
+        self.assertLess(self.seen["refused"], STUDIES / 10)
         for what in ("left out", "variants", "tied"):
             self.assertGreater(self.seen[what], 10, what)
 
@@ -283,7 +283,7 @@ class Resolved(elastic.Elastic):
         self.assertCountEqual(reasons, [("xpu", "elastic", None), ("elmoe3d-4gb", "ar", 16),
                                         ("elmoe3d-4gb", "elastic", 16)])
         self.assertRegex(reasons["elmoe3d-4gb", "ar", 16], r"does not fit in HB \(dense [\d.]+ GB \+ KV cache [\d.]+ GB")
-        self.assertIn("Left out at batch 16: config", " ".join(results["notes"]))
+        self.assertRegex(" ".join(results["notes"]), r"Left out at batch 16: \S+ on elmoe3d-4gb with ar: does not fit")
 
     def test_a_study_of_which_nothing_fits_is_refused_with_the_numbers(self):
         # 2^24 positions are 206 GB of keys and values: more than the xPU stores.

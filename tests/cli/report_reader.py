@@ -5,7 +5,7 @@ import re
 
 
 def unescaped(text):
-    return re.sub(r"\\([^\w\s])", r"\1", text)
+    return re.sub(r"\\([^A-Za-z0-9\s])", r"\1", text)
 
 
 class Report:
