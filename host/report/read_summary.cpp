@@ -182,7 +182,6 @@ void read(const Json& json, LeftOutResult& one) {
   from_json(json, one.system, "system");
   from_json(json, one.scheme, "scheme");
   from_json(json, one.batch, "batch");
-  from_json(json, one.depth, "depth");
   from_json(json, one.reason, "reason");
 }
 
