@@ -89,7 +89,6 @@ Demands demands(std::span<const System> systems, std::span<const Scheme> schemes
         all.left_out.push_back({system.name,
                                 scheme.name,
                                 {},
-                                {},
                                 fmt::format("scheme {} does not apply to system {}, which has no hybrid-bonded memory",
                                             scheme.name, system.name)});
         continue;
@@ -100,7 +99,7 @@ Demands demands(std::span<const System> systems, std::span<const Scheme> schemes
           all.possible.insert(all.possible.end(), modes.begin(), modes.end());
         } catch (const Error& error) {
           if (error.kind() != ErrorKind::usage) throw;
-          all.left_out.push_back({system.name, scheme.name, batch, {}, error.what()});
+          all.left_out.push_back({system.name, scheme.name, batch, error.what()});
         }
       }
     }

@@ -52,11 +52,9 @@ class StudyProjection {
 
   struct Row;
   std::vector<Row> rows(const CountedPoints& points, const Tallies& tallies) const;
-  std::vector<Row> projected_rows(const CountedPoints& points, const Tallies& tallies, const Sampling& sampling,
-                                  std::vector<LeftOutResult>& left_out) const;
+  std::vector<Row> projected_rows(const CountedPoints& points, const Tallies& tallies, const Sampling& sampling) const;
   bool is_reference(const Row& row) const;
   CountedPoint reference_point(const CountedPoints& points, std::uint32_t batch) const;
-  static void leave_out_empty(std::vector<Row>& rows, std::vector<LeftOutResult>& left_out);
   static void add_comparisons(std::vector<Row>& rows, const Sampling& sampling);
   static void add_leads(const std::vector<Row>& rows, const Sampling& sampling, StudyResults& results);
   std::vector<Workload> neighbours(const CountedPoints& points, const Row& row) const;

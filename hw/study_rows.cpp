@@ -51,12 +51,6 @@ Sampling sampling_of(const Tallies& tallies) {
                           replicate_weights(tallies.shape.population_starts, layout));
 }
 
-/// Whether no round was counted, which only a batch on short sequences can know.
-bool is_empty(const Workload& workload) {
-  return std::none_of(workload.counts.begin(), workload.counts.begin() + workload.groups,
-                      [](const GroupCounts& group) { return group.rounds > 0; });
-}
-
 const Estimate kUnknown{std::numeric_limits<double>::quiet_NaN(), std::nullopt, std::nullopt};
 
 }  // namespace
@@ -129,8 +123,7 @@ bool StudyProjection::is_reference(const Row& row) const {
 }
 
 std::vector<StudyProjection::Row> StudyProjection::projected_rows(const CountedPoints& points, const Tallies& tallies,
-                                                                  const Sampling& sampling,
-                                                                  std::vector<LeftOutResult>& left_out) const {
+                                                                  const Sampling& sampling) const {
   const bool lengths_read_trace = tallies.shape.acceptance_reads_trace();
   const Scheme plain = autoregressive();
   std::map<std::uint32_t, std::optional<Rates>> references;  // by batch
@@ -138,7 +131,6 @@ std::vector<StudyProjection::Row> StudyProjection::projected_rows(const CountedP
     const auto [known, is_new] = references.try_emplace(batch);
     if (!is_new || reference_capacity_.count(batch) == 0) return known->second;
     const Workload workload = points.workload(reference_point(points, batch));
-    if (is_empty(workload)) return known->second;
     const Projection projection = hw::project(*reference_, plain, model_, spec_.context, workload, 8);
     return known->second = rates_of(sampling, projection, lengths_read_trace, workload.certain);
   };
@@ -153,7 +145,6 @@ std::vector<StudyProjection::Row> StudyProjection::projected_rows(const CountedP
   for (Row* row : by_workload) {
     if (before == nullptr || !row->shares_workload(*before)) workload = row->workload(points);
     before = row;
-    if (is_empty(workload)) continue;
     HardwareResult& result = row->result;
     const Projection projection =
         hw::project(row->machine->system, *row->scheme, model_, spec_.context, workload, result.bits);
@@ -171,26 +162,8 @@ std::vector<StudyProjection::Row> StudyProjection::projected_rows(const CountedP
     result.breakdown = projection.breakdown;
     row->tokens_per_second = std::move(own.tokens_per_second);
   }
-  leave_out_empty(all, left_out);
   add_comparisons(all, sampling);
   return all;
-}
-
-/// Takes out the rows of which no round was counted.
-void StudyProjection::leave_out_empty(std::vector<Row>& rows, std::vector<LeftOutResult>& left_out) {
-  const auto is_left_out = [](const Row& row) { return row.result.breakdown.empty(); };
-  for (const Row& row : rows) {
-    if (!is_left_out(row)) continue;
-    const HardwareResult& r = row.result;
-    const auto same = [&](const LeftOutResult& other) {
-      return other.system == r.system && other.scheme == r.scheme && other.batch == r.batch && other.depth == r.depth;
-    };
-    if (std::any_of(left_out.begin(), left_out.end(), same)) continue;
-    left_out.push_back({r.system, r.scheme, r.batch, r.depth,
-                        fmt::format("no round was counted (expected sequences long enough for {} requests at depth {})",
-                                    r.batch, r.depth)});
-  }
-  std::erase_if(rows, is_left_out);
 }
 
 /// Speculation pays where a round yields more tokens than the scheme's autoregressive mode on the same system in that
@@ -287,7 +260,7 @@ void StudyProjection::project(const Tallies& tallies, const std::vector<JointBin
   const Sampling sampling = sampling_of(tallies);
   results.reference = reference_ ? reference_->name : "";
   results.left_out = left_out_;
-  std::vector<Row> all = projected_rows(points, tallies, sampling, results.left_out);
+  std::vector<Row> all = projected_rows(points, tallies, sampling);
   add_sensitivity(points, all, results);
   add_leads(all, sampling, results);
   results.hardware.clear();

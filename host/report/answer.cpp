@@ -102,7 +102,8 @@ std::string what_it_is_worth(const StudyResults& results) {
   for (const std::uint32_t batch : {batches.front(), batches.back()}) {
     const HardwareResult* best = fastest(results, batch);
     if (!best || (batch == batches.back() && batches.size() == 1 && !text.empty())) continue;
-    text += (text.empty() ? "" : " ") + fastest_in_words(results, *best);
+    if (!text.empty()) text += ' ';
+    text += fastest_in_words(results, *best);
   }
   return text;
 }

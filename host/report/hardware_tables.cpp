@@ -109,10 +109,9 @@ Table hardware_table(const StudyResults& results) {
 }
 
 Table left_out_table(const StudyResults& results) {
-  Table table{"What was left out", {"system", "scheme", "batch", "depth", "reason"}, 5, {}};
-  const auto cell = [](const std::optional<std::uint32_t>& value) { return value ? std::to_string(*value) : "all"; };
+  Table table{"What was left out", {"system", "scheme", "batch", "reason"}, 4, {}};
   for (const LeftOutResult& one : results.left_out) {
-    table.rows.push_back({one.system, one.scheme, cell(one.batch), cell(one.depth), one.reason});
+    table.rows.push_back({one.system, one.scheme, one.batch ? std::to_string(*one.batch) : "all", one.reason});
   }
   return table;
 }

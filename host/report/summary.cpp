@@ -148,7 +148,6 @@ void write(JsonText& json, const LeadResult& lead) {
 void write(JsonText& json, const LeftOutResult& one) {
   json.key("system").text(one.system).key("scheme").text(one.scheme);
   write_whole(json, "batch", one.batch);
-  write_whole(json, "depth", one.depth);
   json.key("reason").text(one.reason);
 }
 
@@ -187,9 +186,7 @@ class SummaryText {
  public:
   explicit SummaryText(const TextSink& sink) : pieces_(sink) { pieces_.text() += '{'; }
 
-  void add(std::string_view key, const Json& value) {
-    begin(key) += json_line(value);
-  }
+  void add(std::string_view key, const Json& value) { begin(key) += json_line(value); }
 
   /// `context`: what `write` needs besides the item.
   template <class T, class... Context>

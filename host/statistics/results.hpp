@@ -104,7 +104,8 @@ struct HardwareResult {
   double capacity = 0;
   double hb_capacity = 1, hb_bandwidth = 1;  ///< factors on the hybrid-bonded memory of `variant_of`
   Estimate tokens_per_second;                ///< all requests together
-  Estimate speedup;  ///< over autoregressive decoding on the reference at the same batch; NaN where that is not possible
+  Estimate
+      speedup;  ///< over autoregressive decoding on the reference at the same batch; NaN where that is not possible
   Estimate energy_mj_per_token;
   Estimate energy_gain;  ///< energy per token of that / this one's; NaN as `speedup`
   /// Tokens per second over those of the scheme's autoregressive mode on the same system at the same batch with the
@@ -128,7 +129,6 @@ struct LeadResult {
 struct LeftOutResult {
   std::string system, scheme;
   std::optional<std::uint32_t> batch;  ///< none: at every batch
-  std::optional<std::uint32_t> depth;  ///< none: at every depth
   std::string reason;                  ///< what does not fit, with the numbers
 };
 

@@ -43,6 +43,7 @@ class Answers:
         self.points = {design(point): point for point in summary["points"]}
         self.own = [point for point in summary["points"] if not point["implied"]]
         self.rows = summary["hardware"]
+        self.reference = "the xPU" if summary["reference"] == "xpu" else summary["reference"]
         self.drafting = [row for row in self.rows if row["depth"] > 0]
         self.typical = self.typical_point()
 
@@ -154,7 +155,7 @@ class Answers:
         return max(rows, key=lambda row: row["tokens_per_second"]["value"], default=None)
 
     def worth(self, row):
-        speed = (f"{number(row['speedup']['value'], 3)} times autoregressive decoding on the xPU"
+        speed = (f"{number(row['speedup']['value'], 3)} times autoregressive decoding on {self.reference}"
                  if row["speedup"] else f"{number(row['tokens_per_second']['value'], 3)} tokens per second")
         return f"{speed}, at {number(row['energy_mj_per_token']['value'], 3)} mJ per token"
 
@@ -250,7 +251,7 @@ class Answers:
         if lead and not is_above(lead):
             at += f"; cannot be told apart from {row_text(second)}"
         if best["speedup"]:
-            found.append(("speed-up over the xPU", with_unit(best["speedup"], "×"), at))
+            found.append((f"speed-up over {self.reference}", with_unit(best["speedup"], "×"), at))
         if best["speedup_over_autoregressive"]:
             found.append(("speed-up over its autoregressive mode",
                           with_unit(best["speedup_over_autoregressive"], "×"), at))

@@ -5,9 +5,6 @@ import csv
 import math
 import re
 
-import h5py
-import numpy as np
-
 import answers
 import elastic
 import program
@@ -34,7 +31,7 @@ class RandomStudies(elastic.Elastic):
                 self.check_study(tables, self.folder / f"run-{number_}")
         self.assertEqual(self.seen["verdicts"], {True, False, None})
         self.assertGreater(self.seen["rows"], 20 * STUDIES)
-        self.assertLess(self.seen["refused"], STUDIES / 20)
+        self.assertLess(self.seen["refused"], STUDIES / 10)
         for what in ("left out", "variants", "tied"):
             self.assertGreater(self.seen[what], 10, what)
 
@@ -108,8 +105,7 @@ class RandomStudies(elastic.Elastic):
             self.assertTrue(one["reason"])
             self.seen["left out"] += 1
             for batch in grid["batch"] if one["batch"] is None else [one["batch"]]:
-                if one["depth"] is None:
-                    out.add((one["system"], one["scheme"], batch))
+                out.add((one["system"], one["scheme"], batch))
         everything = {(system, scheme, batch) for system in names for scheme in hardware["schemes"]
                       for batch in grid["batch"]}
         self.assertFalse(there & out)
@@ -148,8 +144,7 @@ class RandomStudies(elastic.Elastic):
             self.check_break_even(found, report, caption, cost)
         self.check_workload(found, report)
         self.check_speed(found, report)
-        reasons = [[one["system"], one["scheme"], *("all" if one[key] is None else str(one[key])
-                                                    for key in ("batch", "depth")), one["reason"]]
+        reasons = [[one["system"], one["scheme"], "all" if one["batch"] is None else str(one["batch"]), one["reason"]]
                    for one in found.summary["left_out"]]
         self.expect_rows(report.table("What was left out"), reasons)
 
@@ -227,8 +222,9 @@ class RandomStudies(elastic.Elastic):
             expected.append(
                 [row["system"], row["scheme"], row["policy"], str(row["batch"]), str(row["depth"]),
                  number(row["capacity"]), str(row["bits"]),
-                 *(estimate_cell(row[key]) for key in ("tokens_per_second", "speedup", "energy_mj_per_token",
-                                                       "energy_gain")), estimate_cell(gain) if gain else "", last])
+                 *(estimate_cell(row[key]) if row[key] else "n/a" for key in (
+                     "tokens_per_second", "speedup", "energy_mj_per_token", "energy_gain")),
+                 estimate_cell(gain) if gain else "", last])
         self.expect_rows(report.table("Speed and energy"), expected)
 
     def check_figures(self, found, output):
@@ -283,7 +279,7 @@ class Resolved(elastic.Elastic):
         self.assertCountEqual(reasons, [("xpu", "elastic", None), ("elmoe3d-4gb", "ar", 16),
                                         ("elmoe3d-4gb", "elastic", 16)])
         self.assertRegex(reasons["elmoe3d-4gb", "ar", 16], r"does not fit in HB \(dense [\d.]+ GB \+ KV cache [\d.]+ GB")
-        self.assertIn("Left out at batch 16: config", " ".join(results["notes"]))
+        self.assertRegex(" ".join(results["notes"]), r"Left out at batch 16: \S+ on elmoe3d-4gb with ar: does not fit")
 
     def test_a_study_of_which_nothing_fits_is_refused_with_the_numbers(self):
         # 2^24 positions are 206 GB of keys and values: more than the xPU stores.
@@ -326,19 +322,6 @@ class Resolved(elastic.Elastic):
             self.assertIsNone(row["energy_gain"])
             self.assertGreater(row["tokens_per_second"]["value"], 0)
         self.assertIn("No speed-ups, no energy gains", " ".join(results["notes"]))
-
-    def test_a_depth_that_no_round_could_serve_is_left_out(self):
-        with h5py.File(self.folder / "trace.h5", "r+") as trace:
-            del trace["acceptance"]
-            lengths = [12] + [4] * 77
-            del trace["sequence_offsets"]
-            trace["sequence_offsets"] = np.cumsum([0] + lengths).astype(np.int64)
-        hardware = {"model": "config.json", "systems": ["elmoe3d-8gb"], "schemes": ["ar", "elastic"]}
-        results = self.results(grid={"batch": [1, 4], "depth": [0, 10], "policy": ["static"]}, hardware=hardware)
-        depths = {(row["batch"], row["depth"]) for row in results["hardware"]}
-        self.assertEqual(depths, {(1, 0), (1, 10), (4, 0)})
-        out, = results["left_out"]
-        self.assertEqual((out["scheme"], out["batch"], out["depth"]), ("elastic", 4, 10))
 
 
 if __name__ == "__main__":

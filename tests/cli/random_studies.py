@@ -63,7 +63,7 @@ def random_study(number):
     if not chain and dice.random() < 0.2:
         tables["draft"] = {"width": 2, "sibling_routing": 0.5}
     hardware = {"model": "config.json", "systems": some(dice, SYSTEMS, 4), "schemes": schemes,
-                "context": dice.choice(CONTEXTS)}
+                "context": dice.choice(CONTEXTS), "reference": dice.choice(4 * ["xpu"] + ["none", "hb-xpu"])}
     if dice.random() < 0.4:
         hardware["hb_capacity"] = some(dice, [0.2, 0.5, 2], 2)
     if dice.random() < 0.4:

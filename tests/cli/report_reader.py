@@ -5,7 +5,7 @@ import re
 
 
 def unescaped(text):
-    return re.sub(r"\\([^\w\s])", r"\1", text)
+    return re.sub(r"\\([^A-Za-z0-9\s])", r"\1", text)
 
 
 class Report:
@@ -60,14 +60,9 @@ def three_digits(value):
     return f"{value:,.{3 if size < 0.9995 else 2 if size < 9.995 else 1 if size < 99.95 else 0}f}"
 
 
-def is_exact(width, value):
-    return width <= 1e-9 * abs(value)
-
-
 def decimals_of(estimate):
     value = estimate["value"]
-    widths = [width for width in (estimate["mc_half_width"], estimate["trace_half_width"])
-              if width is not None and not is_exact(width, value)]
+    widths = [width for width in (estimate["mc_half_width"], estimate["trace_half_width"]) if width]
     return min(decimals_for(min(widths), 1), decimals_for(value, 7)) if widths else decimals_for(value, 4)
 
 
@@ -75,8 +70,8 @@ def estimate_value(estimate):
     return f"{estimate['value']:,.{decimals_of(estimate)}f}" if known(estimate["value"]) else "n/a"
 
 
-def half_width(width, value, decimals):
-    return "± n/a" if not known(width) else "± 0" if is_exact(width, value) else f"± {width:,.{decimals}f}"
+def half_width(width, decimals):
+    return "± n/a" if not known(width) else "± 0" if width == 0 else f"± {width:,.{decimals}f}"
 
 
 def estimate_cell(estimate, simulation="", trace=""):
@@ -85,7 +80,7 @@ def estimate_cell(estimate, simulation="", trace=""):
     if not known(value):
         return "n/a"
     decimals = decimals_of(estimate)
-    widths = [half_width(estimate[key], value, decimals) for key in ("mc_half_width", "trace_half_width")]
+    widths = [half_width(estimate[key], decimals) for key in ("mc_half_width", "trace_half_width")]
     return f"{value:,.{decimals}f} {widths[0]}{simulation} {widths[1]}{trace}"
 
 

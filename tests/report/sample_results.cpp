@@ -261,8 +261,8 @@ StudyResults sample_results() {
   add_hardware(results);
   add_break_even_acceptance(results);
   add_leads(results);
-  results.left_out = {{"xpu", "elastic", {}, {}, "it has no hybrid-bonded memory"},
-                      {"elmoe3d-4gb", "slm", 16, {}, "invented: does not fit"}};
+  results.left_out = {{"xpu", "elastic", {}, "it has no hybrid-bonded memory"},
+                      {"elmoe3d-4gb", "slm", 16, "invented: does not fit"}};
   results.notes = {"These numbers are invented; they only show the layout.",
                    "The trace interval of draft_coverage is not available: too few replicates."};
   return results;

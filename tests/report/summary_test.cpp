@@ -42,7 +42,7 @@ TEST(Summary, RowsHaveTheKeysOfTheInterface) {
                                                                          "accepted_length", "distinct_experts"));
   EXPECT_THAT(keys_of(summary["leads"][0]),
               UnorderedElementsAre("among", "first", "second", "value", "mc_half_width", "trace_half_width"));
-  EXPECT_THAT(keys_of(summary["left_out"][0]), UnorderedElementsAre("system", "scheme", "batch", "depth", "reason"));
+  EXPECT_THAT(keys_of(summary["left_out"][0]), UnorderedElementsAre("system", "scheme", "batch", "reason"));
   EXPECT_TRUE(summary["left_out"][0]["batch"].is_null());
   EXPECT_THAT(keys_of(summary["points"][0]["metrics"]["hit_rate"]),
               UnorderedElementsAre("value", "mc_half_width", "trace_half_width", "per_layer"));
