@@ -1,7 +1,10 @@
 #include "hw/bit_slices.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "host/support/error.hpp"
@@ -54,6 +57,19 @@ Scheme on_measured_slices(const Scheme& scheme, const Model& measured) {
     return plan(system, coded(model), serving, placement);
   };
   return own;
+}
+
+std::string uncut_note(const Model& model, std::span<const std::uint32_t> bits) {
+  const WeightFormat& format = model.expert_format;
+  std::vector<std::uint32_t> uncut;
+  std::copy_if(bits.begin(), bits.end(), std::back_inserter(uncut),
+               [&](std::uint32_t kept) { return kept_expert_bits(model, kept) >= format.bits; });
+  if (uncut.empty()) return {};
+  return fmt::format(
+      "Bits {} cut nothing from the experts of {}, which have {} bits{}: such a draft holds and reads {:.4g} of {:.4g} "
+      "bits of each expert weight. It saves experts, not bits.",
+      fmt::join(uncut, ", "), model.name, format.bits, format.sliceable() ? "" : " and are moved whole",
+      format.stored_bits(format.bits), format.stored_bits());
 }
 
 std::vector<MeasuredQuantity> measured_quantities(const System& system, const Model& nominal, const Model& measured,

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,10 @@ Model measured(Model model, const BitSlices& slices);
 /// The scheme "NAME-measured": the same on experts with slices as `measured` has them, whatever model it is given. Only
 /// slices are stored coded, so that it makes sense of schemes that keep upper bits.
 Scheme on_measured_slices(const Scheme& scheme, const Model& measured);
+
+/// A sentence about the numbers of kept bits that cut nothing from the model's experts: those that are not less than
+/// the experts' own, and all where upper bits are no weight of their own. Empty where every number cuts something.
+std::string uncut_note(const Model& model, std::span<const std::uint32_t> bits);
 
 /// Sizes of one expert and multiplications saved at so many kept bits, nominal beside measured.
 std::vector<MeasuredQuantity> measured_quantities(const System& system, const Model& nominal, const Model& measured,

@@ -58,6 +58,7 @@ class StudyProjection {
   static void add_comparisons(std::vector<Row>& rows, const Sampling& sampling);
   static void add_leads(const std::vector<Row>& rows, const Sampling& sampling, StudyResults& results);
   std::vector<Workload> neighbours(const CountedPoints& points, const Row& row) const;
+  static std::vector<BitTrade> bit_trades(const std::vector<Row>& rows, const Sampling& sampling);
   void add_sensitivity(const CountedPoints& points, const std::vector<Row>& rows, StudyResults& results) const;
   void add_constants(StudyResults& results) const;
   void add_notes(bool knows_scores, StudyResults& results) const;

@@ -11,6 +11,7 @@
 #include "host/simulate/plan.hpp"
 #include "host/statistics/quantity.hpp"
 #include "host/study/names.hpp"
+#include "hw/bit_trade.hpp"
 #include "hw/evaluate.hpp"
 #include "hw/lead.hpp"
 #include "hw/sensitivity.hpp"
@@ -21,6 +22,7 @@ namespace {
 
 /// Tokens per second and joules per token with what every group thinks of them.
 struct Rates {
+  Quantity tokens_per_round;
   Quantity tokens_per_second;
   Quantity joules_per_token;
 };
@@ -38,8 +40,12 @@ Rates rates_of(const Sampling& sampling, const Projection& projection, bool leng
   }
   Quantity tokens_per_round = sampling.ratio(tokens, rounds);
   if (!lengths_read_trace) tokens_per_round = without_trace_error(std::move(tokens_per_round));
-  Rates rates{tokens_per_round / sampling.ratio(seconds, rounds), sampling.ratio(joules, rounds) / tokens_per_round};
-  if (certain) rates = {without_error(rates.tokens_per_second), without_error(rates.joules_per_token)};
+  Rates rates{tokens_per_round, tokens_per_round / sampling.ratio(seconds, rounds),
+              sampling.ratio(joules, rounds) / tokens_per_round};
+  if (certain) {
+    rates.tokens_per_second = without_error(rates.tokens_per_second);
+    rates.joules_per_token = without_error(rates.joules_per_token);
+  }
   return rates;
 }
 
@@ -64,6 +70,7 @@ struct StudyProjection::Row {
   std::optional<CountedPoint> step;  ///< where the draft's routing is unrestricted: the autoregressive step
   HardwareResult result;
   Quantity tokens_per_second;
+  std::optional<BitTrade> trade;  ///< where its draft is the upper bits of what it holds
 
   Workload workload(const CountedPoints& points) const {
     return step ? points.workload(point, *step) : points.workload(point);
@@ -88,7 +95,7 @@ std::vector<StudyProjection::Row> StudyProjection::rows(const CountedPoints& poi
         const auto counted_at = [&](std::uint32_t at) {
           return points.find(demand.batch, at, policy, demand.bits, demand.capacity, asked_by);
         };
-        Row row{&on, &scheme, &demand, counted_at(depth), {}, {}, {}};
+        Row row{&on, &scheme, &demand, counted_at(depth), {}, {}, {}, {}};
         if (depth > 0 && scheme.draft_routing == DraftRouting::all) row.step = counted_at(0);
         HardwareResult& result = row.result;
         result.system = on.system.name;
@@ -160,6 +167,13 @@ std::vector<StudyProjection::Row> StudyProjection::projected_rows(const CountedP
       result.energy_gain = relative(base->joules_per_token / own.joules_per_token);
     }
     result.breakdown = projection.breakdown;
+    if (row->scheme->uses_bits && result.depth > 0) {
+      const Serving serving{spec_.context, result.batch,         result.depth,
+                            result.bits,   workload.draft_width, workload.verify_columns};
+      row->trade =
+          draft_sizes(row->machine->system, *row->scheme, model_, serving, projection.placement, mean_counts(workload));
+      row->trade->acceptance = sampling.estimate(acceptance_of(own.tokens_per_round, result.batch, result.depth));
+    }
     row->tokens_per_second = std::move(own.tokens_per_second);
   }
   add_comparisons(all, sampling);
@@ -254,6 +268,19 @@ void StudyProjection::add_sensitivity(const CountedPoints& points, const std::ve
   }
 }
 
+/// The rows whose drafts are upper bits, each with its lead over the others of its line.
+std::vector<BitTrade> StudyProjection::bit_trades(const std::vector<Row>& rows, const Sampling& sampling) {
+  std::vector<BitTrade> trades;
+  std::vector<Quantity> speeds;
+  for (const Row& row : rows) {
+    if (!row.trade) continue;
+    trades.push_back(with_design(*row.trade, row.result));
+    speeds.push_back(row.tokens_per_second);
+  }
+  add_line_leads(sampling, speeds, trades);
+  return trades;
+}
+
 void StudyProjection::project(const Tallies& tallies, const std::vector<JointBins>& joints, bool knows_scores,
                               StudyResults& results) const {
   const CountedPoints points(tallies, joints);
@@ -263,6 +290,7 @@ void StudyProjection::project(const Tallies& tallies, const std::vector<JointBin
   std::vector<Row> all = projected_rows(points, tallies, sampling);
   add_sensitivity(points, all, results);
   add_leads(all, sampling, results);
+  results.bit_trades = bit_trades(all, sampling);
   results.hardware.clear();
   for (Row& row : all) results.hardware.push_back(std::move(row.result));
   results.bit_slices = bit_slice_result();

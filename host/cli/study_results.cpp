@@ -67,6 +67,23 @@ std::vector<Distribution> distributions(const MetricReader& reader, const Tallie
   return results;
 }
 
+/// What the trace says of acceptance where each row stands. A draft that holds its experts whole is another one than
+/// was captured, if weights were cut for that.
+void add_captured_acceptance(const TraceFacts& facts, StudyResults& results) {
+  if (facts.captured.empty()) return;
+  bool whole = false;
+  for (BitTrade& trade : results.bit_trades) {
+    const auto at = mean_acceptance_at(facts.captured, trade.capacity / static_cast<double>(facts.experts), trade.bits);
+    trade.captured = CapturedAt{at.acceptance, at.cache_fraction, at.weight_bits};
+    whole |= trade.draft_bits == trade.whole_bits && trade.bits < 8;
+  }
+  if (!whole) return;
+  results.notes.emplace_back(
+      "Acceptance was captured at fewer than 8 bits, and is used for drafts whose experts are not cut at all: if it "
+      "was "
+      "captured on weights that were cut, these drafts would be accepted more often.");
+}
+
 }  // namespace
 
 std::optional<hw::StudyProjection> make_projection(const Study& study, std::uint32_t layers, std::uint32_t experts,
@@ -106,6 +123,7 @@ StudyResults assemble_results(const Tallies& tallies, const std::vector<JointBin
   results.break_even = break_even(reader, tallies, study);
   results.distributions = distributions(reader, tallies);
   if (projection) projection->project(tallies, joints, facts.scores_known, results);
+  add_captured_acceptance(facts, results);
   for (std::string& note : interval_notes(tallies, results)) results.notes.push_back(std::move(note));
   return results;
 }

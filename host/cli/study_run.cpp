@@ -219,9 +219,11 @@ bool run_study(const StudyRun& run) {
   check_memory(plan, table.view(), run);
   const auto backend = make_backend(study.run, table.view(), plan);
 
+  const bool captures = study.acceptance.model == AcceptanceModel::captured;
+  const MeanAcceptance captured = captures ? mean_acceptance(*plan.sources.captured) : MeanAcceptance{};
   std::vector<std::string> notes = study.notes;
   notes.insert(notes.end(), plan.notes.begin(), plan.notes.end());
-  const TraceFacts facts = trace_facts(table, !plan.sources.score_order.empty(), notes);
+  const TraceFacts facts = trace_facts(table, !plan.sources.score_order.empty(), captured, notes);
   Provenance provenance{to_toml(study), to_json(facts), program_version(), false};
   Provenance stored;
   Tallies tallies = load_checkpoint(run, plan, provenance, stored);

@@ -4,14 +4,17 @@
 
 #include <nlohmann/json.hpp>
 #include <span>
+#include <utility>
 
 #include "host/support/error.hpp"
 #include "host/support/json_file.hpp"
 
 namespace moecarlo {
 
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(MeanAcceptance, cache_fraction, weight_bits, acceptance)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(TraceFacts, model, path, source, tokens, layers, experts, top_k, sequences,
-                                   calibration_sequences, evaluation_sequences, routing_hash, scores_known, notes)
+                                   calibration_sequences, evaluation_sequences, routing_hash, scores_known, captured,
+                                   notes)
 
 namespace {
 
@@ -27,7 +30,8 @@ std::string routing_hash(const RoutingTable& table) {
 
 }  // namespace
 
-TraceFacts trace_facts(const RoutingTable& table, bool scores_known, const std::vector<std::string>& notes) {
+TraceFacts trace_facts(const RoutingTable& table, bool scores_known, MeanAcceptance captured,
+                       const std::vector<std::string>& notes) {
   return {table.info.model,
           table.info.path,
           table.info.source,
@@ -40,6 +44,7 @@ TraceFacts trace_facts(const RoutingTable& table, bool scores_known, const std::
           table.split.evaluation.size(),
           routing_hash(table),
           scores_known,
+          std::move(captured),
           notes};
 }
 

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "host/trace/captured_acceptance.hpp"
 #include "host/trace/routing_table.hpp"
 
 namespace moecarlo {
@@ -16,10 +17,12 @@ struct TraceFacts {
   std::uint64_t calibration_sequences = 0, evaluation_sequences = 0;
   std::string routing_hash;        ///< of the packed routing: another trace of equal shape is another study
   bool scores_known = false;       ///< experts that stand in while drafting are the best-scoring ones
+  MeanAcceptance captured;         ///< where the study's acceptance is captured; else empty
   std::vector<std::string> notes;  ///< of laying out the study on this trace
 };
 
-TraceFacts trace_facts(const RoutingTable& table, bool scores_known, const std::vector<std::string>& notes);
+TraceFacts trace_facts(const RoutingTable& table, bool scores_known, MeanAcceptance captured,
+                       const std::vector<std::string>& notes);
 std::string to_json(const TraceFacts& facts);
 /// Throws an input error where the text is not such facts; `where` names it.
 TraceFacts parse_trace_facts(const std::string& text, const std::string& where);

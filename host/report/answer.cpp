@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "host/report/acceptance_odds.hpp"
+#include "host/report/bit_trades.hpp"
 #include "host/report/number_text.hpp"
 #include "host/report/selection.hpp"
 #include "host/report/speculation.hpp"
@@ -164,6 +165,7 @@ std::vector<std::string> answer(const StudyResults& results) {
                                       what_a_round_yields(results, *point)};
   paragraphs.push_back(whether_speculation_pays(results));
   if (!results.hardware.empty()) paragraphs.push_back(what_it_is_worth(results));
+  paragraphs.push_back(experts_or_bits(results));
   paragraphs.push_back(how_sure(*point));
   std::erase(paragraphs, std::string());
   return paragraphs;

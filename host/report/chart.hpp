@@ -8,7 +8,7 @@
 
 namespace moecarlo {
 
-/// The four kinds of chart of a report, as plain values, and their drawing as SVG. Values in the data's own units; the
+/// The kinds of chart of a report, as plain values, and their drawing as SVG. Values in the data's own units; the
 /// axes choose nice limits that include every value with its intervals, and zero unless said otherwise. Values that are
 /// not finite are left out.
 
@@ -37,6 +37,13 @@ struct LineChart {
   ChartText text;
   std::vector<LineSeries> series;
   double smallest_x_step = 0;  ///< 1 where x counts something
+};
+
+/// Plots in two columns over the same conditions, with one legend: that of the first. The title of a plot is its text's
+/// title.
+struct PanelChart {
+  ChartText text;
+  std::vector<LineChart> panels;
 };
 
 /// What error bars and bands of line charts are.
@@ -101,6 +108,7 @@ struct HeatStrip {
 };
 
 std::string draw(const LineChart& chart);
+std::string draw(const PanelChart& chart);
 std::string draw(const BarChart& chart);
 std::string draw(const ColumnChart& chart);
 std::string draw(const HeatStrip& chart);

@@ -6,6 +6,7 @@
 
 #include "host/report/answer.hpp"
 #include "host/report/bit_slice_blocks.hpp"
+#include "host/report/bit_trades.hpp"
 #include "host/report/controls.hpp"
 #include "host/report/explanations.hpp"
 #include "host/report/number_text.hpp"
@@ -110,6 +111,9 @@ Document build_document(const StudyResults& results, const std::vector<Figure>& 
     add(document, energy_table(results));
     add(document, pareto_table(results));
     add(document, left_out_table(results));
+  });
+  add_section(document, "Experts or bits", [&] {
+    for (Block& block : bit_trade_blocks(results, figures)) document.blocks.push_back(std::move(block));
   });
   add_section(document, "What the bits of the weights hold", [&] {
     if (results.bit_slices) add_bit_slices(document, results, figures);

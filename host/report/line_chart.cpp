@@ -1,8 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "host/report/chart.hpp"
-#include "host/report/chart_frame.hpp"
+#include "host/report/line_plot.hpp"
 #include "host/report/number_text.hpp"
 #include "host/report/palette.hpp"
 
@@ -35,26 +34,6 @@ Limits limits_of(const LineChart& chart) {
     }
   }
   return limits;
-}
-
-std::vector<LegendEntry> legend_of(const LineChart& chart) {
-  std::vector<LegendEntry> legend;
-  for (const LineSeries& series : chart.series) {
-    if (!series.label.empty()) legend.push_back({series.label, series.colour, series.marker, true, series.dashed});
-  }
-  return legend;
-}
-
-PlotArea plot_area(const LineChart& chart, double top) {
-  const Limits limits = limits_of(chart);
-  PlotArea area;
-  area.y = nice_axis(std::min(0.0, limits.y_low), limits.y_high, 7);
-  area.x = tight_axis(limits.x_low, limits.x_high, 10, chart.smallest_x_step);
-  area.left = chart_margin + y_label_width(area.y);
-  area.width = chart_width - chart_margin - area.left - 8;
-  area.top = top;
-  area.height = plot_height;
-  return area;
 }
 
 /// The ground between the line and its floor.
@@ -118,17 +97,42 @@ LinePoint line_point(double x, const Estimate& estimate) {
   return {x, estimate.value, estimate.mc_half_width.value_or(0), estimate.trace_half_width, std::nullopt};
 }
 
+PlotArea line_plot_area(const LineChart& chart, const PlotBox& box) {
+  const Limits limits = limits_of(chart);
+  PlotArea area;
+  area.y = nice_axis(std::min(0.0, limits.y_low), limits.y_high, static_cast<int>(box.height / 40));
+  area.x = tight_axis(limits.x_low, limits.x_high, 10, chart.smallest_x_step);
+  area.left = box.left + y_label_width(area.y);
+  area.width = box.left + box.width - area.left - 8;
+  area.top = box.top;
+  area.height = box.height;
+  return area;
+}
+
+void draw_lines(Svg& svg, const PlotArea& area, const std::vector<LineSeries>& series) {
+  svg.plot_area({area.left, area.top}, area.width, area.height);
+  for (const LineSeries& one : series) draw_floor(svg, area, one, finite_points(one));
+  for (const LineSeries& one : series) draw_bands(svg, area, one, finite_points(one));
+  for (const LineSeries& one : series) draw_line(svg, area, one, finite_points(one));
+}
+
+std::vector<LegendEntry> legend_of(const std::vector<LineSeries>& series) {
+  std::vector<LegendEntry> legend;
+  for (const LineSeries& one : series) {
+    if (!one.label.empty()) legend.push_back({one.label, one.colour, one.marker, true, one.dashed});
+  }
+  return legend;
+}
+
 std::string draw(const LineChart& chart) {
-  const std::vector<LegendEntry> legend = legend_of(chart);
-  const PlotArea area = plot_area(chart, header_height(chart.text, legend));
+  const std::vector<LegendEntry> legend = legend_of(chart.series);
+  const PlotArea area = line_plot_area(
+      chart, {chart_margin, header_height(chart.text, legend), chart_width - 2 * chart_margin, plot_height});
   Svg svg(chart_width, area.bottom() + footer_height, chart.text.title);
   draw_header(svg, chart.text, legend);
   draw_y_axis(svg, area);
   draw_x_axis(svg, area, chart.text.x_title);
-  svg.plot_area({area.left, area.top}, area.width, area.height);
-  for (const LineSeries& series : chart.series) draw_floor(svg, area, series, finite_points(series));
-  for (const LineSeries& series : chart.series) draw_bands(svg, area, series, finite_points(series));
-  for (const LineSeries& series : chart.series) draw_line(svg, area, series, finite_points(series));
+  draw_lines(svg, area, chart.series);
   return svg.finish();
 }
 

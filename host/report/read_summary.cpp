@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <tuple>
 
+#include "host/report/bit_trade_json.hpp"
 #include "host/report/summary.hpp"
 #include "host/support/error.hpp"
 #include "host/support/json_file.hpp"
@@ -283,6 +284,7 @@ StudyResults read(const Json& json, const std::string& where) {
   read_list(json.at("hardware"), results.hardware);
   read_list(json.at("leads"), results.leads);
   read_list(json.at("left_out"), results.left_out);
+  if (json.contains("bit_trades")) results.bit_trades = bit_trades_from_json(json.at("bit_trades"));
   read_list(json.at("sensitivity"), results.sensitivity);
   read_list(json.at("constants"), results.constants);
   if (json.contains("bit_slices") && !json.at("bit_slices").is_null()) {  // older summaries have none

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "host/report/bit_trade_json.hpp"
 #include "host/report/json_text.hpp"
 #include "host/support/json_file.hpp"
 #include "host/weights/figures_json.hpp"
@@ -253,6 +254,7 @@ void write_summary(const StudyResults& results, const TextSink& sink) {
   summary.add_list("hardware", results.hardware);
   summary.add_list("leads", results.leads);
   summary.add_list("left_out", results.left_out);
+  summary.add("bit_trades", to_json(results.bit_trades));
   summary.add_list("sensitivity", results.sensitivity);
   summary.add_list("constants", results.constants);
   summary.add("bit_slices", results.bit_slices ? to_json(*results.bit_slices) : Json(nullptr));

@@ -1,5 +1,6 @@
 #include "host/report/write_report.hpp"
 
+#include "host/report/bit_trades.hpp"
 #include "host/report/csv.hpp"
 #include "host/report/document.hpp"
 #include "host/report/figures.hpp"
@@ -14,6 +15,7 @@ std::vector<Figure> all_figures(const StudyResults& results) {
   std::vector<Figure> figures = simulation_figures(results);
   for (Figure& figure : speculation_figures(results)) figures.push_back(std::move(figure));
   for (Figure& figure : hardware_figures(results)) figures.push_back(std::move(figure));
+  for (Figure& figure : bit_trade_figures(results)) figures.push_back(std::move(figure));
   if (results.bit_slices) {
     for (Figure& figure : bit_slice_figures(results.bit_slices->figures)) figures.push_back(std::move(figure));
   }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <set>
+#include <utility>
 
 #include "cuda/core/policy/list_caches.hpp"
 #include "host/simulate/plan_limits.hpp"
@@ -69,9 +71,13 @@ Threshold threshold_of(double probability) {
   return static_cast<Threshold>(std::llround(std::clamp(probability, 0.0, 1.0) * 4294967296.0));
 }
 
+double cache_fraction(const Capacity& capacity, const RoutingTable& table) {
+  return capacity.mean(table.layers) / table.experts;
+}
+
 /// A table of captured acceptance for a capacity and number of bits; its number.
 std::uint32_t add_token_thresholds(Plan& plan, const GridCell& cell, const RoutingTable& table) {
-  const double fraction = cell.capacities.front().mean(table.layers) / table.experts;
+  const double fraction = cache_fraction(cell.capacities.front(), table);
   for (const float probability : acceptance_at(*plan.sources.captured, fraction, cell.bits)) {
     plan.token_thresholds.push_back(threshold_of(probability));
   }
@@ -215,6 +221,17 @@ void note_collisions(Plan& plan, const RoutingTable& table) {
   }
 }
 
+/// Captured acceptance that is used at another share of the experts, or at other bits, than it was captured at.
+void note_substitutions(Plan& plan, const Study& study, const RoutingTable& table) {
+  if (study.acceptance.model != AcceptanceModel::captured) return;
+  std::set<std::pair<double, std::uint32_t>> used;
+  for (const CellShape& cell : plan.shape.cells) {
+    if (cell.depth > 0) used.emplace(cache_fraction(cell.capacities.front(), table), cell.bits);
+  }
+  const std::vector<std::string> notes = substitution_notes(*plan.sources.captured, used);
+  plan.notes.insert(plan.notes.end(), notes.begin(), notes.end());
+}
+
 void note_shortcomings(Plan& plan, const Study& study, const RoutingTable& table) {
   if (plan.walk == Walk::samples || plan.walk == Walk::episodes) note_collisions(plan, table);
   if (plan.shape.groups.replicates == 0 && table.split.evaluation.size() < kFewestSequences) {
@@ -229,6 +246,7 @@ void note_shortcomings(Plan& plan, const Study& study, const RoutingTable& table
         study.acceptance.model == AcceptanceModel::ngram ? " or study.mode = \"replay\"" : ""));
   }
   plan.notes.insert(plan.notes.end(), plan.sources.notes.begin(), plan.sources.notes.end());
+  note_substitutions(plan, study, table);
 }
 
 }  // namespace

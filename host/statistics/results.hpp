@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "host/statistics/bit_trade.hpp"
 #include "host/statistics/breakdown.hpp"
 #include "host/statistics/estimate.hpp"
 #include "host/weights/weight_figures.hpp"
@@ -180,6 +181,7 @@ struct StudyResults {
   std::vector<HardwareResult> hardware;
   std::vector<LeadResult> leads;
   std::vector<LeftOutResult> left_out;
+  std::vector<BitTrade> bit_trades;  ///< a row for each hardware row that drafts with upper bits
   std::vector<SensitivityResult> sensitivity;
   std::vector<AssumedConstant> constants;
   std::optional<BitSliceResult> bit_slices;

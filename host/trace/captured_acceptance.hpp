@@ -2,7 +2,10 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <set>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "host/trace/routing_table.hpp"
@@ -25,11 +28,36 @@ struct CapturedAcceptance {
 /// or the file changed since; machine where the result does not fit the memory.
 CapturedAcceptance read_captured_acceptance(const std::filesystem::path& path, const RoutingTable& table);
 
-/// The captured number of bits nearest to `bits`, the fewer on ties.
-std::uint32_t nearest_bits(const CapturedAcceptance& captured, std::uint32_t bits);
+/// The number of bits nearest to `bits` among the captured ones, the fewer on ties. There must be one.
+std::uint32_t nearest_bits(std::span<const std::uint32_t> captured, std::uint32_t bits);
 
 /// Acceptance [tokens] of a configuration between the captured ones: those with the nearest number of bits (the fewer
 /// on ties), and between the two of them that enclose `fraction` linear in it; beyond the last one, that one's.
 std::vector<float> acceptance_at(const CapturedAcceptance& captured, double fraction, std::uint32_t bits);
+
+/// Captured acceptance as a mean over the tokens.
+struct MeanAcceptance {
+  std::vector<float> cache_fraction;       ///< [configurations], as in CapturedAcceptance
+  std::vector<std::uint32_t> weight_bits;  ///< [configurations]
+  std::vector<double> acceptance;          ///< [configurations] 0 .. 1
+
+  bool empty() const { return acceptance.empty(); }
+};
+
+MeanAcceptance mean_acceptance(const CapturedAcceptance& captured);
+
+/// The mean of acceptance_at, and the configuration that it belongs to: other bits and another fraction than asked for
+/// where those were not captured.
+struct MeanAcceptanceAt {
+  double cache_fraction = 0;
+  std::uint32_t weight_bits = 0;
+  double acceptance = 0;
+};
+MeanAcceptanceAt mean_acceptance_at(const MeanAcceptance& captured, double fraction, std::uint32_t bits);
+
+/// Where acceptance is used and what it was captured at differ: a sentence for each number of bits that another stands
+/// in for, and for caches smaller or larger than the captured ones. `used`: cache fractions and bits.
+std::vector<std::string> substitution_notes(const CapturedAcceptance& captured,
+                                            const std::set<std::pair<double, std::uint32_t>>& used);
 
 }  // namespace moecarlo

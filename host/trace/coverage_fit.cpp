@@ -85,7 +85,7 @@ void judge(CoverageFit& fit, const std::map<float, Samples>& evaluation) {
 CoverageFit fit_coverage(const RoutingTable& table, const std::vector<std::uint16_t>& gate_mass,
                          const CapturedAcceptance& captured, std::uint32_t bits) {
   CoverageFit fit;
-  fit.bits = nearest_bits(captured, bits);
+  fit.bits = nearest_bits(captured.weight_bits, bits);
   Samples calibration;
   std::map<float, Samples> evaluation;
   for (std::size_t c = 0; c < captured.cache_fraction.size(); ++c) {

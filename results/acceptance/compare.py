@@ -40,7 +40,7 @@ def with_model(study, bits, acceptance):
     lines = [f"{key} = {json.dumps(value)}" for key, value in acceptance.items()]
     text = re.sub(r"(?m)^bits = .*$", f"bits = [{bits}]", study)
     text = re.sub(r"\[acceptance\]\n(?:[^\[\n]+\n)+", "[acceptance]\n" + "\n".join(lines) + "\n", text)
-    return re.sub(r'(?m)^((?:trace|model) = )"([^"]*\.(?:h5|json))"',
+    return re.sub(r'(?m)^(trace = )"([^"]*)"',
                   lambda match: f'{match[1]}"{(HERE / match[2]).resolve()}"', text)
 
 

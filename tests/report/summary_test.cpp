@@ -29,7 +29,7 @@ TEST(Summary, RootHasTheKeysOfTheInterface) {
               UnorderedElementsAre("schema", "schema_version", "name", "version", "trace", "study", "trajectories",
                                    "replicate_trajectories", "seed", "backend", "seconds", "points", "distributions",
                                    "differences", "controls", "break_even", "hardware", "leads", "left_out",
-                                   "reference", "sensitivity", "constants", "bit_slices", "notes"));
+                                   "bit_trades", "reference", "sensitivity", "constants", "bit_slices", "notes"));
   EXPECT_EQ(summary["schema"], "moecarlo-summary");
   EXPECT_EQ(summary["schema_version"], 1);
 }

@@ -11,6 +11,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::FloatEq;
+using ::testing::HasSubstr;
 using namespace moecarlo::testing;
 
 const TableOptions all{{}, 0, 1, {}};
@@ -72,6 +73,33 @@ TEST(CapturedAcceptance, TakesTheNearestBitsAndFewerOnTies) {
   EXPECT_EQ(configuration(6), 2) << "4 and 8 are equally near";
   EXPECT_EQ(configuration(7), 0);
   EXPECT_EQ(configuration(16), 0);
+}
+
+TEST(CapturedAcceptance, ItsMeanIsThatOfTheTokensAndSaysWhatItWasCapturedAt) {
+  const ScratchFolder folder;
+  const CapturedAcceptance captured = read(make_trace(folder / "ids.h5", {0.5F, 0.25F, 1.0F}, {4, 4, 4}));
+  const MeanAcceptance means = mean_acceptance(captured);
+  for (const double fraction : {0.1, 0.25, 0.3, 0.5, 0.8, 1.0}) {
+    const std::vector<float> tokens_there = acceptance_at(captured, fraction, 3);
+    const double slow = (tokens_there[0] + tokens_there[1] + tokens_there[2] + tokens_there[3]) / 4.0;
+    const MeanAcceptanceAt at = mean_acceptance_at(means, fraction, 3);
+    EXPECT_NEAR(at.acceptance, slow, 1e-7);
+    EXPECT_EQ(at.weight_bits, 4U);
+    EXPECT_DOUBLE_EQ(at.cache_fraction, std::max(fraction, 0.25));
+  }
+}
+
+TEST(CapturedAcceptance, WhereAnotherConfigurationStandsInItIsSaid) {
+  const ScratchFolder folder;
+  const CapturedAcceptance captured = read(make_trace(folder / "ids.h5", {0.25F, 0.75F, 0.25F, 0.75F}, {2, 2, 6, 6}));
+  EXPECT_THAT(substitution_notes(captured, {{0.25, 2}, {0.5, 6}, {0.75, 6}}), ElementsAre());
+  EXPECT_THAT(substitution_notes(captured, {{0.5, 3}, {0.5, 4}, {0.5, 6}}),
+              ElementsAre(HasSubstr("at 3 bits was not captured (captured: 2, 6): it is that of 2 bits"),
+                          HasSubstr("at 4 bits was not captured (captured: 2, 6): it is that of 2 bits")));
+  EXPECT_THAT(substitution_notes(captured, {{0.2, 2}, {0.125, 6}, {0.75, 6}}),
+              ElementsAre(HasSubstr("from 0.25 of the experts resident on: with fewer, down to 0.125")));
+  EXPECT_THAT(substitution_notes(captured, {{0.875, 2}, {1, 6}}),
+              ElementsAre(HasSubstr("up to 0.75 of the experts resident: with more, up to 1,")));
 }
 
 TEST(CapturedAcceptance, IsRefusedWhereAbsentOrBroken) {
