@@ -59,7 +59,8 @@ class Dataset {
   Element element_ = Element::uint8;
   std::vector<std::uint64_t> extents_;
   std::uint64_t rows_per_chunk_ = 1, columns_per_chunk_ = 1, stored_bytes_ = 0;
-  std::string data_;  ///< all of it, of a small dataset
+  std::uint64_t offset_ = 0;  ///< of plain data in the file; above its size where they are not plain
+  std::string data_;          ///< all of it, of a small dataset
 };
 
 /// A group of a file opened for reading, the root group included. An open group keeps its file open.

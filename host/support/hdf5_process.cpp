@@ -125,9 +125,16 @@ class Answers {
       dataset.read(whole, data.data());
     }
     const std::uint64_t rows = dataset.rows_per_chunk(), columns = dataset.columns_per_chunk();
+    const std::uint64_t offset = dataset.plain_offset().value_or(nowhere);
     const std::uint64_t stored = dataset.stored_bytes(), element = static_cast<std::uint64_t>(dataset.element());
     std::vector<std::uint64_t> sizes = extents;
-    answer.put(datasets_.add(std::move(dataset))).put(element).put(rows).put(columns).put(stored).put(sizes.size());
+    answer.put(datasets_.add(std::move(dataset)))
+        .put(element)
+        .put(rows)
+        .put(columns)
+        .put(stored)
+        .put(offset)
+        .put(sizes.size());
     for (const std::uint64_t size : sizes) answer.put(size);
     answer.put(data);
   }

@@ -12,7 +12,8 @@
 ///   members       group                                -> number, texts
 ///   open_group    group, text name                     -> group
 ///   open_dataset  group, text name                     -> dataset, element, rows and columns per chunk, bytes stored,
-///                                                         number of extents, extents, text (all data, of a small one)
+///                                                         place of plain data in the file or `nowhere`, number of
+///                                                         extents, extents, text (all data, of a small one)
 ///   read_strings  group, text name                     -> number, texts
 ///   has_attribute, read_string, read_integer: group, text name  -> 0 or 1, text, number
 ///   read          dataset, first row, rows, first column, columns, bytes of the shared memory, where in it  -> nothing
@@ -38,6 +39,7 @@ enum class Question : std::uint64_t {
 constexpr std::uint64_t largest_expansion = 1100;
 
 constexpr std::uint64_t largest_message_bytes = std::uint64_t{40} << 20;
+constexpr std::uint64_t nowhere = ~std::uint64_t{0};
 /// Datasets no larger travel with their description.
 constexpr std::uint64_t small_dataset_bytes = std::uint64_t{16} << 10;
 /// The shared memory holds two pieces of a dataset at most this long.

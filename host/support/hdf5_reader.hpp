@@ -49,6 +49,7 @@ class Reader : public std::enable_shared_from_this<Reader> {
   template <class Take>
   auto taken(Message message, const Take& take);
   void wait_for_answer();
+  bool read_plain(const Dataset& dataset, std::uint64_t first, std::uint64_t count, char* out) const;
   void ask_for(const Dataset& dataset, const Piece& piece, std::uint64_t slot);
   void copy(const Dataset& dataset, const Piece& piece, std::uint64_t slot, std::uint64_t first, char* out) const;
   void make_room(std::uint64_t slot_bytes);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -24,8 +25,8 @@ std::uint64_t largest_chunk_bytes(std::uint64_t file_bytes);
 PropertyHandle expect_own_storage(hid_t dataset, const std::string& name);
 
 /// Opens every object of a file and reads every attribute of one value, for nothing but to see the library survive it.
-/// Some damage makes it write past its memory in silence, and crash when it closes the file; what it read by then may be
-/// wrong. So a file is gone through and closed before anything that is read from it is believed.
+/// Some damage makes it write past its memory in silence, and crash when it closes the file; what it read by then may
+/// be wrong. So a file is gone through and closed before anything that is read from it is believed.
 void rehearse(hid_t file);
 
 /// Part of a dataset: rows, and of each row the part with these indices in the second extent (all, where there is
@@ -49,6 +50,8 @@ class Dataset {
   std::uint64_t columns_per_chunk() const { return columns_per_chunk_; }
   std::uint64_t stored_bytes() const { return stored_bytes_; }
   std::uint64_t bytes_of(const Block& block) const;
+  /// Where the data stand in the file, if they stand there in one piece and as this machine holds them.
+  std::optional<std::uint64_t> plain_offset() const;
 
   /// In the byte order of this machine, without gaps: `bytes_of(block)` bytes.
   void read(const Block& block, void* out) const;

@@ -145,6 +145,16 @@ std::uint64_t Dataset::bytes_of(const Block& block) const {
   return bytes;
 }
 
+std::optional<std::uint64_t> Dataset::plain_offset() const {
+  const PropertyHandle creation(H5Dget_create_plist(handle_.get()));
+  const TypeHandle type(H5Dget_type(handle_.get()));
+  if (H5Pget_layout(creation.get()) != H5D_CONTIGUOUS) return std::nullopt;
+  if (H5Tequal(type.get(), detail::memory_type(element_).get()) <= 0) return std::nullopt;
+  const haddr_t offset = H5Dget_offset(handle_.get());
+  if (offset == HADDR_UNDEF) return std::nullopt;
+  return offset;
+}
+
 void Dataset::read(const Block& block, void* out) const {
   if (bytes_of(block) == 0) return;
   std::vector<hsize_t> start(extents_.size(), 0);

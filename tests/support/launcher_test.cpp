@@ -20,8 +20,8 @@ namespace moecarlo {
 namespace {
 
 /// Runs a body and returns the numbers that it sends, and how it ended.
-struct Run {
-  explicit Run(launcher::Body body) {
+struct Outcome {
+  explicit Outcome(launcher::Body body) {
     int ends[2];
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
     const Descriptor ours(ends[0]);
@@ -43,7 +43,7 @@ void say(int socket, bool yes) {
 }
 
 TEST(Launcher, ABodyRunsInAProcessOfItsOwnWithItsDescriptors) {
-  const Run run([](const launcher::Descriptors& descriptors) {
+  const Outcome run([](const launcher::Descriptors& descriptors) {
     char byte = 0;
     say(descriptors[0], ::read(descriptors[1], &byte, 1) == 1 && byte == '\x7f');
   });
@@ -53,14 +53,14 @@ TEST(Launcher, ABodyRunsInAProcessOfItsOwnWithItsDescriptors) {
 
 TEST(Launcher, ACrashIsSeenAndHarmsNobody) {
   for (int repeat = 0; repeat < 3; ++repeat) {
-    const Run crash([](const launcher::Descriptors&) { std::abort(); });
+    const Outcome crash([](const launcher::Descriptors&) { std::abort(); });
     EXPECT_TRUE(crash.said.empty());
     EXPECT_TRUE(WIFSIGNALED(crash.status) && WTERMSIG(crash.status) == SIGABRT);
   }
 }
 
 TEST(Launcher, SignalsForTheProgramDoNotEndAProcess) {
-  const Run run([](const launcher::Descriptors& descriptors) {
+  const Outcome run([](const launcher::Descriptors& descriptors) {
     for (const int signal : {SIGINT, SIGTERM, SIGHUP}) std::raise(signal);
     say(descriptors[0], true);
   });
@@ -71,7 +71,7 @@ TEST(Sandbox, TakesMemoryFilesAndTheRestAway) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "sanitizers need what the sandbox takes away";
 #endif
-  const Run run([](const launcher::Descriptors& descriptors) {
+  const Outcome run([](const launcher::Descriptors& descriptors) {
     enter_sandbox(std::uint64_t{64} << 20);
     const int socket = descriptors[0];
     say(socket, ::open("/proc/self/status", O_RDONLY) >= 0);                      // one file may be opened
