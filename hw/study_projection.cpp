@@ -92,7 +92,7 @@ void StudyProjection::add_demands(const GridSpec& grid) {
 void StudyProjection::check_reference(const GridSpec& grid) {
   if (!reference_) {
     notes_.emplace_back(
-        "No speed-ups, no energy gains and no elasticities: the study has hardware.reference = \"none\".");
+        "No speed-ups, no energy gains and no elasticities of them: the study has hardware.reference = \"none\".");
     return;
   }
   for (const std::uint32_t batch : grid.batch) {

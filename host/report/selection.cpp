@@ -139,8 +139,10 @@ std::string sensitivity_row(const StudyResults& results) {
   if (results.sensitivity.empty()) return {};
   std::vector<const HardwareResult*> rows = best_hardware(results);
   std::stable_sort(rows.begin(), rows.end(), [](const auto* a, const auto* b) {
-    const auto gain = [](const auto* row) { return std::isfinite(row->speedup.value) ? row->speedup.value : 0; };
-    return gain(a) > gain(b);
+    const auto worth = [](const auto* row) {
+      return std::pair(std::isfinite(row->speedup.value) ? row->speedup.value : 0, row->tokens_per_second.value);
+    };
+    return worth(a) > worth(b);
   });
   for (const HardwareResult* row : rows) {
     for (const SensitivityResult& taken : results.sensitivity) {
