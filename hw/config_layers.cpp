@@ -1,5 +1,7 @@
 #include "hw/config_layers.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -194,9 +196,9 @@ std::vector<Rule> listed_experts(const ConfigReader& config, std::size_t layers)
     rules.push_back({"moe_layers", config.members(config.at("moe_layers"), "moe_layers", layers, 0)});
   if (config.has("moe_layers_enum")) {
     const json& value = config.at("moe_layers_enum");
-    const json list = value.is_string()
-                          ? parse_json<json>("[" + value.get<std::string>() + "]", config.file() + ": moe_layers_enum")
-                          : value;
+    const json list = value.is_string() ? parse_json<json>(fmt::format("[{}]", value.get<std::string>()),
+                                                           config.file() + ": moe_layers_enum")
+                                        : value;
     rules.push_back({"moe_layers_enum", config.members(list, "moe_layers_enum", layers, 0)});
   }
   for (const char* key : {"moe_layer_freq", "is_moe_layer"}) {

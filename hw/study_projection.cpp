@@ -95,7 +95,8 @@ void StudyProjection::add_demands(const GridSpec& grid) {
 /// At which batches speed-ups have nothing to be relative to.
 void StudyProjection::check_reference(const GridSpec& grid) {
   if (!reference_) {
-    notes_.emplace_back("No speed-ups and no energy gains: the study has hardware.reference = \"none\".");
+    notes_.emplace_back(
+        "No speed-ups, no energy gains and no elasticities of them: the study has hardware.reference = \"none\".");
     return;
   }
   for (const std::uint32_t batch : grid.batch) {

@@ -255,8 +255,12 @@ void StudyProjection::add_sensitivity(const CountedPoints& points, const std::ve
     const HardwareResult& r = row->result;
     std::optional<CountedDecoding> reference;
     if (std::isfinite(r.speedup.value)) {
-      reference.emplace(CountedDecoding{
-          *reference_, autoregressive(), 8, without_replicates(points.workload(reference_point(points, r.batch))), {}});
+      const CountedPoint point = reference_point(points, r.batch);
+      reference.emplace(
+          CountedDecoding{*reference_, autoregressive(), 8, without_replicates(points.workload(point)), {}});
+      for (const auto& beside : {points.smaller(point), points.larger(point)}) {
+        if (beside) reference->neighbours.push_back(without_replicates(points.workload(*beside)));
+      }
     }
     const SensitivityRow taken{fmt::format("{} {}, batch {}, depth {}, {}, {:.4g} experts per layer, {} bits", r.system,
                                            r.scheme, r.batch, r.depth, r.policy, r.capacity, r.bits),

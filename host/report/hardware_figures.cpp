@@ -222,7 +222,11 @@ std::vector<Figure> hardware_figures(const StudyResults& results) {
   add_speedup(figures, results);
   add_time(figures, results);
   add_energy(figures, results);
-  add_sensitivity(figures, results, &SensitivityResult::elasticity, "sensitivity", "the speed-up");
+  if (results.reference.empty()) {
+    add_sensitivity(figures, results, &SensitivityResult::speed_elasticity, "sensitivity", "the speed");
+  } else {
+    add_sensitivity(figures, results, &SensitivityResult::elasticity, "sensitivity", "the speed-up");
+  }
   add_sensitivity(figures, results, &SensitivityResult::energy_elasticity, "sensitivity_energy",
                   "the energy of a token");
   return figures;
