@@ -154,6 +154,9 @@ std::vector<bool> ConfigReader::members(const json& list, const std::string& key
 }
 
 void ConfigReader::refuse_unread() const {
+  constexpr std::size_t most_keys = 4096;
+  if (json_.size() > most_keys)
+    fail(ErrorKind::input, "{}: too many keys (expected at most {}, found {})", file_, most_keys, json_.size());
   const std::vector<std::string_view> names(read_->begin(), read_->end());
   for (const auto& [key, value] : json_.items()) {
     if (value.is_null() || read_->count(key) > 0 || says_nothing_about_sizes(key)) continue;
