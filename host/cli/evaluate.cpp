@@ -74,8 +74,8 @@ void evaluate(const Options& options, const Common& common) {
   if (folder) {
     remark("report: {}\n", (*folder / "report.html").string());
   } else {
-    say(stderr, "nothing is written: {} keeps the study's own report (-o DIR2 writes another, --force this one)\n",
-        options.directory);
+    remark("nothing is written: {} keeps the study's own report (-o DIR2 writes another, --force this one)\n",
+           options.directory);
   }
 }
 

@@ -48,10 +48,10 @@ void print_effort(std::chrono::steady_clock::time_point begin) {
   };
   std::vector<std::string> folders;
   for (const auto& folder : hw::preset_folders()) folders.push_back(folder.string());
-  note("moecarlo: {}, cpu ({}); presets in {}\n", program_version(), to_string(best_instruction_set()),
-       fmt::join(folders, ", "));
-  note("moecarlo: {:.3f} s, {:.3f} s of processor time, {:.1f} MB of memory at most\n", wall.count(),
-       seconds(used.ru_utime) + seconds(used.ru_stime), static_cast<double>(used.ru_maxrss) / 1e3);
+  remark("moecarlo: {}, cpu ({}); presets in {}\n", program_version(), to_string(best_instruction_set()),
+         fmt::join(folders, ", "));
+  remark("moecarlo: {:.3f} s, {:.3f} s of processor time, {:.1f} MB of memory at most\n", wall.count(),
+         seconds(used.ru_utime) + seconds(used.ru_stime), static_cast<double>(used.ru_maxrss) / 1e3);
 }
 
 int run(int argc, char** argv) {
