@@ -13,7 +13,7 @@ using testing::StudyCase;
 /// Runs a case on the CPU and on a GPU that is given room for a third of the trace; one in lockstep is left out.
 void expect_same_integers(const StudyCase& one) {
   SCOPED_TRACE(one.description);
-  testing::expect_agreement(
+  testing::expect_same_integers(
       one,
       {[](const RoutingTable& table, const Plan& plan, const TrajectoryRange& range, std::span<std::uint64_t> into) {
          make_cpu_backend(table.view(), plan, 0)->run(range, into);

@@ -10,7 +10,10 @@ namespace moecarlo {
 namespace {
 
 using namespace moecarlo::testing;
+using oracle::common;
+using oracle::either;
 using oracle::Experts;
+using oracle::without;
 
 Study exhaustive_study() {
   Study study = small_study();
