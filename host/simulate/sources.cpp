@@ -55,7 +55,7 @@ TraceSources load_sources(const Study& study, RoutingTable& table) {
     sources.coverage = CoverageLaw{*study.acceptance.b0, *study.acceptance.b1};
   }
   if (model == AcceptanceModel::ngram) {
-    sources.proposals = replay_ngram(path, table, study.acceptance.longest, study.grid.depth.back());
+    sources.proposals = replay_ngram(path, table, study.acceptance.longest, std::max(1U, study.grid.depth.back()));
   }
   if (model == AcceptanceModel::rounds) sources.rounds = append_recorded_rounds(path, table);
   if (study.mode == Mode::perturbed) {

@@ -56,7 +56,7 @@ TEST(Html, IsWellFormedAndLoadsNothing) {
   EXPECT_TRUE(tags_named(tags, "link").empty());
   EXPECT_TRUE(tags_named(tags, "img").empty());
   EXPECT_THAT(page, Not(HasSubstr("url(")));
-  EXPECT_EQ(tags_named(tags, "svg").size(), 12U);
+  EXPECT_EQ(tags_named(tags, "svg").size(), 13U);
   for (const Tag& link : tags_named(tags, "a")) EXPECT_EQ(link.attributes.at("href").front(), '#');
 }
 

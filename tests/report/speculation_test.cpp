@@ -122,12 +122,12 @@ TEST(Speculation, AVariantDoesNotPassForItsSystem) {
 TEST(Speculation, ABestWithinItsIntervalIsNotCalledTheFastest) {
   StudyResults results = sample_results();
   const auto worth = [](const StudyResults& of) { return answer(of).at(3); };
-  EXPECT_THAT(worth(results), HasSubstr("At batch 1 the fastest design is elmoe3d-8gb with scheme elastic (depth"));
+  EXPECT_THAT(worth(results), HasSubstr("At batch 1 the fastest design is elmoe3d-8gb with scheme ar (depth 0"));
   EXPECT_THAT(worth(results), HasSubstr("times as fast as the next, "));
   for (LeadResult& lead : results.leads) lead.ratio = {1.002, 0.001, 0.002};
   EXPECT_THAT(worth(results), Not(HasSubstr("fastest design is")));
   EXPECT_THAT(worth(results), HasSubstr("At batch 1 the two fastest designs cannot be told apart (ratio 1.002 ± 0.001 "
-                                        "(simulation) ± 0.002 (trace)): elmoe3d-8gb with scheme elastic (depth"));
+                                        "(simulation) ± 0.002 (trace)): elmoe3d-8gb with scheme ar (depth 0"));
   EXPECT_THAT(key_figures(results).back().condition, HasSubstr("; cannot be told apart from elmoe3d-"));
 }
 

@@ -136,10 +136,6 @@ TEST(NumberText, DigitsOfAnEstimateFollowTheSmallerHalfWidth) {
   EXPECT_EQ(estimate_cell({2345.6, 12.0, 130.0}), "2,346 ± 12 ± 130");
 }
 
-TEST(NumberText, RoundingOfAnExactValueIsNotAnInterval) {
-  EXPECT_EQ(estimate_cell({38.78376123, 1e-14, 3e-15}), "38.78 ± 0 ± 0");
-}
-
 TEST(NumberText, HalfWidthsThatAreNotAvailableAreSaidSo) {
   EXPECT_EQ(estimate_text({0.5, std::nullopt, std::nullopt}), "0.5000 ± n/a (simulation) ± n/a (trace)");
   EXPECT_EQ(estimate_cell({0.5, 0.01, std::nullopt}), "0.50 ± 0.01 ± n/a");

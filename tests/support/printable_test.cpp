@@ -69,7 +69,7 @@ TEST(Printable, EveryTextOfAnErrorIs) {
     fail(ErrorKind::input, "{}: unknown (found {}, {:.3}, {})", "a\nb", value, "\x01\x02", 7);
   } catch (const Error& error) {
     const std::string line = error.what();
-    EXPECT_EQ(line.substr(0, 40), "a\\nb: unknown (found \\x1b[31mxxxxxxxxxxxxx");
+    EXPECT_EQ(line.rfind("a\\nb: unknown (found \\x1b[31mxxxxxxxxxxxxx", 0), 0U);
     EXPECT_EQ(line.substr(line.size() - 9), ", \\x0, 7)");
     EXPECT_LT(line.size(), 600U);
   }
