@@ -43,6 +43,7 @@ class Figures(common.ScriptTest):
     def test_card_of_a_trace(self):
         rng = np.random.default_rng(1)
         with h5py.File(self.folder / "t.h5", "w") as trace:
+            trace.attrs.update(schema="moecarlo-trace", schema_version=1, model="small", num_shared_experts=0)
             trace.attrs.update(scoring="softmax", renormalize=True, num_experts=4, top_k=2)
             trace["router_logits"] = rng.normal(size=(20, 2, 4)).astype(np.float16)
             trace["sequence_offsets"], trace["phase"] = [0, 10, 20], np.uint8([0, 0] + [1] * 8 + [0, 0] + [1] * 8)
@@ -53,11 +54,10 @@ class Figures(common.ScriptTest):
             group["greedy_agreement"] = np.ones((4, 20), np.uint8)
             group = trace.create_group("rounds")
             group.attrs.update(cache_fraction=0.5, weight_bits=4)
-            group["drafted"], group["accepted"], group["verify_expert_ids"] = (
-                [2, 2, 1],
-                [2, 0, 1],
-                np.zeros((3, 3, 2, 2)),
-            )
+            verified = np.broadcast_to(np.int16([0, 1]), (3, 3, 2, 2)).copy()
+            verified[2, 2] = -1  # the last round drafted one token less
+            group["position"], group["drafted"], group["accepted"] = [2, 5, 12], [2, 2, 1], [2, 0, 1]
+            group["verify_expert_ids"] = verified
         training = dict(
             parameters=1e6,
             options=dict(layers=2, experts=4, expert_hidden=8, top_k=2, hidden=16, rate=0.01, length=8, batch=2),
