@@ -104,8 +104,8 @@ void check_memory(const Plan& plan, const RoutingView& routing, const StudyRun& 
   const std::uint64_t parts = plan.cells_apart().empty() ? 1 : 2;  // of a backend, each with counters
   const std::uint64_t copies = 1 + parts * (cpu ? threads : 2);
   if (!run.quiet) {
-    remark("{} design points in {} cells, tallies of {:.1f} MiB a thread\n", count_points(plan), plan.layout.cells.size(),
-         static_cast<double>(bytes) / 1048576.0);
+    remark("{} design points in {} cells, tallies of {:.1f} MiB a thread\n", count_points(plan),
+           plan.layout.cells.size(), static_cast<double>(bytes) / 1048576.0);
   }
   if (bytes * copies > available_memory_bytes()) {
     fail(ErrorKind::machine,

@@ -92,8 +92,7 @@ TEST(BitSlices, what_cannot_be_used_is_refused) {
   EXPECT_THAT(error_of([] { read_bit_slices("/absent.json"); }), HasSubstr("/absent.json: cannot be read"));
   const SampleFile broken("bitslice.json", "{"),
       other("summary.json", R"({"schema": "moecarlo-summary", "schema_version": 1})");
-  EXPECT_THAT(error_of([&] { read_bit_slices(broken.path()); }),
-              HasSubstr("bitslice.json:1:2: not valid JSON"));
+  EXPECT_THAT(error_of([&] { read_bit_slices(broken.path()); }), HasSubstr("bitslice.json:1:2: not valid JSON"));
   EXPECT_THAT(error_of([&] { read_bit_slices(other.path()); }),
               HasSubstr("summary.json: wrong schema (expected moecarlo-bitslice"));
   EXPECT_THAT(error_of([] { measured(read_model("gpt-oss-20b"), small_weights()); }),
