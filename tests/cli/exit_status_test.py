@@ -64,8 +64,8 @@ class ExitStatus(program.ProgramTest):
     def test_a_study_whose_trajectories_do_not_fit_the_memory_is_refused_before_it_starts(self):
         self.trace()
         study = self.study(study={"rounds": 65535}, grid={"batch": [4096], "depth": [39], "policy": ["lru"]})
-        self.refused(MACHINE, "simulate", study, "-o", self.folder / "out", "--threads", "256", "--backend", "cpu",
-                     says=["256 threads", "does not fit the memory"])
+        self.refused(MACHINE, "--quiet", "simulate", study, "-o", self.folder / "out", "--threads", "256", "--backend",
+                     "cpu", says=["256 threads", "does not fit the memory"])
 
     def test_tallies_are_never_overwritten_without_resume(self):
         self.trace()

@@ -1,5 +1,6 @@
 """No file breaks the program: what is made to crash, hang, fill the memory or steer the terminal is refused in one line."""
 
+import json
 import subprocess
 import sys
 
@@ -109,7 +110,7 @@ class Hostile(program.ProgramTest):
         program.write_trace(self.folder / "empty.h5", attributes, datasets)
         with h5py.File(self.folder / "empty.h5", "a") as file:
             file.create_dataset("expert_ids", (1 << 40, 1000, 2), np.uint8, chunks=(1000, 10, 2))
-        self.refused_within_limits(INPUT, "inspect", self.folder / "empty.h5", says=["data missing"])
+        self.refused_within_limits(INPUT, "inspect", self.folder / "empty.h5", says=["absurd extents"])
 
     # ---- damage is damage ----------------------------------------------------------------------------------------------
 
@@ -125,12 +126,15 @@ class Hostile(program.ProgramTest):
     # ---- text ------------------------------------------------------------------------------------------------------------
 
     def test_json_nested_deep(self):
+        small = dict(model_type="qwen3_moe", hidden_size=512, num_hidden_layers=3, vocab_size=1000, num_attention_heads=8,
+                     num_key_value_heads=2, head_dim=64, num_experts=16, num_experts_per_tok=2, moe_intermediate_size=256)
+        (self.folder / "small.json").write_text(json.dumps(small))
         for kind, key in NESTED.items():
             path = self.folder / f"{kind}.json"
             path.write_text('{"%s": %s}' % (key, "[" * 200_000 + "]" * 200_000))
             self.trace()
             study = {"config": dict(hardware={"model": "config.json", "systems": ["xpu"]}),
-                     "bitslice": dict(hardware={"model": "qwen3-30b-a3b", "systems": ["xpu"],
+                     "bitslice": dict(hardware={"model": "small.json", "systems": ["xpu"],
                                                 "bit_slices": "bitslice.json"}),
                      "profile": dict(acceptance={"model": "positions", "profile": "profile.json"})}.get(kind)
             with self.subTest(kind=kind):
@@ -159,7 +163,8 @@ class Hostile(program.ProgramTest):
         with h5py.File(self.folder / "trace.h5", "a") as trace:
             trace.attrs["scoring"] = evil + "x" * 60_000
         self.refused_within_limits(INPUT, "inspect", self.folder / "trace.h5", says=["unknown scoring", "a\\x1b[2J"])
-        (self.folder / "study.toml").write_bytes(b'[study]\n"k\\u001b[31m" = 1\n')
+        (self.folder / "study.toml").write_bytes(b'[study]\n"k\\u001b[31m" = 1\ntrace = "trace.h5"\n[grid]\ncapacity = [2]\n'
+                                                  b'[acceptance]\nmodel = "constant"\nalpha = 0.5\n')
         self.refused_within_limits(USAGE, "simulate", self.folder / "study.toml", "-o", self.folder / "out",
                                    says=["study.toml:2: unknown key study.k\\x1b[31m"])
         (self.folder / "published.csv").write_bytes(b"hb_gb,\x1b[31m\xff\n")
