@@ -175,6 +175,37 @@ class Answers:
         return [said for batch in dict.fromkeys((batches[0], batches[-1])) if self.fastest(batch)
                 for said in self.fastest_in_words(batch)]
 
+    # ---- experts or bits ----
+
+    @staticmethod
+    def line_of(trade, trades):
+        """The rows that differ in kept bits alone, bits ascending."""
+        line = ("system", "scheme", "batch", "depth", "policy")
+        return sorted((other for other in trades if all(other[key] == trade[key] for key in line)),
+                      key=lambda one: one["bits"])
+
+    def about_bits(self):
+        """Of the fastest line of the smallest batch: which bits, and which others cannot be told apart from them."""
+        trades = [trade for trade in self.summary["bit_trades"] if not trade["is_variant"]]
+        if not trades:
+            return []
+        best = min(trades, key=lambda trade: (trade["batch"], -trade["tokens_per_second"]["value"]))
+        others = [trade for trade in self.line_of(best, trades) if trade is not best]
+        if not others:
+            return []
+
+        def named(trade):
+            return f"{trade['bits']} bits with {number(trade['capacity'], 3)} experts per layer"
+
+        second = min(others, key=lambda trade: trade["lead"]["value"])
+        equal = [named(trade) for trade in others if not is_above(trade["lead"])]
+        lead = estimate_text(second["lead"])
+        return [f"{best['system']}, scheme {best['scheme']}, batch {best['batch']}, depth {best['depth']}, policy "
+                f"{best['policy']}: at equal bytes {named(best)} yield most, "
+                f"{three_digits(best['tokens_per_second']['value'])} tokens per second" +
+                (f", but cannot be told apart from {', '.join(equal)} ({lead} times as fast as the second)." if equal
+                 else f", {lead} times those of the second, {named(second)}.")]
+
     # ---- the typical point ----
 
     def about_a_pass(self):
@@ -230,7 +261,7 @@ class Answers:
     def sentences(self):
         """All of the answer but its first sentence, which is about the trace."""
         return (self.about_a_pass() + self.about_a_round() + self.speculation() + self.worth_in_words()
-                + self.how_sure())
+                + self.about_bits() + self.how_sure())
 
     # ---- key figures ----
 

@@ -49,6 +49,7 @@ class RandomStudies(elastic.Elastic):
         found = answers.Answers(summary)
         report = report_reader.Report(output)
         self.check_rows(found)
+        self.check_bits(found)
         self.check_combinations(summary)
         self.check_answer(found, report)
         self.check_tables(found, report)
@@ -78,6 +79,17 @@ class RandomStudies(elastic.Elastic):
             has = found.acceptance(row)["value"]
             if abs(has - row["break_even_acceptance"]) > 1e-9:
                 self.assertEqual(has > row["break_even_acceptance"], gain["value"] > 1)
+
+    def check_bits(self, found):
+        """What is said of a line of equal bytes is what its hardware rows say."""
+        for trade in found.summary["bit_trades"]:
+            row, = (row for row in found.rows if all(row[key] == trade[key] for key in ("system", "scheme", *DESIGN)))
+            self.assertEqual(trade["tokens_per_second"], row["tokens_per_second"])
+            line = found.line_of(trade, found.summary["bit_trades"])
+            fastest = max(one["tokens_per_second"]["value"] for one in line)
+            self.assertAlmostEqual(trade["lead"]["value"] * trade["tokens_per_second"]["value"] / fastest, 1, 9)
+            if trade["fastest"]:
+                self.assertEqual(trade["tokens_per_second"]["value"], fastest)
 
     def check_combinations(self, summary):
         """Each is either there or left out with a reason; a variant has its own name."""
