@@ -247,6 +247,8 @@ void StudyProjection::add_sensitivity(const CountedPoints& points, const std::ve
   std::map<std::pair<std::string, std::string>, const Row*> best;  // by system and scheme
   for (const Row& row : rows) {
     if (row.result.is_variant()) continue;
+    // Without drafting it would be the reference again.
+    if (reference_ && row.result.system == reference_->name && row.scheme->drafts && row.result.depth == 0) continue;
     const Row*& known = best[{row.result.system, row.result.scheme}];
     if (known == nullptr || worth(row) > worth(*known)) known = &row;
   }
