@@ -17,7 +17,7 @@ FIGURES = {"speed_elasticity": "tokens_per_second", "elasticity": "speedup",
 SAMPLE = [("systems/elmoe3d-4gb", key) for key in ("logic.energy", "static.logic", "hb.read_energy", "ext.bandwidth",
                                                    "links.energy", "logic.bits_per_pass")]
 SAMPLE += [("systems/xpu", key) for key in ("ext.bandwidth", "ext.energy", "static.ext")]
-SAMPLE += [("schemes/eagle", key) for key in ("head.kv_bits", "head.scale_bits")]
+SAMPLE += [("schemes/eagle", key) for key in ("head.bits", "head.scale_bits")]
 SAMPLE += [(f"models/{MODEL}", key) for key in ("attention.kv_bits", "layers.vocabulary", "experts.ffn", "experts.bits")]
 
 
