@@ -54,7 +54,7 @@ Sampling sampling_of(const Tallies& tallies) {
   if (tallies.shape.walk == Walk::enumerate || tallies.shape.walk == Walk::replay)
     return Sampling::exact(layout, layout.groups >= kFewestSequences);
   return Sampling::random(layout, tallies.trajectories >= tallies.shape.groups.groups,
-                          replicate_weights(tallies.shape.population_starts, layout));
+                          Replication::of(tallies.shape, layout));
 }
 
 const Estimate kUnknown{std::numeric_limits<double>::quiet_NaN(), std::nullopt, std::nullopt};

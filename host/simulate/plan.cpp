@@ -20,6 +20,8 @@ namespace {
 
 constexpr double kShare = 65536.0;        // a share as an integer
 constexpr std::uint8_t kMostDepth = 255;  // of any draft
+constexpr double kLeastSubset = 16;       // sequences of a replicate: enough for its figures to be those of a trace
+constexpr double kSlack = 1.1;            // more of them than keep a batch apart, where some are too short
 
 /// Experts that a draft can use: each expert's upper slice, where slices are cached.
 std::uint32_t drafting_experts(const RoutingTable& table) {
@@ -118,12 +120,28 @@ std::vector<bool> choose_walk(Plan& plan, const Study& study, const Grid& grid, 
   return std::vector<bool>(grid.cells.size(), false);
 }
 
-/// Into how many populations with sequences of their own, each with starts at every depth, the trace divides: a
-/// multiple of the joint histograms' replicates where there are that many; 0 where there are too few.
-std::uint32_t parts_of(const Grid& grid, const RoutingTable& table) {
+/// Sequences that have starts at every depth.
+std::uint32_t eligible_sequences(const Grid& grid, const RoutingTable& table) {
   std::uint32_t deepest = 0, eligible = 0;
   for (const GridCell& cell : grid.cells) deepest = std::max(deepest, cell.depth);
   for (const std::uint32_t s : table.split.evaluation) eligible += table.sequences[s].length > deepest ? 1 : 0;
+  return eligible;
+}
+
+/// How many sequences a replicate has: as few as keep the requests of the largest batch apart as all sequences do, so
+/// that replicates differ by far more than their noise. 0 where that is more than half of them.
+std::uint32_t subset_of(const Grid& grid, const RoutingTable& table) {
+  const auto sequences = static_cast<double>(table.split.evaluation.size());
+  const double share = eligible_sequences(grid, table) / sequences;  // of them in a subset, give or take
+  const double apart = 2 * grid.cells.back().batch * (share < 1 ? kSlack : 1);
+  const double subset = std::ceil(std::max(kLeastSubset, apart) / share);
+  return subset <= sequences / 2 ? static_cast<std::uint32_t>(subset) : 0;
+}
+
+/// Into how many populations with sequences of their own, each with starts at every depth, the trace divides: a
+/// multiple of the joint histograms' replicates where there are that many; 0 where there are too few.
+std::uint32_t parts_of(const Grid& grid, const RoutingTable& table) {
+  const std::uint32_t eligible = eligible_sequences(grid, table);
   if (eligible < kFewestSequences) return 0;
   return eligible < kJointGroups ? eligible : std::min(eligible / kJointGroups * kJointGroups, kReplicates);
 }
@@ -139,6 +157,7 @@ TallyShape make_shape(Plan& plan, const Study& study, const Grid& grid, const Ro
   shape.scope = study.cache.scope;
   shape.warm = study.start == Start::warm;
   const auto sequences = static_cast<std::uint32_t>(table.split.evaluation.size());
+  shape.sequences = sequences;
   if (plan.walk == Walk::enumerate || plan.walk == Walk::replay) {
     shape.groups = {std::min(sequences, kSequenceGroups), 0, 0};
     shape.joint_groups = {std::min(sequences, kGroups), 0, 0};
@@ -150,6 +169,7 @@ TallyShape make_shape(Plan& plan, const Study& study, const Grid& grid, const Ro
     shape.groups = {kGroups, populations, populations};
     shape.joint_groups = {kJointGroups, std::min(populations, kJointGroups), populations};
     shape.population_starts.assign(parts, 0);
+    if (parts == 0 && populations > 0) shape.subset = subset_of(grid, table);
   }
   for (std::size_t c = 0; c < grid.cells.size(); ++c) {
     const GridCell& cell = grid.cells[c];

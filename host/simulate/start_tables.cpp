@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <set>
 
 #include "host/support/error.hpp"
@@ -23,16 +24,33 @@ std::vector<Sequence> evaluation_entries(const RoutingTable& table) {
   return entries;
 }
 
-/// The sequences of one replicate: each evaluation sequence as often as its Poisson(1) weight says. A draw in which no
-/// sequence has more than `needed` tokens cannot be simulated and is drawn again.
+/// How often a replicate takes each of the sequences: `subset` of them once, those with the smallest draws; where that
+/// is 0, each as often as its Poisson(1) weight says.
+std::vector<std::uint32_t> replicate_weights(const std::vector<std::uint32_t>& draws, std::uint32_t subset) {
+  std::vector<std::uint32_t> weights(draws.size(), 0);
+  if (subset == 0) {
+    std::transform(draws.begin(), draws.end(), weights.begin(), poisson_one);
+    return weights;
+  }
+  std::vector<std::size_t> order(draws.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return draws[a] < draws[b]; });
+  for (std::uint32_t i = 0; i < subset; ++i) weights[order[i]] = 1;
+  return weights;
+}
+
+/// The sequences of one replicate. A draw in which no sequence has more than `needed` tokens cannot be simulated and is
+/// drawn again.
 std::vector<Sequence> replicate_entries(const std::vector<Sequence>& evaluation, std::uint32_t seed,
-                                        std::uint32_t replicate, std::uint32_t needed) {
+                                        std::uint32_t replicate, std::uint32_t needed, std::uint32_t subset) {
   for (std::uint32_t attempt = 0;; ++attempt) {
-    std::vector<Sequence> entries;
+    std::vector<std::uint32_t> draws;
     for (std::size_t s = 0; s < evaluation.size(); ++s) {
-      const DrawAddress at{seed, Stream::setup, s, attempt, replicate, Purpose::replicate_weight};
-      entries.insert(entries.end(), poisson_one(at.draw(0)), evaluation[s]);
+      draws.push_back(DrawAddress{seed, Stream::setup, s, attempt, replicate, Purpose::replicate_weight}.draw(0));
     }
+    const std::vector<std::uint32_t> weights = replicate_weights(draws, subset);
+    std::vector<Sequence> entries;
+    for (std::size_t s = 0; s < evaluation.size(); ++s) entries.insert(entries.end(), weights[s], evaluation[s]);
     if (!entries.empty() && entries.front().length > needed) return entries;  // `evaluation` is sorted by length
   }
 }
@@ -100,7 +118,7 @@ void lay_out_starts(Plan& plan, const RoutingTable& table, std::uint32_t max_dep
   add(evaluation);
   for (std::uint32_t p = 0; p < plan.shape.groups.populations; ++p) {
     if (plan.shape.population_starts.empty()) {
-      add(replicate_entries(evaluation, plan.seed, p, max_depth));
+      add(replicate_entries(evaluation, plan.seed, p, max_depth, plan.shape.subset));
       continue;
     }
     const std::vector<Sequence> own = part_of(evaluation, p, plan.shape.groups.populations);

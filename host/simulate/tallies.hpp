@@ -34,9 +34,11 @@ struct TallyShape {
   bool warm = true;  ///< caches are filled when an episode begins
   GroupLayout groups;
   GroupLayout joint_groups;
-  /// Where each population of the replicates has sequences of its own: its starts. Else (empty) each is a resample of
-  /// all sequences.
+  /// Where each population of the replicates has sequences of its own: its starts. Else (empty) each is drawn from all
+  /// sequences.
   std::vector<std::uint64_t> population_starts;
+  std::uint32_t sequences = 0;   ///< that trajectories draw from
+  std::uint32_t subset = 0;      ///< so many of them, each once, make a population; 0: a resample of all of them
   std::vector<CellShape> cells;  ///< by batch, then by depth
 
   /// Whether another trace could change the accepted lengths.

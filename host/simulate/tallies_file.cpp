@@ -200,6 +200,8 @@ TallyShape read_shape(const Group& root) {
     fail(ErrorKind::input, "{}: wrong number of populations (expected {}, found {})", root.name_of("population_starts"),
          shape.groups.populations, shape.population_starts.size());
   }
+  shape.sequences = read_small(root, "sequences");
+  shape.subset = read_small(root, "subset", shape.sequences / 2);
   const std::uint64_t cells = read_count(root, "cells", kMostCells);
   for (std::uint64_t c = 0; c < cells; ++c) shape.cells.push_back(read_cell_shape(root.open_group(cell_name(c))));
   return shape;
@@ -253,6 +255,8 @@ void write_tallies(const std::filesystem::path& file, const Tallies& tallies, co
   root.write_integer("joint_groups", shape.joint_groups.groups);
   root.write_integer("joint_replicates", shape.joint_groups.replicates);
   write_vector(root, "population_starts", shape.population_starts);
+  root.write_integer("sequences", shape.sequences);
+  root.write_integer("subset", shape.subset);
   root.write_integer("trajectories", static_cast<std::int64_t>(tallies.trajectories));
   root.write_integer("replicate_trajectories", static_cast<std::int64_t>(tallies.replicate_trajectories));
   root.write_integer("shard", tallies.shard.index);

@@ -20,8 +20,7 @@ bool is_exact(Walk walk) {
 Sampling make_sampling(const Tallies& tallies) {
   const GroupLayout& layout = tallies.shape.groups;
   if (is_exact(tallies.shape.walk)) return Sampling::exact(layout, false);  // the reader resamples whole records
-  return Sampling::random(layout, tallies.trajectories >= layout.groups,
-                          replicate_weights(tallies.shape.population_starts, layout));
+  return Sampling::random(layout, tallies.trajectories >= layout.groups, Replication::of(tallies.shape, layout));
 }
 
 /// In the order of the enumeration.

@@ -112,12 +112,32 @@ Quantity without_error(Quantity a) {
   return without_trace_error(std::move(a));
 }
 
-Sampling Sampling::random(const GroupLayout& layout, bool groups_filled, std::vector<double> weights) {
+Replication Replication::of(const TallyShape& shape, const GroupLayout& layout) {
+  Replication replication;
+  if (layout.replicates == 0) return replication;
+  const double even = 1 / static_cast<double>(layout.replicates), pooled = layout.populations * even;
+  replication.weights.assign(layout.replicates, even);
+  replication.scale = shape.subset > 0 ? pooled * shape.subset / (shape.sequences - shape.subset) : pooled;
+  if (shape.population_starts.empty()) return replication;
+  const double all = std::accumulate(shape.population_starts.begin(), shape.population_starts.end(), 0.0);
+  std::fill(replication.weights.begin(), replication.weights.end(), 0);
+  for (std::size_t p = 0; p < shape.population_starts.size(); ++p) {
+    replication.weights[p % layout.replicates] += static_cast<double>(shape.population_starts[p]) / all;
+  }
+  replication.scale = even;
+  return replication;
+}
+
+Sampling Sampling::random(const GroupLayout& layout, bool groups_filled, Replication replication) {
   Sampling sampling;
   sampling.layout_ = layout;
-  sampling.weights_ = std::move(weights);
   sampling.groups_filled_ = groups_filled;
+  sampling.replication_ = std::move(replication);
   return sampling;
+}
+
+Sampling Sampling::random(const GroupLayout& layout, bool groups_filled) {
+  return random(layout, groups_filled, Replication::of({}, layout));
 }
 
 Sampling Sampling::exact(const GroupLayout& layout, bool resamples) {
@@ -185,10 +205,7 @@ Margin Sampling::trace_margin(const Quantity& quantity) const {
     const double width = kNormal * std::sqrt(variance(quantity.replicates));
     return is_rounding(width, quantity.value) ? Margin::unknown() : Margin::estimated(width);
   }
-  const std::size_t replicates = layout_.replicates;
-  const bool resampled = weights_.empty();
-  const double even = 1 / static_cast<double>(replicates);
-  const Spread spread(quantity, resampled ? std::vector<double>(replicates, even) : weights_);
+  const Spread spread(quantity, replication_.weights);
   if (!std::isfinite(spread.between) || !std::isfinite(spread.noise)) {  // a replicate has counted nothing
     const auto counted =
         std::count_if(quantity.halves.begin(), quantity.halves.end(), [](double half) { return std::isfinite(half); });
@@ -196,27 +213,14 @@ Margin Sampling::trace_margin(const Quantity& quantity) const {
     return Margin::unknown(factor_to_fill(share, kOddsOfEmpty));
   }
   if (is_rounding(std::sqrt(spread.between), quantity.value)) return Margin::unknown();
-  if (spread.noise > spread.between / 2) return Margin::unknown(spread.factor(replicates));
-  // A resample is as good as all sequences, and pools of resamples better; a part of them is worse.
-  const double scale = resampled ? static_cast<double>(layout_.populations) * even : even;
-  return Margin::estimated(student_t(layout_.replicates - 1) * std::sqrt(scale * (spread.between - spread.noise)));
+  if (spread.noise > spread.between / 2) return Margin::unknown(spread.factor(layout_.replicates));
+  return Margin::estimated(student_t(layout_.replicates - 1) *
+                           std::sqrt(replication_.scale * (spread.between - spread.noise)));
 }
 
 Estimate Sampling::estimate(const Quantity& quantity) const {
   if (!std::isfinite(quantity.value)) return {quantity.value, Margin::unknown(), Margin::unknown()};
   return {quantity.value, simulation_margin(quantity), trace_margin(quantity)};
-}
-
-std::vector<double> replicate_weights(const std::vector<std::uint64_t>& population_starts, const GroupLayout& layout) {
-  if (population_starts.empty() || layout.replicates == 0) return {};
-  std::vector<double> weights(layout.replicates, 0);
-  double all = 0;
-  for (std::size_t p = 0; p < population_starts.size(); ++p) {
-    weights[p % weights.size()] += static_cast<double>(population_starts[p]);
-    all += static_cast<double>(population_starts[p]);
-  }
-  for (double& weight : weights) weight /= all;
-  return weights;
 }
 
 double student_t(double degrees) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cuda/core/plan.hpp"
+#include "host/simulate/tallies.hpp"
 #include "host/statistics/estimate.hpp"
 
 namespace moecarlo {
@@ -34,14 +35,25 @@ Quantity without_trace_error(Quantity a);
 /// The same where it is known that neither another trace nor another draw would change it.
 Quantity without_error(Quantity a);
 
+/// What the spread between replicates says of the trace.
+struct Replication {
+  std::vector<double> weights;  ///< [replicates] of each in their mean, sum 1
+  double scale = 1;             ///< variance between traces of this size / variance between replicates
+
+  /// Of the replicates of a layout of the tallies. Parts of the trace: the variance of their mean. Subsets of m of n
+  /// sequences: m / (n - m) (the delete-d jackknife: Shao and Wu, Ann. Stat. 17, 1989). Resamples: 1. Each times the
+  /// populations that a replicate pools.
+  static Replication of(const TallyShape& shape, const GroupLayout& layout);
+};
+
 /// How the groups of a tally were sampled: turns group sums into quantities and quantities into estimates.
 class Sampling {
  public:
   /// Random trajectories: batch-means groups, then replicate halves.
   /// `groups_filled`: every group holds trajectories; without it there is no Monte Carlo interval.
-  /// `weights`: of replicates that have sequences of their own (replicate_weights); none where each of them is a
-  /// resample of all sequences.
-  static Sampling random(const GroupLayout& layout, bool groups_filled, std::vector<double> weights = {});
+  static Sampling random(const GroupLayout& layout, bool groups_filled, Replication replication);
+  /// The same where each population is a resample of all sequences.
+  static Sampling random(const GroupLayout& layout, bool groups_filled);
   /// Exact counts by sequence: no Monte Carlo error, the trace error by 2,000 Poisson resamples of the groups.
   /// `resamples`: here; else whoever has whole records adds the resamples to each ratio.
   static Sampling exact(const GroupLayout& layout, bool resamples);
@@ -64,12 +76,8 @@ class Sampling {
   bool exact_ = false;
   bool groups_filled_ = true;
   std::vector<std::uint8_t> resample_weights_;  // [resamples][groups]
-  std::vector<double> weights_;                 // [replicates], sum 1; or empty
+  Replication replication_;
 };
-
-/// The share of all starts that each replicate of a layout has, given the starts of each population; none where there
-/// are none.
-std::vector<double> replicate_weights(const std::vector<std::uint64_t>& population_starts, const GroupLayout& layout);
 
 /// The 97.5 % point of Student's t with `degrees` of freedom, at least 8 (an expansion, good to 1e-4 from there on).
 double student_t(double degrees);

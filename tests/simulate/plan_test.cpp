@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "host/simulate/start_tables.hpp"
 #include "host/support/error.hpp"
 #include "tests/shared/chi_square.hpp"
@@ -216,7 +218,9 @@ TEST(Replicates, hold_each_sequence_as_often_as_a_Poisson_law_says) {
   for (const std::uint32_t seed : {1U, 2U, 3U}) {
     Study study = small_study();
     study.seed = seed;
+    study.grid.batch = {16};  // would need more than half of the sequences to be kept apart
     const Plan plan = make_plan(study, make_grid(study, {}), table);
+    ASSERT_EQ(plan.shape.subset, 0U);
     const PlanView view = plan.view();
     for (std::uint32_t replicate = 0; replicate < kReplicates; ++replicate) {
       const StartView starts = view.starts(plan.layout.cells[0], 1 + replicate);
@@ -228,6 +232,30 @@ TEST(Replicates, hold_each_sequence_as_often_as_a_Poisson_law_says) {
   const double e = std::exp(-1.0);
   const std::vector<double> law = {e, e, e / 2, e / 6, e / 24, 1 - e * (2 + 0.5 + 1.0 / 6 + 1.0 / 24)};
   EXPECT_LT(chi_square_deviate(counts, law), kLargestDeviate);
+}
+
+TEST(Replicates, hold_few_different_sequences_where_those_keep_a_batch_apart) {
+  TableSpec spec;
+  spec.lengths.assign(60, 20);
+  const RoutingTable table = random_table(spec);
+  Study study = small_study();
+  study.grid.batch = {1, 8};
+  const Plan plan = make_plan(study, make_grid(study, {}), table);
+  ASSERT_EQ(plan.shape.subset, 16U);  // twice the largest batch
+  const PlanView view = plan.view();
+  std::vector<std::uint32_t> taken(60, 0);
+  for (std::uint32_t replicate = 0; replicate < kReplicates; ++replicate) {
+    const StartView starts = view.starts(plan.layout.cells[0], 1 + replicate);
+    std::set<std::uint32_t> sequences;
+    for (std::uint32_t e = 0; e < starts.eligible; ++e) sequences.insert(starts.entries[e].first / 20);
+    ASSERT_EQ(starts.eligible, 16U);
+    ASSERT_EQ(sequences.size(), 16U);
+    for (const std::uint32_t s : sequences) ++taken[s];
+  }
+  for (const std::uint32_t times : taken) {  // 64 x 16 / 60, standard deviation 3.5
+    EXPECT_GT(times, 2U);
+    EXPECT_LT(times, 32U);
+  }
 }
 
 TEST(Replicates, differ_from_each_other_and_with_the_seed) {

@@ -67,6 +67,8 @@ void expect_equal(const TallyShape& a, const TallyShape& b) {
   EXPECT_EQ(a.scope, b.scope);
   EXPECT_EQ(a.warm, b.warm);
   EXPECT_EQ(a.population_starts, b.population_starts);
+  EXPECT_EQ(a.sequences, b.sequences);
+  EXPECT_EQ(a.subset, b.subset);
   EXPECT_TRUE(a.groups == b.groups);
   EXPECT_TRUE(a.joint_groups == b.joint_groups);
   ASSERT_EQ(a.cells.size(), b.cells.size());

@@ -55,6 +55,39 @@ TEST(TraceInterval, OfStatelessSamplesOfOneRequestIsTheBootstrapsAndNeverMissing
   }
 }
 
+// Replicates of a few sequences each are scaled to the trace: with static residents their interval is known exactly.
+TEST(TraceInterval, OfEpisodesIsThatOfStaticResidentsByEnumeration) {
+  const RoutingTable table = testing::random_table(many_sequences());
+  Study study;
+  study.grid.depth = {0, 2, 5};
+  study.grid.capacity = {3, 8};
+  study.grid.policy = {Policy::static_residents, Policy::lru};
+  study.acceptance.alpha = 0.6;
+  study.trajectories = 16384;
+  const Tallies sampled = simulate(study, table);
+  ASSERT_EQ(sampled.shape.walk, Walk::episodes);
+  ASSERT_EQ(sampled.shape.subset, 16U);
+  study.mode = Mode::exhaustive;
+  study.grid.policy = {Policy::static_residents};
+  const Tallies counted = simulate(study, table);
+  const MetricReader samples(sampled), exact(counted);
+  std::size_t compared = 0;
+  for (std::size_t cell = 0; cell < counted.shape.cells.size(); ++cell) {
+    for (std::uint32_t capacity = 0; capacity < 2; ++capacity) {
+      for (const std::string& metric : exact.names_at({cell, 0, capacity})) {
+        SCOPED_TRACE(metric);
+        const Margin truth = exact.estimate(metric, {cell, 0, capacity}).trace_half_width;
+        const Margin margin = samples.estimate(metric, {cell, 0, capacity}).trace_half_width;
+        EXPECT_EQ(margin.is_exact(), truth.is_exact());
+        if (!margin || margin.is_exact()) continue;  // sequences of random routing hardly differ in some metrics
+        EXPECT_NEAR(*margin / *truth, 1, 0.35);
+        ++compared;
+      }
+    }
+  }
+  EXPECT_GE(compared, 20U);
+}
+
 TEST(TraceInterval, OfAReplayIsTheBootstrapOverItsSequencesWhateverThePolicy) {
   const RoutingTable table = testing::random_table(many_sequences());
   Study study;

@@ -67,10 +67,11 @@ TEST(TraceVariance, PooledPopulationsAreScaledBackToOne) {
 TEST(TraceVariance, OfPartsWithSequencesOfTheirOwnIsThatOfTheirWeightedMean) {
   // A part with a share w of the sequences varies with variance 1 / w around the mean, all of them together with 1.
   const GroupLayout layout{kGroupCount, 32, 32};
-  std::vector<std::uint64_t> starts;
-  for (std::uint64_t r = 0; r < 32; ++r) starts.push_back(10 + 3 * (r % 4));
-  const std::vector<double> weights = replicate_weights(starts, layout);
-  const Sampling sampling = Sampling::random(layout, true, weights);
+  TallyShape shape;
+  for (std::uint64_t r = 0; r < 32; ++r) shape.population_starts.push_back(10 + 3 * (r % 4));
+  const Replication replication = Replication::of(shape, layout);
+  const std::vector<double>& weights = replication.weights;
+  const Sampling sampling = Sampling::random(layout, true, replication);
   std::mt19937_64 engine(11);
   std::normal_distribution<double> normal(0, 1);
   std::vector<double> variances;
