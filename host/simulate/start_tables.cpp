@@ -95,7 +95,9 @@ std::uint64_t start_table_bytes(const Plan& plan, std::uint64_t sequences) {
   std::set<std::uint32_t> depths;
   for (const Cell& cell : plan.layout.cells) depths.insert(start_depth(plan, cell));
   const std::uint64_t populations = 1 + std::uint64_t{plan.shape.groups.populations};
-  const std::uint64_t entries = (plan.shape.population_starts.empty() ? populations : 2) * sequences;
+  const bool parts = !plan.shape.population_starts.empty();
+  const std::uint64_t each = plan.shape.subset > 0 ? plan.shape.subset : sequences;
+  const std::uint64_t entries = sequences + (parts ? sequences : (populations - 1) * each);
   return entries * (sizeof(Sequence) + depths.size() * sizeof(std::uint32_t)) +
          populations * depths.size() * (sizeof(std::uint32_t) + sizeof(PlanView::StartTable));
 }

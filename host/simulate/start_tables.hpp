@@ -4,8 +4,9 @@
 
 namespace moecarlo {
 
-/// Bytes of the start tables of a plan whose cells and groups are known. A replicate is taken to have as many sequences
-/// as there are, which their draws have in the mean; populations that are parts of the trace have them all together.
+/// Bytes of the start tables of a plan whose cells and groups are known. Replicates have a subset of the sequences
+/// each, or resamples, which have as many as there are in the mean; populations that are parts of the trace have them
+/// all together.
 std::uint64_t start_table_bytes(const Plan& plan, std::uint64_t sequences);
 
 /// Lays out where requests may begin: for each depth a table of the evaluation sequences, and of each replicate's draw

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -77,11 +78,15 @@ void leave_signals_to_the_program() {
   std::signal(SIGCHLD, SIG_DFL);
 }
 
-/// Nothing that a crashing library prints is seen, and no pipe that the program writes to stays open for its sake.
-void close_standard_streams() {
+/// Nothing that a crashing library prints is seen, and no pipe or socket of the program stays open for its sake.
+/// Returns the one descriptor that is left beside the standard streams.
+int keep_only(int socket) {
+  const int kept = ::fcntl(socket, F_DUPFD, 3);
   const int nothing = ::open("/dev/null", O_RDWR);
   for (int stream = 0; stream <= 2; ++stream) ::dup2(nothing, stream);
-  if (nothing > 2) ::close(nothing);
+  if (kept > 3) ::close_range(3, kept - 1, 0);
+  ::close_range(kept + 1, ~0U, 0);
+  return kept;
 }
 
 pid_t fork_body(int socket, Body body, const Descriptors& descriptors) {
@@ -106,7 +111,7 @@ int end_process(std::vector<pid_t>& processes, pid_t process) {
 /// The launcher's life. It ends with the program, and takes along what it launched.
 [[noreturn]] void serve(int socket) {
   leave_signals_to_the_program();
-  close_standard_streams();
+  socket = keep_only(socket);
   std::vector<pid_t> processes;
   Request request;
   Descriptors descriptors;
@@ -134,13 +139,11 @@ class Launcher {
   Launcher() {
     int ends[2];
     if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) fail_to_start("socketpair");
-    Descriptor ours(ends[0]), its(ends[1]);
+    Descriptor ours(ends[0]);
+    const Descriptor its(ends[1]);
     process_ = ::fork();
     if (process_ < 0) fail_to_start("fork");
-    if (process_ == 0) {
-      ours.reset();
-      serve(its.get());
-    }
+    if (process_ == 0) serve(its.get());
     socket_ = std::move(ours);
   }
 

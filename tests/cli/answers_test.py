@@ -1,8 +1,11 @@
-"""No answer that its own table contradicts: of 200 random studies every verdict, card, sentence and table row of the
-report is worked out again from the rows of summary.json, and hardware.csv finds all its points in points.csv."""
+"""No answer that its own table contradicts: of random studies every verdict, card, sentence and table row of the report
+is worked out again from the rows of summary.json, and hardware.csv finds all its points in points.csv.
+
+MOECARLO_ANSWERS_STUDIES=200 in the environment tries so many of them."""
 
 import csv
 import math
+import os
 import re
 
 import answers
@@ -12,7 +15,7 @@ import random_studies
 import report_reader
 from report_reader import estimate_cell, number, three_digits
 
-STUDIES = 200
+STUDIES = int(os.environ.get("MOECARLO_ANSWERS_STUDIES", 50))
 SHOWN = 40  # rows of a break-even table
 DESIGN = answers.DESIGN
 
@@ -33,7 +36,7 @@ class RandomStudies(elastic.Elastic):
         self.assertGreater(self.seen["rows"], 20 * STUDIES)
         self.assertLess(self.seen["refused"], STUDIES / 10)
         for what in ("left out", "variants", "tied"):
-            self.assertGreater(self.seen[what], 10, what)
+            self.assertGreater(self.seen[what], STUDIES / 20, what)
 
     def check_study(self, tables, output):
         (self.folder / "study.toml").write_text(program.toml(**tables))

@@ -1,4 +1,4 @@
-"""The demo study with few trajectories: bit slices of real weights enter it, and its line of equal bytes is one.
+"""The demo study: bit slices of real weights enter it, its line of equal bytes is one, and nothing in it is unknown.
 
 Runs over the files in datasets/, as scripts/demo does.
 """
@@ -30,8 +30,7 @@ class Demo(unittest.TestCase):
             assert found == 1, key
         (cls.folder / "demo.toml").write_text(text)
         cls.output = cls.folder / "out"
-        cls.check(program.run("--quiet", "simulate", cls.folder / "demo.toml", "-o", cls.output, "--backend", "cpu",
-                              "--trajectories", 64))
+        cls.check(program.run("--quiet", "simulate", cls.folder / "demo.toml", "-o", cls.output, "--backend", "cpu"))
         cls.summary = program.summary(cls.output)
         cls.trades = cls.summary["bit_trades"]
 
@@ -83,6 +82,17 @@ class Demo(unittest.TestCase):
             self.assertAlmostEqual(trade["captured"]["acceptance"], expected, 6)
             self.assertEqual(trade["captured"]["weight_bits"], trade["bits"])
             self.assertAlmostEqual(trade["captured"]["cache_fraction"], max(trade["capacity"] / 32, 0.25), 6)
+
+    def test_every_metric_and_every_figure_of_the_hardware_has_both_intervals(self):
+        for point in self.summary["points"]:
+            for name, metric in point["metrics"].items():
+                self.assertIsNotNone(metric["mc_half_width"], (name, point))
+                self.assertIsNotNone(metric["trace_half_width"], (name, point))
+        for row in self.summary["hardware"]:
+            for name, figure in row.items():
+                if isinstance(figure, dict) and "value" in figure:
+                    self.assertIsNotNone(figure["mc_half_width"], (name, row["system"], row["scheme"]))
+                    self.assertIsNotNone(figure["trace_half_width"], (name, row["system"], row["scheme"]))
 
     def test_every_row_of_the_hardware_table_that_drafts_has_one(self):
         keys = ("system", "scheme", "policy", "batch", "depth", "bits", "capacity")

@@ -32,7 +32,7 @@ class Readme(program.ProgramTest):
         return program.summary(self.folder / name)
 
     def test_the_study_runs_without_hardware(self):
-        without = re.sub(r"\[hardware\].*", "", self.study, flags=re.S)
+        without = re.sub(r"^\[hardware\].*?(?=^\[|\Z)", "", self.study, flags=re.M | re.S)
         self.assertNotEqual(without, self.study)
         self.assertEqual(self.simulated("without", without)["hardware"], [])
 
