@@ -29,8 +29,14 @@ LineChart against_depth(const StudyResults& results, const std::string& metric) 
   return chart;
 }
 
+/// Whether there is a line to draw: points at one place along x are a row of a table.
+bool has_a_line(const LineChart& chart) {
+  return std::any_of(chart.series.begin(), chart.series.end(),
+                     [](const LineSeries& series) { return series.points.size() > 1; });
+}
+
 void add(std::vector<Figure>& figures, const std::string& id, const LineChart& chart, const std::string& caption) {
-  if (!chart.series.empty()) figures.push_back({id, chart.text.title, caption, draw(chart)});
+  if (has_a_line(chart)) figures.push_back({id, chart.text.title, caption, draw(chart)});
 }
 
 /// "Policy lru, 12 experts per layer. Error bars ..."
