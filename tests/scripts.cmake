@@ -38,6 +38,8 @@ moecarlo_script_test(scripts.bitslice_self_test ${MOECARLO_PYTHON} ${cross_check
 moecarlo_script_test(scripts.numpy_baseline_self_test ${MOECARLO_PYTHON} ${cross_check}/numpy_baseline.py --self-test)
 moecarlo_script_test(scripts.compare_tallies_sees_differences
   ${MOECARLO_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/scripts/compare_tallies_test.py)
+moecarlo_script_test(scripts.golden_tallies_are_as_before
+  ${MOECARLO_PYTHON} ${cross_check}/golden.py $<TARGET_FILE:golden_tallies> ${CMAKE_CURRENT_SOURCE_DIR}/golden/tallies.txt)
 moecarlo_script_test(scripts.acceptance_models_are_compared
   ${MOECARLO_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/scripts/acceptance_test.py)
 moecarlo_script_test(scripts.exhaustive_mode_agrees_with_numpy

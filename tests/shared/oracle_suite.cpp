@@ -2,17 +2,13 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
 
-#include "host/simulate/sources.hpp"
 #include "host/study/names.hpp"
-#include "host/trace/routing_table_builder.hpp"
-#include "host/trace/score_order.hpp"
 #include "tests/shared/dice.hpp"
 #include "tests/shared/oracle_comparison.hpp"
-#include "tests/shared/random_study.hpp"
+#include "tests/shared/prepared_study.hpp"
 
 namespace moecarlo::testing {
 namespace {
@@ -20,46 +16,8 @@ namespace {
 constexpr int kPoints = 3;         // design points of a study that the oracle simulates
 constexpr double kWork = 100'000;  // columns x layers of one of them, at scale 1
 
-/// A study with its trace as the program reads it.
-struct Prepared {
-  RandomStudy random;
-  RoutingTable table;
-  Plan plan;
-
-  explicit Prepared(std::uint32_t number) : random(random_study(number)) {
-    const auto file = std::filesystem::temp_directory_path() /
-                      fmt::format("moecarlo-oracle-{}-{}.h5", static_cast<long>(getpid()), number);
-    write_trace(random.trace, file);
-    TableOptions options;
-    options.calibration_share = random.study.calibration;
-    options.threads = 1;
-    const auto evaluated = [](const std::vector<std::uint32_t>& sequences) {
-      return std::vector<int>(sequences.begin(), sequences.end());
-    };
-    try {
-      table = build_routing_table(file, options);
-      random.study.trace = file;
-      random.study.run.threads = 1;
-      TraceSources sources = load_sources(random.study, table);
-      if (!random.trace.logit.empty() && !random.implied.empty() && random.study.mode != Mode::perturbed &&
-          random.study.draft.replacements == Replacements::scores) {
-        sources.score_order = read_score_order(file, table);
-      }
-      if (random.study.cache.objects == Objects::slices) table = with_slices(std::move(table));
-      plan =
-          make_plan(random.study, make_grid(random.study, random.implied, {table.layers}), table, std::move(sources));
-    } catch (...) {
-      std::filesystem::remove(file);
-      throw;
-    }
-    std::filesystem::remove(file);
-    random.trace.calibration = evaluated(table.split.calibration);
-    random.trace.evaluation = evaluated(table.split.evaluation);
-  }
-};
-
 /// Multiples of 64 so that all groups are alike.
-int trajectories_of(const Prepared& prepared, double scale) {
+int trajectories_of(const PreparedStudy& prepared, double scale) {
   const Plan& plan = prepared.plan;
   double most = 1;
   for (const Cell& cell : plan.layout.cells) {
@@ -71,7 +29,7 @@ int trajectories_of(const Prepared& prepared, double scale) {
 }
 
 /// Sequences of each population that the replicates draw from.
-std::vector<std::vector<int>> populations_of(const Prepared& prepared, const Cell& cell) {
+std::vector<std::vector<int>> populations_of(const PreparedStudy& prepared, const Cell& cell) {
   const Plan& plan = prepared.plan;
   std::vector<std::vector<int>> populations;
   for (std::uint32_t p = 1; p <= plan.shape.groups.populations; ++p) {
@@ -86,14 +44,15 @@ std::vector<std::vector<int>> populations_of(const Prepared& prepared, const Cel
   return populations;
 }
 
-std::vector<std::uint64_t> counters_of(const Prepared& prepared, const Simulate& way, const TrajectoryRange& range) {
+std::vector<std::uint64_t> counters_of(const PreparedStudy& prepared, const Simulate& way,
+                                       const TrajectoryRange& range) {
   std::vector<std::uint64_t> counters(prepared.plan.layout.size, 0);
   way(prepared.table, prepared.plan, range, counters);
   return counters;
 }
 
 /// One block where the number of trajectories is not for us to choose.
-Engine run_engine(const Prepared& prepared, const Simulate& way, Stream stream, int trajectories) {
+Engine run_engine(const PreparedStudy& prepared, const Simulate& way, Stream stream, int trajectories) {
   const Plan& plan = prepared.plan;
   Engine engine{{}, stream, plan.trajectories(static_cast<std::uint64_t>(trajectories))};
   const bool fixed = plan.walk == Walk::enumerate || plan.walk == Walk::replay;
@@ -105,13 +64,13 @@ Engine run_engine(const Prepared& prepared, const Simulate& way, Stream stream, 
   return engine;
 }
 
-std::string describe(const Prepared& prepared, const PointOf& of, const Engine& engine) {
+std::string describe(const PreparedStudy& prepared, const PointOf& of, const Engine& engine) {
   return fmt::format("{}, policy {}, batch {}, depth {}, slots {}{}{}", prepared.random.description,
                      to_string(of.point.policy), of.point.batch, of.point.depth, of.point.slots.front(),
                      of.point.independent ? ", control" : "", engine.stream == Stream::main ? "" : ", replicates");
 }
 
-void expect_same_integers(const Prepared& prepared, const std::vector<Simulate>& ways, Stream stream) {
+void expect_same_integers(const PreparedStudy& prepared, const std::vector<Simulate>& ways, Stream stream) {
   const std::uint64_t count = std::min<std::uint64_t>(40, prepared.plan.trajectories(40));
   const std::vector<std::uint64_t> first = counters_of(prepared, ways.front(), {stream, 0, count});
   for (std::size_t way = 1; way < ways.size(); ++way) {
@@ -124,7 +83,7 @@ void expect_same_integers(const Prepared& prepared, const std::vector<Simulate>&
 
 void compare_with_oracle(std::uint32_t number, const std::vector<Simulate>& ways, double scale,
                          Deviations& deviations) {
-  const Prepared prepared(number);
+  const PreparedStudy prepared(number);
   const Plan& plan = prepared.plan;
   const oracle::RankedTrace trace(prepared.random.trace);
   const std::vector<int>& evaluation = prepared.random.trace.evaluation;

@@ -1,0 +1,17 @@
+#pragma once
+
+#include "host/simulate/plan.hpp"
+#include "tests/shared/random_study.hpp"
+
+namespace moecarlo::testing {
+
+/// A random study as the program would run it: its trace read back from a file, its plan made.
+struct PreparedStudy {
+  RandomStudy random;  ///< its trace knows how the study splits it
+  RoutingTable table;
+  Plan plan;
+
+  explicit PreparedStudy(std::uint32_t number);
+};
+
+}  // namespace moecarlo::testing
