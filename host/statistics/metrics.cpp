@@ -2,11 +2,10 @@
 
 #include <algorithm>
 #include <numeric>
-#include <stdexcept>
 #include <utility>
 
 #include "host/simulate/plan.hpp"
-#include "host/statistics/certainties.hpp"
+#include "host/statistics/metric_table.hpp"
 #include "host/study/acceptance.hpp"
 
 namespace moecarlo {
@@ -23,58 +22,11 @@ Sampling make_sampling(const Tallies& tallies) {
   return Sampling::random(layout, tallies.trajectories >= layout.groups, Replication::of(tallies.shape, layout));
 }
 
-/// In the order of the enumeration.
-const std::vector<std::string>& all_names() {
-  static const std::vector<std::string> names = {"tokens_per_round",
-                                                 "accepted_length",
-                                                 "distinct_experts",
-                                                 "distinct_experts_accepted",
-                                                 "hits",
-                                                 "misses",
-                                                 "hit_rate",
-                                                 "rejected_only",
-                                                 "draft_coverage",
-                                                 "draft_coverage_mass",
-                                                 "upper_hit_rate",
-                                                 "lower_hit_rate",
-                                                 "cache_writes"};
-  return names;
+bool needs_drafts(const Metric& metric) {
+  return metric.where == Where::with_drafts || metric.where == Where::with_masses;
 }
 
 }  // namespace
-
-enum class MetricReader::Metric : std::uint8_t {
-  tokens_per_round,
-  accepted_length,
-  distinct_experts,
-  distinct_experts_accepted,
-  hits,
-  misses,
-  hit_rate,
-  rejected_only,
-  draft_coverage,
-  draft_coverage_mass,
-  upper_hit_rate,
-  lower_hit_rate,
-  cache_writes,
-};
-
-/// Throws std::out_of_range for a name that is no metric's.
-MetricReader::Metric MetricReader::metric_named(const std::string& name) {
-  const auto& names = all_names();
-  const auto found = std::find(names.begin(), names.end(), name);
-  if (found == names.end()) throw std::out_of_range("no metric is named " + name);
-  return static_cast<Metric>(found - names.begin());
-}
-
-/// The counts behind one group or one layer of a point.
-struct MetricReader::Record {
-  double rounds = 0;                        // verify passes per layer
-  double layers = 0;                        // layers these counts cover
-  const std::uint64_t* unions = nullptr;    // union record
-  const std::uint64_t* point = nullptr;     // point record
-  const std::uint64_t* accepted = nullptr;  // requests by accepted length; null for a layer
-};
 
 MetricReader::MetricReader(const Tallies& tallies, const Resample& resample)
     : tallies_(tallies), sampling_(make_sampling(tallies)) {
@@ -87,84 +39,70 @@ MetricReader::MetricReader(const Tallies& tallies, const Resample& resample)
   if (is_exact(tallies.shape.walk) && tallies.shape.groups.groups >= kFewestSequences) resample_groups(resample);
 }
 
-/// Whether a metric is what it is by definition.
-bool MetricReader::is_certain(Metric metric, const PointAddress& point) const {
-  const Certainties holds = certainties(tallies_.shape, point.cell, point.policy, point.capacity);
-  switch (metric) {
-    case Metric::tokens_per_round:
-    case Metric::accepted_length:
-      return holds.lengths;
-    case Metric::distinct_experts:
-    case Metric::distinct_experts_accepted:
-      return holds.distinct;
-    case Metric::hits:
-      return holds.none_resident || (holds.all_resident && holds.distinct);
-    case Metric::misses:
-      return holds.all_resident || (holds.none_resident && holds.distinct);
-    case Metric::hit_rate:
-    case Metric::upper_hit_rate:
-    case Metric::lower_hit_rate:
-    case Metric::draft_coverage:
-    case Metric::draft_coverage_mass:
-      return holds.hit_rate();
-    case Metric::rejected_only:
-      return holds.rejected_only();
-    case Metric::cache_writes:
-      return holds.no_writes;
-  }
-  return false;
-}
-
 std::vector<std::string> MetricReader::names(std::uint32_t depth) {
-  std::vector<std::string> names = all_names();
-  if (depth == 0) std::erase_if(names, [](const std::string& name) { return name.starts_with("draft_"); });
+  std::vector<std::string> names;
+  for (const Metric& metric : metric_table()) {
+    if (depth > 0 || !needs_drafts(metric)) names.emplace_back(metric.name);
+  }
   return names;
 }
 
 std::vector<std::string> MetricReader::names_at(const PointAddress& point) const {
-  std::vector<std::string> names = all_names();
-  std::erase_if(names, [&](const std::string& name) {
-    return !exists(name, point) || (name == "draft_coverage_mass" && !knows_mass(point));
-  });
+  std::vector<std::string> names;
+  for (const Metric& metric : metric_table()) {
+    const bool counted = metric.where != Where::with_masses || knows_mass(point);
+    if (counted && exists(metric.name, point)) names.emplace_back(metric.name);
+  }
   return names;
 }
 
 bool MetricReader::exists(const std::string& name, const PointAddress& point) const {
-  if (name.starts_with("draft_")) return tallies_.shape.cells[point.cell].depth > 0;
-  if (name == "upper_hit_rate" || name == "lower_hit_rate") return tallies_.shape.slices > 1;
-  return true;
+  const Metric& metric = metric_named(name);
+  if (needs_drafts(metric)) return tallies_.shape.cells[point.cell].depth > 0;
+  return metric.where == Where::everywhere || tallies_.shape.slices > 1;
 }
 
 bool MetricReader::knows_mass(const PointAddress& point) const {
-  std::uint64_t mass = 0;
   for (std::uint32_t g = 0; g < tallies_.shape.groups.groups; ++g) {
-    mass += group_record(point, g).unions[Cell::kDraftMass];
+    if (group_counts(point, g).unions[Cell::kDraftMass] > 0) return true;
   }
-  return mass > 0;
+  return false;
 }
 
 bool MetricReader::is_per_layer(const std::string& name) {
-  return name != "tokens_per_round" && name != "accepted_length";
+  return metric_named(name).per_layer;
 }
 
-MetricReader::Record MetricReader::group_record(const PointAddress& at, std::uint32_t group) const {
+const std::vector<double>* MetricReader::law(std::size_t cell) const {
+  return tallies_.shape.walk == Walk::enumerate ? &laws_[cell] : nullptr;
+}
+
+MetricCounts MetricReader::group_counts(const PointAddress& at, std::uint32_t group) const {
   const Cell& cell = tallies_.layout.cells[at.cell];
   const std::uint64_t* counters = tallies_.counters.data();
   const std::uint64_t point = std::uint64_t{at.policy} * cell.capacity_count + at.capacity;
   const std::uint64_t row = point * tallies_.shape.groups.total() + group;
-  return {static_cast<double>(counters[cell.rounds + group]), static_cast<double>(tallies_.shape.layers),
+  return {cell,
+          law(at.cell),
+          static_cast<double>(counters[cell.rounds + group]),
+          static_cast<double>(tallies_.shape.layers),
           counters + cell.unions_by_group + std::uint64_t{group} * cell.union_width(),
           counters + cell.points_by_group + row * cell.point_width(),
           counters + cell.accepted + std::uint64_t{group} * (cell.depth + 1)};
 }
 
-MetricReader::Record MetricReader::layer_record(const PointAddress& at, std::uint32_t layer) const {
+MetricCounts MetricReader::layer_counts(const PointAddress& at, std::uint32_t layer) const {
   const Cell& cell = tallies_.layout.cells[at.cell];
   const std::uint64_t* counters = tallies_.counters.data();
   const std::uint64_t point = std::uint64_t{at.policy} * cell.capacity_count + at.capacity;
   const std::uint64_t row = point * tallies_.shape.layers + layer;
-  return {rounds_[at.cell], 1, counters + cell.unions_by_layer + std::uint64_t{layer} * cell.union_width(),
-          counters + cell.points_by_layer + row * cell.point_width(), nullptr};
+  return {cell,
+          law(at.cell),
+          rounds_[at.cell],
+          1,
+          counters + cell.unions_by_layer + std::uint64_t{layer} * cell.union_width(),
+          counters + cell.points_by_layer + row * cell.point_width(),
+          nullptr};
 }
 
 /// A group's counters in a row: of each cell its rounds, its requests by accepted length (not when enumerating), its
@@ -199,111 +137,46 @@ void MetricReader::resample_groups(const Resample& resample) {
   resampled_ = resample(counts);
 }
 
-MetricReader::Record MetricReader::resampled_record(const PointAddress& at, std::size_t resample) const {
+MetricCounts MetricReader::resampled_counts(const PointAddress& at, std::size_t resample) const {
   const Cell& cell = tallies_.layout.cells[at.cell];
   const std::uint64_t* rounds = resampled_.data() + resample * columns_ + first_column_[at.cell];
   const std::uint64_t* accepted = rounds + 1;
   const std::uint64_t* unions = accepted + (tallies_.shape.walk == Walk::enumerate ? 0 : cell.depth + 1);
   const std::uint64_t point = std::uint64_t{at.policy} * cell.capacity_count + at.capacity;
-  return {static_cast<double>(*rounds), static_cast<double>(tallies_.shape.layers), unions,
-          unions + cell.union_width() + point * cell.point_width(), accepted};
-}
-
-double MetricReader::tokens(std::size_t cell, const Record& record, double bonus) const {
-  const bool conditional = tallies_.shape.walk == Walk::enumerate;
-  const std::vector<double>& law = laws_[cell];
-  double tokens = 0;
-  for (std::size_t a = 0; a <= tallies_.shape.cells[cell].depth; ++a) {
-    const double requests = conditional ? law[a] * record.rounds : static_cast<double>(record.accepted[a]);
-    tokens += (static_cast<double>(a) + bonus) * requests;
-  }
-  return tokens;
-}
-
-/// Counts kept for each accepted length are weighted with its probability.
-double MetricReader::expect(std::size_t cell, const std::uint64_t* slices) const {
-  if (tallies_.shape.walk != Walk::enumerate) return static_cast<double>(slices[0]);
-  const std::vector<double>& law = laws_[cell];
-  double sum = 0;
-  for (std::size_t a = 0; a < law.size(); ++a) sum += law[a] * static_cast<double>(slices[a]);
-  return sum;
-}
-
-double MetricReader::numerator(Metric metric, std::size_t cell, const Record& record) const {
-  const auto of_union = [&](Cell::UnionCount count) { return static_cast<double>(record.unions[count]); };
-  const auto of_point = [&](Cell::PointCount count) { return static_cast<double>(record.point[count]); };
-  switch (metric) {
-    case Metric::tokens_per_round:
-      return tokens(cell, record, 1);
-    case Metric::accepted_length:
-      return tokens(cell, record, 0);
-    case Metric::distinct_experts:
-      return of_union(Cell::kDistinct);
-    case Metric::distinct_experts_accepted:
-      return expect(cell, record.unions + Cell::kDistinctAccepted);
-    case Metric::hits:
-    case Metric::hit_rate:
-      return of_point(Cell::kHits);
-    case Metric::misses:
-      return of_union(Cell::kDistinct) - of_point(Cell::kHits);
-    case Metric::rejected_only:
-      return expect(cell, record.point + Cell::kRejectedOnly);
-    case Metric::draft_coverage:
-      return of_point(Cell::kDraftHits);
-    case Metric::draft_coverage_mass:
-      return of_point(Cell::kResidentMass);
-    case Metric::upper_hit_rate:
-      return of_point(Cell::kUpperHits);
-    case Metric::lower_hit_rate:
-      return of_point(Cell::kHits) - of_point(Cell::kUpperHits);
-    case Metric::cache_writes:
-      return of_point(Cell::kCacheWrites);
-  }
-  return 0;
-}
-
-double MetricReader::denominator(Metric metric, std::size_t cell, const Record& record) const {
-  switch (metric) {
-    case Metric::tokens_per_round:
-    case Metric::accepted_length:
-      return record.rounds * tallies_.shape.cells[cell].batch;
-    case Metric::hit_rate:
-      return static_cast<double>(record.unions[Cell::kDistinct]);
-    case Metric::upper_hit_rate:
-    case Metric::lower_hit_rate:
-      return static_cast<double>(record.unions[Cell::kDistinct]) / 2;  // a pass needs both slices
-    case Metric::draft_coverage:
-      return static_cast<double>(record.unions[Cell::kDraftChoices]);
-    case Metric::draft_coverage_mass:
-      return static_cast<double>(record.unions[Cell::kDraftMass]);
-    default:
-      return record.rounds * record.layers;
-  }
+  return {cell,
+          law(at.cell),
+          static_cast<double>(*rounds),
+          static_cast<double>(tallies_.shape.layers),
+          unions,
+          unions + cell.union_width() + point * cell.point_width(),
+          accepted};
 }
 
 Quantity MetricReader::quantity(const std::string& name, const PointAddress& point) const {
-  const Metric metric = metric_named(name);
+  const Metric& metric = metric_named(name);
   const std::uint32_t groups = tallies_.shape.groups.total();
   const Cell& cell = tallies_.layout.cells[point.cell];
   std::vector<double> y(groups), x(groups);
-  Record record = group_record(point, 0);
+  MetricCounts counts = group_counts(point, 0);
   for (std::uint32_t g = 0; g < groups; ++g) {
-    record.rounds = static_cast<double>(tallies_.counters[cell.rounds + g]);
-    y[g] = numerator(metric, point.cell, record);
-    x[g] = denominator(metric, point.cell, record);
-    record.unions += cell.union_width();
-    record.point += cell.point_width();
-    record.accepted += cell.depth + 1;
+    counts.rounds = static_cast<double>(tallies_.counters[cell.rounds + g]);
+    y[g] = metric.numerator(counts);
+    x[g] = metric.denominator(counts);
+    counts.unions += cell.union_width();
+    counts.point += cell.point_width();
+    counts.accepted += cell.depth + 1;
   }
   Quantity quantity = sampling_.ratio(y, x);
   for (std::size_t r = 0; !resampled_.empty() && r < kResamples; ++r) {
-    const Record drawn = resampled_record(point, r);
-    const double drawn_x = denominator(metric, point.cell, drawn);
-    quantity.replicates.push_back(drawn_x > 0 ? numerator(metric, point.cell, drawn) / drawn_x : quantity.value);
+    const MetricCounts drawn = resampled_counts(point, r);
+    const double drawn_x = metric.denominator(drawn);
+    quantity.replicates.push_back(drawn_x > 0 ? metric.numerator(drawn) / drawn_x : quantity.value);
   }
-  if (is_certain(metric, point)) return without_error(std::move(quantity));
+  if (metric.is_certain(certainties(tallies_.shape, point.cell, point.policy, point.capacity))) {
+    return without_error(std::move(quantity));
+  }
   // Lengths that only the position decides would be the very same on another trace.
-  if (!is_per_layer(name) && !tallies_.shape.acceptance_reads_trace()) return without_trace_error(std::move(quantity));
+  if (!metric.per_layer && !tallies_.shape.acceptance_reads_trace()) return without_trace_error(std::move(quantity));
   return quantity;
 }
 
@@ -312,12 +185,12 @@ Estimate MetricReader::estimate(const std::string& metric, const PointAddress& p
 }
 
 std::vector<double> MetricReader::per_layer(const std::string& name, const PointAddress& point) const {
-  if (!is_per_layer(name)) return {};
-  const Metric metric = metric_named(name);
+  const Metric& metric = metric_named(name);
+  if (!metric.per_layer) return {};
   std::vector<double> values(tallies_.shape.layers);
   for (std::uint32_t layer = 0; layer < values.size(); ++layer) {
-    const Record record = layer_record(point, layer);
-    values[layer] = numerator(metric, point.cell, record) / denominator(metric, point.cell, record);
+    const MetricCounts counts = layer_counts(point, layer);
+    values[layer] = metric.numerator(counts) / metric.denominator(counts);
   }
   return values;
 }

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "host/simulate/tallies.hpp"
+#include "host/statistics/metric_table.hpp"
 #include "host/statistics/quantity.hpp"
 #include "host/statistics/resample.hpp"
 #include "host/statistics/results.hpp"
@@ -19,11 +19,7 @@ struct PointAddress {
   friend bool operator==(const PointAddress&, const PointAddress&) = default;
 };
 
-/// Reads the metrics of the interfaces document out of the tallies. Every metric is a ratio of sums over groups, never
-/// a mean of ratios. Requests: tokens_per_round, accepted_length. Layers and passes: distinct_experts,
-/// distinct_experts_accepted, hits, misses, hit_rate (hits / distinct), rejected_only, cache_writes, and at depths of 1
-/// or more draft_coverage and draft_coverage_mass. Where slices are cached all of these count slices, and
-/// upper_hit_rate and lower_hit_rate tell the two kinds apart.
+/// Reads the metrics of metric_table.hpp out of the tallies. Where slices are cached they count slices.
 class MetricReader {
  public:
   /// `resample` does the bootstrap of exact studies over their sequences, where there are enough. `tallies` must
@@ -47,18 +43,12 @@ class MetricReader {
   const Sampling& sampling() const { return sampling_; }
 
  private:
-  enum class Metric : std::uint8_t;
-  struct Record;
-  static Metric metric_named(const std::string& name);
-  bool is_certain(Metric metric, const PointAddress& point) const;
   bool knows_mass(const PointAddress& point) const;
-  double numerator(Metric metric, std::size_t cell, const Record& record) const;
-  double denominator(Metric metric, std::size_t cell, const Record& record) const;
-  double tokens(std::size_t cell, const Record& record, double bonus) const;
-  double expect(std::size_t cell, const std::uint64_t* slices) const;
-  Record group_record(const PointAddress& point, std::uint32_t group) const;
-  Record layer_record(const PointAddress& point, std::uint32_t layer) const;
-  Record resampled_record(const PointAddress& point, std::size_t resample) const;
+  /// Of accepted lengths, where counts are kept for each of them.
+  const std::vector<double>* law(std::size_t cell) const;
+  MetricCounts group_counts(const PointAddress& point, std::uint32_t group) const;
+  MetricCounts layer_counts(const PointAddress& point, std::uint32_t layer) const;
+  MetricCounts resampled_counts(const PointAddress& point, std::size_t resample) const;
   void resample_groups(const Resample& resample);
 
   const Tallies& tallies_;

@@ -33,8 +33,9 @@ Tallies random_tallies() {
 
 /// Exhaustive mode: 10 starts in group 0 and 30 in group 1; counts that depend on the accepted length stand twice.
 Tallies exhaustive_tallies() {
-  Tallies tallies(tiny_shape(Walk::enumerate));
-  tallies.shape.cells[0].batch = 1;
+  TallyShape shape = tiny_shape(Walk::enumerate);
+  shape.cells[0].batch = 1;
+  Tallies tallies(std::move(shape));
   const Cell& cell = tallies.layout.cells[0];
   fill(tallies, cell.rounds, {10, 30});
   fill(tallies, cell.unions_by_layer, {100, 80, 0, 60, 100, 140, 80, 0, 80, 140});

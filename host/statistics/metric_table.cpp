@@ -1,0 +1,99 @@
+#include "host/statistics/metric_table.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace moecarlo {
+namespace {
+
+using Counts = MetricCounts;
+using Holds = Certainties;
+
+double requests(const Counts& counts) {
+  return counts.rounds * counts.cell.batch;
+}
+double passes(const Counts& counts) {
+  return counts.rounds * counts.layers;
+}
+double distinct(const Counts& counts) {
+  return counts.of_union(Cell::kDistinct);
+}
+double distinct_of_a_slice(const Counts& counts) {
+  return distinct(counts) / 2;  // a pass needs both slices of an expert
+}
+double hits(const Counts& counts) {
+  return counts.of_point(Cell::kHits);
+}
+bool lengths_hold(const Holds& holds) {
+  return holds.lengths;
+}
+bool distinct_holds(const Holds& holds) {
+  return holds.distinct;
+}
+bool hit_rate_holds(const Holds& holds) {
+  return holds.hit_rate();
+}
+
+constexpr bool kLayer = true, kRequest = false;
+
+const Metric kTable[] = {
+    {"tokens_per_round", kRequest, Where::everywhere, lengths_hold,
+     [](const Counts& counts) { return counts.tokens(1); }, requests},
+    {"accepted_length", kRequest, Where::everywhere, lengths_hold,
+     [](const Counts& counts) { return counts.tokens(0); }, requests},
+    {"distinct_experts", kLayer, Where::everywhere, distinct_holds, distinct, passes},
+    {"distinct_experts_accepted", kLayer, Where::everywhere, distinct_holds,
+     [](const Counts& counts) { return counts.distinct_accepted(); }, passes},
+    {"hits", kLayer, Where::everywhere,
+     [](const Holds& holds) { return holds.none_resident || (holds.all_resident && holds.distinct); }, hits, passes},
+    {"misses", kLayer, Where::everywhere,
+     [](const Holds& holds) { return holds.all_resident || (holds.none_resident && holds.distinct); },
+     [](const Counts& counts) { return distinct(counts) - hits(counts); }, passes},
+    {"hit_rate", kLayer, Where::everywhere, hit_rate_holds, hits, distinct},
+    {"rejected_only", kLayer, Where::everywhere, [](const Holds& holds) { return holds.rejected_only(); },
+     [](const Counts& counts) { return counts.rejected_only(); }, passes},
+    {"draft_coverage", kLayer, Where::with_drafts, hit_rate_holds,
+     [](const Counts& counts) { return counts.of_point(Cell::kDraftHits); },
+     [](const Counts& counts) { return counts.of_union(Cell::kDraftChoices); }},
+    {"draft_coverage_mass", kLayer, Where::with_masses, hit_rate_holds,
+     [](const Counts& counts) { return counts.of_point(Cell::kResidentMass); },
+     [](const Counts& counts) { return counts.of_union(Cell::kDraftMass); }},
+    {"upper_hit_rate", kLayer, Where::with_slices, hit_rate_holds,
+     [](const Counts& counts) { return counts.of_point(Cell::kUpperHits); }, distinct_of_a_slice},
+    {"lower_hit_rate", kLayer, Where::with_slices, hit_rate_holds,
+     [](const Counts& counts) { return hits(counts) - counts.of_point(Cell::kUpperHits); }, distinct_of_a_slice},
+    {"cache_writes", kLayer, Where::everywhere, [](const Holds& holds) { return holds.no_writes; },
+     [](const Counts& counts) { return counts.of_point(Cell::kCacheWrites); }, passes},
+};
+
+}  // namespace
+
+double MetricCounts::tokens(double bonus) const {
+  double tokens = 0;
+  for (std::size_t a = 0; a <= cell.depth; ++a) {
+    const double requests = law != nullptr ? (*law)[a] * rounds : static_cast<double>(accepted[a]);
+    tokens += (static_cast<double>(a) + bonus) * requests;
+  }
+  return tokens;
+}
+
+/// Counts kept for each accepted length are weighted with its probability.
+double MetricCounts::expected(const std::uint64_t* slices) const {
+  if (law == nullptr) return static_cast<double>(slices[0]);
+  double sum = 0;
+  for (std::size_t a = 0; a < law->size(); ++a) sum += (*law)[a] * static_cast<double>(slices[a]);
+  return sum;
+}
+
+std::span<const Metric> metric_table() {
+  return kTable;
+}
+
+const Metric& metric_named(const std::string& name) {
+  const auto found =
+      std::find_if(std::begin(kTable), std::end(kTable), [&](const Metric& one) { return one.name == name; });
+  if (found == std::end(kTable)) throw std::out_of_range("no metric is named " + name);
+  return *found;
+}
+
+}  // namespace moecarlo

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "host/simulate/tallies.hpp"
+#include "host/statistics/certainties.hpp"
+
+namespace moecarlo {
+
+/// The counts behind one ratio: those of a group, of a layer, or of resampled groups.
+struct MetricCounts {
+  const Cell& cell;
+  const std::vector<double>* law = nullptr;  ///< P(accepted length = 0 .. depth), where counts are kept for each length
+  double rounds = 0;                         ///< verify passes of each layer
+  double layers = 0;                         ///< that these counts cover
+  const std::uint64_t* unions = nullptr;     ///< union record
+  const std::uint64_t* point = nullptr;      ///< point record
+  const std::uint64_t* accepted = nullptr;   ///< requests by accepted length; null for a layer
+
+  double of_union(Cell::UnionCount count) const { return static_cast<double>(unions[count]); }
+  double of_point(Cell::PointCount count) const { return static_cast<double>(point[count]); }
+  double distinct_accepted() const { return expected(unions + Cell::kDistinctAccepted); }
+  double rejected_only() const { return expected(point + Cell::kRejectedOnly); }
+  /// Accepted tokens, and `bonus` for each request and round.
+  double tokens(double bonus) const;
+
+ private:
+  double expected(const std::uint64_t* slices) const;
+};
+
+/// The points that have a metric.
+enum class Where {
+  everywhere,
+  with_drafts,  ///< depth 1 or more
+  with_masses,  ///< depth 1 or more, where gate masses were counted
+  with_slices,  ///< where slices of experts are cached
+};
+
+/// All that is known of a metric: numerator and denominator are summed over groups before one is divided by the other.
+struct Metric {
+  const char* name;
+  bool per_layer;  ///< counted for each layer; else for each request
+  Where where;
+  bool (*is_certain)(const Certainties& holds);  ///< whether it is what it is by definition
+  double (*numerator)(const MetricCounts& counts);
+  double (*denominator)(const MetricCounts& counts);
+};
+
+/// Every metric, in the order in which files and reports list them.
+std::span<const Metric> metric_table();
+
+/// Throws std::out_of_range for a name that is no metric's.
+const Metric& metric_named(const std::string& name);
+
+}  // namespace moecarlo
