@@ -23,10 +23,6 @@
 
 namespace moecarlo::cli {
 
-std::string program_version() {
-  return fmt::format("moecarlo {} ({})", MOECARLO_VERSION, MOECARLO_GIT_COMMIT);
-}
-
 namespace {
 
 std::string version_text() {

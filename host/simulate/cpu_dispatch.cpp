@@ -29,13 +29,29 @@ int cpu_lanes(InstructionSet set, const RoutingView& routing, const PlanView& pl
   return has_episodes(plan.walk) && !plan.lockstep && routing.layers >= static_cast<std::uint32_t>(lanes) ? lanes : 1;
 }
 
-void run_block(InstructionSet set, const CpuBlock& block) {
+namespace {
+
+using RunBlock = void (*)(const CpuBlock& block);
+
+/// The code for masks of so many words.
+RunBlock code_for(InstructionSet set, int words) {
 #if defined(MOECARLO_X86_64)
-  if (set == InstructionSet::x86_64_v4) return run_block_x86_64_v4(block);
-  if (set == InstructionSet::x86_64_v3) return run_block_x86_64_v3(block);
+  if (set == InstructionSet::x86_64_v4 && words <= 4) {
+    return words == 1 ? x86_64_v4::run_1 : words == 2 ? x86_64_v4::run_2 : x86_64_v4::run_4;
+  }
+  if (set == InstructionSet::x86_64_v3 && words <= 4) {
+    return words == 1 ? x86_64_v3::run_1 : words == 2 ? x86_64_v3::run_2 : x86_64_v3::run_4;
+  }
 #endif
   static_cast<void>(set);
-  run_block_baseline(block);
+  if (words > 4) return words == 8 ? baseline::run_8 : baseline::run_16;
+  return words == 1 ? baseline::run_1 : words == 2 ? baseline::run_2 : baseline::run_4;
+}
+
+}  // namespace
+
+void run_block(InstructionSet set, const CpuBlock& block) {
+  code_for(set, mask_words(block.routing.experts))(block);
 }
 
 }  // namespace moecarlo

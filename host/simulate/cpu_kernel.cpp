@@ -1,8 +1,8 @@
 #include "host/simulate/cpu_kernel.hpp"
 #include "cuda/core/trajectory.hpp"
 
-// Compiled once for each instruction set, MOECARLO_SET, with MOECARLO_RUN_BLOCK naming the function. Everything it
-// calls is always inlined and nothing of the standard library is used, so that no code of one set can end up in
+// Compiled for an instruction set, MOECARLO_SET, and masks of MOECARLO_WORDS words into one function, MOECARLO_RUN, in the
+// set's namespace. Everything it calls is always inlined and nothing of the standard library is used, so that no code of one set can end up in
 // another. The loops below are functions of their own: of one large function the compiler gives up on the registers.
 #define MOECARLO_LOOP __attribute__((noinline))
 
@@ -48,30 +48,18 @@ MOECARLO_LOOP void simulate_lockstep(const CpuBlock& block) {
   }
 }
 
-template <int Words>
-void simulate(const CpuBlock& block) {
-  if (block.plan.lockstep) return simulate_lockstep<Words>(block);
-  if (!has_episodes(block.plan.walk)) return simulate_alone<Words>(block);
-  constexpr int kLanes = lanes_for(InstructionSet::MOECARLO_SET, Words);
-  if (block.routing.layers >= kLanes) return simulate_episodes<Words, kLanes>(block);
-  simulate_episodes<Words, 1>(block);
-}
-
 }  // namespace
 
-void MOECARLO_RUN_BLOCK(const CpuBlock& block) {
-  switch (mask_words(block.routing.experts)) {
-    case 1:
-      return simulate<1>(block);
-    case 2:
-      return simulate<2>(block);
-    case 4:
-      return simulate<4>(block);
-    case 8:
-      return simulate<8>(block);
-    default:
-      return simulate<16>(block);
-  }
+namespace MOECARLO_SET {
+
+void MOECARLO_RUN(const CpuBlock& block) {
+  constexpr int kWords = MOECARLO_WORDS;
+  if (block.plan.lockstep) return simulate_lockstep<kWords>(block);
+  if (!has_episodes(block.plan.walk)) return simulate_alone<kWords>(block);
+  constexpr int kLanes = lanes_for(InstructionSet::MOECARLO_SET, kWords);
+  if (block.routing.layers >= kLanes) return simulate_episodes<kWords, kLanes>(block);
+  simulate_episodes<kWords, 1>(block);
 }
 
+}  // namespace MOECARLO_SET
 }  // namespace moecarlo

@@ -10,7 +10,7 @@
 namespace moecarlo {
 
 /// The instruction sets that the hot loops are built for; which one runs is chosen when the program starts. x86_64_v4
-/// here includes vector population counts.
+/// here includes vector population counts. Masks of more than 256 experts have the baseline's code alone.
 enum class InstructionSet { baseline, x86_64_v3, x86_64_v4 };
 
 /// The best one this processor has.
@@ -39,12 +39,26 @@ struct CpuBlock {
   TallyView tally;
 };
 
-/// Simulates the block with the code built for `set`.
+/// Simulates the block with the code built for `set` and for masks as wide as the table's.
 void run_block(InstructionSet set, const CpuBlock& block);
 
-// The same code, host/simulate/cpu_kernel.cpp, compiled for each set.
-void run_block_baseline(const CpuBlock& block);
-void run_block_x86_64_v3(const CpuBlock& block);
-void run_block_x86_64_v4(const CpuBlock& block);
+// The same code, host/simulate/cpu_kernel.cpp, compiled for masks of so many words, the narrow ones for each set.
+namespace baseline {
+void run_1(const CpuBlock& block);
+void run_2(const CpuBlock& block);
+void run_4(const CpuBlock& block);
+void run_8(const CpuBlock& block);
+void run_16(const CpuBlock& block);
+}  // namespace baseline
+namespace x86_64_v3 {
+void run_1(const CpuBlock& block);
+void run_2(const CpuBlock& block);
+void run_4(const CpuBlock& block);
+}  // namespace x86_64_v3
+namespace x86_64_v4 {
+void run_1(const CpuBlock& block);
+void run_2(const CpuBlock& block);
+void run_4(const CpuBlock& block);
+}  // namespace x86_64_v4
 
 }  // namespace moecarlo
