@@ -1,6 +1,7 @@
 """No file breaks the program: what is made to crash, hang, fill the memory or steer the terminal is refused in one line."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -111,6 +112,27 @@ class Hostile(program.ProgramTest):
         with h5py.File(self.folder / "empty.h5", "a") as file:
             file.create_dataset("expert_ids", (1 << 40, 1000, 2), np.uint8, chunks=(1000, 10, 2))
         self.refused_within_limits(INPUT, "inspect", self.folder / "empty.h5", says=["absurd extents"])
+
+    def test_a_pipe_that_nobody_writes_to_is_not_waited_for(self):
+        self.trace()
+        os.mkfifo(self.folder / "pipe")
+        (self.folder / "out").mkdir()
+        os.mkfifo(self.folder / "out/summary.json")
+        os.mkfifo(self.folder / "out/tallies.h5")
+        pipe, output = self.folder / "pipe", ["-o", self.folder / "new"]
+        hardware = dict(model="pipe", systems=["xpu"])
+        for status, says, arguments in (
+                (INPUT, "pipe: not a file", ["inspect", pipe]),
+                (INPUT, "pipe: not a file", ["bitslice", pipe]),
+                (INPUT, "tallies.h5: not a file", ["evaluate", self.folder / "out"]),
+                (INPUT, "summary.json: an empty pipe", ["report", self.folder / "out"]),
+                (USAGE, "pipe: an empty pipe", ["simulate", pipe, *output]),
+                (INPUT, "pipe: an empty pipe", ["simulate", self.study("a.toml", hardware=hardware), *output]),
+                (INPUT, "pipe: an empty pipe",
+                 ["simulate", self.study("b.toml", acceptance={"model": "positions", "profile": "pipe"}), *output]),
+                (INPUT, "pipe: an empty pipe", ["reproduce", "elmoe3d", "--law-only", "--published", pipe])):
+            with self.subTest(command=arguments[0], says=says):
+                self.refused_within_limits(status, *arguments, says=[says])
 
     # ---- damage is damage ----------------------------------------------------------------------------------------------
 
