@@ -29,6 +29,7 @@ class Reader : public std::enable_shared_from_this<Reader> {
   Reader& operator=(const Reader&) = delete;
 
   const std::string& name() const { return name_; }
+  std::uint64_t file_bytes() const { return file_bytes_; }
   // Questions about a group. They throw what the process says against the file.
   std::uint64_t ask_number(Question question, std::uint64_t group, std::string_view member);
   std::string ask_text(Question question, std::uint64_t group, std::string_view member);

@@ -21,9 +21,10 @@ std::string read_text_start(const std::filesystem::path& path, ErrorKind kind, c
   if (!opened) fail(kind, "{}: cannot be read (expected {})", path.string(), expected);
   ::pollfd waiting{file.get(), POLLIN, 0};
   if (constexpr int a_writer_comes_ms = 1000; S_ISFIFO(status.st_mode)) ::poll(&waiting, 1, a_writer_comes_ms);
-  // A piece at a time: what is not a plain file does not say how long it is.
+  // A piece at a time: what is not a plain file does not say how long it is. One piece holds a usual file and its end.
   std::string text;
-  constexpr std::uint64_t piece = std::uint64_t{1} << 20;
+  constexpr std::uint64_t usual = 1 << 12, largest = 1 << 20;
+  const std::uint64_t piece = std::clamp(static_cast<std::uint64_t>(status.st_size) + 1, usual, largest);
   while (text.size() < most_bytes) {
     const std::size_t before = text.size();
     text.resize(before + std::min(piece, most_bytes - before));
