@@ -1,5 +1,6 @@
 #include "host/cli/inspect_others.hpp"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -47,6 +48,25 @@ Json inspect_tallies(const std::filesystem::path& path) {
           {"experts", tallies.shape.experts}};
 }
 
+/// Counts of bit slices: integers of every matrix. Read a piece at a time, for they are only looked at.
+Json inspect_counts(const std::filesystem::path& path) {
+  const hdf5::Group root = hdf5::open_file(path);
+  const std::uint64_t matrices = root.open_dataset("layer").rows();
+  for (const std::string& name : root.members()) {
+    const hdf5::Dataset counts = root.open_dataset(name);
+    std::vector<std::uint64_t> extents = counts.extents();
+    if (extents.empty()) extents.push_back(0);
+    extents[0] = matrices;
+    hdf5::expect_extents(counts, extents, "its matrices first");
+    constexpr std::uint64_t piece = std::uint64_t{1} << 20;
+    const std::uint64_t step = std::max<std::uint64_t>(1, piece / std::max<std::uint64_t>(1, counts.row_elements()));
+    for (std::uint64_t first = 0; first < matrices; first += step) {
+      counts.read_integers<std::uint64_t>(first, std::min(step, matrices - first));
+    }
+  }
+  return {{"counts of bit slices", path.string()}, {"model", root.read_string("model")}, {"matrices", matrices}};
+}
+
 }  // namespace
 
 std::optional<Json> inspect_other(const std::filesystem::path& path) {
@@ -54,6 +74,7 @@ std::optional<Json> inspect_other(const std::filesystem::path& path) {
   if (const hdf5::Group root = hdf5::open_file(path); root.has_attribute("schema")) schema = root.read_string("schema");
   if (schema == "moecarlo-weights") return inspect_weights(path);
   if (schema == "moecarlo-tallies") return inspect_tallies(path);
+  if (schema == "moecarlo-bitslice-counts") return inspect_counts(path);
   return std::nullopt;
 }
 

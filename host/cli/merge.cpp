@@ -26,10 +26,12 @@ void merge(const Options& options, const Common& common) {
   ShardSum sum;
   for (const std::string& directory : options.shards) {
     Provenance provenance;
-    Tallies shard = read_tallies(tallies_path(directory), provenance);
-    sum.add(directory, std::move(shard), provenance);
+    std::vector<JointBins> joints;
+    Tallies shard = read_tallies(tallies_path(directory), provenance, joints);
+    sum.add(directory, std::move(shard), std::move(joints), provenance);
   }
-  write_tallies(tallies_path(output), sum.whole(), sum.provenance());
+  const Tallies whole = sum.whole();
+  write_tallies(tallies_path(output), whole, sum.joints(), sum.provenance());
   try {
     StudyResults results = results_from_tallies(output, {});
     results.backend = fmt::format("{} shards", options.shards.size());

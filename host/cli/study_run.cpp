@@ -125,7 +125,8 @@ Tallies load_checkpoint(const StudyRun& run, const Plan& plan, const Provenance&
     fresh.shard = run.shard;
     return fresh;
   }
-  Tallies tallies = read_tallies(file, stored);
+  std::vector<JointBins> joints;
+  Tallies tallies = read_tallies(file, stored, joints);
   if (stored.study_toml != expected.study_toml || stored.trace_json != expected.trace_json ||
       tallies.layout.size != plan.layout.size) {
     fail(ErrorKind::usage,
@@ -136,6 +137,7 @@ Tallies load_checkpoint(const StudyRun& run, const Plan& plan, const Provenance&
     fail(ErrorKind::usage, "{}: the folder holds shard {} (expected {} for --resume)", run.directory.string(),
          tallies.shard.text(), run.shard.text());
   }
+  add_joints(tallies, joints);
   return tallies;
 }
 

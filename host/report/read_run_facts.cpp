@@ -1,4 +1,3 @@
-#include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -6,6 +5,7 @@
 #include "host/report/summary.hpp"
 #include "host/support/error.hpp"
 #include "host/support/json_file.hpp"
+#include "host/support/text_file.hpp"
 
 namespace moecarlo {
 namespace {
@@ -57,11 +57,10 @@ class RunFactsReader : public nlohmann::json_sax<Json> {
 }  // namespace
 
 RunFacts read_run_facts(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) fail(ErrorKind::input, "{}: cannot be read (expected a summary.json)", path.string());
+  const std::string start = read_text_start(path, ErrorKind::input, "a summary.json", usual_json_bytes);
   RunFactsReader reader;
   // Reading ends early, and is then said to have failed, when both facts are known.
-  if (!Json::sax_parse(file, &reader) && !reader.complete()) {
+  if (!Json::sax_parse(start, &reader) && !reader.complete()) {
     fail(ErrorKind::input, "{}: not a readable summary ({})", path.string(), reader.reason());
   }
   if (!reader.complete()) fail(ErrorKind::input, "{}: not a readable summary (no backend and seconds)", path.string());

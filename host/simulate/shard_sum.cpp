@@ -11,7 +11,19 @@
 
 namespace moecarlo {
 
-void ShardSum::check(const std::string& name, const Tallies& shard, const Provenance& provenance) const {
+namespace {
+
+/// Whether the cells have equal numbers of joint histograms.
+bool as_many(const std::vector<JointBins>& a, const std::vector<JointBins>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const JointBins& one, const JointBins& other) {
+    return one.first.size() == other.first.size();
+  });
+}
+
+}  // namespace
+
+void ShardSum::check(const std::string& name, const Tallies& shard, const std::vector<JointBins>& joints,
+                     const Provenance& provenance) const {
   if (shard.shard.is_whole()) {
     fail(ErrorKind::input, "{}: no shard (expected one of several, found a study as a whole)", name);
   }
@@ -21,7 +33,8 @@ void ShardSum::check(const std::string& name, const Tallies& shard, const Proven
   }
   if (!sum_) return;
   if (provenance.study_toml != provenance_.study_toml || provenance.trace_json != provenance_.trace_json ||
-      shard.counters.size() != sum_->counters.size()) {
+      shard.counters.size() != sum_->counters.size() || shard.layout.size != sum_->layout.size ||
+      !as_many(joints, joints_)) {
     fail(ErrorKind::input, "{}: a shard of another study (expected the study, and the trace at the path, of {})", name,
          first_);
   }
@@ -39,17 +52,20 @@ void ShardSum::check(const std::string& name, const Tallies& shard, const Proven
   }
 }
 
-void ShardSum::add(const std::string& name, Tallies shard, const Provenance& provenance) {
-  check(name, shard, provenance);
+void ShardSum::add(const std::string& name, Tallies shard, std::vector<JointBins> joints,
+                   const Provenance& provenance) {
+  check(name, shard, joints, provenance);
   const Shard place = shard.shard;
   if (!sum_) {
     sum_ = std::move(shard);
+    joints_ = std::move(joints);
     provenance_ = provenance;
     first_ = name;
     added_.resize(place.count);
   } else {
     std::transform(shard.counters.begin(), shard.counters.end(), sum_->counters.begin(), sum_->counters.begin(),
                    std::plus<>());
+    for (std::size_t cell = 0; cell < joints_.size(); ++cell) moecarlo::add(joints_[cell], joints[cell]);
     sum_->trajectories += shard.trajectories;
     sum_->replicate_trajectories += shard.replicate_trajectories;
   }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "host/support/memory_limit.hpp"
+
 namespace moecarlo {
 namespace {
 
@@ -133,6 +135,38 @@ std::vector<JointBins> joint_bins(const Tallies& tallies) {
   std::vector<JointBins> cells;
   for (std::size_t cell = 0; cell < tallies.shape.cells.size(); ++cell) cells.push_back(joint_bins(tallies, cell));
   return cells;
+}
+
+void add_joints(Tallies& tallies, const std::vector<JointBins>& joints) {
+  expect_memory(tallies.layout.size * sizeof(std::uint64_t), "the whole of the tallies");
+  tallies.counters.resize(tallies.layout.size, 0);
+  for (std::size_t cell = 0; cell < joints.size(); ++cell) {
+    const auto& [first, place, count] = joints[cell];
+    const TallyLayout::JointRange range = tallies.layout.joints_of(cell);
+    for (std::uint32_t joint = 0; joint < range.count; ++joint) {
+      std::uint64_t* counters = tallies.counters.data() + tallies.layout.joints[range.first + joint].verify;
+      for (std::uint64_t bin = first[joint]; bin < first[joint + 1]; ++bin) counters[place[bin]] = count[bin];
+    }
+  }
+}
+
+void add(JointBins& sum, const JointBins& more) {
+  JointBins both;
+  for (std::size_t joint = 0; joint + 1 < sum.first.size(); ++joint) {
+    both.first.push_back(both.place.size());
+    std::uint64_t a = sum.first[joint], b = more.first[joint];
+    const std::uint64_t end_a = sum.first[joint + 1], end_b = more.first[joint + 1];
+    while (a < end_a || b < end_b) {
+      const bool in_a = a < end_a && (b == end_b || sum.place[a] <= more.place[b]);
+      const bool in_b = b < end_b && (a == end_a || more.place[b] <= sum.place[a]);
+      both.place.push_back(in_a ? sum.place[a] : more.place[b]);
+      both.count.push_back((in_a ? sum.count[a] : 0) + (in_b ? more.count[b] : 0));
+      a += in_a ? 1 : 0;
+      b += in_b ? 1 : 0;
+    }
+  }
+  both.first.push_back(both.place.size());
+  sum = std::move(both);
 }
 
 Tallies::Tallies(TallyShape shape_of_study)

@@ -91,6 +91,13 @@ struct JointBins {
 JointBins joint_bins(const Tallies& tallies, std::size_t cell);
 std::vector<JointBins> joint_bins(const Tallies& tallies);  ///< [cells]
 
+/// Gives tallies whose counters end where the joint histograms would begin these histograms. That takes ten times the
+/// memory: to be called once the shape is known to be that of the study. Throws a machine error where it is not there.
+void add_joints(Tallies& tallies, const std::vector<JointBins>& joints);
+
+/// Adds the counts of `more`, the same cell of another shard.
+void add(JointBins& sum, const JointBins& more);
+
 /// Facts that travel with the tallies. Nothing about the machine, the backend or the time: equal studies give equal
 /// files.
 struct Provenance {
@@ -104,11 +111,12 @@ struct Provenance {
 /// machine error where it cannot.
 void write_tallies(const std::filesystem::path& file, const Tallies& tallies, const Provenance& provenance);
 
-/// Reads it back. Throws an input error on anything that is not a complete tallies file of this schema.
-Tallies read_tallies(const std::filesystem::path& file, Provenance& provenance);
+/// The same of tallies whose joint histograms are these [cells].
+void write_tallies(const std::filesystem::path& file, const Tallies& tallies, const std::vector<JointBins>& joints,
+                   const Provenance& provenance);
 
-/// The same with the joint histograms as `joints` [cells], as they are stored: the counters then end where those would
-/// begin, a tenth of the memory.
+/// Reads it back, with the joint histograms as `joints` [cells], as they are stored: the counters end where those would
+/// begin, a tenth of the memory. Throws an input error on anything that is not a complete tallies file of this schema.
 Tallies read_tallies(const std::filesystem::path& file, Provenance& provenance, std::vector<JointBins>& joints);
 
 }  // namespace moecarlo

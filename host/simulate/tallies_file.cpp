@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "host/simulate/tallies.hpp"
+#include "host/study/limits.hpp"
 #include "host/support/hdf5.hpp"
-#include "host/support/memory_limit.hpp"
 
 namespace moecarlo {
 namespace {
@@ -15,7 +15,7 @@ using hdf5::OutputGroup;
 
 constexpr const char* kSchema = "moecarlo-tallies";
 constexpr std::int64_t kVersion = 5;
-constexpr std::uint32_t kMostExperts = 1 << 16;
+constexpr std::uint32_t kMostObjects = 1 << 16;  ///< experts or their slices
 constexpr std::uint32_t kMostGroups = 1 << 16;
 constexpr std::uint64_t kMostTrajectories = std::uint64_t{1} << 62;
 
@@ -76,13 +76,13 @@ void write_narrow(OutputGroup& group, const std::string& name, const Extents& ex
 }
 
 void write_joints(OutputGroup& group, const JointBins& bins) {
-  if (bins.first.size() == 1) return;
+  if (bins.first.size() <= 1) return;
   group.write<std::uint64_t>("joint_first", {bins.first.size()}, bins.first);
   group.write<std::uint32_t>("joint_place", {bins.place.size()}, bins.place);
   write_narrow(group, "joint_count", {bins.count.size()}, bins.count);
 }
 
-void write_cell(OutputGroup& root, const Tallies& tallies, std::size_t index) {
+void write_cell(OutputGroup& root, const Tallies& tallies, const JointBins& joints, std::size_t index) {
   const CellShape& shape = tallies.shape.cells[index];
   OutputGroup group = root.create_group(cell_name(index));
   group.write_integer("batch", shape.batch);
@@ -110,7 +110,7 @@ void write_cell(OutputGroup& root, const Tallies& tallies, std::size_t index) {
   for (const Block& block : blocks_of(tallies.shape, tallies.layout, index)) {
     write_narrow(group, block.name, block.extents, std::span(tallies.counters).subspan(block.offset, block.size()));
   }
-  write_joints(group, joint_bins(tallies, index));
+  write_joints(group, joints);
 }
 
 /// A number that a tally has to have: from 0 to `most`.
@@ -140,8 +140,8 @@ std::vector<Policy> read_policies(const Group& group) {
 
 CellShape read_cell_shape(const Group& group) {
   CellShape shape;
-  shape.batch = read_small(group, "batch");
-  shape.depth = read_small(group, "depth");
+  shape.batch = read_small(group, "batch", kMostBatch);
+  shape.depth = read_small(group, "depth", kMostDraftTokens);
   shape.bits = read_small(group, "bits");
   shape.tree = {read_small(group, "tree_width", 255), read_small(group, "tree_verify_tokens", 255)};
   shape.acceptance = {static_cast<Acceptance>(read_small(group, "acceptance_kind", 3)),
@@ -154,6 +154,10 @@ CellShape read_cell_shape(const Group& group) {
   for (std::size_t c = 0; c < base.size(); ++c) {
     shape.capacities.push_back({static_cast<std::uint32_t>(base[c]), static_cast<std::uint32_t>(extra[c])});
     shape.joint.push_back(joint[c] != 0);
+    if (c > 0 && !(shape.capacities[c - 1] < shape.capacities[c])) {
+      fail(ErrorKind::input, "{}: impossible at [{}] (expected capacities that ascend)", group.name_of("capacity_base"),
+           c);
+    }
   }
   shape.thresholds = read_vector(group, "acceptance_thresholds");
   if (shape.acceptance.kind == Acceptance::by_position && shape.thresholds.size() != shape.depth) {
@@ -163,9 +167,15 @@ CellShape read_cell_shape(const Group& group) {
   return shape;
 }
 
-GroupLayout read_group_layout(const Group& root, const std::string& prefix) {
-  return {read_small(root, prefix + "groups", kMostGroups), read_small(root, prefix + "replicates", kMostGroups),
-          read_small(root, "populations")};
+/// Trajectories fall into the groups of a family in turn, and into its replicates, where it has populations.
+GroupLayout read_group_layout(const Group& root, const std::string& prefix, const GroupLayout& most) {
+  GroupLayout layout{read_small(root, prefix + "groups", most.groups),
+                     read_small(root, prefix + "replicates", most.replicates), read_small(root, "populations")};
+  if (layout.groups == 0 || (layout.replicates == 0) != (layout.populations == 0)) {
+    fail(ErrorKind::input, "{}: impossible groups (expected groups, and replicates of populations, found {}, {} of {})",
+         root.name_of("@" + prefix + "groups"), layout.groups, layout.replicates, layout.populations);
+  }
+  return layout;
 }
 
 /// The shape decides how much memory the counters take: the data have to have it, all of them, before any is allocated.
@@ -188,13 +198,13 @@ TallyShape read_shape(const Group& root) {
   TallyShape shape;
   shape.walk = static_cast<Walk>(read_small(root, "walk", static_cast<std::uint32_t>(Walk::replay)));
   shape.layers = read_small(root, "layers");
-  shape.experts = read_small(root, "experts", kMostExperts);
+  shape.experts = read_small(root, "experts", kMostObjects);
   shape.top_k = read_small(root, "top_k");
   shape.slices = read_small(root, "slices", 2);
   shape.scope = static_cast<Scope>(read_small(root, "scope", 1));
   shape.warm = root.read_integer("warm") != 0;
-  shape.groups = read_group_layout(root, "");
-  shape.joint_groups = read_group_layout(root, "joint_");
+  shape.groups = read_group_layout(root, "", {kMostGroups, kMostGroups, 0});
+  shape.joint_groups = read_group_layout(root, "joint_", shape.groups);
   shape.population_starts = read_vector(root, "population_starts");
   if (!shape.population_starts.empty() && shape.population_starts.size() != shape.groups.populations) {
     fail(ErrorKind::input, "{}: wrong number of populations (expected {}, found {})", root.name_of("population_starts"),
@@ -233,6 +243,11 @@ JointBins read_joints(const Group& group, const TallyLayout& layout, std::size_t
 }  // namespace
 
 void write_tallies(const std::filesystem::path& file, const Tallies& tallies, const Provenance& provenance) {
+  write_tallies(file, tallies, joint_bins(tallies), provenance);
+}
+
+void write_tallies(const std::filesystem::path& file, const Tallies& tallies, const std::vector<JointBins>& joints,
+                   const Provenance& provenance) {
   hdf5::OutputFile output(file);
   OutputGroup& root = output.root();
   const TallyShape& shape = tallies.shape;
@@ -262,7 +277,7 @@ void write_tallies(const std::filesystem::path& file, const Tallies& tallies, co
   root.write_integer("shard", tallies.shard.index);
   root.write_integer("shards", tallies.shard.count);
   root.write_integer("cells", static_cast<std::int64_t>(shape.cells.size()));
-  for (std::size_t c = 0; c < shape.cells.size(); ++c) write_cell(root, tallies, c);
+  for (std::size_t c = 0; c < shape.cells.size(); ++c) write_cell(root, tallies, joints[c], c);
   output.commit();
 }
 
@@ -295,23 +310,6 @@ Tallies read_tallies(const std::filesystem::path& file, Provenance& provenance, 
       std::copy(values.begin(), values.end(), tallies.counters.begin() + static_cast<std::ptrdiff_t>(block.offset));
     }
     joints.push_back(read_joints(group, tallies.layout, c));
-  }
-  return tallies;
-}
-
-Tallies read_tallies(const std::filesystem::path& file, Provenance& provenance) {
-  std::vector<JointBins> joints;
-  Tallies tallies = read_tallies(file, provenance, joints);
-  expect_memory(tallies.layout.size * sizeof(std::uint64_t), file.string() + ": the whole of its tallies");
-  tallies.counters.resize(tallies.layout.size, 0);
-  for (std::size_t c = 0; c < joints.size(); ++c) {
-    const TallyLayout::JointRange range = tallies.layout.joints_of(c);
-    for (std::uint32_t j = 0; j < range.count; ++j) {
-      std::uint64_t* counters = tallies.counters.data() + tallies.layout.joints[range.first + j].verify;
-      for (std::uint64_t bin = joints[c].first[j]; bin < joints[c].first[j + 1]; ++bin) {
-        counters[joints[c].place[bin]] = joints[c].count[bin];
-      }
-    }
   }
   return tallies;
 }

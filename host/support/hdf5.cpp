@@ -65,6 +65,16 @@ std::uint64_t Dataset::row_elements() const {
   return elements;
 }
 
+/// Zeros shrink a thousandfold: a small file could fill the memory with what is read from it at once.
+void Dataset::expect_worth_reading(std::uint64_t elements, std::uint64_t element_bytes) const {
+  constexpr std::uint64_t always = std::uint64_t{128} << 20, times_the_file = 64;
+  const std::uint64_t most = std::max(always, times_the_file * reader_->file_bytes());
+  if (elements > most / element_bytes) {
+    fail(ErrorKind::input, "{}: absurd compression (expected at most {} bytes in a file of {}, found {})", name_, most,
+         reader_->file_bytes(), elements * element_bytes);
+  }
+}
+
 void Dataset::read_rows(std::uint64_t first, std::uint64_t count, void* out) const {
   const std::uint64_t row_bytes = row_elements() * size_in_bytes(element_);
   if (count * row_bytes == 0) return;
@@ -80,6 +90,7 @@ std::vector<float> Dataset::read_floats(std::uint64_t first, std::uint64_t count
   if (element_ != Element::float16 && element_ != Element::float32) {
     fail(ErrorKind::input, "{}: wrong type (expected float16 or float32, found {})", name_, to_string(element_));
   }
+  expect_worth_reading(count * row_elements(), sizeof(float));
   std::vector<float> values(count * row_elements());
   if (element_ == Element::float32) {
     read_rows(first, count, values.data());

@@ -39,7 +39,8 @@ class Dataset {
   /// count * row_elements() * size_in_bytes(element()) bytes.
   void read_rows(std::uint64_t first, std::uint64_t count, void* out) const;
 
-  /// Rows of any integer element as T; a value outside T is refused.
+  /// Rows of any integer element as T; a value outside T is refused, and so are more bytes than a file of its size has
+  /// a use for.
   template <class T>
   std::vector<T> read_integers(std::uint64_t first, std::uint64_t count) const;
 
@@ -52,6 +53,7 @@ class Dataset {
  private:
   friend class Reader;
   Dataset() = default;
+  void expect_worth_reading(std::uint64_t elements, std::uint64_t element_bytes) const;
 
   std::shared_ptr<Reader> reader_;
   std::shared_ptr<const std::uint64_t> number_;  ///< closes the dataset with its last copy
@@ -162,6 +164,7 @@ std::vector<T> Dataset::read_integers(std::uint64_t first, std::uint64_t count) 
   if (!is_integer(element_)) {
     fail(ErrorKind::input, "{}: wrong type (expected integers, found {})", name_, to_string(element_));
   }
+  expect_worth_reading(count * row_elements(), sizeof(T));
   return with_integer_type(element_, [&]<class Stored>(Stored) {
     std::vector<Stored> stored(count * row_elements());
     read_rows(first, count, stored.data());

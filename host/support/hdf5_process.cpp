@@ -1,5 +1,6 @@
 #include "host/support/hdf5_process.hpp"
 
+#include <malloc.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -183,6 +184,9 @@ std::uint64_t memory_limit(int file) {
 
 void answer_questions(const launcher::Descriptors& descriptors) {
   const auto [socket, file, memory] = descriptors;
+  // Buffers of the filters come and go with every chunk: the kernel would take each back, and clear it for the next.
+  ::mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  ::mallopt(M_TRIM_THRESHOLD, 1 << 30);
   H5open();
   detail::prepare_thread();
   enter_sandbox(memory_limit(file));

@@ -20,6 +20,7 @@ using std::chrono::nanoseconds;
 using namespace std::chrono_literals;
 
 constexpr nanoseconds time_for_any_file = 3s;
+constexpr nanoseconds a_sign_of_life = 1ms;  ///< of processor time
 constexpr double bytes_per_second = 50e6;
 constexpr std::uint64_t usual_slot_bytes = std::uint64_t{4} << 20;
 
@@ -103,7 +104,8 @@ class Reader::Pieces {
   Piece next_;
 };
 
-Reader::Reader(const std::filesystem::path& path) : name_(path.string()), file_(open_plain_file(path)) {
+Reader::Reader(const std::filesystem::path& path, std::chrono::milliseconds longest_silence)
+    : name_(path.string()), longest_silence_(longest_silence), file_(open_plain_file(path)) {
   file_bytes_ = size_of(file_);
   memory_ = shared_memory();
   int ends[2];
@@ -169,18 +171,29 @@ nanoseconds Reader::used_time() const {
 
 void Reader::wait_for_answer() {
   ::pollfd waiting{socket_.get(), POLLIN, 0};
-  // Most answers are there at once. A process has one thread, and cannot use more processor time than goes by.
-  constexpr int soon_ms = 100;
-  for (int wait_ms = soon_ms;;) {
-    const int ready = ::poll(&waiting, 1, wait_ms);
+  // Most answers are there at once. A process has one thread, and cannot use more processor time than goes by. Silence
+  // is what was waited for here: a program that was stopped and goes on has not waited.
+  nanoseconds silent(0), computed(0);
+  for (std::chrono::milliseconds wait = std::min(100ms, longest_silence_);;) {
+    const int ready = ::poll(&waiting, 1, static_cast<int>(wait.count()));
     if (ready > 0) return;
     if (ready < 0 && errno != EINTR) refuse_ended();
-    const nanoseconds left = allowed_time() - used_time();
+    const nanoseconds used = used_time(), left = allowed_time() - used;
     if (left <= nanoseconds(0)) {
       refuse(fmt::format("takes too long to read (more than {:.1f} s of processor time for {} bytes)",
                          std::chrono::duration<double>(allowed_time()).count(), file_bytes_));
     }
-    wait_ms = 1 + static_cast<int>(std::min<std::int64_t>(left / 1ms, 1000));
+    if (used >= computed + a_sign_of_life) {
+      silent = nanoseconds(0);
+      computed = used;
+    } else if (ready == 0) {
+      silent += wait;
+    }
+    if (silent >= longest_silence_) {
+      refuse(fmt::format("takes too long to read (nothing came for {:.1f} s)",
+                         std::chrono::duration<double>(longest_silence_).count()));
+    }
+    wait = std::min({std::chrono::ceil<std::chrono::milliseconds>(left), longest_silence_, 1000ms});
   }
 }
 

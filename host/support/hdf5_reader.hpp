@@ -18,15 +18,18 @@ namespace moecarlo::hdf5 {
 
 /// One file and the process that reads it. Whatever becomes of the process while it answers is the file's fault, and an
 /// `Error` of kind input. It may take 3 s of processor time and 1 s for every 50 MB that are read from the file; time
-/// counts again for what is read again. Not for several threads at a time.
+/// counts again for what is read again. It may wait for slow storage, but not for ever. Not for several threads at a
+/// time.
 class Reader : public std::enable_shared_from_this<Reader> {
  public:
-  explicit Reader(const std::filesystem::path& path);
+  explicit Reader(const std::filesystem::path& path,
+                  std::chrono::milliseconds longest_silence = std::chrono::minutes(5));
   ~Reader();
   Reader(const Reader&) = delete;
   Reader& operator=(const Reader&) = delete;
 
   const std::string& name() const { return name_; }
+  std::uint64_t file_bytes() const { return file_bytes_; }
   // Questions about a group. They throw what the process says against the file.
   std::uint64_t ask_number(Question question, std::uint64_t group, std::string_view member);
   std::string ask_text(Question question, std::uint64_t group, std::string_view member);
@@ -59,6 +62,7 @@ class Reader : public std::enable_shared_from_this<Reader> {
   [[noreturn]] void refuse_ended();
 
   std::string name_;
+  std::chrono::milliseconds longest_silence_;  ///< neither an answer nor any computing
   std::uint64_t file_bytes_ = 0, read_bytes_ = 0;
   Descriptor file_, memory_, socket_;
   pid_t process_ = -1;

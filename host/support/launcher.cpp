@@ -1,7 +1,9 @@
 #include "host/support/launcher.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -97,11 +99,21 @@ pid_t fork_body(int socket, Body body, const Descriptors& descriptors) {
   ::_exit(0);
 }
 
+/// Whether a process that was killed is gone. One that waits for storage is not before the storage answers.
+bool is_gone(pid_t process) {
+  const Descriptor watched(static_cast<int>(::syscall(SYS_pidfd_open, process, 0)));
+  if (!watched.valid()) return true;  // an old kernel: then it is waited for, however long it takes
+  ::pollfd ended{watched.get(), POLLIN, 0};
+  constexpr int patience_ms = 5000;
+  return ::poll(&ended, 1, patience_ms) != 0;
+}
+
 int end_process(std::vector<pid_t>& processes, pid_t process) {
   const auto found = std::find(processes.begin(), processes.end(), process);
   if (found == processes.end()) return 0;
   processes.erase(found);
   ::kill(process, SIGKILL);
+  if (!is_gone(process)) return SIGKILL;
   int status = 0;
   while (::waitpid(process, &status, 0) < 0 && errno == EINTR) {
   }

@@ -13,4 +13,9 @@ namespace moecarlo {
 std::string read_text_file(const std::filesystem::path& path, ErrorKind kind, const std::string& expected,
                            std::uint64_t most_bytes);
 
+/// No more than the first `most_bytes` of it, however long it is. A pipe is read as long as somebody writes to it; one
+/// that nobody writes to is refused.
+std::string read_text_start(const std::filesystem::path& path, ErrorKind kind, const std::string& expected,
+                            std::uint64_t most_bytes);
+
 }  // namespace moecarlo

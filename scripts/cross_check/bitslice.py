@@ -14,7 +14,6 @@ import sys
 from math import isclose
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
@@ -190,7 +189,7 @@ def compare(weights, folder):
     """One line for each count and figure of a folder that is not what NumPy finds."""
     matrices = read_matrices(weights)
     problems = []
-    with h5py.File(f"{folder}/counts.h5") as file:
+    with open_accepted(f"{folder}/counts.h5") as file:
         theirs = {name: file[name][()] for name in file}
     keys = [(int(l), int(e), PROJECTIONS[p]) for l, e, p in zip(*(theirs[n] for n in ("layer", "expert", "projection")))]
     if sorted(keys) != sorted(matrices):

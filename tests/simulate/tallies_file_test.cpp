@@ -4,9 +4,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <random>
 #include <thread>
 
 #include "host/support/error.hpp"
@@ -88,6 +90,14 @@ void expect_equal(const TallyShape& a, const TallyShape& b) {
   }
 }
 
+/// The tallies of a file, joint histograms among the counters.
+Tallies read_whole(const std::filesystem::path& file, Provenance& provenance) {
+  std::vector<JointBins> joints;
+  Tallies tallies = read_tallies(file, provenance, joints);
+  add_joints(tallies, joints);
+  return tallies;
+}
+
 TEST_F(TalliesFile, gives_back_what_was_written) {
   for (const std::uint32_t number : {0U, 1U, 4U, 7U, 14U}) {  // samples, episodes and enumeration, with joint tallies
     const StudyCase one = study_case(number);
@@ -95,7 +105,7 @@ TEST_F(TalliesFile, gives_back_what_was_written) {
     const Tallies written = tallies_of(one);
     write_tallies(path("tallies.h5"), written, kProvenance);
     Provenance provenance;
-    const Tallies read = read_tallies(path("tallies.h5"), provenance);
+    const Tallies read = read_whole(path("tallies.h5"), provenance);
     expect_equal(read.shape, written.shape);
     EXPECT_EQ(read.counters, written.counters);
     EXPECT_EQ(read.trajectories, written.trajectories);
@@ -158,7 +168,7 @@ TEST_F(TalliesFile, is_refused_as_input_when_a_bin_lies_elsewhere) {
     H5Fclose(file);
     Provenance provenance;
     try {
-      read_tallies(path("odd.h5"), provenance);
+      read_whole(path("odd.h5"), provenance);
       ADD_FAILURE() << place << " was accepted";
     } catch (const Error& error) {
       EXPECT_EQ(error.kind(), ErrorKind::input);
@@ -173,7 +183,7 @@ TEST_F(TalliesFile, resumes_to_the_tallies_of_one_go) {
   const Plan plan = make_plan(study, make_grid(study, {}), table);
   write_tallies(path("tallies.h5"), simulate(study, table, 300), kProvenance);
   Provenance provenance;
-  Tallies resumed = read_tallies(path("tallies.h5"), provenance);
+  Tallies resumed = read_whole(path("tallies.h5"), provenance);
   RunOptions options;
   options.trajectories = 1500;
   run(*make_cpu_backend(table.view(), plan, 1), options, resumed);
@@ -195,7 +205,7 @@ TEST_F(TalliesFile, is_refused_as_input_when_cut_short) {
   for (const std::size_t size : {std::size_t{0}, std::size_t{100}, whole.size() / 2, whole.size() - 1}) {
     write_bytes(path("cut.h5"), whole.substr(0, size));
     try {
-      read_tallies(path("cut.h5"), provenance);
+      read_whole(path("cut.h5"), provenance);
       ADD_FAILURE() << size << " of " << whole.size() << " bytes were accepted";
     } catch (const Error& error) {
       EXPECT_EQ(error.kind(), ErrorKind::input);
@@ -212,6 +222,60 @@ void set_integer(const std::filesystem::path& file, const char* attribute, std::
   H5Fclose(handle);
 }
 
+TEST_F(TalliesFile, is_refused_as_input_before_joint_histograms_that_it_only_declares_take_memory) {
+  // A joint histogram has no more groups and replicates than the data have, and replicates only of populations.
+  const Tallies written = tallies_with_joints();
+  const std::int64_t groups = written.shape.groups.groups, replicates = written.shape.groups.replicates;
+  for (const auto& [attribute, value] :
+       std::vector<std::pair<const char*, std::int64_t>>{{"joint_groups", groups + 1},
+                                                         {"joint_groups", 0},
+                                                         {"joint_replicates", replicates + 1},
+                                                         {"populations", replicates == 0 ? 1 : 0}}) {
+    write_tallies(path("odd.h5"), written, kProvenance);
+    set_integer(path("odd.h5"), attribute, value);
+    Provenance provenance;
+    std::vector<JointBins> joints;
+    try {
+      read_tallies(path("odd.h5"), provenance, joints);
+      ADD_FAILURE() << attribute << " = " << value << " was accepted";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::input) << error.what();
+    }
+  }
+}
+
+TEST(JointBins, OfShardsAddUp) {
+  std::mt19937 random(5);
+  for (int repeat = 0; repeat < 50; ++repeat) {
+    constexpr std::size_t histograms = 3, places = 7;
+    std::array<std::array<std::uint64_t, places>, histograms> dense{};
+    const auto draw = [&] {
+      JointBins bins;
+      for (std::size_t h = 0; h < histograms; ++h) {
+        bins.first.push_back(bins.place.size());
+        for (std::uint32_t place = 0; place < places; ++place) {
+          if (random() % 2 == 0) continue;
+          bins.place.push_back(place);
+          bins.count.push_back(1 + random() % 9);
+          dense[h][place] += bins.count.back();
+        }
+      }
+      bins.first.push_back(bins.place.size());
+      return bins;
+    };
+    JointBins sum = draw();
+    add(sum, draw());
+    std::array<std::array<std::uint64_t, places>, histograms> found{};
+    for (std::size_t h = 0; h < histograms; ++h) {
+      for (std::uint64_t bin = sum.first[h]; bin < sum.first[h + 1]; ++bin) found[h][sum.place[bin]] = sum.count[bin];
+      EXPECT_TRUE(std::is_sorted(sum.place.begin() + static_cast<std::ptrdiff_t>(sum.first[h]),
+                                 sum.place.begin() + static_cast<std::ptrdiff_t>(sum.first[h + 1])));
+    }
+    EXPECT_EQ(found, dense);
+    EXPECT_EQ(sum.first.back(), sum.place.size());
+  }
+}
+
 TEST_F(TalliesFile, is_refused_as_input_when_a_number_is_impossible) {
   write_tallies(path("whole.h5"), tallies_of(study_case(2)), kProvenance);
   for (const char* attribute :
@@ -223,7 +287,7 @@ TEST_F(TalliesFile, is_refused_as_input_when_a_number_is_impossible) {
       set_integer(path("odd.h5"), attribute, value);
       Provenance provenance;
       try {
-        read_tallies(path("odd.h5"), provenance);
+        read_whole(path("odd.h5"), provenance);
         ADD_FAILURE() << attribute << " = " << value << " was accepted";
       } catch (const Error& error) {
         EXPECT_EQ(error.kind(), ErrorKind::input) << error.what();
@@ -236,7 +300,7 @@ TEST_F(TalliesFile, is_refused_as_input_when_a_number_is_impossible) {
 
 TEST_F(TalliesFile, that_is_missing_or_cannot_be_written_is_said_so) {
   Provenance provenance;
-  EXPECT_THROW(read_tallies(path("nowhere.h5"), provenance), Error);
+  EXPECT_THROW(read_whole(path("nowhere.h5"), provenance), Error);
   try {
     write_tallies(path("no/such/folder.h5"), tallies_of(study_case(0)), kProvenance);
     ADD_FAILURE() << "written into a folder that does not exist";

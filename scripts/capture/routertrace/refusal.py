@@ -15,6 +15,13 @@ class Refusal(Exception):
         self.status = status
 
 
+def printable(text, most=1000):
+    """One line of no more than this, without what a terminal takes for a command: files say what stands in messages."""
+    text = " ".join(text.split())
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+    return text if len(text) <= most else f"{text[:most * 2 // 3]}...{text[-(most // 3 - 3):]}"
+
+
 def _quiet_about_hdf5(hook):
     """An HDF5 object that cannot be flushed complains whenever it is released, beside the error that matters."""
     def filtered(*arguments):
@@ -53,5 +60,5 @@ def run(main):
         line, status = _describe(error)
     else:
         return
-    print(f"{os.path.basename(sys.argv[0])}: {' '.join(line.split())}", file=sys.stderr, flush=True)
+    print(f"{os.path.basename(sys.argv[0])}: {printable(line)}", file=sys.stderr, flush=True)
     os._exit(status)  # HDF5 would try again to flush what it could not

@@ -1,6 +1,7 @@
 """Reads safetensors with NumPy alone: an 8-byte length, a JSON header, raw little-endian data (bfloat16 included)."""
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,20 @@ from .refusal import INPUT, Refusal
 
 TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1",
          "U16": "<u2", "U32": "<u4", "BOOL": "u1"}
+
+
+def _describes_tensor(entry):
+    """Whether an entry of a header says what it has to, and its bytes are those of its shape. A type that is not known
+    may have any number of them: it is refused when it is read."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("dtype"), str):
+        return False
+    shape, offsets = entry.get("shape"), entry.get("data_offsets")
+    whole = all(isinstance(numbers, list) and all(type(n) is int and n >= 0 for n in numbers)
+                for numbers in (shape, offsets))
+    if not whole or len(offsets) != 2 or offsets[0] > offsets[1]:
+        return False
+    size = 2 if entry["dtype"] == "BF16" else np.dtype(TYPES.get(entry["dtype"], "V0")).itemsize
+    return not size or math.prod(shape) * size == offsets[1] - offsets[0]
 
 
 class SafetensorsFile:
@@ -31,13 +46,18 @@ class SafetensorsFile:
                 raise Refusal(INPUT, f"{file}: not a safetensors file (header of {length} bytes in a file of {size})")
             try:
                 header = json.loads(stream.read(length))
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise Refusal(INPUT, f"{file}: not a safetensors file (header is no JSON: {error})") from None
+        if not isinstance(header, dict):
+            raise Refusal(INPUT, f"{file}: not a safetensors file (header is no JSON object)")
         for name, entry in header.items():
             if name == "__metadata__":
                 continue
+            if not _describes_tensor(entry):
+                raise Refusal(INPUT, f"{file}: tensor {name} is {entry!r} (expected dtype, shape and data_offsets that "
+                                     "belong together)")
             begin, end = entry["data_offsets"]
-            if not 0 <= begin <= end <= size - 8 - length:
+            if end > size - 8 - length:
                 raise Refusal(INPUT, f"{file}: truncated at tensor {name} (expected {end} bytes of data, "
                                      f"found {size - 8 - length})")
             self.entries[name] = (file, entry["dtype"], entry["shape"], 8 + length + begin, end - begin)
