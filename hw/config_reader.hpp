@@ -51,6 +51,7 @@ class ConfigReader {
   std::vector<bool> members(const nlohmann::json& list, const std::string& key, std::size_t layers, int first) const;
 
   void note_read(const std::string& key) const { read_->insert(key); }
+  bool was_read(const std::string& key) const { return read_->count(key) > 0; }
   /// Refuses the first key that nobody asked for and that may say something about sizes: not one that is off (false,
   /// null) or has a fraction, unless it looks like a misspelt one.
   void refuse_unread() const;
@@ -73,7 +74,9 @@ class ConfigReader {
 /// Reads a config.json as Python writes it: NaN and Infinity are numbers there; here they count as null.
 nlohmann::json read_config_json(const std::filesystem::path& file);
 
-/// Whether a key says nothing about sizes: training, tokens, scaling, scoring of experts and the like.
-bool says_nothing_about_sizes(std::string_view key);
+/// Whether a key says nothing about sizes, being of training, tokens, scaling, scoring of experts and the like: a key
+/// that is known, or one that begins or ends as keys of its kind do.
+enum class Silence { none, by_its_kind, by_name };
+Silence says_nothing_about_sizes(std::string_view key);
 
 }  // namespace moecarlo::hw
