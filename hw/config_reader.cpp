@@ -140,6 +140,11 @@ std::vector<double> ConfigReader::numbers(const std::string& key, std::size_t la
   return numbers;
 }
 
+std::vector<bool> ConfigReader::flags(const std::string& key, std::size_t layers) const {
+  const auto found = numbers(key, layers);
+  return {found.begin(), found.end()};
+}
+
 std::vector<bool> ConfigReader::members(const json& list, const std::string& key, std::size_t layers, int first) const {
   std::vector<bool> in(layers, false);
   if (!list.is_array()) refuse(key, "expected a list of layers, found {}", written(list));

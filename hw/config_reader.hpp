@@ -42,10 +42,11 @@ class ConfigReader {
   bool flag_or(const std::string& key, bool otherwise) const;
   std::string text_or(const std::string& key, const std::string& otherwise) const;
 
-  /// One word or number a layer; refuses lists of another length. Entries after `layers` are those of layers that
+  /// One word, number or flag a layer; refuses lists of another length. Entries after `layers` are those of layers that
   /// predict further tokens, where num_nextn_predict_layers says so.
   std::vector<std::string> words(const std::string& key, std::size_t layers) const;
   std::vector<double> numbers(const std::string& key, std::size_t layers) const;
+  std::vector<bool> flags(const std::string& key, std::size_t layers) const;  ///< of numbers: other than 0
 
   /// Numbers of layers as a flag a layer; `first` is the number of the first layer.
   std::vector<bool> members(const nlohmann::json& list, const std::string& key, std::size_t layers, int first) const;

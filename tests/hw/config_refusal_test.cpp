@@ -99,6 +99,8 @@ TEST(Config, WhatIsNotModelledIsRefusedByItsKey) {
   json per_layer = json::object();
   per_layer["3"] = {{"num_experts", 4}};
   EXPECT_THAT(refusal({{"per_layer_config", per_layer}}), HasSubstr("experts that differ between layers"));
+  for (const char* layer : {"8", "first", "-1", ""})
+    EXPECT_THAT(refusal({{"per_layer_config", {{layer, {{"head_dim", 8}}}}}}), HasSubstr("expected layers 0 to 7"));
   EXPECT_THAT(refusal({{"moe_intermediate_size", json::array({16, 8})}}),
               HasSubstr("expected the same number for every layer"));
 }
