@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <array>
 
 #include "hw/config_reader.hpp"
@@ -51,7 +50,6 @@ constexpr std::array file_and_training{"_*",
                                        "chunk_size_feed_forward",
                                        "is_decoder",
                                        "is_causal",
-                                       "add_cross_attention",
                                        "tokenizer_class",
                                        "license",
                                        "unsloth_*",
@@ -74,7 +72,7 @@ constexpr std::array file_and_training{"_*",
                                        "tie_last_hidden_states",
                                        "mamba_ssm_cache_dtype",
                                        "*_cache_dtype",
-                                       "quantization*",
+                                       "quantization",
                                        "compression_config"};
 
 /// Of what is computed with the same weights: activations, scales, positions, norms and biases, which are left out.
@@ -188,7 +186,6 @@ constexpr std::array routing{"n_group",
                              "shared_expert_combination_strategy",
                              "shared_moe_mode",
                              "use_mixed_mlp_moe",
-                             "use_moe",
                              "moe_gate",
                              "use_grouped_topk",
                              "zero_expert_type",
@@ -211,16 +208,22 @@ bool matches(std::string_view pattern, std::string_view key) {
   return key == pattern;
 }
 
-template <class List>
-bool any_of(const List& patterns, std::string_view key) {
-  return std::any_of(patterns.begin(), patterns.end(), [&](const char* pattern) { return matches(pattern, key); });
-}
-
 }  // namespace
 
-bool says_nothing_about_sizes(std::string_view key) {
-  return any_of(file_and_training, key) || any_of(arithmetic, key) || any_of(routing, key) ||
-         any_of(further_tokens, key) || any_of(other_senses, key);
+Silence says_nothing_about_sizes(std::string_view key) {
+  Silence found = Silence::none;
+  const auto look_in = [&](const auto& patterns) {
+    for (const char* pattern : patterns) {
+      if (pattern == key) found = Silence::by_name;
+      if (found == Silence::none && matches(pattern, key)) found = Silence::by_its_kind;
+    }
+  };
+  look_in(file_and_training);
+  look_in(arithmetic);
+  look_in(routing);
+  look_in(further_tokens);
+  look_in(other_senses);
+  return found;
 }
 
 }  // namespace moecarlo::hw

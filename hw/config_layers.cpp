@@ -1,14 +1,11 @@
 #include "hw/config_layers.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <array>
+#include <charconv>
 #include <cmath>
-#include <cstdlib>
 #include <map>
 
-#include "host/support/json_file.hpp"
+#include "hw/config_experts.hpp"
 
 namespace moecarlo::hw {
 namespace {
@@ -17,8 +14,6 @@ using nlohmann::json;
 
 constexpr const char* layer_keys[] = {"num_hidden_layers", "n_layers", "num_layers"};
 constexpr const char* window_keys[] = {"sliding_window", "sliding_window_size", "attention_chunk_size"};
-constexpr const char* dense_first_keys[] = {"first_k_dense_replace", "num_dense_layers", "n_dense_layers",
-                                            "moe_layer_num_skipped"};
 constexpr const char* type_keys[] = {"layer_types", "layers_block_type"};
 
 /// What a layer looks back at, or what it is instead.
@@ -96,10 +91,6 @@ std::vector<Reach> of_linear_lists(const ConfigReader& config, std::size_t layer
   return where(full, Reach::all, Reach::recurrence);
 }
 
-std::vector<bool> flags_of(const std::vector<double>& numbers) {
-  return {numbers.begin(), numbers.end()};
-}
-
 bool has_windows(const ConfigReader& config) {
   const double window = config.find(window_keys).value_or(0);
   return config.flag_or("use_sliding_window", true) && window > 0;
@@ -165,126 +156,12 @@ std::vector<Reach> read_reaches(const ConfigReader& config, const Family& family
   if (config.has("hybrid_override_pattern"))
     return of_pattern(config, config.text_or("hybrid_override_pattern", ""), layers);
   if (config.has("linear_attn_config")) return of_linear_lists(config, layers);
-  if (config.has("attn_type_list"))
-    return where(flags_of(config.numbers("attn_type_list", layers)), Reach::all, Reach::recurrence);
+  if (config.has("attn_type_list")) return where(config.flags("attn_type_list", layers), Reach::all, Reach::recurrence);
   if (config.has("hybrid_layer_pattern"))
-    return where(flags_of(config.numbers("hybrid_layer_pattern", layers)), Reach::window, Reach::all);
+    return where(config.flags("hybrid_layer_pattern", layers), Reach::window, Reach::all);
   if (config.has("no_rope_layers") && config.at("no_rope_layers").is_array() && !config.at("no_rope_layers").empty())
-    return where(flags_of(config.numbers("no_rope_layers", layers)), Reach::window, Reach::all);
+    return where(config.flags("no_rope_layers", layers), Reach::window, Reach::all);
   return of_periods(config, family, layers);
-}
-
-/// One rule for which layers have experts, by the key that states it.
-struct Rule {
-  const char* key;
-  std::vector<bool> experts;
-};
-
-/// Lists that state it for every layer.
-std::vector<Rule> listed_experts(const ConfigReader& config, std::size_t layers) {
-  std::vector<Rule> rules;
-  if (config.has("mlp_layer_types")) {
-    std::vector<bool> experts;
-    for (const std::string& word : config.words("mlp_layer_types", layers)) {
-      if (word != "sparse" && word != "dense" && word != "moe")
-        config.refuse("mlp_layer_types", "networks of kind \"{}\" are not modelled", word);
-      experts.push_back(word != "dense");
-    }
-    rules.push_back({"mlp_layer_types", experts});
-  }
-  if (config.has("moe_layers"))
-    rules.push_back({"moe_layers", config.members(config.at("moe_layers"), "moe_layers", layers, 0)});
-  if (config.has("moe_layers_enum")) {
-    const json& value = config.at("moe_layers_enum");
-    const json list = value.is_string() ? parse_json<json>(fmt::format("[{}]", value.get<std::string>()),
-                                                           config.file() + ": moe_layers_enum")
-                                        : value;
-    rules.push_back({"moe_layers_enum", config.members(list, "moe_layers_enum", layers, 0)});
-  }
-  for (const char* key : {"moe_layer_freq", "is_moe_layer"}) {
-    if (config.has(key) && config.at(key).is_array()) rules.push_back({key, flags_of(config.numbers(key, layers))});
-  }
-  return rules;
-}
-
-/// Keys that each take some layers out, the layers that are left having experts.
-class Periods {
- public:
-  Periods(const ConfigReader& config, std::size_t layers) : config_(config), experts_(layers, true) {}
-
-  template <class Leaves>
-  void keep(const char* key, const Leaves& leaves) {
-    key_ = key;
-    for (std::size_t i = 0; i < experts_.size(); ++i) experts_[i] = experts_[i] && leaves(static_cast<double>(i));
-  }
-
-  void read(bool list_of_frequencies) {
-    if (const auto dense = config_.find(dense_first_keys)) {
-      if (*dense > static_cast<double>(experts_.size()))
-        config_.refuse("first_k_dense_replace", "expected at most {} layers, found {}", experts_.size(), *dense);
-      keep("first_k_dense_replace", [&](double i) { return i >= *dense; });
-    }
-    if (!list_of_frequencies) every("moe_layer_freq", 0);
-    every("moe_layer_frequency", 0);
-    every("decoder_sparse_step", 1);
-    every("interleave_moe_layer_step", 1);
-    if (config_.has("mlp_only_layers")) {
-      const auto dense = config_.members(config_.at("mlp_only_layers"), "mlp_only_layers", experts_.size(), 0);
-      keep("mlp_only_layers", [&](double i) { return !dense[static_cast<std::size_t>(i)]; });
-    }
-    if (config_.has("expert_layer_period")) {
-      const double period = positive("expert_layer_period"), offset = config_.number_or("expert_layer_offset", 0);
-      if (offset >= period) config_.refuse("expert_layer_offset", "expected less than {}, found {}", period, offset);
-      keep("expert_layer_period", [&](double i) { return std::fmod(i, period) == offset; });
-    }
-    if (config_.has("moe_layer_start_index")) read_range();
-  }
-
-  const char* key() const { return key_; }
-  const std::vector<bool>& experts() const { return experts_; }
-
- private:
-  double positive(const char* key) const {
-    const double value = config_.number(key);
-    if (value < 1) config_.refuse(key, "expected a whole number from 1, found {}", value);
-    return value;
-  }
-
-  /// Layer i has experts where i + `ahead` is a multiple.
-  void every(const char* key, double ahead) {
-    if (!config_.has(key)) return;
-    const double period = positive(key);
-    if (period > 1) keep(key, [&](double i) { return std::fmod(i + ahead, period) == 0; });
-  }
-
-  void read_range() {
-    const double first = config_.number("moe_layer_start_index"),
-                 interval = config_.has("moe_layer_interval") ? positive("moe_layer_interval") : 1;
-    const auto layers = static_cast<double>(experts_.size());
-    const bool to_the_end = config_.has("moe_layer_end_index") && config_.at("moe_layer_end_index") == -1;
-    const double last = to_the_end ? layers - 1 : config_.number_or("moe_layer_end_index", layers - 1);
-    if (last >= layers || first > last)
-      config_.refuse("moe_layer_end_index", "expected {} to {}, found {}", first, layers - 1, last);
-    keep("moe_layer_start_index", [&](double i) { return i >= first && i <= last && std::fmod(i + 1, interval) == 0; });
-  }
-
-  const ConfigReader& config_;
-  std::vector<bool> experts_;
-  const char* key_ = nullptr;
-};
-
-std::vector<bool> read_experts_of_layers(const ConfigReader& config, std::size_t layers) {
-  const auto rules = listed_experts(config, layers);
-  Periods periods(config, layers);
-  periods.read(config.has("moe_layer_freq") && config.at("moe_layer_freq").is_array());
-  const std::vector<bool>& expected = rules.empty() ? periods.experts() : rules.front().experts;
-  for (const Rule& rule : rules) {
-    if (rule.experts != expected)
-      config.refuse(rule.key, "contradicts {}: other layers have experts", rules.front().key);
-  }
-  if (!rules.empty() && periods.key() != nullptr && periods.experts() != expected)
-    config.refuse(periods.key(), "contradicts {}: other layers have experts", rules.front().key);
-  return expected;
 }
 
 /// Sizes that layers with a window have of their own.
@@ -349,9 +226,11 @@ void take_changes_of_layers(const ConfigReader& config, std::vector<ConfigLayer>
   }
   if (!config.has("per_layer_config")) return;
   for (const auto& [number, table] : config.at("per_layer_config").items()) {
-    const json layer = json::array({static_cast<std::int64_t>(std::strtol(number.c_str(), nullptr, 10))});
-    const auto in = config.members(layer, "per_layer_config", layers.size(), 0);
-    const auto i = static_cast<std::size_t>(std::find(in.begin(), in.end(), true) - in.begin());
+    std::size_t i = layers.size();
+    const char* end = number.data() + number.size();
+    if (std::from_chars(number.data(), end, i).ptr != end || i >= layers.size())
+      config.refuse("per_layer_config", "expected layers 0 to {}, found {}", layers.size() - 1,
+                    json(number).dump(-1, ' ', true, json::error_handler_t::replace));
     for (const auto& [key, value] : table.items()) layers[i].changed[key] = value;
   }
 }
@@ -366,7 +245,7 @@ std::vector<ConfigLayer> read_config_layers(const ConfigReader& config, const Fa
   for (const char* key : {"sliding_window_pattern", "prefix_dense_sliding_window_pattern", "index_block_size",
                           "index_topk_blocks", "index_local_blocks", "index_n_heads", "index_head_dim", "index_topk"})
     config.note_read(key);
-  const auto experts = read_experts_of_layers(config, count);
+  const auto experts = layers_with_experts(config, count);
   const json within = changed_by_window(config), beyond = changed_by_reach(config);
   std::vector<ConfigLayer> layers(count);
   for (std::size_t i = 0; i < count; ++i) {

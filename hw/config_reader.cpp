@@ -140,6 +140,11 @@ std::vector<double> ConfigReader::numbers(const std::string& key, std::size_t la
   return numbers;
 }
 
+std::vector<bool> ConfigReader::flags(const std::string& key, std::size_t layers) const {
+  const auto found = numbers(key, layers);
+  return {found.begin(), found.end()};
+}
+
 std::vector<bool> ConfigReader::members(const json& list, const std::string& key, std::size_t layers, int first) const {
   std::vector<bool> in(layers, false);
   if (!list.is_array()) refuse(key, "expected a list of layers, found {}", written(list));
@@ -159,11 +164,14 @@ void ConfigReader::refuse_unread() const {
     fail(ErrorKind::input, "{}: too many keys (expected at most {}, found {})", file_, most_keys, json_.size());
   const std::vector<std::string_view> names(read_->begin(), read_->end());
   for (const auto& [key, value] : json_.items()) {
-    if (value.is_null() || read_->count(key) > 0 || says_nothing_about_sizes(key)) continue;
-    const std::string_view nearest = nearest_name(key, names);
+    if (value.is_null() || read_->count(key) > 0) continue;
+    const Silence silence = says_nothing_about_sizes(key);
+    if (silence == Silence::by_name) continue;
+    const std::string_view nearest = nearest_name(key, names, silence == Silence::by_its_kind ? 1 : 64);
     if (!nearest.empty()) refuse(written(key), "unknown (is it {}?)", nearest);
     const bool off = value.is_boolean() && !value.get<bool>();
-    if (off || value.is_number_float()) continue;  // what is off adds nothing, and no size has a fraction
+    if (silence == Silence::by_its_kind || off || value.is_number_float())
+      continue;  // what is off adds nothing, and no size has a fraction
     refuse(written(key), "unknown, and may change what the model is made of; take it out if it does not");
   }
 }

@@ -42,15 +42,17 @@ class ConfigReader {
   bool flag_or(const std::string& key, bool otherwise) const;
   std::string text_or(const std::string& key, const std::string& otherwise) const;
 
-  /// One word or number a layer; refuses lists of another length. Entries after `layers` are those of layers that
+  /// One word, number or flag a layer; refuses lists of another length. Entries after `layers` are those of layers that
   /// predict further tokens, where num_nextn_predict_layers says so.
   std::vector<std::string> words(const std::string& key, std::size_t layers) const;
   std::vector<double> numbers(const std::string& key, std::size_t layers) const;
+  std::vector<bool> flags(const std::string& key, std::size_t layers) const;  ///< of numbers: other than 0
 
   /// Numbers of layers as a flag a layer; `first` is the number of the first layer.
   std::vector<bool> members(const nlohmann::json& list, const std::string& key, std::size_t layers, int first) const;
 
   void note_read(const std::string& key) const { read_->insert(key); }
+  bool was_read(const std::string& key) const { return read_->count(key) > 0; }
   /// Refuses the first key that nobody asked for and that may say something about sizes: not one that is off (false,
   /// null) or has a fraction, unless it looks like a misspelt one.
   void refuse_unread() const;
@@ -73,7 +75,9 @@ class ConfigReader {
 /// Reads a config.json as Python writes it: NaN and Infinity are numbers there; here they count as null.
 nlohmann::json read_config_json(const std::filesystem::path& file);
 
-/// Whether a key says nothing about sizes: training, tokens, scaling, scoring of experts and the like.
-bool says_nothing_about_sizes(std::string_view key);
+/// Whether a key says nothing about sizes, being of training, tokens, scaling, scoring of experts and the like: a key
+/// that is known, or one that begins or ends as keys of its kind do.
+enum class Silence { none, by_its_kind, by_name };
+Silence says_nothing_about_sizes(std::string_view key);
 
 }  // namespace moecarlo::hw

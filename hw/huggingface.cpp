@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "host/support/nearest_name.hpp"
 #include "hw/config_layers.hpp"
 #include "hw/config_mixers.hpp"
 
@@ -26,40 +27,78 @@ constexpr const char* shared_width_keys[] = {"shared_expert_intermediate_size",
                                              "share_expert_dims"};
 constexpr const char* latent_keys[] = {"moe_latent_size", "moe_hidden_size"};
 
-/// The text part of a config, and what the parts around it say for it.
+/// The text part of a config, and the keys of what stands around it.
 struct TextPart {
   json config;
   std::string model_type;
+  json around = json::object();
 };
 
-TextPart find_text_part(json config) {
-  std::string type;
-  json around = json::object();
-  for (const char* part : {"thinker_config", "text_config", "language_config", "llm_config"}) {
-    for (const char* key : {"tie_word_embeddings", "quantization_config"})
-      if (config.contains(key)) around[key] = config[key];
-    if (config.contains("model_type") && config["model_type"].is_string()) type = config["model_type"];
+constexpr const char* part_keys[] = {"thinker_config", "text_config", "language_config", "llm_config"};
+
+template <class... Args>
+[[noreturn]] void refuse_key(const std::string& file, std::string_view key, fmt::format_string<Args...> format,
+                             Args&&... args) {
+  fail(ErrorKind::input, "{}: {}: {}", file, key, fmt::format(format, std::forward<Args>(args)...));
+}
+
+const char* find_part(const json& config, const std::string& file) {
+  const char* found = nullptr;
+  for (const char* part : part_keys) {
     if (!config.contains(part) || !config[part].is_object()) continue;
-    json inner = config[part];
-    if (!inner.contains("model_type")) inner["model_type"] = type;
-    for (const auto& [key, value] : around.items())
-      if (!inner.contains(key)) inner[key] = value;
+    if (found != nullptr) refuse_key(file, part, "contradicts {} (expected one text part)", found);
+    found = part;
+  }
+  return found;
+}
+
+TextPart find_text_part(json config, const std::string& file) {
+  TextPart text;
+  while (true) {
+    if (config.contains("model_type") && config["model_type"].is_string()) text.model_type = config["model_type"];
+    const char* part = find_part(config, file);
+    if (part == nullptr) break;
+    json inner = std::move(config[part]);
+    config.erase(part);
+    text.around.update(config);
+    for (const char* key : {"tie_word_embeddings", "quantization_config"})
+      if (text.around.contains(key) && !inner.contains(key)) inner[key] = text.around[key];
     config = std::move(inner);
   }
-  if (config.contains("model_type") && config["model_type"].is_string()) type = config["model_type"];
-  return {std::move(config), type};
+  text.config = std::move(config);
+  return text;
+}
+
+/// Keys around the text part are of pictures and sound, but none may say something else about the text than it does, or
+/// be a misspelt one. Whether embeddings are tied is said of both, and differs in files that transformers writes: what
+/// the text part says counts.
+void refuse_around(const json& around, const ConfigReader& config) {
+  const std::vector<std::string_view> parts(std::begin(part_keys), std::end(part_keys));
+  for (const auto& [key, value] : around.items()) {
+    const bool off = value.is_null() || value == false;
+    if (key == "model_type" || key == "tie_word_embeddings" || says_nothing_about_sizes(key) != Silence::none) continue;
+    if (config.was_read(key)) {
+      if (!config.has(key) && !off) config.refuse(key, "stands outside the text part, where it says nothing");
+      if (config.has(key) && !value.is_null() && config.at(key) != value)
+        config.refuse(key, "contradicts that of the text part");
+    } else if (const std::string_view nearest = nearest_name(key, parts); !nearest.empty()) {
+      config.refuse(key, "unknown (is it {}?)", nearest);
+    }
+  }
 }
 
 /// DBRX keeps sizes in two tables.
-void join_tables(json& config) {
+void join_tables(json& config, const std::string& file) {
   for (const char* part : {"attn_config", "ffn_config"}) {
     if (!config.contains(part) || !config[part].is_object()) continue;
-    json inner = config[part];
-    inner.erase("hidden_size");
-    inner.erase("model_type");
+    const json inner = std::move(config[part]);
     config.erase(part);
-    for (const auto& [key, value] : inner.items())
-      if (!config.contains(key)) config[key] = value;
+    for (const auto& [key, value] : inner.items()) {
+      if (key == "model_type" || value.is_null()) continue;
+      const bool known = config.contains(key) && !config[key].is_null();
+      if (known && config[key] != value) refuse_key(file, key, "contradicts that of {}", part);
+      config[key] = value;
+    }
   }
 }
 
@@ -87,8 +126,13 @@ void write_draft_head(const ConfigReader& config, const Family& family, PresetWr
 }
 
 bool is_mxfp4(const ConfigReader& config) {
-  return config.has("quantization_config") && config.at("quantization_config").is_object() &&
-         config.at("quantization_config").value("quant_method", json()) == "mxfp4";
+  constexpr std::string_view method = "quant_method";
+  if (!config.has("quantization_config") || !config.at("quantization_config").is_object()) return false;
+  const json& table = config.at("quantization_config");
+  for (const auto& [key, value] : table.items())
+    if (key != method && !nearest_name(key, {&method, 1}).empty())
+      config.refuse("quantization_config", "{}: unknown (is it {}?)", json(key).dump(-1, ' ', true), method);
+  return table.value(method, json()) == "mxfp4";
 }
 
 /// Width of all shared experts of a layer, or of another network beside the routed experts; 0 without.
@@ -174,9 +218,11 @@ class KindWriter {
 /// What some families have that no layer here has.
 void refuse_what_is_not_modelled(const ConfigReader& config) {
   if (config.flag_or("is_encoder_decoder", false)) config.refuse("is_encoder_decoder", "encoders are not modelled");
+  if (config.flag_or("add_cross_attention", false))
+    config.refuse("add_cross_attention", "attention to an encoder is not modelled");
+  for (const char* key : {"use_moe", "enable_moe_block"})
+    if (!config.flag_or(key, true)) config.refuse(key, "expected true (the config.json of an MoE model), found false");
   if (config.flag_or("use_cla", false)) config.refuse("use_cla", "layers that share keys and values are not modelled");
-  if (config.has("enable_moe_block") && !config.flag_or("enable_moe_block", true))
-    config.refuse("enable_moe_block", "expected true (the config.json of an MoE model), found false");
   for (const char* key : {"hidden_size_per_layer_input", "num_kv_shared_layers", "zero_expert_num"})
     if (config.number_or(key, 0) > 0) config.refuse(key, "not modelled (expected 0, found {})", config.number(key));
 }
@@ -197,8 +243,8 @@ std::string name_of(const std::filesystem::path& file) {
 }  // namespace
 
 Preset read_huggingface_config(const std::filesystem::path& file) {
-  TextPart text = find_text_part(read_config_json(file));
-  join_tables(text.config);
+  TextPart text = find_text_part(read_config_json(file), file.string());
+  join_tables(text.config, file.string());
   const ConfigReader config(file.string(), std::move(text.config));
   const Family& family = family_of(config, text.model_type);
   refuse_what_is_not_modelled(config);
@@ -221,6 +267,7 @@ Preset read_huggingface_config(const std::filesystem::path& file) {
   write_draft_head(config, family, writer);
   for (const char* key : {"intermediate_size", family.dense_width}) config.note_read(key);  // where no layer is dense
   config.refuse_unread();
+  refuse_around(text.around, config);
   return preset;
 }
 

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <memory>
@@ -66,6 +67,7 @@ Json to_json(const TraceSurvey& survey) {
   json["labels"] = extras.labels.empty() ? Json() : Json(extras.labels);
   json["duplicate_sequences"] = survey.duplicate_sequences;
   json["shared_prefix_tokens"] = survey.shared_prefix_tokens;
+  json["not_read"] = extras.not_read;
   json["warnings"] = survey.warnings;
   return json;
 }
@@ -125,6 +127,8 @@ void print_text(const TraceSurvey& survey) {
                            ? fmt::format("{} prefill, {} decode tokens", survey.prefill_tokens, survey.decode_tokens)
                            : "not marked");
   print_field("also holds", list_extras(survey.extras));
+  if (const auto& names = survey.extras.not_read; !names.empty())
+    print_field("not read", fmt::format("{}", fmt::join(names, ", ")));
   for (const std::string& warning : survey.warnings) print_field("warning", warning);
   print_field("checked", "every rule of the trace format holds");
 }

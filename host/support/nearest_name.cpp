@@ -24,10 +24,10 @@ std::size_t distance(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-std::string_view nearest_name(std::string_view word, std::span<const std::string_view> names) {
+std::string_view nearest_name(std::string_view word, std::span<const std::string_view> names, std::size_t most) {
   constexpr std::size_t longest_word = 64;
   if (word.size() > longest_word) return {};
-  std::size_t least = word.size() / 3 + 1;
+  std::size_t least = std::min(word.size() / 3, most) + 1;
   std::string_view nearest;
   for (const std::string_view name : names) {
     const std::size_t found = distance(word, name);

@@ -1,7 +1,11 @@
 #include "host/trace/trace_contents.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 
+#include "host/support/nearest_name.hpp"
+#include "host/support/printable.hpp"
 #include "host/trace/extras.hpp"
 #include "host/trace/rules.hpp"
 
@@ -106,6 +110,27 @@ void read_per_layer(TraceContents& contents) {
   }
 }
 
+constexpr std::array<std::string_view, 15> known_members{
+    "acceptance",     "context_offsets",  "context_token_ids", "expert_ids",
+    "expert_weights", "layer_numbers",    "lookups",           "phase",
+    "position",       "rounds",           "router_logits",     "selection_bias",
+    "sequence_label", "sequence_offsets", "token_ids"};
+
+/// Names of what is in the file and is not of the format; a misspelt name is refused.
+std::vector<std::string> members_not_read(const hdf5::Group& root) {
+  constexpr std::size_t most = 4096;
+  std::vector<std::string> names;
+  for (const std::string& name : root.members()) {
+    if (std::count(known_members.begin(), known_members.end(), name) > 0) continue;
+    if (names.size() == most)
+      fail(ErrorKind::input, "{}: too many members (expected at most {})", root.name_of(""), most);
+    if (const std::string_view nearest = nearest_name(name, known_members); !nearest.empty())
+      fail(ErrorKind::input, "{}: unknown (is it {}?)", root.name_of(name), nearest);
+    names.push_back(printable(name));
+  }
+  return names;
+}
+
 }  // namespace
 
 TraceContents open_trace(const std::filesystem::path& path) {
@@ -119,6 +144,7 @@ TraceContents open_trace(const std::filesystem::path& path) {
   open_per_token(contents);
   read_per_layer(contents);
   contents.extras = open_extras(contents.root, contents.info);
+  contents.extras.not_read = members_not_read(contents.root);
   contents.extras.token_ids = contents.token_ids.has_value();
   contents.extras.expert_weights = contents.expert_weights.has_value();
   contents.extras.selection_bias = !contents.selection_bias.empty();

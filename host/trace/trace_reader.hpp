@@ -23,6 +23,7 @@ struct TraceExtras {
   std::uint32_t round_columns = 0;              ///< `rounds`: verify columns a round has room for, D + 1
   std::uint64_t lookups = 0;                    ///< `lookups`: recorded cache look-ups
   std::map<std::string, std::uint64_t> labels;  ///< `sequence_label`: sequences of each domain, by a printable name
+  std::vector<std::string> not_read;            ///< members of the file that nothing here knows, printable
 };
 
 /// The recorded look-ups of a cache, in recorded order.

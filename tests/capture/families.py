@@ -1,6 +1,7 @@
 """Tiny randomly initialised models of every MoE family that the installed transformers has, and what their experts were
 really asked to compute."""
 
+import functools
 import inspect
 
 import torch
@@ -21,7 +22,8 @@ SMALL = dict(
     num_dense_layers=1, moe_layer_start_index=1, routed_scaling_factor=1.5, router_jitter_noise=0.0,
     attention_dropout=0.0, linear_num_key_heads=2, linear_num_value_heads=2, linear_key_head_dim=8,
     linear_value_head_dim=8, mamba_n_heads=4, mamba_d_head=16, mamba_d_state=8, mamba_expand=2, mamba_n_groups=1,
-    mamba_num_heads=4, mamba_head_dim=16, use_mamba_kernels=False,
+    mamba_num_heads=4, mamba_head_dim=16, vocab_size_per_layer_input=61,
+    unpadded_vocab_size=61, n_groups=1, linear_head_dim=8, linear_num_heads=4, use_mamba_kernels=False,
 )
 LATENT = dict(num_key_value_heads=4, head_dim=4)  # of the rotary part
 PERIOD = dict(num_hidden_layers=4)  # of which the last one attends
@@ -31,7 +33,9 @@ SPECIAL = {
     "glm4_moe": dict(n_group=1, topk_group=1), "qwen3_moe": dict(norm_topk_prob=True),
     "axk1": LATENT, "axk2": LATENT, "deepseek_v32": LATENT, "glm4_moe_lite": LATENT, "glm_moe_dsa": LATENT,
     "longcat_flash": LATENT, "dots3_note": LATENT, "dots3_note_text": LATENT, "gemma4_text": dict(enable_moe_block=True),
-    "qwen3_next": PERIOD, "qwen3_5_moe_text": PERIOD, "qwen4_exp_text": PERIOD, "kimi_linear": PERIOD,
+    "qwen3_next": PERIOD, "qwen3_5_moe_text": PERIOD, "qwen3_5_moe": PERIOD, "qwen4_exp": PERIOD,
+    "kimi_linear": dict(layer_types=["linear_attention", "full_attention", "linear_attention"]),
+    "bailing_hybrid": dict(layer_group_size=3),
     "jamba": dict(attn_layer_period=2, attn_layer_offset=1, expert_layer_period=1, expert_layer_offset=0),
     "granitemoehybrid": dict(layer_types=["mamba", "attention", "mamba"]),
     "lfm2_moe": dict(layer_types=["conv", "full_attention", "conv"]), "zaya": dict(num_experts_per_tok=1),
@@ -46,9 +50,25 @@ def configuration(family):
     return type(text)(**{key: value for key, value in sizes.items() if key in known})
 
 
+def has_experts(family):
+    """Whether the family makes a small model with experts, seen without allocating it."""
+    try:
+        config = configuration(family)
+        if not any("expert" in key for key in config.to_dict()):
+            return False
+        with torch.device("meta"):
+            made = hf.AutoModelForCausalLM.from_config(config)
+    except Exception:  # whatever configurations of these sizes may run into
+        return False
+    return (any(name.endswith("experts") for name, _ in made.named_modules())
+            and sum(parameter.numel() for parameter in made.parameters()) < 5e7)
+
+
+@functools.cache
 def moe_families():
     """Families of causal language models with a block that has experts."""
-    return [family for family in sorted(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES) if family in hf.CONFIG_MAPPING]
+    return [family for family in sorted(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
+            if family in hf.CONFIG_MAPPING and has_experts(family)]
 
 
 def model(family, seed=0):

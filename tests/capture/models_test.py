@@ -92,7 +92,7 @@ class Routing(unittest.TestCase):
             with self.subTest(family):
                 try:
                     model, taps, own, (sequence,) = self.captured(family, [PROMPTS[0]])
-                except (Refusal, IndexError):
+                except Refusal:
                     continue
                 self.expect_own_choices(sequence, own, taps)
                 try:
@@ -101,7 +101,7 @@ class Routing(unittest.TestCase):
                     self.assertIn("--routing ids", str(refusal))
                     continue
                 recorded.append(family)
-        self.assertGreaterEqual(len(recorded), 20, recorded)
+        self.assertGreaterEqual(len(recorded), 50, recorded)
 
     def test_a_router_whose_rule_is_not_recognised_is_refused(self):
         model, taps, own, (sequence,) = self.captured("phimoe", [PROMPTS[0]])  # weights by a softmax with a threshold

@@ -36,6 +36,15 @@ class Readme(program.ProgramTest):
         self.assertNotEqual(without, self.study)
         self.assertEqual(self.simulated("without", without)["hardware"], [])
 
+    def test_the_study_takes_measured_bit_slices_for_the_model_that_it_names(self):
+        datasets = program.CROSS_CHECK.parents[1] / "datasets"
+        self.done("--quiet", "bitslice", datasets / "reference-weights.h5", "-o", self.folder / "bits")
+        line = re.search(r'`\[hardware\]` says `(bit_slices = "out/bits/bitslice.json")`', README)[1]
+        line = line.replace("out/bits", str(self.folder / "bits"))
+        text = self.study.replace("# bits = [4] ", "bits = [4] ")
+        results = self.simulated("bits", re.sub(r"^(schemes = .*)$", rf"\1\n{line}", text, flags=re.M))
+        self.assertIn("elastic-measured", {row["scheme"] for row in results["hardware"]})
+
     def test_an_installed_program_that_was_moved_finds_its_presets_beside_itself(self):
         subprocess.run(["cmake", "--install", BUILD, "--prefix", self.folder / "first"], check=True,
                        stdout=subprocess.DEVNULL)

@@ -62,6 +62,15 @@ TEST(Config, MisspeltKeysAreRefusedWithTheNearestName) {
   EXPECT_THAT(error_of([&] { read(config); }), HasSubstr("no key num_experts_per_tok"));
 }
 
+/// A key of a kind that says nothing about sizes may still be a misspelt one that does.
+TEST(Config, MisspeltKeysAreRefusedWhateverTheyBeginWith) {
+  EXPECT_THAT(refusal({{"hc_mullt", 4}}), HasSubstr("unknown (is it hc_mult?)"));
+  EXPECT_THAT(refusal({{"no_rope_layerrs", json(8, 1)}}), HasSubstr("unknown (is it no_rope_layers?)"));
+  EXPECT_THAT(refusal({{"quantization_conffig", {{"quant_method", "mxfp4"}}}}),
+              HasSubstr("unknown (is it quantization_config?)"));
+  EXPECT_THAT(refusal({{"quantization_config", {{"quant_metod", "mxfp4"}}}}), HasSubstr("(is it quant_method?)"));
+}
+
 TEST(Config, KeysThatContradictEachOtherAreRefused) {
   EXPECT_THAT(refusal({{"num_local_experts", 16}}), HasSubstr("num_local_experts: contradicts num_experts"));
   EXPECT_THAT(refusal({{"layer_types", json::array({"full_attention"})}}),
@@ -83,11 +92,15 @@ TEST(Config, WhatIsNotModelledIsRefusedByItsKey) {
   EXPECT_THAT(refusal({{"layer_types", json(8, "linear_attention")}}),
               HasSubstr("this family has no recurrent layers"));
   EXPECT_THAT(refusal({{"is_encoder_decoder", true}}), HasSubstr("encoders are not modelled"));
+  EXPECT_THAT(refusal({{"add_cross_attention", true}}), HasSubstr("add_cross_attention: attention to an encoder"));
+  EXPECT_THAT(refusal({{"use_moe", false}}), HasSubstr("use_moe: expected true"));
   EXPECT_THAT(refusal({{"use_cla", true}}), HasSubstr("use_cla: layers that share keys and values"));
   EXPECT_THAT(refusal({{"zero_expert_num", 4}}), HasSubstr("zero_expert_num: not modelled"));
   json per_layer = json::object();
   per_layer["3"] = {{"num_experts", 4}};
   EXPECT_THAT(refusal({{"per_layer_config", per_layer}}), HasSubstr("experts that differ between layers"));
+  for (const char* layer : {"8", "first", "-1", ""})
+    EXPECT_THAT(refusal({{"per_layer_config", {{layer, {{"head_dim", 8}}}}}}), HasSubstr("expected layers 0 to 7"));
   EXPECT_THAT(refusal({{"moe_intermediate_size", json::array({16, 8})}}),
               HasSubstr("expected the same number for every layer"));
 }
@@ -117,6 +130,32 @@ TEST(Config, TheTextPartOfANestedConfigIsRead) {
   const Model model = read(nested);
   EXPECT_TRUE(model.tied_embeddings);
   EXPECT_EQ(total_parameters(model), active_parameters(model) + 8.0 * 6 * 3 * 64 * 16);
+}
+
+TEST(Config, NothingAroundTheTextPartContradictsIt) {
+  const auto around = [](const json& keys) {
+    json nested{{"model_type", "qwen3_vl_moe"}, {"text_config", sample()}};
+    nested.update(keys);
+    return error_of([&] { read(nested); });
+  };
+  EXPECT_EQ(around({{"num_experts", 8}, {"projector_hidden_size", 32}, {"vision_config", {{"num_experts", 9}}}}),
+            "no error");
+  EXPECT_THAT(around({{"num_experts", 16}}), HasSubstr("num_experts: contradicts that of the text part"));
+  EXPECT_THAT(around({{"first_k_dense_replace", 1}}), HasSubstr("first_k_dense_replace: stands outside the text part"));
+  EXPECT_THAT(around({{"text_confg", json::object()}}), HasSubstr("unknown (is it text_config?)"));
+  EXPECT_THAT(around({{"llm_config", sample()}}), HasSubstr("llm_config: contradicts text_config"));
+}
+
+TEST(Config, TablesOfSizesAgreeWithWhatStandsBesideThem) {
+  json config = sample();
+  config.erase("num_experts");
+  config["ffn_config"] = {{"num_experts", 8}};
+  EXPECT_EQ(total_parameters(read(config)), total_parameters(read(sample())));
+  config["num_experts"] = 16;
+  EXPECT_THAT(error_of([&] { read(config); }), HasSubstr("num_experts: contradicts that of ffn_config"));
+  config["num_experts"] = nullptr;
+  config["ffn_config"]["wormholes"] = 3;
+  EXPECT_THAT(error_of([&] { read(config); }), HasSubstr("\"wormholes\": unknown"));
 }
 
 TEST(Config, PythonsNumbersAreTakenWhereNobodyReadsThem) {

@@ -206,6 +206,16 @@ const BrokenRule structure[] = {
        put_floats(f, "selection_bias", H5T_IEEE_F32LE, {layers, experts}, std::vector<float>(16, nan));
      },
      {"/selection_bias", "NaN"}},
+    {"PhaseMisspelt",
+     [](hid_t f) {
+       put_integers(f, "phases", H5T_STD_U8LE, {tokens}, {0, 1, 1, 1, 0, 1});
+     },
+     {"/phases", "unknown (is it phase?)"}},
+    {"BiasMisspelt",
+     [](hid_t f) {
+       put_floats(f, "slection_bias", H5T_IEEE_F32LE, {layers, experts}, std::vector<float>(16));
+     },
+     {"/slection_bias", "unknown (is it selection_bias?)"}},
     {"BiasAbsurd",
      [](hid_t f) {
        put_floats(f, "selection_bias", H5T_IEEE_F32LE, {layers, experts}, std::vector<float>(16, 1e38F));

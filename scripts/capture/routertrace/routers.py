@@ -68,7 +68,12 @@ class Tap:
         self.bias = next((tensor for key, tensor in self.biases.items() if key.endswith(BIASES)), None)
         self.original = router.forward
         router.forward = self._route
-        block.experts.register_forward_pre_hook(self._receive, with_kwargs=True)
+        self.hook = block.experts.register_forward_pre_hook(self._receive, with_kwargs=True)
+
+    def detach(self):
+        """The router computes as if it had never been tapped."""
+        self.module.forward = self.original
+        self.hook.remove()
 
     def module_device(self):
         return next(self.module.parameters()).device
