@@ -1,10 +1,9 @@
 #include "host/simulate/cpu_kernel.hpp"
 #include "cuda/core/trajectory.hpp"
 
-// Compiled for an instruction set, MOECARLO_SET, and masks of MOECARLO_WORDS words into one function, MOECARLO_RUN, in
-// the set's namespace. Everything it calls is always inlined and nothing of the standard library is used, so that no
-// code of one set can end up in another. The loops below are functions of their own: of one large function the compiler
-// gives up on the registers.
+// Compiled for an instruction set, MOECARLO_SET, and masks of MOECARLO_WORDS words, into MOECARLO_RUN. All it calls is
+// always inlined and nothing of the standard library is used, so that no code of one set can end up in another. The
+// loops below are functions of their own: of one large function the compiler gives up on the registers.
 #define MOECARLO_LOOP __attribute__((noinline))
 
 namespace moecarlo {
