@@ -151,6 +151,7 @@ void add_joints(Tallies& tallies, const std::vector<JointBins>& joints) {
 }
 
 void add(JointBins& sum, const JointBins& more) {
+  if (sum.first.empty()) return;  // a cell without joint histograms
   JointBins both;
   for (std::size_t joint = 0; joint + 1 < sum.first.size(); ++joint) {
     both.first.push_back(both.place.size());

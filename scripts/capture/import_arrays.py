@@ -22,7 +22,6 @@ NumPy and h5py only. Exit status: 0 done, 2 wrong usage, 3 a file is refused, 4 
 import argparse
 import re
 from pathlib import Path
-from zipfile import BadZipFile
 
 import routertrace  # noqa: F401, first: it says plainly that NumPy is missing
 import numpy as np
@@ -30,7 +29,7 @@ import numpy as np
 from routertrace.importing import Piece, add_model_options, write_trace
 from routertrace.keys import Notes, check_keys
 from routertrace.progress import Progress
-from routertrace.refusal import INPUT, Refusal, run
+from routertrace.refusal import INPUT, Refusal, array_file, run
 from routertrace.requests import IDS, STARTS, joined_ids, number, placed
 from routertrace.safetensors_file import SafetensorsFile
 
@@ -41,7 +40,7 @@ KNOWN = (*IDS, "prompt_routed_experts", "router_logits", "expert_weights", "toke
 
 def read(path, notes):
     """The arrays of a file by name."""
-    try:
+    with array_file(path):
         if path.suffix == ".safetensors":
             tensors = SafetensorsFile(path)
             names = list(tensors)
@@ -53,8 +52,6 @@ def read(path, notes):
         with loaded:
             check_keys(path, [name for name in loaded if not LAYER.match(name)], KNOWN, notes)
             return {name: loaded[name] for name in loaded if name in KNOWN or LAYER.match(name)}
-    except (ValueError, EOFError, BadZipFile) as error:
-        raise Refusal(INPUT, f"{path}: not an array file ({error})") from None
 
 
 def logits_by_layer(path, arrays):

@@ -102,6 +102,19 @@ class ImportArrays(ArraysTest):
         self.refused(USAGE, ["--experts"], "import_arrays.py", "good.npy", "-o", "trace.h5", "--model", "m")
         self.assertFalse((self.folder / "trace.h5").exists())
 
+    def test_headers_of_safetensors_that_lie_are_refused_in_one_line(self):
+        whole = {"dtype": "I32", "shape": [30, 3, 4], "data_offsets": [0, 1440]}
+        for header in ([], {"expert_ids": []}, {"expert_ids": {}}, {"expert_ids": {**whole, "dtype": ["I32"]}},
+                       {"expert_ids": {**whole, "shape": [30, 3, 5]}}, {"expert_ids": {**whole, "shape": [1 << 70]}},
+                       {"expert_ids": {**whole, "data_offsets": [1440, 0]}},
+                       {"expert_ids": {**whole, "data_offsets": 1}}, {"a\x1b[2J\u202e" + "b" * 5000: {}}):
+            text = json.dumps(header).encode()
+            (self.folder / "a.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + bytes(1440))
+            result = self.run_script("import_arrays.py", "a.safetensors", "-o", "trace.h5", *MODEL)
+            self.assertEqual(result.returncode, INPUT, result.stderr)
+            self.assertRegex(result.stderr, r"\Aimport_arrays.py: a.safetensors: [^\n]{1,1000}\n\Z")
+            self.assertTrue(result.stderr[:-1].isprintable(), ascii(result.stderr))
+
 
 def sorted_ids(rule, logits, bias=None):
     """What a rule chooses, expert by expert: score, bias, groups, as the papers state them. [tokens, layers, k]."""

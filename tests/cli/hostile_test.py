@@ -166,14 +166,16 @@ class Hostile(program.ProgramTest):
         os.mkfifo(self.folder / "out/summary.json")
         os.mkfifo(self.folder / "out/tallies.h5")
         pipe, output = self.folder / "pipe", ["-o", self.folder / "new"]
-        hardware = dict(model="pipe", systems=["xpu"])
+        os.mkfifo(self.folder / "config.json")
+        hardware = dict(model="config.json", systems=["xpu"])
         for status, says, arguments in (
                 (INPUT, "pipe: not a file", ["inspect", pipe]),
                 (INPUT, "pipe: not a file", ["bitslice", pipe]),
                 (INPUT, "tallies.h5: not a file", ["evaluate", self.folder / "out"]),
                 (INPUT, "summary.json: an empty pipe", ["report", self.folder / "out"]),
                 (USAGE, "pipe: an empty pipe", ["simulate", pipe, *output]),
-                (INPUT, "pipe: an empty pipe", ["simulate", self.study("a.toml", hardware=hardware), *output]),
+                (INPUT, "config.json: an empty pipe",
+                 ["simulate", self.study("a.toml", hardware=hardware), *output]),
                 (INPUT, "pipe: an empty pipe",
                  ["simulate", self.study("b.toml", acceptance={"model": "positions", "profile": "pipe"}), *output]),
                 (INPUT, "pipe: an empty pipe", ["reproduce", "elmoe3d", "--law-only", "--published", pipe])):

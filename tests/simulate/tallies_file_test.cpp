@@ -244,6 +244,12 @@ TEST_F(TalliesFile, is_refused_as_input_before_joint_histograms_that_it_only_dec
   }
 }
 
+TEST(JointBins, OfACellWithoutHistogramsStayNone) {
+  JointBins none;
+  add(none, {});
+  EXPECT_TRUE(none.first.empty());
+}
+
 TEST(JointBins, OfShardsAddUp) {
   std::mt19937 random(5);
   for (int repeat = 0; repeat < 50; ++repeat) {

@@ -8,7 +8,7 @@ import numpy as np
 
 from .importing import Piece
 from .keys import refuse_misspelt
-from .refusal import INPUT, USAGE, Refusal
+from .refusal import INPUT, USAGE, Refusal, array_file
 from .requests import joined_ids, number, placed
 
 TYPES = {"int32": "<i4", "uint16": "<u2", "uint8": "u1"}
@@ -47,13 +47,11 @@ def _vllm(place, answer, choice):
     arrays = {}
     for name, values in (("routed_experts", choice["routed_experts"]),
                          ("prompt_routed_experts", answer.get("prompt_routed_experts"))):
-        try:
+        with array_file(f"{place}: {name}"):
             if isinstance(values, str):
                 arrays[name] = np.load(io.BytesIO(_decoded(place, values)), allow_pickle=False)
             elif values is not None:
                 arrays[name] = np.array(values)
-        except (ValueError, EOFError) as error:
-            raise Refusal(INPUT, f"{place}: {name} is no array ({error})") from None
     for name in ("token_ids", "prompt_token_ids", "routed_experts_prompt_start"):
         if choice.get(name) is not None:
             arrays[name] = np.array(choice[name])

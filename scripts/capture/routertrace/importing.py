@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from .keys import Notes
-from .refusal import INPUT, USAGE, Refusal
+from .refusal import INPUT, USAGE, Refusal, array_file
 from .safetensors_file import SafetensorsFile
 from .selection import BIASES, Rule, disagreements, gate_weights, select, store_logits
 from .trace_file import Description, TraceWriter, id_type
@@ -123,10 +123,8 @@ def survey(pieces):
 def read_bias(path, layers, experts):
     """float32 [L, E]: an array, or what a model's safetensors have for the layers with these numbers."""
     if path.suffix == ".npy":
-        try:
+        with array_file(path):
             bias = np.load(path, allow_pickle=False)
-        except ValueError as error:
-            raise Refusal(INPUT, f"{path}: not an array file ({error})") from None
     else:
         tensors = SafetensorsFile(path)
         names = {n: name for name in tensors if name.endswith(BIASES) for n in [_number(name)] if n is not None}
@@ -263,6 +261,9 @@ def _parts(piece, found, description, notes):
             check_ids(piece.place, ids, rule, layers)
         if weights is not None and not (np.isfinite(weights) & (weights >= 0)).all():
             raise Refusal(INPUT, f"{piece.place}: expert_weights hold NaN, infinite or negative values")
+        for name in ("token_ids", "phase"):
+            if name in here and here[name].dtype.kind not in "biu":
+                raise Refusal(INPUT, f"{piece.place}: {name} of type {here[name].dtype} (expected whole numbers)")
         out = {name: here[name].astype(kind) for name, kind in (("token_ids", np.int32), ("phase", np.uint8))
                if name in here}
         if logits is None:

@@ -1,8 +1,13 @@
 """One error style for all scripts: one line that says what, where, expected and found, and an exit status."""
 
+import contextlib
 import os
 import re
+import struct
 import sys
+import zlib
+from tokenize import TokenError
+from zipfile import BadZipFile
 
 USAGE, INPUT, MACHINE, INTERRUPTED = 2, 3, 4, 75
 
@@ -13,6 +18,20 @@ class Refusal(Exception):
     def __init__(self, status, line):
         super().__init__(line)
         self.status = status
+
+
+@contextlib.contextmanager
+def array_file(place):
+    """Whatever NumPy and its zip reader stumble over while they read an array file is damage of that file."""
+    try:
+        yield
+    except (ValueError, EOFError, KeyError, TypeError, OverflowError, MemoryError, NotImplementedError, SyntaxError,
+            RuntimeError, BadZipFile, TokenError, struct.error, zlib.error) as error:
+        raise Refusal(INPUT, f"{place}: not an array file ({error})") from None
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise Refusal(INPUT, f"{place}: not an array file ({error})") from None
 
 
 def printable(text, most=1000):
