@@ -39,7 +39,6 @@ require_cmake() {
 configure() {
   local options=(-G Ninja -DCMAKE_BUILD_TYPE=Release "-DMOECARLO_CUDA=$CUDA_MODE" "$@")
   if command -v ccache >/dev/null; then
-    export CCACHE_SLOPPINESS=pch_defines,time_macros  # without it, no file with a precompiled header is cached
     options+=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
     [ "$CUDA_MODE" = OFF ] || options+=(-DCMAKE_CUDA_COMPILER_LAUNCHER=ccache)
   fi
