@@ -94,7 +94,7 @@ class ImportArrays(ArraysTest):
         (self.folder / "cut.safetensors").write_bytes((self.folder / "cut.safetensors").read_bytes()[:-4])
         for name, words in (("range.npy", ["out of range", "found 16"]), ("twice.npy", ["twice at token 3, layer 1"]),
                             ("flat.npy", ["shape [30, 4]"]), ("other.npz", ["no routing"]),
-                            ("text.npy", ["not an array"]), ("absent.npy", ["absent.npy: No such file"]),
+                            ("text.npy", ["no array that NumPy can read"]), ("absent.npy", ["absent.npy: No such file"]),
                             ("cut.safetensors", ["truncated at tensor expert_ids"])):
             self.refused(INPUT, words, "import_arrays.py", name, "-o", "trace.h5", *MODEL)
         self.refused(INPUT, ["NaN"], "import_arrays.py", "nan.npy", "-o", "t.h5", "--model", "m", "--top-k", 4)

@@ -27,11 +27,11 @@ def array_file(place):
         yield
     except (ValueError, EOFError, KeyError, TypeError, OverflowError, MemoryError, NotImplementedError, SyntaxError,
             RuntimeError, BadZipFile, TokenError, struct.error, zlib.error) as error:
-        raise Refusal(INPUT, f"{place}: not an array file ({error})") from None
+        raise Refusal(INPUT, f"{place}: no array that NumPy can read ({error})") from None
     except OSError as error:
         if error.filename is not None:
             raise
-        raise Refusal(INPUT, f"{place}: not an array file ({error})") from None
+        raise Refusal(INPUT, f"{place}: no array that NumPy can read ({error})") from None
 
 
 def printable(text, most=1000):
