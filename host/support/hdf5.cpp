@@ -35,6 +35,10 @@ std::vector<std::string> Group::members() const {
   return reader_->ask_texts(Question::members, *number_, "");
 }
 
+std::vector<std::string> Group::attributes() const {
+  return reader_->ask_texts(Question::attributes, *number_, "");
+}
+
 std::vector<std::string> Group::read_strings(const std::string& member) const {
   return reader_->ask_texts(Question::read_strings, *number_, member);
 }

@@ -74,6 +74,7 @@ class Group {
   std::vector<std::string> members() const;  ///< names of groups, datasets and links, in alphabetical order
   Group open_group(const std::string& member) const;
   Dataset open_dataset(const std::string& member) const;
+  std::vector<std::string> attributes() const;  ///< names, in alphabetical order
   bool has_attribute(const std::string& attribute) const;
   std::string read_string(const std::string& attribute) const;    ///< at most 4 MiB
   std::int64_t read_integer(const std::string& attribute) const;  ///< integer or boolean

@@ -78,7 +78,7 @@ class Answers {
       read(question);
     } else {
       const stored::Group& group = groups_.at(question.take_number());
-      const std::string name = what == Question::members ? std::string() : question.take_text();
+      const std::string name = names_something(what) ? question.take_text() : std::string();
       ask(what, group, name, answer);
     }
     return answer;
@@ -92,6 +92,9 @@ class Answers {
         break;
       case Question::members:
         put_texts(answer, group.members());
+        break;
+      case Question::attributes:
+        put_texts(answer, group.attributes());
         break;
       case Question::open_group:
         answer.put(groups_.add(group.open_group(name)));

@@ -9,7 +9,7 @@
 ///
 ///   open          text name, number of bytes           -> nothing
 ///   has           group, text name                     -> 0 or 1
-///   members       group                                -> number, texts
+///   members, attributes: group                         -> number, texts
 ///   open_group    group, text name                     -> group
 ///   open_dataset  group, text name                     -> dataset, element, rows and columns per chunk, bytes stored,
 ///                                                         place of plain data in the file or `nowhere`, number of
@@ -26,6 +26,7 @@ enum class Question : std::uint64_t {
   open,
   has,
   members,
+  attributes,
   open_group,
   open_dataset,
   read_strings,
@@ -34,6 +35,11 @@ enum class Question : std::uint64_t {
   read_integer,
   read
 };
+
+/// Whether a question is about something of a group, which it names.
+constexpr bool names_something(Question question) {
+  return question != Question::members && question != Question::attributes;
+}
 
 /// Deflate shrinks at most 1032-fold (RFC 1951: 258 bytes for two bits); what claims more is a bomb.
 constexpr std::uint64_t largest_expansion = 1100;

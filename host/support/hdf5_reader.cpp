@@ -214,7 +214,7 @@ void Reader::refuse_ended() {
 Message Reader::ask(Question question, std::uint64_t group, std::string_view member) {
   Message message = begin(question);
   message.put(group);
-  if (question != Question::members) message.put(member);
+  if (names_something(question)) message.put(member);
   send(message);
   return answer();
 }

@@ -79,6 +79,7 @@ class Group {
   Group open_group(const std::string& member) const;
   Dataset open_dataset(const std::string& member) const;
   std::vector<std::string> read_strings(const std::string& member) const;
+  std::vector<std::string> attributes() const;
   bool has_attribute(const std::string& attribute) const;
   std::string read_string(const std::string& attribute) const;
   std::int64_t read_integer(const std::string& attribute) const;

@@ -35,6 +35,20 @@ std::uint64_t header_messages(hid_t object) {
   return read ? info.hdr.mesg.present : unknown;
 }
 
+/// What an iteration of the library finds; it ends where there is more than one message carries.
+struct Names {
+  std::vector<std::string> found;
+  std::uint64_t bytes = 0;
+
+  bool too_many() const { return bytes > largest_text_bytes; }
+  herr_t add(const char* name) {
+    bytes += std::strlen(name) + sizeof(std::uint64_t);
+    if (too_many()) return -1;
+    found.emplace_back(name);
+    return 0;
+  }
+};
+
 }  // namespace
 
 Group::Group(GroupHandle handle, std::string file, std::string path, std::uint64_t file_bytes)
@@ -81,20 +95,25 @@ bool Group::has(const std::string& member) const {
 }
 
 std::vector<std::string> Group::members() const {
-  struct Names {
-    std::vector<std::string> found;
-    std::uint64_t bytes = 0;
-  } names;
-  const auto add = [](hid_t, const char* name, const H5L_info_t*, void* out) -> herr_t {
-    auto& list = *static_cast<Names*>(out);
-    list.bytes += std::strlen(name) + sizeof(std::uint64_t);
-    if (list.bytes > largest_text_bytes) return -1;
-    list.found.emplace_back(name);
-    return 0;
+  Names names;
+  const auto add = [](hid_t, const char* name, const H5L_info_t*, void* out) {
+    return static_cast<Names*>(out)->add(name);
   };
   if (H5Literate(handle_.get(), H5_INDEX_NAME, H5_ITER_INC, nullptr, add, &names) < 0) {
-    refuse(name_of(""), names.bytes > largest_text_bytes ? "too many members"
-                                                         : fmt::format("damaged group ({})", detail::last_reason()));
+    refuse(name_of(""),
+           names.too_many() ? "too many members" : fmt::format("damaged group ({})", detail::last_reason()));
+  }
+  return std::move(names.found);
+}
+
+std::vector<std::string> Group::attributes() const {
+  Names names;
+  const auto add = [](hid_t, const char* name, const H5A_info_t*, void* out) {
+    return static_cast<Names*>(out)->add(name);
+  };
+  if (H5Aiterate2(handle_.get(), H5_INDEX_NAME, H5_ITER_INC, nullptr, add, &names) < 0) {
+    refuse(name_of(""),
+           names.too_many() ? "too many attributes" : fmt::format("damaged attributes ({})", detail::last_reason()));
   }
   return std::move(names.found);
 }
