@@ -18,6 +18,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 using testing::Not;
 
 std::string report_of(const StudyResults& results) {
@@ -219,6 +220,9 @@ TEST(Oracle, StandsBesideEachHitRate) {
   results.points[0].metrics["oracle_hit_rate"].estimate = {0.75, 0.01, 0.02};
   EXPECT_THAT(oracle_explanation(results), HasSubstr("Belady's optimal replacement with bypass"));
   EXPECT_EQ(hit_rate_table(results).rows[0][4], "0.75 ± 0.01 ± 0.02");
+  EXPECT_THAT(simulation_figures(results), IsEmpty()) << "one capacity and one depth make no line";
+  results.points.push_back(results.points[0]);
+  results.points[1].capacity = 16;
   EXPECT_THAT(simulation_figures(results).back().svg, HasSubstr(">oracle<"));
 }
 
