@@ -8,7 +8,7 @@ import numpy as np
 
 import common
 from common import INPUT
-from importers_test import save_safetensors
+from importer import save_safetensors
 from routertrace import bit_slices
 from routertrace.trace_file import Description, TraceWriter
 from routertrace.selection import Rule, disagreements, gate_weights, select, store_logits

@@ -1,9 +1,6 @@
-"""Every importer writes what it read, in a trace that `moecarlo inspect` accepts, and names what it refuses."""
+"""What import_arrays.py read is in the trace, whatever wrote the arrays; every sample of a layout has its counts."""
 
-import base64
 import json
-import subprocess
-import sys
 import unittest
 
 import h5py
@@ -11,32 +8,12 @@ import numpy as np
 
 import common
 from common import INPUT, USAGE
+from importer import IDS, MODEL, RNG, WEIGHTS, ImporterTest, save_safetensors
 
-RNG = np.random.default_rng(7)
-IDS = common.random_ids(RNG, 30, 3, 16, 4)
-WEIGHTS = RNG.dirichlet(np.ones(4), (30, 3)).astype(np.float32)
-MODEL = ["--model", "tiny", "--experts", 16]
 FIELD = common.ROOT.parent / "shared/field"
 
 
-def save_safetensors(path, tensors):
-    """The format by hand, so that no package is needed: length, JSON header, data."""
-    header, data = {}, b""
-    for name, (kind, array) in tensors.items():
-        raw = array.tobytes()
-        header[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": [len(data), len(data) + len(raw)]}
-        data += raw
-    text = json.dumps(header).encode()
-    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
-
-
-class ArraysTest(common.ScriptTest):
-    def read(self, name="trace.h5"):
-        with h5py.File(self.folder / name) as trace:
-            return {key: value[:] for key, value in trace.items()}, dict(trace.attrs)
-
-
-class ImportArrays(ArraysTest):
+class ImportArrays(ImporterTest):
     def test_routed_experts_of_several_requests(self):
         np.save(self.folder / "a.npy", IDS[:20].astype(np.int16))
         np.savez(
@@ -134,7 +111,7 @@ def sorted_ids(rule, logits, bias=None):
     return chosen
 
 
-class RulesOfModels(ArraysTest):
+class RulesOfModels(ImporterTest):
     """Logits whose experts follow from groups and a selection bias, as in DeepSeek-V3 and GLM."""
 
     LOGITS = RNG.normal(size=(40, 3, 16)).astype(np.float32)
@@ -202,7 +179,7 @@ class RulesOfModels(ArraysTest):
                      "m", "--top-k", 4, "--selection-bias", "bias.npy")
 
 
-class Placeholders(ArraysTest):
+class Placeholders(ImporterTest):
     """Layers and rows that stand for no routing."""
 
     def notes(self, *arguments):
@@ -315,7 +292,7 @@ class Placeholders(ArraysTest):
 
 
 @unittest.skipUnless(FIELD.is_dir(), "no shared/field beside the checkout")
-class Field(ArraysTest):
+class Field(ImporterTest):
     def imported(self, path, experts):
         result = self.done("import_arrays.py", FIELD / path, "-o", "trace.h5", "--model", "m", "--experts", experts)
         return self.read()[0], result.stderr
@@ -339,7 +316,6 @@ class Field(ArraysTest):
         self.assertEqual(counts, [[1, 1, 1, 0, 0, 2, 0, 1], [1, 0, 0, 3, 1, 0, 1, 0]])
         self.assertEqual(data["phase"].tolist(), [0, 0, 1])
 
-
     def test_logs_and_answers_have_the_counts_of_the_page_of_byte_layouts(self):
         whole = {1: [1, 1, 2, 0, 0, 3, 0, 1], 2: [1, 0, 0, 4, 1, 0, 2, 0]}
         three = {1: [1, 0, 2, 0, 0, 2, 0, 1], 2: [1, 0, 0, 3, 1, 0, 1, 0]}
@@ -360,188 +336,6 @@ class Field(ArraysTest):
                          for i, n in enumerate(layers)}
                 self.assertEqual(found, counts)
                 self.assertEqual(data["phase"].tolist() if "phase" in data else None, phases)
-
-
-class ImportLog(ArraysTest):
-    """What formats leave to be checked, and what they say twice."""
-
-    def answer(self, **more):
-        raw = base64.b64encode(IDS.astype("<i4").tobytes()).decode()
-        meta = dict(prompt_tokens=20, completion_tokens=11, routed_experts=raw)
-        return {"text": "", "meta_info": {key: value for key, value in {**meta, **more}.items() if value is not None}}
-
-    def imported(self, value, *options, name="a.json"):
-        (self.folder / name).write_text(json.dumps(value) if not isinstance(value, str) else value)
-        return ["import_log.py", name, "-o", "trace.h5", *MODEL, *options]
-
-    def test_an_answer_with_a_cached_prefix(self):
-        self.done(*self.imported(self.answer(prompt_tokens=25, routed_experts_start_len=5), "--top-k", 4))
-        data, _ = self.read()
-        np.testing.assert_array_equal(data["expert_ids"], IDS)
-        self.assertEqual(int((data["phase"] == 0).sum()), 20)
-
-    def test_unknown_misspelt_and_contradictory_keys(self):
-        top_k = ("--top-k", 4)
-        for value, words in (
-            (self.answer(routed_expert="x"), ["did you mean 'routed_experts'"]),
-            (self.answer(prompt_tokens=19), ["bytes of routing (expected a multiple of 29 rows"]),
-            (self.answer(routed_experts_dtype="int8"), ["routed_experts_dtype 'int8'"]),
-            (self.answer(routed_experts="&&"), ["no base64"]),
-            (self.answer(routed_experts=None), ["no routing"]),
-            ({"choices": [{"routed_experts": None}]}, ["routed_experts is null"]),
-            ({"choices": [{"routed_experts": [[[1, 2]], [[3]]]}]}, ["no array"]),
-            ({"choices": [{"routed_experts": IDS[:3].tolist()}], "prompt_routed_experts": IDS[3:9].tolist(),
-              "usage": {"prompt_tokens": 4}}, ["6 rows of the prompt (expected 4"]),
-        ):
-            with self.subTest(words):
-                self.refused(INPUT, ["a.json", *words], *self.imported(value, *top_k))
-        self.refused(USAGE, ["--top-k is needed"], *self.imported(self.answer()))
-        for text, words in (
-            ("phase,token,layer,rank,expert\nprefill,0,1,0,5\nprefill,0,1,0,6\n", ["rank 0 twice"]),
-            ("phase,token,layer,rank,expert\nprefill,0,1,1,5\n", ["ranks [1]"]),
-            ("phase,token,layer,rank,expert\nwarm,0,1,0,5\n", ["warm"]),
-            ("0,1,5,2\n0,1\n", ["no layout that is known"]),
-            ("1,5\n1,2\n2,3\n", ["1 rows of layer 2 (expected 1 tokens x top-2"]),
-            ("token,layer,expert\n", ["expected whole numbers"]),
-        ):
-            with self.subTest(words):
-                self.refused(INPUT, words, *self.imported(text, "--top-k", 2, name="a.csv"))
-        (self.folder / "a.moetrace").write_bytes(b"MOETRC01\x02\0\0\0{}\x01\0")
-        self.refused(INPUT, ["damaged or cut off"], "import_log.py", "a.moetrace", "-o", "t.h5", *MODEL)
-        self.refused(INPUT, ["expected metadata, 1"], *self.imported({"record_type": "x"}, name="a.jsonl"))
-
-
-class WithoutNumPy(common.ScriptTest):
-    def test_a_plain_line_instead_of_a_traceback(self):
-        for script in ("import_arrays.py", "import_jsonl.py", "import_fingerprint.py", "import_log.py",
-                       "export_weights.py", "capture_router.py"):
-            result = subprocess.run([sys.executable, "-S", common.SCRIPTS / script, "--help"], capture_output=True,
-                                    text=True)
-            self.assertEqual(result.returncode, common.MACHINE)
-            self.assertRegex(result.stderr, rf"^{script}: numpy, h5py missing in .*\n$")
-
-
-class ImportJsonLines(common.ScriptTest):
-    def write(self, drop=None, **more):
-        with open(self.folder / "r.jsonl", "w") as file:
-            for token in range(30):
-                for layer in range(3):
-                    if (token, layer) == drop:
-                        continue
-                    record = dict(
-                        sequence=token // 15,
-                        token=token % 15,
-                        layer=layer,
-                        experts=IDS[token, layer].tolist(),
-                        weights=WEIGHTS[token, layer].tolist(),
-                        phase=int(token % 15 > 4),
-                        **more,
-                    )
-                    file.write(json.dumps(record) + "\n")
-
-    def test_records_become_sequences(self):
-        self.write()
-        self.done("import_jsonl.py", "r.jsonl", "-o", "trace.h5", *MODEL)
-        with h5py.File(self.folder / "trace.h5") as trace:
-            np.testing.assert_array_equal(trace["expert_ids"][:], IDS)
-            np.testing.assert_allclose(trace["expert_weights"][:], WEIGHTS, rtol=1e-6)
-            np.testing.assert_array_equal(trace["sequence_offsets"][:], [0, 15, 30])
-            self.assertEqual(int(trace["phase"][:].sum()), 20)
-        if common.MOECARLO:
-            self.inspected("trace.h5")
-
-    def test_refusals(self):
-        self.write(drop=(17, 1))
-        self.refused(INPUT, ["sequence 1 lacks token 2, layer 1"], "import_jsonl.py", "r.jsonl", "-o", "t.h5", *MODEL)
-        (self.folder / "r.jsonl").write_text('{"sequence": 0, "token": 0, "layer": 0}\n')
-        self.refused(INPUT, ["r.jsonl:1", "experts"], "import_jsonl.py", "r.jsonl", "-o", "t.h5", *MODEL)
-        (self.folder / "r.jsonl").write_text("{\n")
-        self.refused(INPUT, ["r.jsonl:1", "no JSON"], "import_jsonl.py", "r.jsonl", "-o", "t.h5", *MODEL)
-
-    def test_unknown_misspelt_and_contradictory_keys(self):
-        good = dict(sequence=0, token=0, layer=0, experts=[1, 2, 3, 4], weights=[0.4, 0.3, 0.2, 0.1], token_id=7)
-        for first, second, words in (
-            (dict(good, expert=[1]), None, ["r.jsonl:1", "did you mean 'experts'"]),
-            (dict(good, weights=[1.0]), None, ["1 weights for 4 experts"]),
-            (dict(good, experts="5"), None, ["experts is '5'"]),
-            (dict(good, token=-1), None, ["token is -1"]),
-            (dict(good, token=True), None, ["token is True"]),
-            (good, dict(good, layer=1, token_id=8), ["r.jsonl:2: token_id 8 (expected 7"]),
-            (good, {k: v for k, v in dict(good, layer=1).items() if k != "weights"}, ["weights in some records"]),
-            (good, good, ["comes twice"]),
-        ):
-            lines = [json.dumps(record) for record in (first, second) if record]
-            (self.folder / "r.jsonl").write_text("\n".join(lines) + "\n")
-            self.refused(INPUT, words, "import_jsonl.py", "r.jsonl", "-o", "t.h5", *MODEL)
-        (self.folder / "r.jsonl").write_text(json.dumps(good)[:-1] + ', "layer": 1}\n')
-        self.refused(INPUT, ["key 'layer' twice"], "import_jsonl.py", "r.jsonl", "-o", "t.h5", *MODEL)
-        (self.folder / "r.jsonl").write_text(json.dumps(dict(good, text="ok")) + "\n")
-        result = self.done("import_jsonl.py", "r.jsonl", "-o", "t.h5", *MODEL)
-        self.assertIn("note: r.jsonl: 'text' is not read", result.stderr)
-
-    def test_dense_layers_and_missing_tokens(self):
-        with open(self.folder / "r.jsonl", "w") as file:
-            for token in (0, 1, 2, 6, 7):
-                for layer in (0, 3, 4):
-                    experts = [0, 0, 0, 0] if layer == 0 else IDS[token, layer - 2].tolist()
-                    record = dict(sequence="a", token=token, layer=layer, experts=experts, label="code")
-                    file.write(json.dumps(record) + "\n")
-        result = self.done("import_jsonl.py", "r.jsonl", "-o", "t.h5", *MODEL)
-        self.assertIn("layers 0 left out", result.stderr)
-        self.assertIn("1 sequences more", result.stderr)
-        with h5py.File(self.folder / "t.h5") as trace:
-            np.testing.assert_array_equal(trace["expert_ids"][:], IDS[[0, 1, 2, 6, 7], 1:])
-            np.testing.assert_array_equal(trace["layer_numbers"][:], [3, 4])
-            np.testing.assert_array_equal(trace["sequence_offsets"][:], [0, 3, 5])
-            self.assertEqual(trace["sequence_label"].asstr()[:].tolist(), ["code", "code"])
-
-
-class ImportFingerprint(common.ScriptTest):
-    def layers(self, token, form):
-        records = [dict(selected_experts=IDS[token, layer].tolist(), selected_probs=WEIGHTS[token, layer].tolist())
-                   for layer in range(3)]
-        if form == "keyed":
-            return {"layers": {f"layer_{layer}": record for layer, record in reversed(list(enumerate(records)))}}
-        if form == "numbered":
-            return {"layers": [dict(record, layer=layer) for layer, record in reversed(list(enumerate(records)))]}
-        return {"selected_experts": [r["selected_experts"] for r in records],
-                "selected_probs": [r["selected_probs"] for r in records]}
-
-    def test_every_accepted_layout(self):
-        for form in ("keyed", "numbered", "flat"):
-            tokens = [dict(token_id=t, **self.layers(t, form)) for t in range(30)]
-            value = [{"prompt": "a", "tokens": tokens[:18]}, {"prompt": "b", "tokens": tokens[18:]}]
-            (self.folder / f"{form}.json").write_text(json.dumps(value))
-            self.done("import_fingerprint.py", f"{form}.json", "-o", f"{form}.h5", *MODEL, "--scoring", "topk_softmax")
-            with h5py.File(self.folder / f"{form}.h5") as trace:
-                np.testing.assert_array_equal(trace["expert_ids"][:], IDS)
-                np.testing.assert_allclose(trace["expert_weights"][:], WEIGHTS, rtol=1e-6)
-                np.testing.assert_array_equal(trace["sequence_offsets"][:], [0, 18, 30])
-                np.testing.assert_array_equal(trace["token_ids"][:], np.arange(30))
-
-    def test_refusals(self):
-        (self.folder / "a.json").write_text('{"tokens": []}')
-        self.refused(INPUT, ["no token records"], "import_fingerprint.py", "a.json", "-o", "t.h5", *MODEL)
-        (self.folder / "a.json").write_text("[")
-        self.refused(INPUT, ["no JSON"], "import_fingerprint.py", "a.json", "-o", "t.h5", *MODEL)
-
-    def test_unknown_misspelt_and_contradictory_keys(self):
-        def run(tokens, words):
-            (self.folder / "a.json").write_text(json.dumps({"tokens": tokens}))
-            self.refused(INPUT, ["a.json", *words], "import_fingerprint.py", "a.json", "-o", "t.h5", *MODEL)
-
-        keyed, flat = [self.layers(t, "keyed") for t in range(3)], [self.layers(t, "flat") for t in range(3)]
-        run([dict(flat[0]), dict(flat[1]), {"selected_expert": 1}], ["2 of 3 records"])
-        run([{"selected_expert": [[1, 2, 3, 4]]}], ["did you mean 'selected_experts'"])
-        run([dict(keyed[0], selected_experts=[[1, 2, 3, 4]])], ["layers and selected_experts in one token"])
-        run([dict(flat[0], token_id=3), flat[1]], ["token_id in some tokens"])
-        run([dict(flat[0], token_ids=3)], ["did you mean 'token_id'"])
-        run([{"layers": {"layer_1": keyed[0]["layers"]["layer_1"], "1": keyed[0]["layers"]["layer_1"]}}], ["comes twice"])
-        del keyed[1]["layers"]["layer_1"]["selected_probs"]
-        run(keyed, ["selected_probs in some layers"])
-        (self.folder / "a.json").write_text(json.dumps([dict(token, text="a") for token in flat]))
-        result = self.done("import_fingerprint.py", "a.json", "-o", "t.h5", *MODEL)
-        self.assertIn("'text' is not read", result.stderr)
 
 
 if __name__ == "__main__":
