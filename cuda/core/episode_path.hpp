@@ -31,11 +31,14 @@ struct EpisodePath {
     return (std::size_t{pass} * cell.columns() + column) * cell.batch;
   }
 
-  /// Whether a request made draft step `step` of a pass, which routes like column `step` and proposes the next one: the
-  /// last column of a draft is verified, and nothing was drafted from it.
+  /// Draft steps that a request made in a pass: step i routes like column i and proposes the next one. The last column
+  /// of a draft is verified, and nothing was drafted from it.
+  MOECARLO_HOST_DEVICE std::uint32_t draft_steps(const Cell& cell, std::uint32_t pass, std::uint32_t request) const {
+    return drafted[std::size_t{pass} * cell.batch + request];
+  }
   MOECARLO_HOST_DEVICE bool drafts(const Cell& cell, std::uint32_t pass, std::uint32_t request,
                                    std::uint32_t step) const {
-    return step < drafted[std::size_t{pass} * cell.batch + request];
+    return step < draft_steps(cell, pass, request);
   }
 };
 
