@@ -162,7 +162,7 @@ void choose_acceptance(Study& study, Dice& dice) {
 void choose_policies(Study& study, Dice& dice) {
   std::set<Policy> policies;
   const std::uint32_t count = dice.any({1U, 1U, 2U, 3U});
-  while (policies.size() < count) policies.insert(static_cast<Policy>(dice.below(kMaxPolicies)));
+  while (policies.size() < count) policies.insert(static_cast<Policy>(dice.below(kPolicies)));
   study.grid.policy = {policies.begin(), policies.end()};
   if (policies.count(Policy::slru) > 0) study.cache.protected_share = dice.any({0.0, 0.3, 0.5, 0.9, 1.0});
   if (policies.count(Policy::hotness) > 0) study.cache.decay = dice.any({0.0, 0.5, 0.875});
