@@ -25,6 +25,7 @@
 #include "host/simulate/run.hpp"
 #include "host/statistics/metrics.hpp"
 #include "host/statistics/point_results.hpp"
+#include "host/study/acceptance.hpp"
 #include "host/study/grid.hpp"
 #include "host/study/parse_study.hpp"
 #include "host/support/error.hpp"
@@ -221,7 +222,7 @@ bool run_study(const StudyRun& run) {
   check_memory(plan, table.view(), run);
   const auto backend = make_backend(study.run, table.view(), plan);
 
-  const bool captures = study.acceptance.model == AcceptanceModel::captured;
+  const bool captures = rule_of(study.acceptance.model) == Acceptance::by_token;
   const MeanAcceptance captured = captures ? mean_acceptance(*plan.sources.captured) : MeanAcceptance{};
   std::vector<std::string> notes = study.notes;
   notes.insert(notes.end(), plan.notes.begin(), plan.notes.end());

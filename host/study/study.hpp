@@ -57,9 +57,6 @@ struct AcceptanceSpec {
   RejectedRouting rejected_routing = RejectedRouting::trace;
 };
 
-/// Whether the accepted length of a round depends on the token that it starts at.
-bool reads_trace(AcceptanceModel model);
-
 struct StopSpec {
   std::vector<std::string> metrics{"tokens_per_round", "hit_rate"};
   double relative_half_width = 0;
