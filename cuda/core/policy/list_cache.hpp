@@ -10,7 +10,7 @@ namespace moecarlo {
 /// serves one layer's experts in a hot loop and a pool of all experts in the replay of a log. Every reference takes
 /// constant time; references after `clear` number less than 2^32.
 struct ListCache : CacheState {
-  std::uint32_t lists;
+  Policy policy;
 
   /// The 64-bit words of `residents()`: as many as ExpertMask<mask_words(objects)>::load reads for up to 1024 objects,
   /// else ceil(objects / 64).
@@ -44,15 +44,19 @@ struct ListCache : CacheState {
     cache.objects = objects;
     cache.capacity = capacity;
     cache.protected_capacity = protected_capacity;
-    cache.lists = shape.lists;
+    cache.policy = policy;
     return cache;
   }
 
-  /// Empties the cache. Takes time by the words of `residents()`, not by the objects.
+  /// Empties the cache. Under most policies that takes time by the words of `residents()`, not by the objects.
   MOECARLO_HOST_DEVICE void clear() const {
     for (std::uint32_t w = 0; w < resident_words(objects); ++w) bits[w] = 0;
     *counts = CacheCounts{};
+    const std::uint32_t lists = cache_shape(policy).lists;
     for (std::uint32_t list = 0; list < lists; ++list) nodes[head(list)] = {head(list), head(list), 0};
+    with_rule(policy, [&](auto rule) MOECARLO_INLINED {
+      if constexpr (RuleOfReferences<decltype(rule)>) decltype(rule)::clear(*this);
+    });
   }
 
   MOECARLO_HOST_DEVICE std::uint32_t size() const { return counts->residents; }

@@ -9,8 +9,9 @@ namespace moecarlo {
 /// What studies and engines ask of a cache policy. A rule derives from it and says what differs, its word among it:
 /// `static constexpr const char* kName`. It is one of two kinds.
 ///
-/// A rule of references keeps lists: `shape()` and `reference(cache, object, draw)`, as in fifo.hpp. It serves one
-/// layer's experts, a pool of all layers and the replay of a log.
+/// A rule of references keeps lists: `shape()` and `reference(cache, object, draw)`, as in fifo.hpp, and `clear(cache)`
+/// where an empty cache is more than empty lists. It serves one layer's experts, a pool of all layers and the replay of
+/// a log.
 ///
 /// Another one decides as a whole: `update(caches, pass, first, wrote)` after a pass, for the design points of a bundle
 /// of layers from point `first` on, with what LayerCaches holds; for a pool, with what PoolCache holds, either
@@ -29,6 +30,8 @@ struct PolicyTraits {
   static constexpr bool kHasProtected = false;    ///< a protected segment (`[cache] protected`)
   static constexpr bool kChoosesPerPass = false;  ///< a pool is chosen once a pass
   static constexpr bool kWalksLayers = false;     ///< keeps no list in a layer of its own, though a rule of references
+
+  MOECARLO_HOST_DEVICE static void clear(const CacheState&) {}
 };
 
 template <class Rule>
