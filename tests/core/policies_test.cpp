@@ -20,7 +20,8 @@ using oracle::reference_order;
 using oracle::Touches;
 using Setup = PolicyCache::Setup;
 
-constexpr Policy kListPolicies[] = {Policy::lru, Policy::fifo, Policy::lfu, Policy::slru, Policy::random};
+constexpr Policy kListPolicies[] = {Policy::lru,  Policy::fifo,   Policy::lfu,
+                                    Policy::slru, Policy::random, Policy::lfu_kept};
 
 /// Any word, the same for the same place: what the random policy draws.
 std::uint32_t word_at(std::uint32_t pass, std::uint32_t index) {
@@ -151,6 +152,9 @@ TEST(ListCache, fifo_equals_the_slow_version) {
 }
 TEST(ListCache, lfu_equals_the_slow_version) {
   expect_list_equals_slow_at_all_sizes<Policy::lfu>();
+}
+TEST(ListCache, lfu_kept_equals_the_slow_version) {
+  expect_list_equals_slow_at_all_sizes<Policy::lfu_kept>();
 }
 TEST(ListCache, slru_equals_the_slow_version) {
   expect_list_equals_slow_at_all_sizes<Policy::slru>();

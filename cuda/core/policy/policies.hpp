@@ -6,6 +6,7 @@
 #include "cuda/core/policy/fifo.hpp"
 #include "cuda/core/policy/hotness.hpp"
 #include "cuda/core/policy/lfu.hpp"
+#include "cuda/core/policy/lfu_kept.hpp"
 #include "cuda/core/policy/lru.hpp"
 #include "cuda/core/policy/random.hpp"
 #include "cuda/core/policy/slru.hpp"
@@ -14,11 +15,23 @@
 namespace moecarlo {
 
 /// Which experts a cache keeps: a number for each rule, in the order of `Policies`.
-enum class Policy : std::uint32_t { static_residents, lru, fifo, lfu, slru, random, belady, belady_bypass, hotness };
+enum class Policy : std::uint32_t {
+  static_residents,
+  lru,
+  fifo,
+  lfu,
+  slru,
+  random,
+  belady,
+  belady_bypass,
+  hotness,
+  lfu_kept
+};
 
 /// All rules, each in its own header of this folder. Whoever must know every policy - names, engines, checks of
 /// studies, `moecarlo cache` - goes through this list.
-using Policies = std::tuple<StaticResidents, Lru, Fifo, Lfu, Slru, RandomEviction, Belady, BeladyBypass, Hotness>;
+using Policies =
+    std::tuple<StaticResidents, Lru, Fifo, Lfu, Slru, RandomEviction, Belady, BeladyBypass, Hotness, LfuKept>;
 
 constexpr std::uint32_t kPolicies = std::tuple_size_v<Policies>;
 
