@@ -78,6 +78,29 @@ std::vector<double> positions_conditional(const AcceptanceSpec& acceptance, std:
   return {acceptance.positions.begin(), acceptance.positions.begin() + static_cast<std::ptrdiff_t>(known)};
 }
 
+/// What serving engines print: the share of drafts that were accepted up to each position, and at it.
+void read_marginal(TableReader& table, AcceptanceSpec& acceptance, const Folder&, Notes&) {
+  const auto rates = table.numbers("marginal", 0, 1);
+  if (!rates) table.missing("marginal", "of all drafts the share accepted up to each position, and at it");
+  if (!std::is_sorted(rates->rbegin(), rates->rend())) {
+    table.wrong("marginal", "rates that do not grow: what is accepted at a position is at all before it");
+  }
+  acceptance.positions = *rates;
+}
+void write_marginal(const AcceptanceSpec& acceptance, toml::table& table) {
+  table.insert("marginal", toml_list(acceptance.positions));
+}
+
+std::vector<double> marginal_conditional(const AcceptanceSpec& acceptance, std::uint32_t depth) {
+  std::vector<double> conditional;
+  double before = 1;
+  for (std::size_t i = 0; i < acceptance.positions.size() && i < depth; ++i) {
+    conditional.push_back(before > 0 ? acceptance.positions[i] / before : 0);
+    before = acceptance.positions[i];
+  }
+  return conditional;
+}
+
 void read_lengths(TableReader& table, AcceptanceSpec& acceptance, const Folder&, Notes&) {
   const auto lengths = table.integers("lengths", 0, std::int64_t{1} << 48);
   if (!lengths) table.missing("lengths", "how often the accepted length was 0, 1, 2, ...");
@@ -138,6 +161,7 @@ constexpr std::array rows = {
         "ngram", Acceptance::proposals, {.has_control = true, .in_order = true}, read_ngram, write_ngram, nullptr},
     AcceptanceRow{
         "rounds", Acceptance::proposals, {.in_order = true, .recorded = true}, read_rounds, write_nothing, nullptr},
+    AcceptanceRow{"marginal", Acceptance::by_position, {}, read_marginal, write_marginal, marginal_conditional},
 };
 
 }  // namespace
