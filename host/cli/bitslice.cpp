@@ -10,7 +10,7 @@
 #include "cuda/device_slice_counter.hpp"
 #include "host/cli/commands.hpp"
 #include "host/cli/terminal.hpp"
-#include "host/cli/version.hpp"
+#include "host/pipeline/version.hpp"
 #include "host/report/weights_report.hpp"
 #include "host/support/progress.hpp"
 #include "host/weights/count_slices.hpp"

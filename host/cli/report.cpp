@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "host/cli/commands.hpp"
-#include "host/cli/study_results.hpp"
+#include "host/pipeline/study_results.hpp"
 #include "host/cli/terminal.hpp"
 #include "host/report/summary.hpp"
 #include "host/report/write_report.hpp"

@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "host/cli/commands.hpp"
-#include "host/cli/counted_table.hpp"
+#include "host/pipeline/counted_table.hpp"
 #include "host/cli/reproduce_text.hpp"
 #include "host/cli/terminal.hpp"
 #include "host/support/error.hpp"

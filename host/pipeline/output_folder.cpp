@@ -1,4 +1,4 @@
-#include "host/cli/output_folder.hpp"
+#include "host/pipeline/output_folder.hpp"
 
 #include <system_error>
 #include <utility>
@@ -6,7 +6,7 @@
 #include "host/support/atomic_file.hpp"
 #include "host/support/error.hpp"
 
-namespace moecarlo::cli {
+namespace moecarlo {
 
 std::filesystem::path tallies_path(const std::filesystem::path& directory) {
   return directory / "tallies.h5";
@@ -33,4 +33,4 @@ OutputFolder::~OutputFolder() {
   if (made_parent_) std::filesystem::remove(path_.parent_path(), not_empty);
 }
 
-}  // namespace moecarlo::cli
+}  // namespace moecarlo

@@ -1,9 +1,9 @@
-#include "host/cli/version.hpp"
+#include "host/pipeline/version.hpp"
 
-namespace moecarlo::cli {
+namespace moecarlo {
 
 std::string program_version() {
   return "moecarlo " MOECARLO_VERSION " (" MOECARLO_GIT_COMMIT ")";
 }
 
-}  // namespace moecarlo::cli
+}  // namespace moecarlo

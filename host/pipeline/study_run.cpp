@@ -1,12 +1,10 @@
-#include "host/cli/study_run.hpp"
+#include "host/pipeline/study_run.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
-#include <csignal>
-#include <cstdio>
 #include <optional>
 
 #include "cuda/device_backend.hpp"
@@ -14,12 +12,10 @@
 #include "cuda/device_ranker.hpp"
 #include "cuda/device_resample.hpp"
 #include "cuda/device_selector.hpp"
-#include "host/cli/commands.hpp"
-#include "host/cli/output_folder.hpp"
-#include "host/cli/study_results.hpp"
-#include "host/cli/terminal.hpp"
-#include "host/cli/trace_facts.hpp"
-#include "host/cli/version.hpp"
+#include "host/pipeline/output_folder.hpp"
+#include "host/pipeline/study_results.hpp"
+#include "host/pipeline/trace_facts.hpp"
+#include "host/pipeline/version.hpp"
 #include "host/report/write_report.hpp"
 #include "host/simulate/cpu_backend.hpp"
 #include "host/simulate/run.hpp"
@@ -32,20 +28,14 @@
 #include "host/support/job_rank.hpp"
 #include "host/support/memory_limit.hpp"
 #include "host/support/parallel.hpp"
-#include "host/support/progress.hpp"
 #include "host/trace/routing_table_builder.hpp"
 #include "hw/study_projection.hpp"
 
-namespace moecarlo::cli {
+namespace moecarlo {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr double kCheckpointSeconds = 300;
-
-volatile std::sig_atomic_t signal_seen = 0;
-void remember_signal(int number) {
-  signal_seen = number;
-}
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -72,8 +62,7 @@ Resample chosen_resample(const RunSpec& run) {
   return resample_on_host;
 }
 
-RoutingTable load_table(const StudyRun& run) {
-  std::optional<Progress> bar;
+RoutingTable load_table(const StudyRun& run, const RunEvents& events) {
   TableOptions options;
   options.calibration_share = run.study.calibration;
   options.split_seed = run.study.split_seed;
@@ -85,8 +74,7 @@ RoutingTable load_table(const StudyRun& run) {
     options.make_selector = [=](const StoredLogits& logits) { return make_device_selector(logits, *device); };
   }
   options.progress = [&](std::uint64_t done, std::uint64_t total) {
-    if (!bar) bar.emplace("reading trace", std::max<std::uint64_t>(1, total), progress_style(run.quiet));
-    bar->update(done);
+    if (events.progress) events.progress("reading trace", done, std::max<std::uint64_t>(1, total));
   };
   return build_routing_table(run.study.trace, options);
 }
@@ -98,15 +86,15 @@ std::uint64_t count_points(const Plan& plan) {
 }
 
 /// Before the backend takes its memory: the tallies of each thread, and the CPU's scratch.
-void check_memory(const Plan& plan, const RoutingView& routing, const StudyRun& run) {
+void check_memory(const Plan& plan, const RoutingView& routing, const StudyRun& run, const RunEvents& events) {
   const bool cpu = !simulating_device(run.study.run, plan.walk);
   const unsigned threads = thread_count(run.study.run.threads);
   const std::uint64_t bytes = plan.layout.size * sizeof(std::uint64_t);
   const std::uint64_t parts = plan.cells_apart().empty() ? 1 : 2;  // of a backend, each with counters
   const std::uint64_t copies = 1 + parts * (cpu ? threads : 2);
-  if (!run.quiet) {
-    remark("{} design points in {} cells, tallies of {:.1f} MiB a thread\n", count_points(plan),
-           plan.layout.cells.size(), static_cast<double>(bytes) / 1048576.0);
+  if (events.remark) {
+    events.remark(fmt::format("{} design points in {} cells, tallies of {:.1f} MiB a thread", count_points(plan),
+                              plan.layout.cells.size(), static_cast<double>(bytes) / 1048576.0));
   }
   if (bytes * copies > available_memory_bytes()) {
     fail(ErrorKind::machine,
@@ -158,27 +146,27 @@ void check_stop(const StudyRun& run) {
   }
 }
 
-/// Runs to the end and stores the tallies, on the way too; a signal or the time limit leaves as Interrupted.
+/// Runs to the end and stores the tallies, on the way too; a stop or the time limit leaves as Interrupted.
 /// The limit counts from `job_start`, reading the trace included.
-void simulate(const StudyRun& run, const Plan& plan, Clock::time_point job_start, Backend& backend, Tallies& tallies,
-              Provenance& provenance) {
+void simulate(const StudyRun& run, const RunEvents& events, const Plan& plan, Clock::time_point job_start,
+              Backend& backend, Tallies& tallies, Provenance& provenance) {
   const Study& study = run.study;
   const auto save = [&] { write_tallies(tallies_path(run.directory), tallies, provenance); };
   Clock::time_point saved = Clock::now();
   RunOptions options;
   options.trajectories = plan.trajectories(study.trajectories);
   const std::uint64_t own = run.shard.part(options.trajectories);
-  Progress progress("simulating", std::max<std::uint64_t>(1, own), progress_style(run.quiet));
   options.progress = [&](std::uint64_t done) {
-    progress.update(done);
+    if (events.progress) events.progress("simulating", done, std::max<std::uint64_t>(1, own));
     if (seconds_since(saved) > kCheckpointSeconds) {
       save();
       saved = Clock::now();
     }
   };
+  const auto is_stopped = [&] { return events.stops && events.stops(); };
   options.interrupted = [&] {
     const auto limit = study.run.time_limit_seconds;
-    return signal_seen != 0 || (limit && seconds_since(job_start) > *limit);
+    return is_stopped() || (limit && seconds_since(job_start) > *limit);
   };
   if (study.stop) options.satisfied = [&](const Tallies& now) { return is_satisfied(*study.stop, now, study); };
   const RunEnd end = [&] {
@@ -192,9 +180,9 @@ void simulate(const StudyRun& run, const Plan& plan, Clock::time_point job_start
   provenance.finished = end == RunEnd::finished;
   save();
   if (end == RunEnd::interrupted) {
-    throw Interrupted(fmt::format(
-        "stopped by {} after {} of {} trajectories; the checkpoint is in {}, go on with --resume",
-        signal_seen != 0 ? "a signal" : "the time limit", tallies.trajectories, own, run.directory.string()));
+    throw Interrupted(
+        fmt::format("stopped by {} after {} of {} trajectories; the checkpoint is in {}, go on with --resume",
+                    is_stopped() ? "a signal" : "the time limit", tallies.trajectories, own, run.directory.string()));
   }
 }
 
@@ -205,21 +193,19 @@ std::unique_ptr<Backend> make_backend(const RunSpec& run, const RoutingView& rou
   return make_cpu_backend(routing, plan, run.threads);
 }
 
-bool run_study(const StudyRun& run) {
+bool run_study(const StudyRun& run, const RunEvents& events) {
   const Clock::time_point job_start = Clock::now();
   const Study& study = run.study;
   check_stop(run);
-  std::signal(SIGINT, remember_signal);
-  std::signal(SIGTERM, remember_signal);
   const OutputFolder folder(run.directory, run.resume, "an empty one, or --resume");
-  RoutingTable table = load_table(run);
+  RoutingTable table = load_table(run, events);
   const auto projection = make_projection(study, table.layers, table.experts, table.top_k);
   const Grid grid = make_grid(study, projection ? projection->implied_capacities() : std::vector<ImpliedCapacity>{},
                               {table.layers, true, true});
   TraceSources sources = load_sources(study, table);
   if (study.cache.objects == Objects::slices) table = with_slices(std::move(table));
   const Plan plan = make_plan(study, grid, table, std::move(sources));
-  check_memory(plan, table.view(), run);
+  check_memory(plan, table.view(), run, events);
   const auto backend = make_backend(study.run, table.view(), plan);
 
   const bool captures = rule_of(study.acceptance.model) == Acceptance::by_token;
@@ -235,7 +221,7 @@ bool run_study(const StudyRun& run) {
 
   const Clock::time_point start = Clock::now();
   // Finished tallies without a summary: a run was killed while it wrote the report.
-  if (!stored.finished) simulate(run, plan, job_start, *backend, tallies, provenance);
+  if (!stored.finished) simulate(run, events, plan, job_start, *backend, tallies, provenance);
   if (!reports) return true;
   StudyResults results =
       assemble_results(tallies, joint_bins(tallies), study, facts, projection, chosen_resample(study.run));
@@ -245,4 +231,4 @@ bool run_study(const StudyRun& run) {
   return true;
 }
 
-}  // namespace moecarlo::cli
+}  // namespace moecarlo

@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <string_view>
 
-namespace moecarlo::cli {
+namespace moecarlo {
 
 /// The tallies of a study in its folder.
 std::filesystem::path tallies_path(const std::filesystem::path& directory);
@@ -24,4 +24,4 @@ class OutputFolder {
   bool made_ = false, made_parent_ = false;
 };
 
-}  // namespace moecarlo::cli
+}  // namespace moecarlo

@@ -1,4 +1,4 @@
-#include "host/cli/study_results.hpp"
+#include "host/pipeline/study_results.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -7,9 +7,9 @@
 #include <map>
 #include <utility>
 
-#include "host/cli/interval_notes.hpp"
-#include "host/cli/output_folder.hpp"
-#include "host/cli/version.hpp"
+#include "host/pipeline/interval_notes.hpp"
+#include "host/pipeline/output_folder.hpp"
+#include "host/pipeline/version.hpp"
 #include "host/report/summary.hpp"
 #include "host/statistics/point_results.hpp"
 #include "host/study/grid.hpp"
@@ -17,7 +17,7 @@
 #include "host/study/parse_study.hpp"
 #include "host/support/error.hpp"
 
-namespace moecarlo::cli {
+namespace moecarlo {
 namespace {
 
 std::vector<std::string> ignored_settings(const Study& study) {
@@ -158,4 +158,4 @@ StudyResults results_from_tallies(const std::filesystem::path& directory, const 
   return results;
 }
 
-}  // namespace moecarlo::cli
+}  // namespace moecarlo

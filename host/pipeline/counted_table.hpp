@@ -8,7 +8,7 @@
 
 #include "hw/reproduce.hpp"
 
-namespace moecarlo::cli {
+namespace moecarlo {
 
 /// How the counted cells of a published table are simulated.
 struct CountedOptions {
@@ -26,4 +26,4 @@ void count_table(const hw::TableLaws& laws, const CountedOptions& options,
                  const std::function<void(std::uint64_t done, std::uint64_t total)>& progress,
                  std::vector<hw::ReproducedCell>& cells);
 
-}  // namespace moecarlo::cli
+}  // namespace moecarlo

@@ -1,4 +1,4 @@
-#include "host/cli/counted_table.hpp"
+#include "host/pipeline/counted_table.hpp"
 
 #include <unistd.h>
 
@@ -16,7 +16,7 @@
 #include "hw/evaluate.hpp"
 #include "hw/mean_time.hpp"
 
-namespace moecarlo::cli {
+namespace moecarlo {
 namespace {
 
 using hw::ReproducedCell;
@@ -169,4 +169,4 @@ void count_table(const hw::TableLaws& laws, const CountedOptions& options,
   }
 }
 
-}  // namespace moecarlo::cli
+}  // namespace moecarlo

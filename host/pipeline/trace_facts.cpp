@@ -1,4 +1,4 @@
-#include "host/cli/trace_facts.hpp"
+#include "host/pipeline/trace_facts.hpp"
 
 #include <fmt/format.h>
 

@@ -6,14 +6,14 @@
 #include <string>
 #include <vector>
 
-#include "host/cli/trace_facts.hpp"
+#include "host/pipeline/trace_facts.hpp"
 #include "host/simulate/tallies.hpp"
 #include "host/statistics/resample.hpp"
 #include "host/statistics/results.hpp"
 #include "host/study/study.hpp"
 #include "hw/study_projection.hpp"
 
-namespace moecarlo::cli {
+namespace moecarlo {
 
 /// The hardware side of a study on a trace of this shape; none where the study names no hardware.
 std::optional<hw::StudyProjection> make_projection(const Study& study, std::uint32_t layers, std::uint32_t experts,
@@ -30,4 +30,4 @@ StudyResults assemble_results(const Tallies& tallies, const std::vector<JointBin
 /// there is one.
 StudyResults results_from_tallies(const std::filesystem::path& directory, const std::vector<std::string>& systems);
 
-}  // namespace moecarlo::cli
+}  // namespace moecarlo

@@ -1,4 +1,4 @@
-#include "host/cli/interval_notes.hpp"
+#include "host/pipeline/interval_notes.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -10,7 +10,7 @@
 #include "host/report/number_text.hpp"
 #include "host/simulate/plan.hpp"
 
-namespace moecarlo::cli {
+namespace moecarlo {
 namespace {
 
 /// How many values of one name lack an interval, and the largest factor on the trajectories that one of them asks for.
@@ -105,4 +105,4 @@ std::vector<std::string> interval_notes(const Tallies& tallies, const StudyResul
   return notes;
 }
 
-}  // namespace moecarlo::cli
+}  // namespace moecarlo
