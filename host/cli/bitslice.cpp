@@ -11,7 +11,7 @@
 #include "host/cli/commands.hpp"
 #include "host/cli/terminal.hpp"
 #include "host/pipeline/version.hpp"
-#include "host/report/weights_report.hpp"
+#include "host/report/narrative/weights_report.hpp"
 #include "host/support/progress.hpp"
 #include "host/weights/count_slices.hpp"
 

@@ -7,7 +7,7 @@
 #include <cmath>
 #include <map>
 
-#include "host/report/number_text.hpp"
+#include "host/report/results/number_text.hpp"
 #include "host/simulate/plan.hpp"
 
 namespace moecarlo {

@@ -10,7 +10,7 @@
 #include "host/pipeline/interval_notes.hpp"
 #include "host/pipeline/output_folder.hpp"
 #include "host/pipeline/version.hpp"
-#include "host/report/summary.hpp"
+#include "host/report/results/summary.hpp"
 #include "host/statistics/point_results.hpp"
 #include "host/study/grid.hpp"
 #include "host/study/names.hpp"

@@ -16,7 +16,7 @@
 #include "host/pipeline/study_results.hpp"
 #include "host/pipeline/trace_facts.hpp"
 #include "host/pipeline/version.hpp"
-#include "host/report/write_report.hpp"
+#include "host/report/narrative/write_report.hpp"
 #include "host/simulate/cpu_backend.hpp"
 #include "host/simulate/run.hpp"
 #include "host/statistics/metrics.hpp"
