@@ -51,8 +51,7 @@ struct EpisodeReplay {
 
   MOECARLO_HOST_DEVICE bool needs_future() const {
     for (std::uint32_t p = 0; p < cell.policy_count; ++p) {
-      const Policy policy = at.plan.policies[cell.first_policy + p];
-      if (policy == Policy::belady || policy == Policy::belady_bypass) return true;
+      if (reads_future(at.plan.policies[cell.first_policy + p])) return true;
     }
     return false;
   }

@@ -2,9 +2,7 @@
 
 #include "cuda/core/columns.hpp"
 #include "cuda/core/episode_path.hpp"
-#include "cuda/core/policy/belady.hpp"
 #include "cuda/core/policy/list_caches.hpp"
-#include "cuda/core/policy/lru_settled.hpp"
 #include "cuda/core/policy/vector_caches.hpp"
 
 namespace moecarlo {
@@ -14,6 +12,9 @@ namespace moecarlo {
 template <int Words, int Lanes>
 struct LayerCaches {
   using Bundle = LayerBundle<Words, Lanes>;
+  using Found = FoundResidents<Words, Lanes>;
+  using History = PassHistory<Words, Lanes>;
+  static constexpr int kLanes = Lanes;
   static constexpr bool kVectors = Lanes == kVectorLayers && Words <= 4;  ///< whether lists can be vectors
 
   const RoutingView& routing;
@@ -23,13 +24,13 @@ struct LayerCaches {
   EpisodePath path;
   ColumnMasks<Words, Lanes> columns;
   std::uint32_t first_layer;
-  Bundle* unions;                       ///< scratch, [passes] experts of each pass; those to come too, for belady
-  Bundle* residents;                    ///< scratch, [policies][capacities], at the start of the current pass
-  FoundResidents<Words, Lanes>* found;  ///< scratch, [capacities], where there are several lanes
-  Bundle* hotness;                      ///< scratch, [plan.hotness_planes] bit-sliced counts of drafted choices
-  std::uint64_t* lists;                 ///< scratch, [policies][capacities][Lanes][plan.list_words]
-  ExpertMask<Words>* last;              ///< scratch, [verified columns][batch] last touches of a pass
-  Bundle* settled;                      ///< scratch, [2][1 + experts], see settled_history; null in short episodes
+  Bundle* unions;           ///< scratch, [passes] experts of each pass; those to come too, for belady
+  Bundle* residents;        ///< scratch, [policies][capacities], at the start of the current pass
+  Found* found;             ///< scratch, [capacities], where there are several lanes
+  Bundle* hotness;          ///< scratch, [plan.hotness_planes] bit-sliced counts of drafted choices
+  std::uint64_t* lists;     ///< scratch, [policies][capacities][Lanes][plan.list_words]
+  ExpertMask<Words>* last;  ///< scratch, [verified columns][batch] last touches of a pass
+  Bundle* settled;          ///< scratch, [2][1 + experts], see settled_history; null in short episodes
 
   MOECARLO_HOST_DEVICE Policy policy(std::uint32_t point) const {
     return plan.policies[cell.first_policy + point / cell.capacity_count];
@@ -47,7 +48,7 @@ struct LayerCaches {
 
   MOECARLO_HOST_DEVICE void start() const {
     for (std::uint32_t point = 0; point < cell.points(); ++point) {
-      const bool filled = plan.warm || policy(point) == Policy::static_residents;
+      const bool filled = plan.warm || never_changes(policy(point));
       residents[point] = filled ? static_residents<Words, Lanes>(capacity(point), first_layer) : Bundle{};
       if (plan.scope == Scope::pool || !keeps_lists(policy(point))) continue;
       for (int lane = 0; lane < Lanes; ++lane) list(point, lane).clear();
@@ -76,7 +77,7 @@ struct LayerCaches {
     }
   }
 
-  /// What a draft step chose originally. Only hotness listens.
+  /// What a draft step chose originally.
   MOECARLO_HOST_DEVICE void hear(const Bundle& chosen) const {
     count_choices(hotness, plan.hotness_planes, plan.decay.fraction_bits(), chosen);
   }
@@ -86,27 +87,10 @@ struct LayerCaches {
   MOECARLO_HOST_DEVICE void update(std::uint32_t pass, const Wrote& wrote) const {
     for (std::uint32_t p = 0; p < cell.policy_count; ++p) {
       const std::uint32_t first = p * cell.capacity_count;
-      switch (policy(first)) {
-        case Policy::static_residents:
-          break;
-        case Policy::lru:
-          update_lru(pass, first, wrote);
-          break;
-        case Policy::belady:
-        case Policy::belady_bypass:
-          update_belady(pass, first, wrote);
-          break;
-        case Policy::hotness:
-          for (std::uint32_t point = first; point < first + cell.capacity_count; ++point) {
-            replace(point,
-                    hottest(hotness, plan.hotness_planes, residents[point], unions[pass],
-                            capacity_lanes<Lanes>(capacity(point), first_layer)),
-                    wrote);
-          }
-          break;
-        default:
-          break;  // lists, below
-      }
+      with_rule(policy(first), [&](auto rule) MOECARLO_INLINED {
+        using Rule = decltype(rule);
+        if constexpr (!RuleOfReferences<Rule> || Rule::kWalksLayers) Rule::update(*this, pass, first, wrote);
+      });
     }
     update_lists(pass, wrote);
     if (plan.hotness_planes > 0) fade_counts(hotness, plan.hotness_planes, plan.decay);
@@ -116,43 +100,6 @@ struct LayerCaches {
   MOECARLO_HOST_DEVICE void replace(std::uint32_t point, const Bundle& now, const Wrote& wrote) const {
     wrote(point, without(now, residents[point]));
     residents[point] = now;
-  }
-
-  template <class Wrote>
-  MOECARLO_HOST_DEVICE void update_lru(std::uint32_t pass, std::uint32_t first, const Wrote& wrote) const {
-    PassHistory<Words, Lanes> history{
-        columns, unions, pass + 1, cell.verified() * cell.batch, cell.columns() * cell.batch, plan.warm};
-    if (settled != nullptr) history = settled_history(history, routing.experts, settled);
-    using Found = FoundResidents<Words, Lanes>;
-    const Capacity* capacities = plan.capacities + cell.first_capacity;
-    if constexpr (Lanes == 1) {
-      const auto take = [&](std::uint32_t index, const LaneWord<1>& lanes, const Found& one) MOECARLO_INLINED {
-        if (any(lanes)) replace(first + index, one.residents(), wrote);
-      };
-      walk_lru(routing.experts, first_layer, history, capacities, cell.capacity_count, take);
-    } else {  // lanes find a capacity at different steps of the walk
-      const auto take = [&](std::uint32_t index, const LaneWord<Lanes>& lanes, const Found& one)
-                            MOECARLO_INLINED { found[index].take(lanes, one); };
-      walk_lru(routing.experts, first_layer, history, capacities, cell.capacity_count, take);
-      for (std::uint32_t index = 0; index < cell.capacity_count; ++index)
-        replace(first + index, found[index].residents(), wrote);
-    }
-  }
-
-  template <class Wrote>
-  MOECARLO_HOST_DEVICE void update_belady(std::uint32_t pass, std::uint32_t first, const Wrote& wrote) const {
-    for (std::uint32_t point = first; point < first + cell.capacity_count; ++point) {
-      const LaneWord<Lanes> size = capacity_lanes<Lanes>(capacity(point), first_layer);
-      Bundle admitted;
-      if (policy(first) == Policy::belady) {
-        const LaneWord<Lanes> one = LaneWord<Lanes>::all(1);
-        admitted = last_referenced(pass).lowest(select(less(size, one), size, one));
-      }
-      replace(
-          point,
-          keep_next_used(residents[point] | unions[pass], admitted, size, unions + pass + 1, path.passes - pass - 1),
-          wrote);
-    }
   }
 
   /// The choices of the last verify column that was drafted at all; their lowest bit is the pass's last reference.
@@ -214,7 +161,7 @@ struct LayerCaches {
   /// Whether the lists of a design point are vectors, in all layers.
   MOECARLO_HOST_DEVICE bool keeps_vectors(std::uint32_t point) const {
 #if defined(MOECARLO_VECTOR_CACHES)
-    return kVectors && policy(point) != Policy::fifo && capacity(point).at(0) <= kVectorSlots &&
+    return kVectors && has_vectors(policy(point)) && capacity(point).at(0) <= kVectorSlots &&
            routing.experts <= kVectorObjects && routing.experts >= kLeastVectorObjects && path.passes < kVectorUses;
 #else
     static_cast<void>(point);

@@ -128,15 +128,15 @@ struct LockstepReplay {
     }
   }
 
-  /// What a pool does once a pass: hotness chooses, counts fade.
+  /// What a pool does once a pass: some policies choose, counts fade.
   MOECARLO_HOST_DEVICE void end_pass(std::uint32_t pass) const {
     const auto caches_of = [&](std::uint32_t l) MOECARLO_INLINED { return layers.caches(l); };
     for (std::uint32_t point = 0; point < cell.points(); ++point) {
       const PoolCache<Words> pool = layers.pool(point);
-      if (pool.policy != Policy::hotness) continue;
+      if (!chooses_per_pass(pool.policy)) continue;
       for (std::uint32_t l = 0; l < routing.layers; ++l)
         layers.caches(l).residents[point] = as_bundle(pool.residents(l));
-      pool.update_hotness(pass, caches_of);
+      pool.end_pass(pass, caches_of);
       for (std::uint32_t l = 0; l < routing.layers; ++l) {
         const ExpertMask<Words> before = layers.caches(l).residents[point].lane(0);
         on_layer(l, [&](const auto& replay) MOECARLO_INLINED {

@@ -3,7 +3,7 @@
 #include "cuda/core/acceptance.hpp"
 #include "cuda/core/capacity.hpp"
 #include "cuda/core/perturb.hpp"
-#include "cuda/core/policy/hotness.hpp"
+#include "cuda/core/policy/policies.hpp"
 #include "cuda/core/starts.hpp"
 
 namespace moecarlo {
@@ -20,20 +20,6 @@ MOECARLO_HOST_DEVICE constexpr bool has_episodes(Walk walk) {
   return walk == Walk::episodes || walk == Walk::replay;
 }
 
-/// Which experts a cache keeps; each rule stands in its own header of cuda/core/policy/.
-enum class Policy : std::uint32_t {
-  static_residents,  ///< the most popular, for ever
-  lru,               ///< the last used
-  fifo,              ///< the last admitted
-  lfu,               ///< the most often used since admission, ties to the last used
-  slru,              ///< segmented: used again since admission before used once
-  random,            ///< a random one makes place
-  belady,            ///< the next used (offline optimum), where whatever is fetched has to be admitted
-  belady_bypass,     ///< the next used (offline optimum), where a fetch may pass by the cache
-  hotness,           ///< the most often chosen while drafting (Elastic-SD)
-};
-
-constexpr std::uint32_t kMaxPolicies = 9;
 constexpr std::uint32_t kNoJoint = ~std::uint32_t{0};
 
 /// Whose slots the policies share out.

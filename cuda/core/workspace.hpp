@@ -73,7 +73,7 @@ struct WorkspaceLayout {
       keeps_drawn = keeps_drawn || (draws_routing(plan, cell) && !(draws_ahead && plan.perturb.logits != nullptr));
       trees = trees || !cell.tree.is_chain();
       controls = controls || cell.acceptance.independent;
-      settles = settles || (moecarlo::settles(static_cast<std::uint32_t>(own)) && has_lru(plan, cell));
+      settles = settles || (moecarlo::settles(static_cast<std::uint32_t>(own)) && has_walks(plan, cell));
     }
     const bool pool = plan.scope == Scope::pool;
     const bool drawn_path = plan.walk != Walk::replay;
@@ -97,9 +97,9 @@ struct WorkspaceLayout {
     settled = take(layer, settles ? 2 * (1 + 64 * static_cast<std::size_t>(words)) * mask : 0);
   }
 
-  static bool has_lru(const PlanView& plan, const Cell& cell) {
+  static bool has_walks(const PlanView& plan, const Cell& cell) {
     for (std::uint32_t p = 0; p < cell.policy_count; ++p) {
-      if (plan.policies[cell.first_policy + p] == Policy::lru) return true;
+      if (walks_layers(plan.policies[cell.first_policy + p])) return true;
     }
     return false;
   }

@@ -21,20 +21,20 @@ std::uint32_t eviction_word(std::uint32_t seed, std::uint64_t lookup) {
   return address.draw(0);
 }
 
-template <Policy policy>
+template <RuleOfReferences Rule>
 std::vector<std::uint8_t> replay_list(const CacheEvents& events, const ReplayOptions& options,
                                       const std::vector<std::uint32_t>& start) {
-  const std::size_t words = ListCache::bytes(policy, events.objects, options.capacity) / sizeof(std::uint64_t);
+  const std::size_t words = ListCache::bytes(options.policy, events.objects, options.capacity) / sizeof(std::uint64_t);
   std::vector<std::uint64_t> block(words * events.caches);
   const auto cache_at = [&](std::uint32_t number) {
-    return ListCache::over(block.data() + words * number, policy, events.objects, options.capacity,
+    return ListCache::over(block.data() + words * number, options.policy, events.objects, options.capacity,
                            options.protected_capacity);
   };
   for (std::uint32_t number = 0; number < events.caches; ++number) {
     const ListCache cache = cache_at(number);
     cache.clear();
     const std::size_t count = start.size() / events.caches;
-    for (std::size_t i = count; i-- > 0;) reference<policy>(cache, start[number * count + i], 0);
+    for (std::size_t i = count; i-- > 0;) reference<Rule>(cache, start[number * count + i], 0);
   }
   std::vector<std::uint8_t> hits(events.lookups());
   for (std::uint64_t event = 0; event < events.events(); ++event) {
@@ -42,7 +42,7 @@ std::vector<std::uint8_t> replay_list(const CacheEvents& events, const ReplayOpt
     const std::uint64_t begin = events.offsets[event], end = events.offsets[event + 1];
     for (std::uint64_t i = begin; i < end; ++i) hits[i] = cache.contains(events.object[i]);
     for (std::uint64_t i = begin; i < end; ++i) {
-      reference<policy>(cache, events.object[i], policy == Policy::random ? eviction_word(options.seed, i) : 0);
+      reference<Rule>(cache, events.object[i], Rule::kDraws ? eviction_word(options.seed, i) : 0);
     }
   }
   return hits;
@@ -84,30 +84,23 @@ std::vector<std::uint32_t> most_referenced(const CacheEvents& events, std::uint3
 }
 
 std::vector<std::uint8_t> replay(const CacheEvents& events, const ReplayOptions& options) {
-  const bool starts_full = options.warm || options.policy == Policy::static_residents;
+  const bool starts_full = options.warm || never_changes(options.policy);
   const std::uint32_t start_count = starts_full ? options.capacity : 0;
   const std::vector<std::uint32_t> start = most_referenced(events, start_count);
-  switch (options.policy) {
-    case Policy::static_residents:
+  return with_rule(options.policy, [&](auto rule) -> std::vector<std::uint8_t> {
+    using Rule = decltype(rule);
+    if constexpr (RuleOfReferences<Rule>) {
+      return replay_list<Rule>(events, options, start);
+    } else if constexpr (Rule::kNeverChanges) {
       return replay_static(events, start);
-    case Policy::lru:
-      return replay_list<Policy::lru>(events, options, start);
-    case Policy::fifo:
-      return replay_list<Policy::fifo>(events, options, start);
-    case Policy::lfu:
-      return replay_list<Policy::lfu>(events, options, start);
-    case Policy::slru:
-      return replay_list<Policy::slru>(events, options, start);
-    case Policy::random:
-      return replay_list<Policy::random>(events, options, start);
-    case Policy::belady:
-      return replay_oracle(events, options.capacity, Admission::forced, start, start_count);
-    case Policy::belady_bypass:
-      return replay_oracle(events, options.capacity, Admission::bypass, start, start_count);
-    case Policy::hotness:
-      break;
-  }
-  throw std::invalid_argument("hotness has no replay: it needs drafts");
+    } else if constexpr (Rule::kReadsFuture) {
+      return replay_oracle(events, options.capacity, Rule::kForced ? Admission::forced : Admission::bypass, start,
+                           start_count);
+    } else {
+      static_assert(Rule::kHearsDrafts);
+      throw std::invalid_argument(std::string(Rule::kName) + " has no replay: it needs drafts");
+    }
+  });
 }
 
 HitCounts count_hits(const CacheEvents& events, const std::vector<std::uint8_t>& hits) {

@@ -10,8 +10,8 @@
 #include "cuda/device_slice_counter.hpp"
 #include "host/cli/commands.hpp"
 #include "host/cli/terminal.hpp"
-#include "host/cli/version.hpp"
-#include "host/report/weights_report.hpp"
+#include "host/pipeline/version.hpp"
+#include "host/report/narrative/weights_report.hpp"
 #include "host/support/progress.hpp"
 #include "host/weights/count_slices.hpp"
 

@@ -26,6 +26,15 @@ const std::map<std::string, Policy>& policies() {
   return by_name;
 }
 
+/// The policies of which `holds` is true, by their words.
+std::string names_of(bool (*holds)(Policy)) {
+  std::vector<const char*> names;
+  for (const auto& [name, policy] : policy_names()) {
+    if (holds(policy)) names.push_back(name);
+  }
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
 struct Arguments {
   std::string trace, policy, scope = "layer", lookups = "trace";
   std::uint32_t capacity = 0;
@@ -47,15 +56,17 @@ void refuse_idle_options(const Arguments& arguments) {
   const auto refuse = [&](const char* option, const char* expected, const std::string& found) {
     fail(ErrorKind::usage, "cache: {} would change nothing (expected it with {}, found {})", option, expected, found);
   };
-  const std::string policy = "--policy " + arguments.policy;
-  if (arguments.policy == "hotness") {
-    fail(ErrorKind::usage,
-         "cache: --policy hotness needs drafts, which a replay has not (expected one of {}, found it)",
-         "static, lru, fifo, lfu, slru, random, belady, belady-bypass");
+  const std::string given = "--policy " + arguments.policy;
+  const Policy policy = policies().at(arguments.policy);
+  if (hears_drafts(policy)) {
+    fail(ErrorKind::usage, "cache: {} needs drafts, which a replay has not (expected one of {}, found it)", given,
+         names_of([](Policy other) { return !hears_drafts(other); }));
   }
-  if (arguments.protected_capacity && arguments.policy != "slru") refuse("--protected", "--policy slru", policy);
-  if (arguments.seed && arguments.policy != "random") refuse("--seed", "--policy random", policy);
-  if (arguments.start && arguments.policy == "static") refuse("--start", "a policy that admits", policy);
+  if (arguments.protected_capacity && !has_protected(policy)) {
+    refuse("--protected", ("--policy " + names_of(has_protected)).c_str(), given);
+  }
+  if (arguments.seed && !draws(policy)) refuse("--seed", ("--policy " + names_of(draws)).c_str(), given);
+  if (arguments.start && never_changes(policy)) refuse("--start", "a policy that admits", given);
   if (arguments.lookups == "recorded" && arguments.order.value_or("sequential") == "event") {
     fail(ErrorKind::usage,
          "cache: --order event is not for a recorded log, whose look-ups were judged one by one (expected sequential, "
@@ -71,9 +82,9 @@ ReplayOptions replay_options(const Arguments& arguments, const CacheEvents& even
   ReplayOptions options;
   options.policy = policies().at(arguments.policy);
   options.capacity = arguments.capacity;
-  options.warm = options.policy == Policy::static_residents || arguments.start.value_or("cold") == "warm";
+  options.warm = never_changes(options.policy) || arguments.start.value_or("cold") == "warm";
   options.seed = arguments.seed.value_or(options.seed);
-  if (options.policy == Policy::slru) {
+  if (has_protected(options.policy)) {
     options.protected_capacity =
         arguments.protected_capacity.value_or(static_cast<std::uint32_t>(std::lround(0.8 * arguments.capacity)));
   }
@@ -135,19 +146,11 @@ Json layer_rates(const HitCounts& counts) {
 /// What a policy's name leaves open. Empty where it says all.
 std::string policy_note(const Arguments& arguments) {
   const bool event = arguments.lookups == "trace" && arguments.order.value_or("event") == "event";
-  const std::string own = event ? "an expert of the token at hand may be evicted by a later one of the same token"
-                                : "every look-up may evict any object, one of the token at hand too";
-  if (arguments.policy == "lfu") {
-    return "lfu counts uses since admission: a count is forgotten when its object is evicted; ties evict the least "
-           "recently used";
-  }
-  if (arguments.policy == "fifo") return fmt::format("fifo: {}", own);
-  if (arguments.policy == "belady") {
-    return event ? "belady: whatever is fetched has to be admitted one by one, so that of the token at hand only the "
-                   "last expert is sure to stay; the others may be evicted"
-                 : fmt::format("belady: {}, but not itself: what is fetched has to be admitted", own);
-  }
-  return "";
+  return with_rule(policies().at(arguments.policy), [event](auto rule) {
+    using Rule = decltype(rule);
+    const char* const note = event && *Rule::kEventNote != 0 ? Rule::kEventNote : Rule::kNote;
+    return *note == 0 ? std::string() : fmt::format("{} {}", Rule::kName, note);
+  });
 }
 
 std::string order_name(const Arguments& arguments) {
@@ -164,8 +167,8 @@ Json to_json(const Outcome& outcome, const Arguments& arguments, const TraceInfo
                {"order", order_name(arguments)},
                {"start", outcome.options.warm ? "warm" : "cold"}};
   if (const std::string note = policy_note(arguments); !note.empty()) json["policy_note"] = note;
-  if (outcome.options.policy == Policy::slru) json["protected"] = outcome.options.protected_capacity;
-  if (outcome.options.policy == Policy::random) json["seed"] = outcome.options.seed;
+  if (has_protected(outcome.options.policy)) json["protected"] = outcome.options.protected_capacity;
+  if (draws(outcome.options.policy)) json["seed"] = outcome.options.seed;
   json["lookups"] = hits.lookups;
   json["hits"] = hits.hits;
   json["misses"] = hits.lookups - hits.hits;
@@ -180,7 +183,7 @@ Json to_json(const Outcome& outcome, const Arguments& arguments, const TraceInfo
 
 void print_table(const Outcome& outcome, const Arguments& arguments, const TraceInfo& info) {
   const HitCounts &hits = outcome.hits, &bound = outcome.bound;
-  const std::string segment = outcome.options.policy == Policy::slru
+  const std::string segment = has_protected(outcome.options.policy)
                                   ? fmt::format(", {} of them protected", outcome.options.protected_capacity)
                                   : "";
   say("{} ({}): {} with {} slots{}{}, {}, {} start\n\n", info.path, info.model, arguments.policy,
@@ -249,8 +252,7 @@ void add_cache(CLI::App& app, const Common& common) {
       "The tokens run front to back, decode tokens where the file marks any; no cache is emptied in between. The\n"
       "optimum is belady-bypass: it knows the future and need not keep what it fetches.\n\n"
       "lfu counts the uses since admission: an object's count is forgotten when it is evicted, and ties evict the\n"
-      "least recently used. An LFU that keeps its counts for ever is another policy, with up to half as many misses\n"
-      "more or less.\n"
+      "least recently used. lfu-kept keeps its counts for ever: up to half as many misses more or less.\n"
       "With --order event the experts of a token are judged together, then admitted one by one. Under fifo, and under\n"
       "belady, which has to admit whatever it fetches, an expert of the token at hand may be evicted by a later one "
       "of\n"

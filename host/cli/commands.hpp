@@ -1,19 +1,12 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
-#include <stdexcept>
 
 namespace moecarlo::cli {
 
 /// What every subcommand shares; filled in by the options of the top level before a subcommand runs.
 struct Common {
   bool quiet = false;  ///< no progress, no notes
-};
-
-/// Thrown when a signal or the time limit ended a run after its checkpoint was written.
-struct Interrupted : std::runtime_error {
-  static constexpr int kExitStatus = 75;
-  using std::runtime_error::runtime_error;
 };
 
 // One function a subcommand: it adds the subcommand with its options and example, and sets the callback that runs it.

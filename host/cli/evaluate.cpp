@@ -7,11 +7,11 @@
 #include <optional>
 
 #include "host/cli/commands.hpp"
-#include "host/cli/output_folder.hpp"
-#include "host/cli/study_results.hpp"
 #include "host/cli/terminal.hpp"
-#include "host/report/summary.hpp"
-#include "host/report/write_report.hpp"
+#include "host/pipeline/output_folder.hpp"
+#include "host/pipeline/study_results.hpp"
+#include "host/report/narrative/write_report.hpp"
+#include "host/report/results/summary.hpp"
 #include "host/support/error.hpp"
 
 namespace moecarlo::cli {

@@ -14,7 +14,8 @@
 #include "cuda/device_backend.hpp"
 #include "host/cli/commands.hpp"
 #include "host/cli/terminal.hpp"
-#include "host/cli/version.hpp"
+#include "host/pipeline/study_run.hpp"
+#include "host/pipeline/version.hpp"
 #include "host/simulate/cpu_kernel.hpp"
 #include "host/support/error.hpp"
 #include "host/support/hdf5.hpp"
@@ -95,6 +96,7 @@ int run(int argc, char** argv) {
 /// The one place where failures become a line and an exit status.
 int main(int argc, char** argv) {
   constexpr std::size_t longest_line = 4000;
+  constexpr int interrupted_status = 75;
   const auto report = [](const char* line, int status) {
     std::fflush(stdout);
     std::fprintf(stderr, "moecarlo: %s\n", moecarlo::printable(line, longest_line).c_str());
@@ -105,8 +107,8 @@ int main(int argc, char** argv) {
     return moecarlo::cli::run(argc, argv);
   } catch (const moecarlo::Error& error) {
     return report(error.what(), static_cast<int>(error.kind()));
-  } catch (const moecarlo::cli::Interrupted& interrupted) {
-    return report(interrupted.what(), moecarlo::cli::Interrupted::kExitStatus);
+  } catch (const moecarlo::Interrupted& interrupted) {
+    return report(interrupted.what(), interrupted_status);
   } catch (const std::bad_alloc&) {
     return report("out of memory", static_cast<int>(moecarlo::ErrorKind::machine));
   } catch (const std::exception& error) {

@@ -5,10 +5,10 @@
 #include <memory>
 
 #include "host/cli/commands.hpp"
-#include "host/cli/output_folder.hpp"
-#include "host/cli/study_results.hpp"
 #include "host/cli/terminal.hpp"
-#include "host/report/write_report.hpp"
+#include "host/pipeline/output_folder.hpp"
+#include "host/pipeline/study_results.hpp"
+#include "host/report/narrative/write_report.hpp"
 #include "host/simulate/shard_sum.hpp"
 
 namespace moecarlo::cli {

@@ -4,10 +4,10 @@
 #include <memory>
 
 #include "host/cli/commands.hpp"
-#include "host/cli/study_results.hpp"
 #include "host/cli/terminal.hpp"
-#include "host/report/summary.hpp"
-#include "host/report/write_report.hpp"
+#include "host/pipeline/study_results.hpp"
+#include "host/report/narrative/write_report.hpp"
+#include "host/report/results/summary.hpp"
 
 namespace moecarlo::cli {
 

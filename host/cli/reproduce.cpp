@@ -8,9 +8,9 @@
 #include <nlohmann/json.hpp>
 
 #include "host/cli/commands.hpp"
-#include "host/cli/counted_table.hpp"
 #include "host/cli/reproduce_text.hpp"
 #include "host/cli/terminal.hpp"
+#include "host/pipeline/counted_table.hpp"
 #include "host/support/error.hpp"
 #include "host/support/progress.hpp"
 

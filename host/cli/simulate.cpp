@@ -1,17 +1,19 @@
 #include <fmt/format.h>
 
+#include <csignal>
 #include <fstream>
 #include <iostream>
 #include <memory>
 #include <optional>
 
 #include "host/cli/commands.hpp"
-#include "host/cli/study_run.hpp"
 #include "host/cli/terminal.hpp"
+#include "host/pipeline/study_run.hpp"
 #include "host/study/duration.hpp"
 #include "host/study/parse_study.hpp"
 #include "host/support/error.hpp"
 #include "host/support/job_rank.hpp"
+#include "host/support/progress.hpp"
 
 namespace moecarlo::cli {
 namespace {
@@ -73,13 +75,50 @@ Shard chosen_shard(const std::string& text) {
   return *shard;
 }
 
+volatile std::sig_atomic_t signal_seen = 0;
+void remember_signal(int number) {
+  signal_seen = number;
+}
+
+/// What a run says, on stderr: a bar for each of its stages.
+class Narration {
+ public:
+  explicit Narration(bool quiet) : quiet_(quiet) {
+    std::signal(SIGINT, remember_signal);
+    std::signal(SIGTERM, remember_signal);
+  }
+
+  RunEvents events() {
+    RunEvents events;
+    events.stops = [] { return signal_seen != 0; };
+    if (quiet_) return events;
+    events.remark = [this](const std::string& line) {
+      bar_.reset();
+      remark("{}\n", line);
+    };
+    events.progress = [this](const std::string& stage, std::uint64_t done, std::uint64_t total) {
+      if (stage != stage_) bar_.emplace(stage_ = stage, total, progress_style(false));
+      if (bar_) bar_->update(done);
+    };
+    return events;
+  }
+
+ private:
+  bool quiet_;
+  std::string stage_;
+  std::optional<Progress> bar_;
+};
+
 void simulate(const Options& options, const Common& common) {
   const Shard shard = chosen_shard(options.shard);
   const std::filesystem::path output = options.directory;
   const std::filesystem::path directory =
       shard.is_whole() ? output : output / fmt::format("shard-{}-of-{}", shard.index, shard.count);
-  const StudyRun run{effective_study(options), directory, shard, options.resume, common.quiet || options.json};
-  const bool ran = run_study(run);
+  const StudyRun run{effective_study(options), directory, shard, options.resume};
+  const bool ran = [&] {
+    Narration narration(common.quiet || options.json);
+    return run_study(run, narration.events());
+  }();
   if (!shard.is_whole()) {
     if (!common.quiet) {
       say("{}{}; with all {} shards: moecarlo merge {}/shard-*-of-{} -o {}\n",

@@ -8,7 +8,7 @@
 
 #include "host/cli/commands.hpp"
 #include "host/cli/terminal.hpp"
-#include "host/cli/version.hpp"
+#include "host/pipeline/version.hpp"
 #include "host/support/error.hpp"
 #include "host/support/progress.hpp"
 

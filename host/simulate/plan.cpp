@@ -88,17 +88,9 @@ std::uint32_t add_token_thresholds(Plan& plan, const GridCell& cell, const Routi
 
 AcceptanceRule rule_of(Plan& plan, const Study& study, const GridCell& cell, const RoutingTable& table) {
   if (cell.depth == 0) return {};
-  switch (study.acceptance.model) {
-    case AcceptanceModel::captured:
-      return {Acceptance::by_token, add_token_thresholds(plan, cell, table), cell.independent};
-    case AcceptanceModel::ngram:
-    case AcceptanceModel::rounds:
-      return {Acceptance::proposals, 0, cell.independent};
-    case AcceptanceModel::coverage:
-      return {Acceptance::by_coverage, 0, false};
-    default:
-      return {};
-  }
+  const Acceptance rule = rule_of(study.acceptance.model);
+  const std::uint32_t captured = rule == Acceptance::by_token ? add_token_thresholds(plan, cell, table) : 0;
+  return {rule, captured, cell.independent};
 }
 
 std::vector<Threshold> coverage_thresholds(const CoverageLaw& law) {
@@ -197,7 +189,7 @@ std::uint32_t hotness_planes(const Plan& plan) {
   std::uint64_t most = 0;
   for (const Cell& cell : plan.layout.cells) {
     for (std::uint32_t p = 0; p < cell.policy_count; ++p) {
-      if (plan.layout.policies[cell.first_policy + p] != Policy::hotness) continue;
+      if (!hears_drafts(plan.layout.policies[cell.first_policy + p])) continue;
       most = std::max(most, std::uint64_t{cell.batch} * cell.depth << (plan.decay.fraction_bits() + plan.decay.shift));
     }
   }
@@ -215,7 +207,7 @@ std::uint32_t list_words(const Plan& plan, const RoutingTable& table) {
     for (std::uint32_t point = 0; point < cell.points(); ++point) {
       const Policy policy = plan.layout.policies[cell.first_policy + point / cell.capacity_count];
       const Capacity& capacity = plan.layout.capacities[cell.first_capacity + point % cell.capacity_count];
-      if (pool && is_list_policy(policy)) {
+      if (pool && references(policy)) {
         bytes = std::max(bytes, ListCache::bytes(policy, table.layers * stride, capacity.total(table.layers)));
       } else if (!pool && keeps_lists(policy)) {
         bytes = std::max(bytes, ListCache::bytes(policy, table.experts, capacity.at(0)));
@@ -243,7 +235,7 @@ void note_collisions(Plan& plan, const RoutingTable& table) {
 
 /// Captured acceptance that is used at another share of the experts, or at other bits, than it was captured at.
 void note_substitutions(Plan& plan, const Study& study, const RoutingTable& table) {
-  if (study.acceptance.model != AcceptanceModel::captured) return;
+  if (rule_of(study.acceptance.model) != Acceptance::by_token) return;
   std::set<std::pair<double, std::uint32_t>> used;
   for (const CellShape& cell : plan.shape.cells) {
     if (cell.depth > 0) used.emplace(cache_fraction(cell.capacities.front(), table), cell.bits);
@@ -263,7 +255,7 @@ void note_shortcomings(Plan& plan, const Study& study, const RoutingTable& table
         "Walks begin at uniform positions and then stay longer where less is accepted: accepted lengths hold for "
         "rounds {} to {} from a random position, and a longer study.warmup{} gives the long-run value.",
         plan.warmup + 1, plan.warmup + plan.rounds,
-        study.acceptance.model == AcceptanceModel::ngram ? " or study.mode = \"replay\"" : ""));
+        traits_of(study.acceptance.model).in_order ? " or study.mode = \"replay\"" : ""));
   }
   plan.notes.insert(plan.notes.end(), plan.sources.notes.begin(), plan.sources.notes.end());
   note_substitutions(plan, study, table);
@@ -348,7 +340,7 @@ Plan make_plan(const Study& study, const Grid& grid, const RoutingTable& table, 
   plan.warmup = plan.walk == Walk::episodes && !shares_starts(study) ? study.warmup : 0;
   plan.warm = study.start == Start::warm;
   plan.resample_rejected = study.acceptance.rejected_routing == RejectedRouting::resample;
-  plan.lockstep = study.cache.scope == Scope::pool || study.acceptance.model == AcceptanceModel::coverage;
+  plan.lockstep = study.cache.scope == Scope::pool || rule_of(study.acceptance.model) == Acceptance::by_coverage;
   plan.tokens = table.tokens;
   // Rounded up, so that 0.9 of ten slots are nine.
   plan.protected_share = static_cast<std::uint32_t>(std::ceil(study.cache.protected_share * kShare));

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cuda/core/path.hpp"
+#include "host/study/acceptance.hpp"
 #include "host/support/error.hpp"
 
 namespace moecarlo {
@@ -59,7 +60,7 @@ void add_recorded(Plan& plan, Cell& cell, const RoutingTable& table, bool captur
 }  // namespace
 
 void lay_out_replay(Plan& plan, const Study& study, const RoutingTable& table) {
-  const bool recorded = study.acceptance.model == AcceptanceModel::rounds;
+  const bool recorded = traits_of(study.acceptance.model).recorded;
   const bool captured = study.acceptance.rejected_routing == RejectedRouting::captured;
   for (Cell& cell : plan.layout.cells) {
     cell.first_slot = plan.replay_rows.size();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "host/study/acceptance.hpp"
 #include "host/support/error.hpp"
 #include "host/trace/coverage_fit.hpp"
 #include "host/trace/gate_mass.hpp"
@@ -16,10 +17,10 @@ bool drafts(const Study& study) {
 }
 
 bool wants_gate_mass(const Study& study) {
-  if (study.acceptance.model == AcceptanceModel::coverage) return true;
+  if (rule_of(study.acceptance.model) == Acceptance::by_coverage) return true;
   const auto& policies = study.grid.policy;
-  const bool hotness = std::find(policies.begin(), policies.end(), Policy::hotness) != policies.end();
-  return drafts(study) && study.mode != Mode::perturbed && study.draft.gate_mass.value_or(hotness);
+  const bool heard = std::any_of(policies.begin(), policies.end(), hears_drafts);
+  return drafts(study) && study.mode != Mode::perturbed && study.draft.gate_mass.value_or(heard);
 }
 
 bool wants_score_order(const Study& study, const RoutingTable& table) {
@@ -34,10 +35,10 @@ bool wants_score_order(const Study& study, const RoutingTable& table) {
 TraceSources load_sources(const Study& study, RoutingTable& table) {
   TraceSources sources;
   const std::string& path = table.info.path;
-  const AcceptanceModel model = study.acceptance.model;
+  const Acceptance rule = rule_of(study.acceptance.model);
   if (wants_gate_mass(study)) {
     sources.gate_mass = read_gate_mass(path, table);
-    if (sources.gate_mass.empty() && model == AcceptanceModel::coverage) {
+    if (sources.gate_mass.empty() && rule == Acceptance::by_coverage) {
       fail(ErrorKind::input,
            "{}: acceptance.model = \"coverage\" needs gate weights (expected expert_weights or "
            "router_logits, found neither)",
@@ -45,19 +46,20 @@ TraceSources load_sources(const Study& study, RoutingTable& table) {
     }
   }
   if (wants_score_order(study, table)) sources.score_order = read_score_order(path, table);
-  const bool fits = model == AcceptanceModel::coverage && !study.acceptance.b0;
-  if (model == AcceptanceModel::captured || fits) sources.captured = read_captured_acceptance(path, table);
+  const bool fits = rule == Acceptance::by_coverage && !study.acceptance.b0;
+  if (rule == Acceptance::by_token || fits) sources.captured = read_captured_acceptance(path, table);
   if (fits) {
     const CoverageFit fit = fit_coverage(table, sources.gate_mass, *sources.captured, study.grid.bits.front());
     sources.coverage = CoverageLaw{fit.law.b0, fit.law.b1};
     sources.notes = fit_sentences(fit);
-  } else if (model == AcceptanceModel::coverage) {
+  } else if (rule == Acceptance::by_coverage) {
     sources.coverage = CoverageLaw{*study.acceptance.b0, *study.acceptance.b1};
   }
-  if (model == AcceptanceModel::ngram) {
+  if (rule == Acceptance::proposals && traits_of(study.acceptance.model).recorded) {
+    sources.rounds = append_recorded_rounds(path, table);
+  } else if (rule == Acceptance::proposals) {
     sources.proposals = replay_ngram(path, table, study.acceptance.longest, std::max(1U, study.grid.depth.back()));
   }
-  if (model == AcceptanceModel::rounds) sources.rounds = append_recorded_rounds(path, table);
   if (study.mode == Mode::perturbed) {
     const PerturbMethod method = study.redraw == Redraw::alias ? PerturbMethod::alias : PerturbMethod::gumbel;
     sources.perturbed = read_perturbed(path, table, study.temperature, method, study.run.threads);

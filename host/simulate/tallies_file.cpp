@@ -129,9 +129,9 @@ std::uint32_t read_small(const Group& group, const std::string& name, std::uint3
 std::vector<Policy> read_policies(const Group& group) {
   std::vector<Policy> policies;
   for (const std::uint64_t policy : read_vector(group, "policies")) {
-    if (policies.size() == kMaxPolicies || policy >= kMaxPolicies) {
+    if (policies.size() == kPolicies || policy >= kPolicies) {
       fail(ErrorKind::input, "{}: impossible (expected at most {} policies, each below {})", group.name_of("policies"),
-           kMaxPolicies, kMaxPolicies);
+           kPolicies, kPolicies);
     }
     policies.push_back(static_cast<Policy>(policy));
   }

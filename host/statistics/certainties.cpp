@@ -10,7 +10,7 @@ namespace moecarlo {
 Certainties certainties(const TallyShape& shape, std::size_t cell, std::uint32_t policy, std::uint32_t capacity) {
   const CellShape& at = shape.cells[cell];
   const Capacity& slots = at.capacities[capacity];
-  const bool is_static = at.policies[policy] == Policy::static_residents;
+  const bool is_static = never_changes(at.policies[policy]);
   Certainties holds;
   holds.lengths = holds.whole_drafts = at.depth == 0;
   if (at.depth > 0 && at.acceptance.kind == Acceptance::by_position) {

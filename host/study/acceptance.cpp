@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
+#include "host/study/acceptance_models.hpp"
 #include "host/support/error.hpp"
 
 namespace moecarlo {
@@ -15,64 +15,20 @@ Threshold to_threshold(double probability) {
   return static_cast<Threshold>(std::llround(std::clamp(probability, 0.0, 1.0) * kCertain));
 }
 
-/// E[a] of a constant per-token acceptance b: b + b^2 + ... + b^d.
-double expected_length(double b, std::uint32_t depth) {
-  double sum = 0;
-  double power = 1;
-  for (std::uint32_t i = 0; i < depth; ++i) sum += power *= b;
-  return sum;
-}
-
-/// The b in [0, 1] whose expected accepted length is alpha d; E[a] grows with b, so bisection finds it.
-double per_token_acceptance(double alpha, std::uint32_t depth) {
-  if (alpha >= 1) return 1;
-  double low = 0;
-  double high = 1;
-  for (int i = 0; i < 64; ++i) {
-    const double middle = (low + high) / 2;
-    (expected_length(middle, depth) < alpha * depth ? low : high) = middle;
-  }
-  return (low + high) / 2;
-}
-
-std::vector<double> hazards(const std::vector<std::uint64_t>& lengths, std::uint32_t depth) {
-  std::vector<double> conditional(depth, 0.0);
-  double at_least = static_cast<double>(std::accumulate(lengths.begin(), lengths.end(), std::uint64_t{0}));
-  for (std::uint32_t i = 0; i < depth && i < lengths.size(); ++i) {
-    const double more = at_least - static_cast<double>(lengths[i]);
-    conditional[i] = at_least > 0 ? more / at_least : 0.0;
-    at_least = more;
-  }
-  return conditional;
-}
-
 }  // namespace
 
-std::vector<Threshold> acceptance_thresholds(const AcceptanceSpec& spec, std::uint32_t depth) {
-  std::vector<double> conditional;
-  switch (spec.model) {
-    case AcceptanceModel::constant:
-      conditional.assign(depth, spec.alpha.value_or(0));
-      break;
-    case AcceptanceModel::ratio:
-      conditional.assign(depth, depth == 0 ? 0.0 : per_token_acceptance(spec.alpha.value_or(0), depth));
-      break;
-    case AcceptanceModel::positions:
-      if (spec.positions.size() < depth) {
-        fail(ErrorKind::usage,
-             "study: acceptance.positions is too short for the deepest draft (expected at least {} values, found {})",
-             depth, spec.positions.size());
-      }
-      conditional.assign(spec.positions.begin(), spec.positions.begin() + depth);
-      break;
-    case AcceptanceModel::lengths:
-      conditional = hazards(spec.lengths, depth);
-      break;
-    case AcceptanceModel::captured:
-    case AcceptanceModel::coverage:
-    case AcceptanceModel::ngram:
-    case AcceptanceModel::rounds:
-      return {};  // more than the position decides
+bool reads_trace(AcceptanceModel model) {
+  return rule_of(model) != Acceptance::by_position;
+}
+
+std::vector<Threshold> acceptance_thresholds(const AcceptanceSpec& spec, std::uint32_t depth,
+                                             const std::string& where) {
+  if (reads_trace(spec.model)) return {};  // more than the position decides
+  const std::vector<double> conditional = row_of(spec.model).conditional(spec, depth);
+  if (conditional.size() < depth) {
+    fail(ErrorKind::usage,
+         "{}: acceptance.{} is too short for the deepest draft (expected at least {} values, found {})", where,
+         row_of(spec.model).name, depth, conditional.size());
   }
   std::vector<Threshold> thresholds(depth);
   std::transform(conditional.begin(), conditional.end(), thresholds.begin(), to_threshold);

@@ -1,22 +1,33 @@
 #pragma once
 
+#include <string>
 #include <vector>
 
-#include "cuda/core/random.hpp"
+#include "cuda/core/acceptance.hpp"
 #include "host/study/study.hpp"
 
 namespace moecarlo {
 
+/// What a model asks of a study besides its own keys.
+struct AcceptanceTraits {
+  bool has_control = false;  ///< also drawn independently of the routing, to say what that would get wrong
+  bool in_order = false;     ///< fixes every length of a trace that is read front to back
+  bool recorded = false;     ///< has rounds of its own, with the routing of all their columns
+};
+
+/// What decides in the engines.
+Acceptance rule_of(AcceptanceModel model);
+const AcceptanceTraits& traits_of(AcceptanceModel model);
+
+/// Whether the accepted length of a round depends on the token that it starts at.
+bool reads_trace(AcceptanceModel model);
+
 /// Conditional acceptance of each draft position at this depth as 32-bit thresholds: position i is accepted, given that
-/// all before it were, with probability thresholds[i] / 2^32. Built once on the host and stored with the tallies.
-///
-///   constant   alpha at every position
-///   ratio      the b with b (1 - b^d) / (1 - b) = alpha d, so that E[a] / d = alpha (how ELMoE-3D's Table 3 reads)
-///   positions  the given conditional probabilities; at least `depth` of them
-///   lengths    the hazards of the given histogram of accepted lengths, min(a, d)
-/// Empty under the models that look at the trace (reads_trace).
-/// Throws a usage error where `positions` is shorter than the depth.
-std::vector<Threshold> acceptance_thresholds(const AcceptanceSpec& spec, std::uint32_t depth);
+/// all before it were, with probability thresholds[i] / 2^32. Built once on the host and stored with the tallies. Empty
+/// under the models that look at the trace. Throws a usage error, about `where`, where the study says too little for
+/// this depth.
+std::vector<Threshold> acceptance_thresholds(const AcceptanceSpec& spec, std::uint32_t depth,
+                                             const std::string& where = "study");
 
 /// P(accepted length = 0 .. depth) under conditional thresholds.
 std::vector<double> accepted_length_law(const std::vector<Threshold>& thresholds);

@@ -1,7 +1,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <optional>
 
+#include "host/study/acceptance.hpp"
 #include "host/study/limits.hpp"
 #include "host/study/names.hpp"
 #include "host/study/parse_study.hpp"
@@ -19,8 +21,10 @@ struct Rules {
                            const std::string& found) const {
     fail(ErrorKind::usage, "{}: {} {} (expected {}, found {})", name, what, why, expected, found);
   }
-  bool uses(Policy policy) const {
-    return std::find(study.grid.policy.begin(), study.grid.policy.end(), policy) != study.grid.policy.end();
+  /// The first policy of the grid of which `holds` is true.
+  std::optional<Policy> policy_that(bool (*holds)(Policy)) const {
+    const auto found = std::find_if(study.grid.policy.begin(), study.grid.policy.end(), holds);
+    return found == study.grid.policy.end() ? std::nullopt : std::optional(*found);
   }
 
   void check_pool() const {
@@ -71,13 +75,13 @@ struct Rules {
     }
     const bool elastic = study.hardware && std::find(study.hardware->schemes.begin(), study.hardware->schemes.end(),
                                                      "elastic") != study.hardware->schemes.end();
-    if (whole || elastic || study.acceptance.model == AcceptanceModel::captured) return;
+    if (whole || elastic || rule_of(study.acceptance.model) == Acceptance::by_token) return;
     refuse("grid.bits", "has no slices to act on: these policies hold whole experts",
            "the scheme elastic, acceptance.model = \"captured\" or cache.objects = \"slices\"", "none of them");
   }
 
   void check_acceptance() const {
-    const bool recorded = study.acceptance.model == AcceptanceModel::rounds;
+    const bool recorded = traits_of(study.acceptance.model).recorded;
     if (recorded && study.mode != Mode::replay) {
       refuse("acceptance.model = \"rounds\"", "replays recorded rounds in order", "study.mode = \"replay\"",
              to_string(study.mode));
@@ -86,25 +90,27 @@ struct Rules {
       refuse("acceptance.rejected_routing = \"captured\"", "takes the columns of recorded rounds",
              "acceptance.model = \"rounds\"", to_string(study.acceptance.model));
     }
-    if (study.mode == Mode::perturbed && study.acceptance.model == AcceptanceModel::coverage) {
+    if (study.mode == Mode::perturbed && rule_of(study.acceptance.model) == Acceptance::by_coverage) {
       refuse("acceptance.model = \"coverage\"", "knows the gate mass of the trace's own routing only",
              "another mode than perturbed", "perturbed");
     }
   }
 
   void check_policies() const {
-    const bool oracle = uses(Policy::belady) || uses(Policy::belady_bypass);
-    if (oracle && study.acceptance.model == AcceptanceModel::coverage) {
-      refuse("grid.policy = \"belady\"", "needs a future that does not depend on the cache",
-             "an acceptance.model other than coverage", "coverage");
+    if (const auto oracle = policy_that(reads_future);
+        oracle && rule_of(study.acceptance.model) == Acceptance::by_coverage) {
+      refuse(fmt::format("grid.policy = \"{}\"", to_string(*oracle)),
+             "needs a future that does not depend on the cache", "an acceptance.model other than coverage", "coverage");
     }
-    if (uses(Policy::hotness) && study.grid.depth.back() == 0) {
-      refuse("grid.policy = \"hotness\"", "counts what drafts choose", "a depth above 0 in grid.depth", "0");
+    const auto hears = policy_that(hears_drafts);
+    if (hears && study.grid.depth.back() == 0) {
+      refuse(fmt::format("grid.policy = \"{}\"", to_string(*hears)), "counts what drafts choose",
+             "a depth above 0 in grid.depth", "0");
     }
-    if (study.cache.protected_share != CacheSpec{}.protected_share && !uses(Policy::slru)) {
+    if (study.cache.protected_share != CacheSpec{}.protected_share && !policy_that(has_protected)) {
       refuse("cache.protected", "sizes the protected segment of slru", "slru in grid.policy", "none");
     }
-    if (study.cache.decay != 0 && !uses(Policy::hotness)) {
+    if (study.cache.decay != 0 && !hears) {
       refuse("cache.decay", "fades the counts of hotness", "hotness in grid.policy", "none");
     }
   }
@@ -119,7 +125,7 @@ struct Rules {
     }
     const AcceptanceModel model = study.acceptance.model;
     const bool fixed =
-        model == AcceptanceModel::ngram || model == AcceptanceModel::rounds || study.grid.depth.back() == 0 ||
+        traits_of(model).in_order || study.grid.depth.back() == 0 ||
         (model == AcceptanceModel::constant && (*study.acceptance.alpha == 0 || *study.acceptance.alpha == 1));
     if (!fixed) {
       no("acceptance.model", "one that fixes every length: ngram, rounds, constant with alpha 0 or 1, or depth 0 alone",
@@ -130,7 +136,7 @@ struct Rules {
     if (study.draft.width > 1) no("draft.width", "1, a chain", std::to_string(study.draft.width));
     if (study.warmup > 0) no("study.warmup", "0", std::to_string(study.warmup));
     if (study.stop) no("[stop]", "no adaptive stop", "one");
-    if (uses(Policy::random)) no("grid.policy", "policies that draw nothing", "random");
+    if (const auto drawing = policy_that(draws)) no("grid.policy", "policies that draw nothing", to_string(*drawing));
   }
 
   void check_perturbed() const {
@@ -156,7 +162,7 @@ struct Rules {
       no("grid.batch", "[1]", fmt::format("[{}]", fmt::join(study.grid.batch, ", ")));
     }
     for (const Policy policy : study.grid.policy) {
-      if (policy != Policy::static_residents) no("grid.policy", "stateless policies: static", to_string(policy));
+      if (!never_changes(policy)) no("grid.policy", "stateless policies: static", to_string(policy));
     }
     if (study.acceptance.rejected_routing != RejectedRouting::trace) {
       no("acceptance.rejected_routing", "trace", to_string(study.acceptance.rejected_routing));
@@ -174,15 +180,9 @@ struct Rules {
 
 }  // namespace
 
-bool reads_trace(AcceptanceModel model) {
-  return model == AcceptanceModel::captured || model == AcceptanceModel::coverage || model == AcceptanceModel::ngram ||
-         model == AcceptanceModel::rounds;
-}
-
 bool shares_starts(const Study& study) {
   const auto& policies = study.grid.policy;
-  const bool forgets =
-      std::all_of(policies.begin(), policies.end(), [](Policy policy) { return policy == Policy::static_residents; });
+  const bool forgets = std::all_of(policies.begin(), policies.end(), never_changes);
   return forgets && study.mode == Mode::random && study.draft.width == 1 && study.cache.scope == Scope::layer &&
          study.cache.objects == Objects::experts && !reads_trace(study.acceptance.model);
 }
@@ -192,12 +192,7 @@ void check_study(const Study& study, const std::string& name) {
     fail(ErrorKind::usage, "{}: study.rounds + study.warmup is too large (expected at most {}, found {})", name,
          kMostRounds, study.rounds + study.warmup);
   }
-  if (study.acceptance.model == AcceptanceModel::positions &&
-      study.acceptance.positions.size() < study.grid.depth.back()) {
-    fail(ErrorKind::usage,
-         "{}: acceptance.positions is too short for grid.depth (expected at least {} values, found {})", name,
-         study.grid.depth.back(), study.acceptance.positions.size());
-  }
+  acceptance_thresholds(study.acceptance, study.grid.depth.back(), name);
   const Rules rules{study, name};
   if (study.mode == Mode::exhaustive) rules.check_exhaustive();
   rules.check_pool();

@@ -4,6 +4,8 @@
 #include <map>
 #include <set>
 
+#include "host/study/acceptance.hpp"
+
 namespace moecarlo {
 namespace {
 
@@ -17,8 +19,8 @@ std::vector<Capacity> own_capacities(const GridSpec& grid, std::uint32_t layers)
 std::vector<Policy> all_policies(const Study& study, bool oracle) {
   std::vector<Policy> policies = study.grid.policy;
   const bool known = std::find(policies.begin(), policies.end(), Policy::belady_bypass) != policies.end();
-  const bool possible =
-      study.mode != Mode::exhaustive && !shares_starts(study) && study.acceptance.model != AcceptanceModel::coverage;
+  const bool possible = study.mode != Mode::exhaustive && !shares_starts(study) &&
+                        rule_of(study.acceptance.model) != Acceptance::by_coverage;
   if (oracle && !known && possible) policies.push_back(Policy::belady_bypass);
   return policies;
 }
@@ -44,14 +46,14 @@ void split_by_bits(const Study& study, const std::vector<Capacity>& own, const I
 /// The cell itself where all its points share their paths; else one cell for each that has a path of its own.
 std::vector<GridCell> split_by_path(const Study& study, const std::vector<Capacity>& own, const ImpliedBits& implied,
                                     const GridCell& cell) {
-  const AcceptanceModel model = study.acceptance.model;
-  if (cell.depth == 0 || (model != AcceptanceModel::captured && model != AcceptanceModel::coverage)) return {cell};
+  const Acceptance rule = rule_of(study.acceptance.model);
+  if (cell.depth == 0 || (rule != Acceptance::by_token && rule != Acceptance::by_coverage)) return {cell};
   std::vector<GridCell> cells;
   for (std::size_t c = 0; c < cell.capacities.size(); ++c) {
     GridCell one = cell;
     one.capacities = {cell.capacities[c]};
     one.joint = {cell.joint[c]};
-    if (model == AcceptanceModel::captured) {
+    if (rule == Acceptance::by_token) {
       split_by_bits(study, own, implied, one, cells);
       continue;
     }
@@ -69,10 +71,8 @@ Grid make_grid(const Study& study, const std::vector<ImpliedCapacity>& implied, 
   std::set<std::uint32_t> depths(study.grid.depth.begin(), study.grid.depth.end());
   if (!implied.empty() || extras.baseline) depths.insert(0);
   const bool share = shares_starts(study) || study.mode == Mode::exhaustive;
-  const AcceptanceModel model = study.acceptance.model;
   // A replay is one walk and draws no other: it has no control.
-  const bool control =
-      (model == AcceptanceModel::captured || model == AcceptanceModel::ngram) && study.mode != Mode::replay;
+  const bool control = traits_of(study.acceptance.model).has_control && study.mode != Mode::replay;
   const std::vector<Capacity> own = own_capacities(study.grid, extras.layers);
 
   Grid grid;

@@ -24,15 +24,13 @@ const Names<Start>& start_names() {
   return names;
 }
 const Names<Policy>& policy_names() {
-  static const Names<Policy> names = {{"static", Policy::static_residents},
-                                      {"lru", Policy::lru},
-                                      {"fifo", Policy::fifo},
-                                      {"lfu", Policy::lfu},
-                                      {"slru", Policy::slru},
-                                      {"random", Policy::random},
-                                      {"belady", Policy::belady},
-                                      {"belady-bypass", Policy::belady_bypass},
-                                      {"hotness", Policy::hotness}};
+  static const Names<Policy> names = [] {
+    Names<Policy> all;
+    for (std::uint32_t i = 0; i < kPolicies; ++i) {
+      all.emplace_back(with_rule(Policy{i}, [](auto rule) { return decltype(rule)::kName; }), Policy{i});
+    }
+    return all;
+  }();
   return names;
 }
 const Names<Scope>& scope_names() {
@@ -49,14 +47,6 @@ const Names<Replacements>& replacements_names() {
 }
 const Names<Redraw>& redraw_names() {
   static const Names<Redraw> names = {{"alias", Redraw::alias}, {"gumbel", Redraw::gumbel}};
-  return names;
-}
-const Names<AcceptanceModel>& acceptance_names() {
-  static const Names<AcceptanceModel> names = {
-      {"constant", AcceptanceModel::constant},   {"ratio", AcceptanceModel::ratio},
-      {"positions", AcceptanceModel::positions}, {"lengths", AcceptanceModel::lengths},
-      {"captured", AcceptanceModel::captured},   {"coverage", AcceptanceModel::coverage},
-      {"ngram", AcceptanceModel::ngram},         {"rounds", AcceptanceModel::rounds}};
   return names;
 }
 const Names<RejectedRouting>& rejected_routing_names() {

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
+#include "host/study/acceptance_models.hpp"
 #include "host/study/duration.hpp"
 #include "host/study/limits.hpp"
-#include "host/study/speculation_profile.hpp"
 #include "host/study/table_reader.hpp"
 #include "host/support/error.hpp"
 #include "host/support/text_file.hpp"
@@ -90,59 +90,12 @@ void read_draft(TableReader table, DraftSpec& draft) {
   table.refuse_unknown();
 }
 
-std::vector<double> read_positions(TableReader& table, const std::filesystem::path& folder,
-                                   std::vector<std::string>& notes) {
-  const auto profile = table.text("profile");
-  auto positions = table.numbers("positions", 0, 1);
-  if (profile && positions) table.wrong("profile", "either positions or profile");
-  if (profile) {
-    const SpeculationProfile read = read_speculation_profile(std::filesystem::weakly_canonical(folder / *profile));
-    notes.insert(notes.end(), read.notes.begin(), read.notes.end());
-    return read.conditional;
-  }
-  if (!positions) table.missing("positions", "conditional acceptance of each draft position");
-  return *positions;
-}
-
 void read_acceptance(TableReader table, AcceptanceSpec& acceptance, const std::filesystem::path& folder,
                      std::vector<std::string>& notes) {
   acceptance.model = table.choice("model", acceptance_names()).value_or(acceptance.model);
   acceptance.rejected_routing =
       table.choice("rejected_routing", rejected_routing_names()).value_or(acceptance.rejected_routing);
-  switch (acceptance.model) {
-    case AcceptanceModel::constant:
-    case AcceptanceModel::ratio:
-      acceptance.alpha = table.number("alpha", 0, 1);
-      if (!acceptance.alpha) table.missing("alpha", "a number from 0 to 1");
-      break;
-    case AcceptanceModel::positions:
-      acceptance.positions = read_positions(table, folder, notes);
-      break;
-    case AcceptanceModel::lengths: {
-      const auto lengths = table.integers("lengths", 0, std::int64_t{1} << 48);
-      if (!lengths) table.missing("lengths", "how often the accepted length was 0, 1, 2, ...");
-      acceptance.lengths.assign(lengths->begin(), lengths->end());
-      if (std::all_of(lengths->begin(), lengths->end(), [](std::int64_t count) { return count == 0; })) {
-        table.wrong("lengths", "at least one count above 0");
-      }
-      break;
-    }
-    case AcceptanceModel::coverage:
-      acceptance.b0 = table.number("b0", -1e6, 1e6);
-      acceptance.b1 = table.number("b1", -1e6, 1e6);
-      if (acceptance.b0.has_value() != acceptance.b1.has_value()) {
-        table.missing(acceptance.b0 ? "b1" : "b0", "both coefficients, or none to fit them to captured acceptance");
-      }
-      break;
-    case AcceptanceModel::ngram:
-      acceptance.longest = static_cast<std::uint32_t>(table.integer("longest", 1, 64).value_or(acceptance.longest));
-      break;
-    case AcceptanceModel::rounds:
-      if (!table.is_text("rejected_routing")) acceptance.rejected_routing = RejectedRouting::captured;
-      break;
-    case AcceptanceModel::captured:
-      break;
-  }
+  row_of(acceptance.model).read(table, acceptance, folder, notes);
   table.refuse_unknown();
 }
 

@@ -15,7 +15,7 @@ namespace moecarlo {
 
 enum class Mode { random, exhaustive, replay, perturbed };
 enum class Start { warm, cold };
-enum class AcceptanceModel { constant, ratio, positions, lengths, captured, coverage, ngram, rounds };
+enum class AcceptanceModel { constant, ratio, positions, lengths, captured, coverage, ngram, rounds, marginal };
 enum class RejectedRouting { trace, resample, captured };
 enum class Objects { experts, slices };          ///< what a cache slot holds
 enum class Replacements { scores, popularity };  ///< what stands in for an absent expert while drafting
@@ -50,15 +50,12 @@ struct DraftSpec {
 struct AcceptanceSpec {
   AcceptanceModel model = AcceptanceModel::constant;
   std::optional<double> alpha;         ///< constant: per token; ratio: E[a] / depth
-  std::vector<double> positions;       ///< positions: conditional acceptance per draft position
+  std::vector<double> positions;       ///< positions: conditional acceptance per draft position; marginal: marginal
   std::vector<std::uint64_t> lengths;  ///< lengths: count of accepted length 0, 1, 2, ...
   std::optional<double> b0, b1;        ///< coverage: given; else fitted to the trace's captured acceptance
   std::uint32_t longest = 3;           ///< ngram: longest suffix that is looked up, in tokens
   RejectedRouting rejected_routing = RejectedRouting::trace;
 };
-
-/// Whether the accepted length of a round depends on the token that it starts at.
-bool reads_trace(AcceptanceModel model);
 
 struct StopSpec {
   std::vector<std::string> metrics{"tokens_per_round", "hit_rate"};

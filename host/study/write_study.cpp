@@ -2,26 +2,15 @@
 
 #include <sstream>
 
+#include "host/study/acceptance_models.hpp"
 #include "host/study/names.hpp"
 #include "host/study/parse_study.hpp"
+#include "host/study/toml_list.hpp"
 
 namespace moecarlo {
 namespace {
 
 toml::table to_table(const Study& study) {
-  const auto list = [](const auto& values) {
-    toml::array array;
-    for (const auto& value : values) {
-      if constexpr (std::is_convertible_v<decltype(value), std::string>) {
-        array.push_back(std::string(value));
-      } else if constexpr (std::is_floating_point_v<std::decay_t<decltype(value)>>) {
-        array.push_back(value);
-      } else {
-        array.push_back(static_cast<std::int64_t>(value));
-      }
-    }
-    return array;
-  };
   std::vector<std::string> policies;
   for (const Policy policy : study.grid.policy) policies.emplace_back(to_string(policy));
   toml::table main{{"name", study.name},
@@ -44,25 +33,18 @@ toml::table to_table(const Study& study) {
   }
   toml::table acceptance{{"model", to_string(study.acceptance.model)},
                          {"rejected_routing", to_string(study.acceptance.rejected_routing)}};
-  if (study.acceptance.alpha) acceptance.insert("alpha", *study.acceptance.alpha);
-  if (!study.acceptance.positions.empty()) acceptance.insert("positions", list(study.acceptance.positions));
-  if (!study.acceptance.lengths.empty()) acceptance.insert("lengths", list(study.acceptance.lengths));
-  if (study.acceptance.b0) acceptance.insert("b0", *study.acceptance.b0);
-  if (study.acceptance.b1) acceptance.insert("b1", *study.acceptance.b1);
-  if (study.acceptance.model == AcceptanceModel::ngram) {
-    acceptance.insert("longest", std::int64_t{study.acceptance.longest});
-  }
+  row_of(study.acceptance.model).write(study.acceptance, acceptance);
   toml::table draft{{"width", std::int64_t{study.draft.width}}, {"replacements", to_string(study.draft.replacements)}};
   if (study.draft.verify_tokens > 0) draft.insert("verify_tokens", std::int64_t{study.draft.verify_tokens});
   if (study.draft.gate_mass) draft.insert("gate_mass", *study.draft.gate_mass);
   if (study.draft.sibling_routing) draft.insert("sibling_routing", *study.draft.sibling_routing);
   toml::table root{{"study", std::move(main)},
-                   {"grid", toml::table{{"batch", list(study.grid.batch)},
-                                        {"depth", list(study.grid.depth)},
-                                        {"policy", list(policies)},
+                   {"grid", toml::table{{"batch", toml_list(study.grid.batch)},
+                                        {"depth", toml_list(study.grid.depth)},
+                                        {"policy", toml_list(policies)},
                                         {study.grid.pool.empty() ? "capacity" : "pool",
-                                         list(study.grid.pool.empty() ? study.grid.capacity : study.grid.pool)},
-                                        {"bits", list(study.grid.bits)}}},
+                                         toml_list(study.grid.pool.empty() ? study.grid.capacity : study.grid.pool)},
+                                        {"bits", toml_list(study.grid.bits)}}},
                    {"cache", toml::table{{"scope", to_string(study.cache.scope)},
                                          {"objects", to_string(study.cache.objects)},
                                          {"protected", study.cache.protected_share},
@@ -70,17 +52,17 @@ toml::table to_table(const Study& study) {
                    {"draft", std::move(draft)},
                    {"acceptance", std::move(acceptance)}};
   if (study.stop) {
-    root.insert("stop", toml::table{{"metrics", list(study.stop->metrics)},
+    root.insert("stop", toml::table{{"metrics", toml_list(study.stop->metrics)},
                                     {"relative_half_width", study.stop->relative_half_width}});
   }
   if (study.hardware) {
     toml::table hardware{{"model", study.hardware->model},
                          {"context", std::int64_t{study.hardware->context}},
-                         {"systems", list(study.hardware->systems)},
-                         {"schemes", list(study.hardware->schemes)},
+                         {"systems", toml_list(study.hardware->systems)},
+                         {"schemes", toml_list(study.hardware->schemes)},
                          {"reference", study.hardware->reference},
-                         {"hb_capacity", list(study.hardware->hb_capacity)},
-                         {"hb_bandwidth", list(study.hardware->hb_bandwidth)}};
+                         {"hb_capacity", toml_list(study.hardware->hb_capacity)},
+                         {"hb_bandwidth", toml_list(study.hardware->hb_bandwidth)}};
     if (!study.hardware->bit_slices.empty()) hardware.insert("bit_slices", study.hardware->bit_slices);
     root.insert("hardware", std::move(hardware));
   }

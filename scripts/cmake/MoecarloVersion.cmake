@@ -8,5 +8,5 @@ execute_process(COMMAND git describe --always --dirty --abbrev=12
 if(NOT MOECARLO_GIT_COMMIT)
   set(MOECARLO_GIT_COMMIT "unknown")
 endif()
-set_property(SOURCE host/cli/version.cpp APPEND PROPERTY COMPILE_DEFINITIONS
+set_property(SOURCE host/pipeline/version.cpp APPEND PROPERTY COMPILE_DEFINITIONS
   MOECARLO_VERSION="${PROJECT_VERSION}" MOECARLO_GIT_COMMIT="${MOECARLO_GIT_COMMIT}")

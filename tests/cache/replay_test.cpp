@@ -99,6 +99,9 @@ TEST(Replay, of_fifo_equals_the_slow_version) {
 TEST(Replay, of_lfu_equals_the_slow_version) {
   expect_slow_hits(Policy::lfu, 4);
 }
+TEST(Replay, of_lfu_kept_equals_the_slow_version) {
+  expect_slow_hits(Policy::lfu_kept, 14);
+}
 TEST(Replay, of_slru_equals_the_slow_version) {
   expect_slow_hits(Policy::slru, 5);
 }

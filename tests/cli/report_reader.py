@@ -34,7 +34,7 @@ class Report:
         return next((caption for caption in self.tables if caption.startswith(start)), "")
 
 
-# ---- how numbers are written for people (host/report/number_text.hpp) ----
+# ---- how numbers are written for people (host/report/results/number_text.hpp) ----
 
 def known(value):
     return value is not None and math.isfinite(value)

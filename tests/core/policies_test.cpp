@@ -7,7 +7,7 @@
 #include <random>
 
 #include "cuda/core/policy/list_cache.hpp"
-#include "cuda/core/policy/lru.hpp"
+#include "cuda/core/policy/lru_walk.hpp"
 #include "cuda/core/policy/reference_order.hpp"
 
 namespace moecarlo {
@@ -20,7 +20,8 @@ using oracle::reference_order;
 using oracle::Touches;
 using Setup = PolicyCache::Setup;
 
-constexpr Policy kListPolicies[] = {Policy::lru, Policy::fifo, Policy::lfu, Policy::slru, Policy::random};
+constexpr Policy kListPolicies[] = {Policy::lru,  Policy::fifo,   Policy::lfu,
+                                    Policy::slru, Policy::random, Policy::lfu_kept};
 
 /// Any word, the same for the same place: what the random policy draws.
 std::uint32_t word_at(std::uint32_t pass, std::uint32_t index) {
@@ -97,7 +98,8 @@ void expect_list_equals_slow(std::uint32_t objects, std::uint32_t capacity, std:
   PolicyCache slow(setup);
   const Block block(policy, objects, capacity, setup.protected_capacity);
   const ListCache& cache = block.cache;
-  for (auto object = setup.start.rbegin(); object != setup.start.rend(); ++object) reference<policy>(cache, *object, 0);
+  for (auto object = setup.start.rbegin(); object != setup.start.rend(); ++object)
+    reference<RuleOf<policy>>(cache, *object, 0);
 
   std::uint32_t number = 0;
   for (const Touches& pass : random_passes(objects, 1 + random() % 12, random)) {
@@ -105,7 +107,7 @@ void expect_list_equals_slow(std::uint32_t objects, std::uint32_t capacity, std:
     ASSERT_EQ(order, reference_order(pass));
     const auto hits = std::count_if(order.begin(), order.end(), [&](auto object) { return cache.contains(object); });
     ASSERT_EQ(hits, slow.judge(pass));
-    for (std::uint32_t i = 0; i < order.size(); ++i) reference<policy>(cache, order[i], word_at(number, i));
+    for (std::uint32_t i = 0; i < order.size(); ++i) reference<RuleOf<policy>>(cache, order[i], word_at(number, i));
     slow.update(pass);
     ++number;
 
@@ -151,6 +153,9 @@ TEST(ListCache, fifo_equals_the_slow_version) {
 TEST(ListCache, lfu_equals_the_slow_version) {
   expect_list_equals_slow_at_all_sizes<Policy::lfu>();
 }
+TEST(ListCache, lfu_kept_equals_the_slow_version) {
+  expect_list_equals_slow_at_all_sizes<Policy::lfu_kept>();
+}
 TEST(ListCache, slru_equals_the_slow_version) {
   expect_list_equals_slow_at_all_sizes<Policy::slru>();
 }
@@ -160,7 +165,8 @@ TEST(ListCache, random_equals_the_slow_version) {
 
 TEST(ListCache, holds_more_objects_than_a_mask) {
   const Block block(Policy::lfu, 70001, 3, 0);
-  for (const std::uint32_t object : {70000U, 5U, 70000U, 64U, 5U, 9U}) reference<Policy::lfu>(block.cache, object, 0);
+  for (const std::uint32_t object : {70000U, 5U, 70000U, 64U, 5U, 9U})
+    reference<RuleOf<Policy::lfu>>(block.cache, object, 0);
   EXPECT_EQ(block.cache.size(), 3);
   for (const std::uint32_t object : {70000U, 5U, 9U}) EXPECT_TRUE(block.cache.contains(object));
   EXPECT_FALSE(block.cache.contains(64));
@@ -174,8 +180,8 @@ TEST(ListCache, without_a_protected_segment_slru_is_lru) {
     const Block lru(Policy::lru, objects, capacity, 0), slru(Policy::slru, objects, capacity, 0);
     for (int use = 0; use < 100; ++use) {
       const std::uint32_t object = random() % objects;
-      reference<Policy::lru>(lru.cache, object, 0);
-      reference<Policy::slru>(slru.cache, object, 0);
+      reference<RuleOf<Policy::lru>>(lru.cache, object, 0);
+      reference<RuleOf<Policy::slru>>(slru.cache, object, 0);
       ASSERT_EQ(*lru.cache.residents(), *slru.cache.residents());
     }
   }
@@ -206,13 +212,14 @@ TEST(ListCache, of_lru_holds_what_a_walk_over_the_passes_finds) {
              [&](std::uint32_t, const auto& lanes, const auto& residents) { found.take(lanes, residents); });
 
     const Block block(Policy::lru, objects, capacity.base, 0);
-    for (std::uint32_t rank = capacity.base; warm && rank-- > 0;) reference<Policy::lru>(block.cache, rank, 0);
+    for (std::uint32_t rank = capacity.base; warm && rank-- > 0;) reference<RuleOf<Policy::lru>>(block.cache, rank, 0);
     for (int pass = 0; pass < 4; ++pass) {
       std::vector<ExpertMask<1>> last(touches);
       const std::uint32_t* of_pass = touched.data() + static_cast<std::size_t>(pass) * touches;
       const auto mask_at = [&](std::uint32_t t) { return view.mask<1>(of_pass[t], 0); };
       last_touches<1>(touches, mask_at, last.data());
-      for_each_reference(last.data(), touches, [&](auto object) { reference<Policy::lru>(block.cache, object, 0); });
+      for_each_reference(last.data(), touches,
+                         [&](auto object) { reference<RuleOf<Policy::lru>>(block.cache, object, 0); });
     }
     ASSERT_EQ(*block.cache.residents(), found.residents().lane(0).word[0]);
   }
@@ -225,8 +232,8 @@ TEST(ListCache, of_lru_holds_whatever_a_smaller_one_holds) {
     const Block small(Policy::lru, objects, capacity, 0), large(Policy::lru, objects, capacity + 1, 0);
     for (const Touches& pass : random_passes(objects, 8, random)) {
       for (const std::uint32_t object : fast_order<1>(pass)) {
-        reference<Policy::lru>(small.cache, object, 0);
-        reference<Policy::lru>(large.cache, object, 0);
+        reference<RuleOf<Policy::lru>>(small.cache, object, 0);
+        reference<RuleOf<Policy::lru>>(large.cache, object, 0);
       }
       ASSERT_EQ(*small.cache.residents() & ~*large.cache.residents(), 0);
     }

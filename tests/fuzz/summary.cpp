@@ -1,4 +1,4 @@
-#include "host/report/summary.hpp"
+#include "host/report/results/summary.hpp"
 #include "tests/fuzz/refusable.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

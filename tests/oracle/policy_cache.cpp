@@ -30,10 +30,11 @@ ObjectList reference_order(const Touches& pass) {
   return {order.begin(), order.end()};
 }
 
-PolicyCache::PolicyCache(Setup setup) : setup_(std::move(setup)), uses_(setup_.objects) {
+PolicyCache::PolicyCache(Setup setup) : setup_(std::move(setup)), uses_(setup_.objects), all_uses_(setup_.objects) {
   for (auto object = setup_.start.rbegin(); object != setup_.start.rend(); ++object) {
     ++clock_;
     slots_.push_back({*object, 1, false, clock_, clock_});
+    ++all_uses_[*object];
   }
   for (std::uint32_t pass = 0; pass < setup_.future.size(); ++pass) {
     for (const std::uint32_t object : reference_order(setup_.future[pass])) uses_[object].push_back(pass);
@@ -100,6 +101,7 @@ void PolicyCache::update(const Touches& pass, const std::vector<std::uint32_t>& 
 
 void PolicyCache::reference(std::uint32_t object, std::uint32_t index) {
   const auto found = std::find_if(slots_.begin(), slots_.end(), [&](const Resident& r) { return r.object == object; });
+  ++all_uses_[object];
   if (found == slots_.end()) {
     const Resident newcomer{object, 1, false, clock_, clock_};
     if (slots_.size() < setup_.capacity) {
@@ -133,6 +135,9 @@ std::size_t PolicyCache::victim(std::uint32_t index) const {
   const auto goes_first = [this](const Resident& a, const Resident& b) {
     if (setup_.policy == Policy::fifo) return a.admitted < b.admitted;
     if (setup_.policy == Policy::lfu && a.uses != b.uses) return a.uses < b.uses;
+    if (setup_.policy == Policy::lfu_kept && all_uses_[a.object] != all_uses_[b.object]) {
+      return all_uses_[a.object] < all_uses_[b.object];
+    }
     if (setup_.policy == Policy::slru && a.is_protected != b.is_protected) return b.is_protected;
     return a.last_use < b.last_use;
   };

@@ -65,6 +65,7 @@ class PolicyCache {
 
   Setup setup_;
   std::vector<std::vector<std::uint32_t>> uses_;  // [objects] passes to come that touch it, ascending
+  std::vector<std::uint32_t> all_uses_;           ///< [objects] references so far, wherever the object was
   std::vector<Resident> slots_;                   ///< an order of its own for random alone, which evicts by slot
   std::uint64_t clock_ = 0;
   std::uint32_t pass_ = 0;

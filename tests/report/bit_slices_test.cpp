@@ -1,11 +1,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "host/report/bit_slice_blocks.hpp"
-#include "host/report/figures.hpp"
-#include "host/report/markdown.hpp"
-#include "host/report/summary.hpp"
-#include "host/report/tables.hpp"
+#include "host/report/narrative/bit_slice_blocks.hpp"
+#include "host/report/narrative/figures.hpp"
+#include "host/report/narrative/markdown.hpp"
+#include "host/report/narrative/tables.hpp"
+#include "host/report/results/summary.hpp"
 #include "tests/report/markup.hpp"
 #include "tests/report/sample_results.hpp"
 

@@ -1,4 +1,4 @@
-#include "host/report/bit_trades.hpp"
+#include "host/report/narrative/bit_trades.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -6,8 +6,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "host/report/bit_trade_json.hpp"
-#include "host/report/markdown.hpp"
+#include "host/report/narrative/markdown.hpp"
+#include "host/report/results/bit_trade_json.hpp"
 #include "tests/report/markup.hpp"
 #include "tests/report/sample_results.hpp"
 

@@ -1,4 +1,4 @@
-#include "host/report/figures.hpp"
+#include "host/report/narrative/figures.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -6,9 +6,9 @@
 #include <cmath>
 #include <sstream>
 
-#include "host/report/chart.hpp"
-#include "host/report/png.hpp"
-#include "host/report/selection.hpp"
+#include "host/report/charts/chart.hpp"
+#include "host/report/charts/png.hpp"
+#include "host/report/narrative/selection.hpp"
 #include "tests/report/markup.hpp"
 #include "tests/report/sample_results.hpp"
 

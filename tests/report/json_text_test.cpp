@@ -1,4 +1,4 @@
-#include "host/report/json_text.hpp"
+#include "host/report/results/json_text.hpp"
 
 #include <gtest/gtest.h>
 

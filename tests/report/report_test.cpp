@@ -5,14 +5,14 @@
 #include <fstream>
 #include <iterator>
 
-#include "host/report/acceptance_odds.hpp"
-#include "host/report/csv.hpp"
-#include "host/report/document.hpp"
-#include "host/report/html.hpp"
-#include "host/report/markdown.hpp"
-#include "host/report/summary.hpp"
-#include "host/report/tables.hpp"
-#include "host/report/write_report.hpp"
+#include "host/report/narrative/acceptance_odds.hpp"
+#include "host/report/narrative/document.hpp"
+#include "host/report/narrative/html.hpp"
+#include "host/report/narrative/markdown.hpp"
+#include "host/report/narrative/tables.hpp"
+#include "host/report/narrative/write_report.hpp"
+#include "host/report/results/csv.hpp"
+#include "host/report/results/summary.hpp"
 #include "host/support/error.hpp"
 #include "tests/report/markup.hpp"
 #include "tests/report/sample_results.hpp"

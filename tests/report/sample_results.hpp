@@ -1,6 +1,6 @@
 #pragma once
 
-#include "host/report/summary.hpp"
+#include "host/report/results/summary.hpp"
 #include "host/statistics/results.hpp"
 
 namespace moecarlo {

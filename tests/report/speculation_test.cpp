@@ -1,16 +1,16 @@
-#include "host/report/speculation.hpp"
+#include "host/report/narrative/speculation.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 
-#include "host/report/answer.hpp"
-#include "host/report/controls.hpp"
-#include "host/report/document.hpp"
-#include "host/report/explanations.hpp"
-#include "host/report/markdown.hpp"
-#include "host/report/tables.hpp"
+#include "host/report/narrative/answer.hpp"
+#include "host/report/narrative/controls.hpp"
+#include "host/report/narrative/document.hpp"
+#include "host/report/narrative/explanations.hpp"
+#include "host/report/narrative/markdown.hpp"
+#include "host/report/narrative/tables.hpp"
 #include "tests/report/sample_results.hpp"
 
 namespace moecarlo {

@@ -1,4 +1,4 @@
-#include "host/report/summary.hpp"
+#include "host/report/results/summary.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

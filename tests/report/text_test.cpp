@@ -3,10 +3,10 @@
 
 #include <cmath>
 
-#include "host/report/axis.hpp"
-#include "host/report/csv.hpp"
-#include "host/report/escape.hpp"
-#include "host/report/number_text.hpp"
+#include "host/report/charts/axis.hpp"
+#include "host/report/results/csv.hpp"
+#include "host/report/results/escape.hpp"
+#include "host/report/results/number_text.hpp"
 #include "tests/report/sample_results.hpp"
 
 namespace moecarlo {

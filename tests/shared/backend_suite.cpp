@@ -43,7 +43,7 @@ void choose_acceptance(Study& study, Dice& dice) {
 
 std::vector<Policy> random_policies(Dice& dice) {
   std::set<Policy> policies;
-  for (std::uint32_t i = dice.between(1, 4); i > 0; --i) policies.insert(static_cast<Policy>(dice.below(kMaxPolicies)));
+  for (std::uint32_t i = dice.between(1, 4); i > 0; --i) policies.insert(static_cast<Policy>(dice.below(kPolicies)));
   return {policies.begin(), policies.end()};
 }
 

@@ -159,10 +159,13 @@ void choose_acceptance(Study& study, Dice& dice) {
   if (spec.model == AcceptanceModel::captured) study.grid.bits = dice.any({std::vector<std::uint32_t>{4}, {3, 5}, {8}});
 }
 
+/// The policies that studies choose from; later ones would make other studies of the same numbers.
+constexpr std::uint32_t kChosenPolicies = 9;
+
 void choose_policies(Study& study, Dice& dice) {
   std::set<Policy> policies;
   const std::uint32_t count = dice.any({1U, 1U, 2U, 3U});
-  while (policies.size() < count) policies.insert(static_cast<Policy>(dice.below(kMaxPolicies)));
+  while (policies.size() < count) policies.insert(static_cast<Policy>(dice.below(kChosenPolicies)));
   study.grid.policy = {policies.begin(), policies.end()};
   if (policies.count(Policy::slru) > 0) study.cache.protected_share = dice.any({0.0, 0.3, 0.5, 0.9, 1.0});
   if (policies.count(Policy::hotness) > 0) study.cache.decay = dice.any({0.0, 0.5, 0.875});

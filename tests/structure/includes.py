@@ -2,7 +2,7 @@
 """Includes follow the direction of the rooms, and CLI11 and CUDA headers stay where they belong.
 
 The allowed edges are read from the `moecarlo_room(name folder dependency...)` lines of the root CMakeLists.txt: a room
-includes itself, the rooms it names there, and cuda/core. The tests' oracle knows the study and nothing else. Usage: includes.py [ROOT]
+includes itself, the rooms it names there (moecarlo_device: cuda/), and cuda/core. The tests' oracle knows the study and nothing else. Usage: includes.py [ROOT]
 """
 
 import re
@@ -30,7 +30,7 @@ def includes(path):
 def rooms(root):
     """{folder: folders it may include}, as the build declares them."""
     found = ROOM.findall((root / "CMakeLists.txt").read_text())
-    folder = {f"moecarlo_{name}": place for name, place, _ in found}
+    folder = {f"moecarlo_{name}": place for name, place, _ in found} | {"moecarlo_device": "cuda"}
     return {place: [folder[word] for word in words.split() if word in folder] for _, place, words in found}
 
 

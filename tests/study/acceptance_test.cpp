@@ -74,6 +74,20 @@ TEST(AcceptanceThresholds, PositionsAreTakenAsConditionalProbabilities) {
   EXPECT_THAT(law_of(spec, 3), testing::ElementsAre(0.5, 0.375, 0, 0.125));
 }
 
+TEST(AcceptanceThresholds, MarginalRatesAreTheSharesOfDraftsThatGetSoFar) {
+  AcceptanceSpec spec;
+  spec.model = AcceptanceModel::marginal;
+  spec.positions = {0.5, 0.125, 0, 0};
+  EXPECT_THAT(acceptance_thresholds(spec, 4), testing::ElementsAre(Threshold{1} << 31, Threshold{1} << 30, 0, 0));
+  EXPECT_THAT(law_of(spec, 4), testing::ElementsAre(0.5, 0.375, 0.125, 0, 0));
+  spec.positions = {0.8, 0.6, 0.3};
+  const std::vector<double> law = law_of(spec, 3);
+  for (std::size_t length = 1; length <= 3; ++length) {
+    EXPECT_NEAR(std::accumulate(law.begin() + static_cast<std::ptrdiff_t>(length), law.end(), 0.0),
+                spec.positions[length - 1], 3 * kUnit);
+  }
+}
+
 TEST(AcceptanceThresholds, TooFewPositionsAreRefused) {
   AcceptanceSpec spec;
   spec.model = AcceptanceModel::positions;

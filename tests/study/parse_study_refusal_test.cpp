@@ -192,6 +192,12 @@ TEST(ParseStudy, AHistogramOfNothingIsRefused) {
   EXPECT_THAT(refusal(text), HasSubstr("acceptance.lengths has a wrong value (expected at least one count above 0"));
 }
 
+TEST(ParseStudy, MarginalRatesNeverGrow) {
+  StudyText text;
+  text.acceptance = "model = \"marginal\"\nmarginal = [0.9, 0.7, 0.8, 0]\n";
+  EXPECT_THAT(refusal(text), AllOf(HasSubstr("acceptance.marginal"), HasSubstr("rates that do not grow")));
+}
+
 TEST(ParseStudy, PositionsMustReachTheDeepestDraft) {
   StudyText text;
   text.acceptance = "model = \"positions\"\npositions = [0.9, 0.8, 0.7]\n";

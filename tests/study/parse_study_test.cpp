@@ -95,6 +95,9 @@ TEST(ParseStudy, EveryAcceptanceModelTakesItsOwnKey) {
   text.acceptance = "model = \"positions\"\npositions = [0.9, 0.8, 0.7, 0.6]\n";
   EXPECT_EQ(parse(text).acceptance.model, AcceptanceModel::positions);
   EXPECT_THAT(parse(text).acceptance.positions, ElementsAre(0.9, 0.8, 0.7, 0.6));
+  text.acceptance = "model = \"marginal\"\nmarginal = [0.9, 0.8, 0.8, 0]\n";
+  EXPECT_EQ(parse(text).acceptance.model, AcceptanceModel::marginal);
+  EXPECT_THAT(parse(text).acceptance.positions, ElementsAre(0.9, 0.8, 0.8, 0));
   text.acceptance = "model = \"lengths\"\nlengths = [5, 0, 2]\n";
   EXPECT_EQ(parse(text).acceptance.model, AcceptanceModel::lengths);
   EXPECT_THAT(parse(text).acceptance.lengths, ElementsAre(5, 0, 2));

@@ -94,7 +94,11 @@ class RandomStudies {
 
   void fill(AcceptanceSpec& acceptance, std::uint32_t depth) {
     acceptance.model = static_cast<AcceptanceModel>(below(4));
-    if (acceptance.model == AcceptanceModel::positions) {
+    if (below(5) == 0) acceptance.model = AcceptanceModel::marginal;
+    if (acceptance.model == AcceptanceModel::marginal) {
+      double rate = 1;
+      for (std::uint32_t i = 0; i <= depth; ++i) acceptance.positions.push_back(rate *= share());
+    } else if (acceptance.model == AcceptanceModel::positions) {
       for (std::uint32_t i = 0; i <= depth; ++i) acceptance.positions.push_back(share());
     } else if (acceptance.model == AcceptanceModel::lengths) {
       acceptance.lengths = {1 + engine_() % (std::uint64_t{1} << 47), 0, below(100)};

@@ -35,4 +35,76 @@ MOECARLO_HOST_DEVICE LayerBundle<Words, Lanes> keep_next_used(const LayerBundle<
   return kept | open.lowest(missing);
 }
 
+/// The offline optimum. Where whatever is fetched has to be admitted (`forced`), the last reference of a pass stays;
+/// else a fetch may pass by the cache.
+template <bool forced>
+struct OfflineOptimum : PolicyTraits {
+  static constexpr bool kReadsFuture = true;
+  static constexpr bool kForced = forced;
+
+  template <class Caches, class Wrote>
+  MOECARLO_HOST_DEVICE static void update(const Caches& caches, std::uint32_t pass, std::uint32_t first,
+                                          const Wrote& wrote) {
+    constexpr int kLanes = Caches::kLanes;
+    for (std::uint32_t point = first; point < first + caches.cell.capacity_count; ++point) {
+      const LaneWord<kLanes> size = capacity_lanes<kLanes>(caches.capacity(point), caches.first_layer);
+      typename Caches::Bundle admitted;
+      if constexpr (forced) {
+        const LaneWord<kLanes> one = LaneWord<kLanes>::all(1);
+        admitted = caches.last_referenced(pass).lowest(select(less(size, one), size, one));
+      }
+      caches.replace(point,
+                     keep_next_used(caches.residents[point] | caches.unions[pass], admitted, size,
+                                    caches.unions + pass + 1, caches.path.passes - pass - 1),
+                     wrote);
+    }
+  }
+
+  /// Over events: of the residents and this layer's experts, those whose next event comes first.
+  template <class Pool, class CachesOf>
+  MOECARLO_HOST_DEVICE static void update_pool(const Pool& pool, std::uint32_t pass, std::uint32_t layer,
+                                               const CachesOf& caches) {
+    using Mask = typename Pool::Mask;
+    pool.store(layer, pool.residents(layer) | caches(layer).unions[pass].lane(0));
+    std::uint32_t candidates = 0;
+    for (std::uint32_t l = 0; l < pool.layers; ++l) candidates += pool.residents(l).count();
+    if (candidates <= pool.slots) return;
+    for (std::uint32_t l = 0; l < pool.layers; ++l) {
+      pool.open[l] = pool.residents(l);
+      pool.store(l, {});
+    }
+    std::uint32_t missing = pool.slots;
+    const auto take = [&](std::uint32_t l, const Mask& wanted) MOECARLO_INLINED {
+      const Mask taken = (pool.open[l] & wanted).lowest(missing);
+      missing -= taken.count();
+      pool.open[l] = without(pool.open[l], taken);
+      pool.store(l, pool.residents(l) | taken);
+    };
+    if (forced && pool.slots > 0) take(layer, caches(layer).last_referenced(pass).lane(0).lowest(1));
+    const std::uint32_t passes = caches(layer).path.passes;
+    std::uint32_t next = pass, l = layer;
+    while (missing > 0) {
+      if (++l == pool.layers) {
+        l = 0;
+        if (++next == passes) break;
+      }
+      take(l, caches(l).unions[next].lane(0));
+    }
+    for (l = 0; l < pool.layers && missing > 0; ++l) take(l, pool.open[l]);  // never used again: any will do
+  }
+};
+
+struct Belady : OfflineOptimum<true> {
+  static constexpr const char* kName = "belady";
+  static constexpr const char* kNote =
+      "has to admit what is fetched: every look-up may evict any object, one of the token at hand too, but not itself";
+  static constexpr const char* kEventNote =
+      "has to admit whatever is fetched one by one, so that of the token at hand only the last expert is sure to stay; "
+      "the others may be evicted";
+};
+
+struct BeladyBypass : OfflineOptimum<false> {
+  static constexpr const char* kName = "belady-bypass";
+};
+
 }  // namespace moecarlo

@@ -1,12 +1,19 @@
 #pragma once
 
-#include "cuda/core/policy/cache_state.hpp"
+#include "cuda/core/policy/traits.hpp"
 
 namespace moecarlo {
 
 /// First in, first out: the slots are a ring, and the newcomer takes the slot of the oldest admission. A hit changes
 /// nothing.
-struct Fifo {
+struct Fifo : PolicyTraits {
+  static constexpr const char* kName = "fifo";
+  static constexpr const char* kNote = "may evict any object at every look-up, one of the token at hand too";
+  static constexpr const char* kEventNote =
+      "judges the experts of a token together, then admits one by one: an expert of the token at hand may be evicted "
+      "by "
+      "a later one of the same token";
+  static constexpr bool kHitsChangeNothing = true;
   MOECARLO_HOST_DEVICE static constexpr CacheShape shape() { return {0, true, false}; }
 
   MOECARLO_HOST_DEVICE static void reference(const CacheState& cache, std::uint32_t object, std::uint32_t /*draw*/) {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "cuda/core/layer_bundle.hpp"
+#include "cuda/core/policy/static.hpp"
 
 namespace moecarlo {
 
@@ -78,5 +78,61 @@ MOECARLO_HOST_DEVICE LayerBundle<Words, Lanes> hottest(const LayerBundle<Words, 
   if (any(cold)) split(select(cold, open & residents, Bundle{}));
   return taken | open.lowest(size);
 }
+
+struct Hotness : PolicyTraits {
+  static constexpr const char* kName = "hotness";
+  static constexpr bool kHearsDrafts = true;
+  static constexpr bool kChoosesPerPass = true;
+
+  template <class Caches, class Wrote>
+  MOECARLO_HOST_DEVICE static void update(const Caches& caches, std::uint32_t pass, std::uint32_t first,
+                                          const Wrote& wrote) {
+    for (std::uint32_t point = first; point < first + caches.cell.capacity_count; ++point) {
+      const auto size = capacity_lanes<Caches::kLanes>(caches.capacity(point), caches.first_layer);
+      caches.replace(
+          point,
+          hottest(caches.hotness, caches.plan.hotness_planes, caches.residents[point], caches.unions[pass], size),
+          wrote);
+    }
+  }
+
+  /// The hottest of all that are resident or were fetched; ties go to the lower layer, then to the lower bit.
+  template <class Pool, class CachesOf>
+  MOECARLO_HOST_DEVICE static void update_pool(const Pool& pool, std::uint32_t pass, const CachesOf& caches) {
+    using Mask = typename Pool::Mask;
+    Mask* const open = pool.open;
+    for (std::uint32_t l = 0; l < pool.layers; ++l) open[l] = pool.residents(l) | caches(l).unions[pass].lane(0);
+    std::uint32_t missing = pool.slots;
+    bool cold = true;
+    // The old residents are needed until the end: the new ones gather in the upper half of the scratch.
+    Mask* const taken = open + pool.layers;
+    for (std::uint32_t l = 0; l < pool.layers; ++l) taken[l] = {};
+    const auto split = [&](const auto& hotter_of) MOECARLO_INLINED {
+      std::uint32_t count = 0;
+      for (std::uint32_t l = 0; l < pool.layers; ++l) count += hotter_of(l).count();
+      const bool fits = count <= missing;
+      for (std::uint32_t l = 0; l < pool.layers; ++l) {
+        const Mask hotter = hotter_of(l);
+        if (fits) {
+          taken[l] |= hotter;
+          open[l] = without(open[l], hotter);
+        } else {
+          open[l] = hotter;
+        }
+      }
+      if (fits) missing -= count;
+      return fits;
+    };
+    for (std::uint32_t p = pool.plan.hotness_planes; p-- > 0;) {
+      cold = split([&](std::uint32_t l) MOECARLO_INLINED { return open[l] & caches(l).hotness[p].lane(0); }) && cold;
+    }
+    if (cold) split([&](std::uint32_t l) MOECARLO_INLINED { return open[l] & pool.residents(l); });
+    for (std::uint32_t l = 0; l < pool.layers; ++l) {
+      const Mask rest = open[l].lowest(missing);
+      missing -= rest.count();
+      pool.store(l, taken[l] | rest);
+    }
+  }
+};
 
 }  // namespace moecarlo

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "cuda/core/policy/cache_state.hpp"
+#include "cuda/core/policy/traits.hpp"
 
 namespace moecarlo {
 
@@ -8,7 +8,11 @@ namespace moecarlo {
 /// for each use count that occurs, which knows the front of its residents. A use moves an object to the front of the
 /// next bucket. Uses are forgotten on eviction. At most 2^32 - 1 references after `clear`.
 /// Source: Shah, Mitra, Matani, "An O(1) algorithm for implementing the LFU cache eviction scheme", 2010.
-struct Lfu {
+struct Lfu : PolicyTraits {
+  static constexpr const char* kName = "lfu";
+  static constexpr const char* kNote =
+      "counts uses since admission: a count is forgotten when its object is evicted; ties evict the least recently "
+      "used";
   MOECARLO_HOST_DEVICE static constexpr CacheShape shape() { return {1, false, true}; }
 
   MOECARLO_HOST_DEVICE static void reference(const CacheState& cache, std::uint32_t object, std::uint32_t /*draw*/) {

@@ -1,36 +1,16 @@
 #pragma once
 
-#include "cuda/core/plan.hpp"
-#include "cuda/core/policy/fifo.hpp"
-#include "cuda/core/policy/lfu.hpp"
-#include "cuda/core/policy/lru_list.hpp"
-#include "cuda/core/policy/random.hpp"
-#include "cuda/core/policy/slru.hpp"
+#include "cuda/core/policy/policies.hpp"
 #include "cuda/core/routing_view.hpp"
 
 namespace moecarlo {
 
-/// Whether a policy is a rule of ListCache. The others are not: the static set never changes, and offline optima and
-/// hotness choose among residents and fetched objects as a whole.
-MOECARLO_HOST_DEVICE constexpr bool is_list_policy(Policy policy) {
-  return policy == Policy::lru || policy == Policy::fifo || policy == Policy::lfu || policy == Policy::slru ||
-         policy == Policy::random;
-}
-
-MOECARLO_HOST_DEVICE constexpr CacheShape cache_shape(Policy policy) {
-  return policy == Policy::lru    ? LruList::shape()
-         : policy == Policy::fifo ? Fifo::shape()
-         : policy == Policy::lfu  ? Lfu::shape()
-         : policy == Policy::slru ? Slru::shape()
-                                  : RandomEviction::shape();
-}
-
 /// A cache of `capacity` slots over the objects 0 .. objects - 1 that admits whatever is referenced, under one of the
-/// list policies (`is_list_policy`). A cheap view; all state lives in a scratch block of the caller's, so the same code
+/// policies that `references`. A cheap view; all state lives in a scratch block of the caller's, so the same code
 /// serves one layer's experts in a hot loop and a pool of all experts in the replay of a log. Every reference takes
 /// constant time; references after `clear` number less than 2^32.
 struct ListCache : CacheState {
-  std::uint32_t lists;
+  Policy policy;
 
   /// The 64-bit words of `residents()`: as many as ExpertMask<mask_words(objects)>::load reads for up to 1024 objects,
   /// else ceil(objects / 64).
@@ -64,15 +44,19 @@ struct ListCache : CacheState {
     cache.objects = objects;
     cache.capacity = capacity;
     cache.protected_capacity = protected_capacity;
-    cache.lists = shape.lists;
+    cache.policy = policy;
     return cache;
   }
 
-  /// Empties the cache. Takes time by the words of `residents()`, not by the objects.
+  /// Empties the cache. Under most policies that takes time by the words of `residents()`, not by the objects.
   MOECARLO_HOST_DEVICE void clear() const {
     for (std::uint32_t w = 0; w < resident_words(objects); ++w) bits[w] = 0;
     *counts = CacheCounts{};
+    const std::uint32_t lists = cache_shape(policy).lists;
     for (std::uint32_t list = 0; list < lists; ++list) nodes[head(list)] = {head(list), head(list), 0};
+    with_rule(policy, [&](auto rule) MOECARLO_INLINED {
+      if constexpr (RuleOfReferences<decltype(rule)>) decltype(rule)::clear(*this);
+    });
   }
 
   MOECARLO_HOST_DEVICE std::uint32_t size() const { return counts->residents; }
@@ -86,15 +70,9 @@ struct ListCache : CacheState {
 /// One use of an object: the bookkeeping of a hit, or its admission in place of the policy's victim. A cache of
 /// capacity 0 admits nothing. `policy` is the one the cache was made for; `draw` is a uniform 32-bit word that only
 /// `random` reads, and only when it evicts.
-template <Policy policy>
+template <RuleOfReferences Rule>
 MOECARLO_HOST_DEVICE void reference(const ListCache& cache, std::uint32_t object, std::uint32_t draw) {
-  static_assert(is_list_policy(policy));
-  if (cache.capacity == 0) return;
-  if constexpr (policy == Policy::lru) LruList::reference(cache, object, draw);
-  if constexpr (policy == Policy::fifo) Fifo::reference(cache, object, draw);
-  if constexpr (policy == Policy::lfu) Lfu::reference(cache, object, draw);
-  if constexpr (policy == Policy::slru) Slru::reference(cache, object, draw);
-  if constexpr (policy == Policy::random) RandomEviction::reference(cache, object, draw);
+  if (cache.capacity > 0) Rule::reference(cache, object, draw);
 }
 
 }  // namespace moecarlo

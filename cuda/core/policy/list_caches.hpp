@@ -6,12 +6,6 @@
 
 namespace moecarlo {
 
-/// Policies that keep lists in a cache of one layer. LRU needs none there: a walk back over the passes finds its
-/// residents (cuda/core/policy/lru.hpp).
-MOECARLO_HOST_DEVICE constexpr bool keeps_lists(Policy policy) {
-  return is_list_policy(policy) && policy != Policy::lru;
-}
-
 /// The list cache of a design point in its scratch.
 MOECARLO_HOST_DEVICE ListCache list_cache(const PlanView& plan, Policy policy, std::uint32_t objects,
                                           std::uint32_t slots, std::uint64_t* block) {
@@ -32,39 +26,26 @@ struct Eviction {
   }
 };
 
-/// References one pass: first_object + the bits of `last`, see last_touches. first_object is a multiple of 64.
-template <Policy policy, int Words>
-MOECARLO_HOST_DEVICE void reference_pass(const ListCache& cache, const ExpertMask<Words>* last, std::uint32_t tokens,
-                                         std::uint32_t first_object, Eviction eviction) {
-  if (cache.capacity == 0) return;
-  if constexpr (policy == Policy::fifo || policy == Policy::random) {
-    for_each_absent_reference(last, tokens, cache.bits + first_object / 64, [&](std::uint32_t bit) MOECARLO_INLINED {
-      const bool draws = policy == Policy::random && cache.full();
-      reference<policy>(cache, first_object + bit, draws ? eviction.next() : 0);
-    });
-  } else {
-    for_each_reference(last, tokens,
-                       [&](std::uint32_t bit) MOECARLO_INLINED { reference<policy>(cache, first_object + bit, 0); });
-  }
-}
-
+/// References one pass under a policy that `references`: first_object + the bits of `last`, see last_touches.
+/// first_object is a multiple of 64.
 template <int Words>
 MOECARLO_HOST_DEVICE void reference_pass(Policy policy, const ListCache& cache, const ExpertMask<Words>* last,
-                                         std::uint32_t tokens, std::uint32_t first_object, const Eviction& eviction) {
-  switch (policy) {
-    case Policy::lru:
-      return reference_pass<Policy::lru>(cache, last, tokens, first_object, eviction);
-    case Policy::fifo:
-      return reference_pass<Policy::fifo>(cache, last, tokens, first_object, eviction);
-    case Policy::lfu:
-      return reference_pass<Policy::lfu>(cache, last, tokens, first_object, eviction);
-    case Policy::slru:
-      return reference_pass<Policy::slru>(cache, last, tokens, first_object, eviction);
-    case Policy::random:
-      return reference_pass<Policy::random>(cache, last, tokens, first_object, eviction);
-    default:
-      return;  // not a list policy
-  }
+                                         std::uint32_t tokens, std::uint32_t first_object, Eviction eviction) {
+  if (cache.capacity == 0) return;
+  with_rule(policy, [&](auto rule) MOECARLO_INLINED {
+    using Rule = decltype(rule);
+    if constexpr (RuleOfReferences<Rule>) {
+      const auto use = [&](std::uint32_t bit) MOECARLO_INLINED {
+        const bool draws = Rule::kDraws && cache.full();
+        Rule::reference(cache, first_object + bit, draws ? eviction.next() : 0);
+      };
+      if constexpr (Rule::kHitsChangeNothing) {
+        for_each_absent_reference(last, tokens, cache.bits + first_object / 64, use);
+      } else {
+        for_each_reference(last, tokens, use);
+      }
+    }
+  });
 }
 
 /// One reference outside any pass: how a warm cache is filled.

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "cuda/core/policy/lru.hpp"
+#include "cuda/core/policy/lru_walk.hpp"
 
 namespace moecarlo {
 

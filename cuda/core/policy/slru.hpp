@@ -1,6 +1,6 @@
 #pragma once
 
-#include "cuda/core/policy/cache_state.hpp"
+#include "cuda/core/policy/traits.hpp"
 
 namespace moecarlo {
 
@@ -9,7 +9,9 @@ namespace moecarlo {
 /// probation is evicted; the back of the protected segment only where nobody is on probation. Without a protected
 /// segment this is LRU. Source: Karedla, Love, Wherry, "Caching strategies to improve disk system performance",
 /// Computer 27(3), 1994.
-struct Slru {
+struct Slru : PolicyTraits {
+  static constexpr const char* kName = "slru";
+  static constexpr bool kHasProtected = true;
   MOECARLO_HOST_DEVICE static constexpr CacheShape shape() { return {2, false, false}; }
   static constexpr std::uint32_t kProbation = 0, kProtected = 1;
 

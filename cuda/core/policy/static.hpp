@@ -2,6 +2,7 @@
 
 #include "cuda/core/capacity.hpp"
 #include "cuda/core/layer_bundle.hpp"
+#include "cuda/core/policy/traits.hpp"
 
 namespace moecarlo {
 
@@ -28,5 +29,16 @@ MOECARLO_HOST_DEVICE LayerBundle<Words, Lanes> static_residents(const Capacity& 
   }
   return LayerBundle<Words, Lanes>::gather(masks);
 }
+
+/// The most popular experts for ever.
+struct StaticResidents : PolicyTraits {
+  static constexpr const char* kName = "static";
+  static constexpr bool kNeverChanges = true;
+
+  template <class Caches, class Wrote>
+  MOECARLO_HOST_DEVICE static void update(const Caches&, std::uint32_t, std::uint32_t, const Wrote&) {}
+  template <class Pool, class CachesOf>
+  MOECARLO_HOST_DEVICE static void update_pool(const Pool&, std::uint32_t, std::uint32_t, const CachesOf&) {}
+};
 
 }  // namespace moecarlo

@@ -5,6 +5,11 @@
 namespace moecarlo {
 /// Layers whose caches are handled together where lists are vectors.
 constexpr int kVectorLayers = 8;
+
+/// The rules that have such a form; all others keep linked lists on every processor.
+MOECARLO_HOST_DEVICE constexpr bool has_vectors(Policy policy) {
+  return policy == Policy::slru || policy == Policy::lfu || policy == Policy::random;
+}
 }  // namespace moecarlo
 
 #if defined(__AVX512VBMI2__) && !defined(__CUDACC__)

@@ -1,0 +1,36 @@
+#include "host/pipeline/output_folder.hpp"
+
+#include <system_error>
+#include <utility>
+
+#include "host/support/atomic_file.hpp"
+#include "host/support/error.hpp"
+
+namespace moecarlo {
+
+std::filesystem::path tallies_path(const std::filesystem::path& directory) {
+  return directory / "tallies.h5";
+}
+
+OutputFolder::OutputFolder(std::filesystem::path path, bool resumes, std::string_view expected)
+    : path_(std::move(path)) {
+  std::error_code error;
+  made_parent_ = path_.has_parent_path() && !std::filesystem::exists(path_.parent_path(), error);
+  made_ = std::filesystem::create_directories(path_, error);
+  if (error || !std::filesystem::is_directory(path_)) {
+    fail(ErrorKind::machine, "{}: the output folder cannot be made ({})", path_.string(),
+         error ? error.message() : "a file of that name is in the way");
+  }
+  if (!resumes && std::filesystem::exists(tallies_path(path_))) {
+    fail(ErrorKind::usage, "{}: the folder holds tallies already (expected {})", path_.string(), expected);
+  }
+  TemporaryFile probe(tallies_path(path_));  // an unwritable folder is known before any work is done
+}
+
+OutputFolder::~OutputFolder() {
+  std::error_code not_empty;
+  if (made_) std::filesystem::remove(path_, not_empty);
+  if (made_parent_) std::filesystem::remove(path_.parent_path(), not_empty);
+}
+
+}  // namespace moecarlo

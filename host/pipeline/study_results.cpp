@@ -1,0 +1,161 @@
+#include "host/pipeline/study_results.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "host/pipeline/interval_notes.hpp"
+#include "host/pipeline/output_folder.hpp"
+#include "host/pipeline/version.hpp"
+#include "host/report/results/summary.hpp"
+#include "host/statistics/point_results.hpp"
+#include "host/study/grid.hpp"
+#include "host/study/names.hpp"
+#include "host/study/parse_study.hpp"
+#include "host/support/error.hpp"
+
+namespace moecarlo {
+namespace {
+
+std::vector<std::string> ignored_settings(const Study& study) {
+  std::vector<std::string> notes;
+  if (study.mode == Mode::exhaustive) {
+    notes.emplace_back(
+        "Exhaustive mode enumerates every start: trajectories, rounds, start and warmup have no effect.");
+  } else if (study.mode == Mode::replay) {
+    notes.emplace_back(
+        "The trace is replayed front to back, its caches never emptied: exact, so that trajectories and rounds have no "
+        "effect. The trace interval resamples sequences as if each had met the same cache.");
+  } else if (shares_starts(study)) {
+    notes.emplace_back(
+        "All policies are stateless, so that start and warmup have no effect: where enough rounds fit the sequences, "
+        "every round draws fresh starts.");
+  }
+  return notes;
+}
+
+/// Which cells of a study of fresh starts were walked as episodes instead.
+std::vector<std::string> cells_apart(const Tallies& tallies) {
+  std::map<std::uint32_t, std::uint32_t> depths;  // by batch, the smallest; larger ones stand apart too
+  for (const CellShape& cell : tallies.shape.cells) {
+    if (cell.apart) depths.try_emplace(cell.batch, cell.depth);
+  }
+  if (depths.empty()) return {};
+  std::vector<std::string> parts;
+  for (const auto& [batch, depth] : depths) parts.push_back(fmt::format("batch {} from depth {} on", batch, depth));
+  return {fmt::format("Walked as episodes of their own, as too few rounds of fresh starts would fit the sequences: {}.",
+                      fmt::join(parts, ", "))};
+}
+
+/// One for each batch and depth, and where acceptance splits its points for each of those.
+std::vector<Distribution> distributions(const MetricReader& reader, const Tallies& tallies) {
+  std::vector<Distribution> results;
+  for (std::size_t index = 0; index < tallies.shape.cells.size(); ++index) {
+    const CellShape& cell = tallies.shape.cells[index];
+    if (cell.acceptance.independent) continue;
+    Distribution result = reader.distribution(index);
+    if (cell.acceptance.kind == Acceptance::by_token || cell.acceptance.kind == Acceptance::by_coverage) {
+      result.capacity = cell.capacities.front().mean(tallies.shape.layers);
+    }
+    if (cell.acceptance.kind == Acceptance::by_token) result.bits = cell.bits;
+    if (cell.acceptance.kind == Acceptance::by_coverage) result.policy = to_string(cell.policies.front());
+    results.push_back(std::move(result));
+  }
+  return results;
+}
+
+/// What the trace says of acceptance where each row stands. A draft that holds its experts whole is another one than
+/// was captured, if weights were cut for that.
+void add_captured_acceptance(const TraceFacts& facts, StudyResults& results) {
+  if (facts.captured.empty()) return;
+  bool whole = false;
+  for (BitTrade& trade : results.bit_trades) {
+    const auto at = mean_acceptance_at(facts.captured, trade.capacity / static_cast<double>(facts.experts), trade.bits);
+    trade.captured = CapturedAt{at.acceptance, at.cache_fraction, at.weight_bits};
+    whole |= trade.draft_bits == trade.whole_bits && trade.bits < 8;
+  }
+  if (!whole) return;
+  results.notes.emplace_back(
+      "Acceptance was captured at fewer than 8 bits, and is used for drafts whose experts are not cut at all: if it "
+      "was "
+      "captured on weights that were cut, these drafts would be accepted more often.");
+}
+
+}  // namespace
+
+std::optional<hw::StudyProjection> make_projection(const Study& study, std::uint32_t layers, std::uint32_t experts,
+                                                   std::uint32_t top_k) {
+  if (!study.hardware) return std::nullopt;
+  return hw::StudyProjection(*study.hardware, study.grid, study.draft, layers, experts, top_k);
+}
+
+StudyResults assemble_results(const Tallies& tallies, const std::vector<JointBins>& joints, const Study& study,
+                              const TraceFacts& facts, const std::optional<hw::StudyProjection>& projection,
+                              const Resample& resample) {
+  StudyResults results;
+  results.name = study.name;
+  results.trace_model = facts.model;
+  results.trace_path = facts.path;
+  results.trace_source = facts.source;
+  results.tokens = facts.tokens;
+  results.layers = facts.layers;
+  results.experts = facts.experts;
+  results.top_k = facts.top_k;
+  results.sequences = facts.sequences;
+  results.calibration_sequences = facts.calibration_sequences;
+  results.evaluation_sequences = facts.evaluation_sequences;
+  results.study_json = to_json(study);
+  results.trajectories = tallies.trajectories;
+  results.replicate_trajectories = tallies.replicate_trajectories;
+  results.seed = study.seed;
+  results.version = program_version();
+  results.notes = facts.notes;
+  for (const auto& notes : {ignored_settings(study), cells_apart(tallies)}) {
+    results.notes.insert(results.notes.end(), notes.begin(), notes.end());
+  }
+  const MetricReader reader(tallies, resample);
+  results.points = point_results(reader, tallies, study);
+  results.differences = policy_differences(reader, tallies, study);
+  results.controls = independence_controls(reader, tallies, study);
+  results.break_even = break_even(reader, tallies, study);
+  results.distributions = distributions(reader, tallies);
+  if (projection) projection->project(tallies, joints, facts.scores_known, results);
+  add_captured_acceptance(facts, results);
+  for (std::string& note : interval_notes(tallies, results)) results.notes.push_back(std::move(note));
+  return results;
+}
+
+StudyResults results_from_tallies(const std::filesystem::path& directory, const std::vector<std::string>& systems) {
+  Provenance provenance;
+  const std::string file = tallies_path(directory).string();
+  std::vector<JointBins> joints;
+  const Tallies tallies = read_tallies(file, provenance, joints);
+  if (!provenance.finished) {
+    fail(ErrorKind::input, "{}: the study is not finished (expected a finished one; go on with simulate --resume)",
+         file);
+  }
+  if (!tallies.shard.is_whole()) {
+    fail(ErrorKind::input,
+         "{}: shard {} of a study (expected the study as a whole; put the shards together with merge)", file,
+         tallies.shard.text());
+  }
+  Study study = parse_study(provenance.study_toml, file, {});
+  if (!systems.empty()) {
+    if (!study.hardware) fail(ErrorKind::usage, "{}: the study names no hardware.model", file);
+    study.hardware->systems = systems;
+  }
+  const TraceFacts facts = parse_trace_facts(provenance.trace_json, file);
+  const auto projection = make_projection(study, tallies.shape.layers, tallies.shape.experts, tallies.shape.top_k);
+  StudyResults results = assemble_results(tallies, joints, study, facts, projection);
+  if (std::filesystem::exists(directory / "summary.json")) {
+    const RunFacts run = read_run_facts(directory / "summary.json");
+    results.backend = run.backend;
+    results.seconds = run.seconds;
+  }
+  return results;
+}
+
+}  // namespace moecarlo

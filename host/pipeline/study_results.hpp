@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "host/pipeline/trace_facts.hpp"
+#include "host/simulate/tallies.hpp"
+#include "host/statistics/resample.hpp"
+#include "host/statistics/results.hpp"
+#include "host/study/study.hpp"
+#include "hw/study_projection.hpp"
+
+namespace moecarlo {
+
+/// The hardware side of a study on a trace of this shape; none where the study names no hardware.
+std::optional<hw::StudyProjection> make_projection(const Study& study, std::uint32_t layers, std::uint32_t experts,
+                                                   std::uint32_t top_k);
+
+/// Everything a report shows, from finished tallies and their joint histograms; see MetricReader for `resample`.
+/// Backend and wall time are left to the caller.
+StudyResults assemble_results(const Tallies& tallies, const std::vector<JointBins>& joints, const Study& study,
+                              const TraceFacts& facts, const std::optional<hw::StudyProjection>& projection,
+                              const Resample& resample = resample_on_host);
+
+/// The same from a folder, with the hardware of `systems` instead of the study's own unless that is empty; their
+/// capacities must have been counted. Backend and wall time come from the folder's summary, if
+/// there is one.
+StudyResults results_from_tallies(const std::filesystem::path& directory, const std::vector<std::string>& systems);
+
+}  // namespace moecarlo

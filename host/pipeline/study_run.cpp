@@ -1,0 +1,234 @@
+#include "host/pipeline/study_run.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+
+#include "cuda/device_backend.hpp"
+#include "cuda/device_choice.hpp"
+#include "cuda/device_ranker.hpp"
+#include "cuda/device_resample.hpp"
+#include "cuda/device_selector.hpp"
+#include "host/pipeline/output_folder.hpp"
+#include "host/pipeline/study_results.hpp"
+#include "host/pipeline/trace_facts.hpp"
+#include "host/pipeline/version.hpp"
+#include "host/report/narrative/write_report.hpp"
+#include "host/simulate/cpu_backend.hpp"
+#include "host/simulate/run.hpp"
+#include "host/statistics/metrics.hpp"
+#include "host/statistics/point_results.hpp"
+#include "host/study/acceptance.hpp"
+#include "host/study/grid.hpp"
+#include "host/study/parse_study.hpp"
+#include "host/support/error.hpp"
+#include "host/support/job_rank.hpp"
+#include "host/support/memory_limit.hpp"
+#include "host/support/parallel.hpp"
+#include "host/trace/routing_table_builder.hpp"
+#include "hw/study_projection.hpp"
+
+namespace moecarlo {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr double kCheckpointSeconds = 300;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// The GPU that a run takes; none where it takes the CPU. Of several processes on a machine each takes the next one.
+std::optional<int> chosen_device(const RunSpec& run) {
+  if (run.backend == "cpu") return {};  // without asking for a GPU
+  std::string why_not;
+  return device_for(run.backend, run.device, usable_devices(why_not), local_rank());
+}
+
+/// The same for the simulation. A replay is one walk through the trace, front to back: a GPU would have a thread a
+/// layer to run.
+std::optional<int> simulating_device(const RunSpec& run, Walk walk) {
+  if (run.backend == "auto" && walk == Walk::replay) return {};
+  return chosen_device(run);
+}
+
+Resample chosen_resample(const RunSpec& run) {
+  if (const auto device = chosen_device(run)) {
+    return [=](const GroupCounts& groups) { return resample_on_device(groups, *device); };
+  }
+  return resample_on_host;
+}
+
+RoutingTable load_table(const StudyRun& run, const RunEvents& events) {
+  TableOptions options;
+  options.calibration_share = run.study.calibration;
+  options.split_seed = run.study.split_seed;
+  options.threads = run.study.run.threads;
+  std::unique_ptr<TableRanker> ranker;
+  if (const auto device = chosen_device(run.study.run)) {
+    ranker = make_device_ranker(*device);
+    options.ranker = ranker.get();
+    options.make_selector = [=](const StoredLogits& logits) { return make_device_selector(logits, *device); };
+  }
+  options.progress = [&](std::uint64_t done, std::uint64_t total) {
+    if (events.progress) events.progress("reading trace", done, std::max<std::uint64_t>(1, total));
+  };
+  return build_routing_table(run.study.trace, options);
+}
+
+std::uint64_t count_points(const Plan& plan) {
+  std::uint64_t points = 0;
+  for (const Cell& cell : plan.layout.cells) points += cell.points();
+  return points;
+}
+
+/// Before the backend takes its memory: the tallies of each thread, and the CPU's scratch.
+void check_memory(const Plan& plan, const RoutingView& routing, const StudyRun& run, const RunEvents& events) {
+  const bool cpu = !simulating_device(run.study.run, plan.walk);
+  const unsigned threads = thread_count(run.study.run.threads);
+  const std::uint64_t bytes = plan.layout.size * sizeof(std::uint64_t);
+  const std::uint64_t parts = plan.cells_apart().empty() ? 1 : 2;  // of a backend, each with counters
+  const std::uint64_t copies = 1 + parts * (cpu ? threads : 2);
+  if (events.remark) {
+    events.remark(fmt::format("{} design points in {} cells, tallies of {:.1f} MiB a thread", count_points(plan),
+                              plan.layout.cells.size(), static_cast<double>(bytes) / 1048576.0));
+  }
+  if (bytes * copies > available_memory_bytes()) {
+    fail(ErrorKind::machine,
+         "study: the tallies do not fit into memory (expected at most {} bytes, found {} bytes on each of {} threads)",
+         available_memory_bytes(), bytes, copies);
+  }
+  if (cpu) {
+    expect_memory(bytes * copies + cpu_scratch_bytes(routing, plan, threads),
+                  fmt::format("study: what {} threads simulate in", threads));
+  }
+}
+
+Tallies load_checkpoint(const StudyRun& run, const Plan& plan, const Provenance& expected, Provenance& stored) {
+  const std::filesystem::path file = tallies_path(run.directory);
+  if (!run.resume || !std::filesystem::exists(file)) {
+    Tallies fresh(plan.shape);
+    fresh.shard = run.shard;
+    return fresh;
+  }
+  std::vector<JointBins> joints;
+  Tallies tallies = read_tallies(file, stored, joints);
+  if (stored.study_toml != expected.study_toml || stored.trace_json != expected.trace_json ||
+      tallies.layout.size != plan.layout.size) {
+    fail(ErrorKind::usage,
+         "{}: the folder holds the tallies of another study (expected an equal study and trace for --resume)",
+         run.directory.string());
+  }
+  if (tallies.shard != run.shard) {
+    fail(ErrorKind::usage, "{}: the folder holds shard {} (expected {} for --resume)", run.directory.string(),
+         tallies.shard.text(), run.shard.text());
+  }
+  add_joints(tallies, joints);
+  return tallies;
+}
+
+void check_stop(const StudyRun& run) {
+  const Study& study = run.study;
+  if (!study.stop) return;
+  if (!run.shard.is_whole()) {
+    fail(ErrorKind::usage,
+         "--shard: no shard knows what the others have counted (expected a study without [stop], found one)");
+  }
+  const std::vector<std::string> names = MetricReader::names(study.grid.depth.back());
+  for (const std::string& metric : study.stop->metrics) {
+    if (std::find(names.begin(), names.end(), metric) == names.end()) {
+      fail(ErrorKind::usage, "study: stop.metrics names no metric of this grid (expected one of: {}; found {})",
+           fmt::join(names, ", "), metric);
+    }
+  }
+}
+
+/// Runs to the end and stores the tallies, on the way too; a stop or the time limit leaves as Interrupted.
+/// The limit counts from `job_start`, reading the trace included.
+void simulate(const StudyRun& run, const RunEvents& events, const Plan& plan, Clock::time_point job_start,
+              Backend& backend, Tallies& tallies, Provenance& provenance) {
+  const Study& study = run.study;
+  const auto save = [&] { write_tallies(tallies_path(run.directory), tallies, provenance); };
+  Clock::time_point saved = Clock::now();
+  RunOptions options;
+  options.trajectories = plan.trajectories(study.trajectories);
+  const std::uint64_t own = run.shard.part(options.trajectories);
+  options.progress = [&](std::uint64_t done) {
+    if (events.progress) events.progress("simulating", done, std::max<std::uint64_t>(1, own));
+    if (seconds_since(saved) > kCheckpointSeconds) {
+      save();
+      saved = Clock::now();
+    }
+  };
+  const auto is_stopped = [&] { return events.stops && events.stops(); };
+  options.interrupted = [&] {
+    const auto limit = study.run.time_limit_seconds;
+    return is_stopped() || (limit && seconds_since(job_start) > *limit);
+  };
+  if (study.stop) options.satisfied = [&](const Tallies& now) { return is_satisfied(*study.stop, now, study); };
+  const RunEnd end = [&] {
+    try {
+      return moecarlo::run(backend, options, tallies);
+    } catch (const Error&) {  // a device was lost: keep what whole passes have counted
+      if (tallies.trajectories > 0) save();
+      throw;
+    }
+  }();
+  provenance.finished = end == RunEnd::finished;
+  save();
+  if (end == RunEnd::interrupted) {
+    throw Interrupted(
+        fmt::format("stopped by {} after {} of {} trajectories; the checkpoint is in {}, go on with --resume",
+                    is_stopped() ? "a signal" : "the time limit", tallies.trajectories, own, run.directory.string()));
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<Backend> make_backend(const RunSpec& run, const RoutingView& routing, const Plan& plan) {
+  if (const auto device = simulating_device(run, plan.walk)) return make_device_backend(routing, plan, *device);
+  return make_cpu_backend(routing, plan, run.threads);
+}
+
+bool run_study(const StudyRun& run, const RunEvents& events) {
+  const Clock::time_point job_start = Clock::now();
+  const Study& study = run.study;
+  check_stop(run);
+  const OutputFolder folder(run.directory, run.resume, "an empty one, or --resume");
+  RoutingTable table = load_table(run, events);
+  const auto projection = make_projection(study, table.layers, table.experts, table.top_k);
+  const Grid grid = make_grid(study, projection ? projection->implied_capacities() : std::vector<ImpliedCapacity>{},
+                              {table.layers, true, true});
+  TraceSources sources = load_sources(study, table);
+  if (study.cache.objects == Objects::slices) table = with_slices(std::move(table));
+  const Plan plan = make_plan(study, grid, table, std::move(sources));
+  check_memory(plan, table.view(), run, events);
+  const auto backend = make_backend(study.run, table.view(), plan);
+
+  const bool captures = rule_of(study.acceptance.model) == Acceptance::by_token;
+  const MeanAcceptance captured = captures ? mean_acceptance(*plan.sources.captured) : MeanAcceptance{};
+  std::vector<std::string> notes = study.notes;
+  notes.insert(notes.end(), plan.notes.begin(), plan.notes.end());
+  const TraceFacts facts = trace_facts(table, !plan.sources.score_order.empty(), captured, notes);
+  Provenance provenance{to_toml(study), to_json(facts), program_version(), false};
+  Provenance stored;
+  Tallies tallies = load_checkpoint(run, plan, provenance, stored);
+  const bool reports = run.shard.is_whole();
+  if (stored.finished && (!reports || std::filesystem::exists(run.directory / "summary.json"))) return false;
+
+  const Clock::time_point start = Clock::now();
+  // Finished tallies without a summary: a run was killed while it wrote the report.
+  if (!stored.finished) simulate(run, events, plan, job_start, *backend, tallies, provenance);
+  if (!reports) return true;
+  StudyResults results =
+      assemble_results(tallies, joint_bins(tallies), study, facts, projection, chosen_resample(study.run));
+  results.backend = backend->name();
+  results.seconds = seconds_since(start);
+  write_report(results, run.directory);
+  return true;
+}
+
+}  // namespace moecarlo

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <stdexcept>
+#include <string>
+
+#include "host/simulate/backend.hpp"
+#include "host/study/study.hpp"
+#include "host/trace/routing_table.hpp"
+
+namespace moecarlo {
+
+/// The main job, from a validated study to a finished report: the whole chain trace -> routing table -> trajectories ->
+/// tallies -> statistics -> hardware -> report in one place.
+struct StudyRun {
+  Study study;
+  std::filesystem::path directory;
+  Shard shard;  ///< a part has tallies and no report
+  bool resume = false;
+};
+
+/// What a run says on its way, and asks. Any of them may be empty. Calls come one at a time.
+struct RunEvents {
+  std::function<void(const char* stage, std::uint64_t done, std::uint64_t total)> progress;  ///< total is 1 or more
+  std::function<void(const std::string& line)> remark;
+  std::function<bool()> stops;  ///< whether to leave with a checkpoint
+};
+
+/// Thrown where `stops` or the time limit ended a run, after its checkpoint was written.
+struct Interrupted : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// Runs it, or a shard of it, and writes everything into the directory. False: there was nothing to do, the directory
+/// holds the finished study or shard.
+bool run_study(const StudyRun& run, const RunEvents& events = {});
+
+/// The backend that a study asks for; auto takes a GPU where there is one.
+std::unique_ptr<Backend> make_backend(const RunSpec& run, const RoutingView& routing, const Plan& plan);
+
+}  // namespace moecarlo

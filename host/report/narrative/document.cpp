@@ -1,0 +1,141 @@
+#include "host/report/narrative/document.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "host/report/narrative/answer.hpp"
+#include "host/report/narrative/bit_slice_blocks.hpp"
+#include "host/report/narrative/bit_trades.hpp"
+#include "host/report/narrative/controls.hpp"
+#include "host/report/narrative/explanations.hpp"
+#include "host/report/narrative/selection.hpp"
+#include "host/report/narrative/tables.hpp"
+#include "host/report/results/number_text.hpp"
+
+namespace moecarlo {
+namespace {
+
+void add(Document& document, Table table) {
+  if (!table.rows.empty()) document.blocks.emplace_back(std::move(table));
+}
+
+void add(Document& document, const std::string& paragraph) {
+  if (!paragraph.empty()) document.blocks.emplace_back(Paragraph{paragraph});
+}
+
+void add_figures(Document& document, const std::vector<Figure>& figures, const std::vector<std::string>& ids) {
+  for (const std::string& id : ids) {
+    for (const Figure& figure : figures) {
+      if (figure.id == id) document.blocks.emplace_back(figure);
+    }
+  }
+}
+
+/// Adds a heading and what `fill` puts under it, or nothing where that is nothing.
+template <class Fill>
+void add_section(Document& document, const std::string& heading, Fill fill) {
+  const std::size_t before = document.blocks.size();
+  document.blocks.emplace_back(Heading{heading});
+  fill();
+  if (document.blocks.size() == before + 1) document.blocks.pop_back();
+}
+
+void add_answer(Document& document, const StudyResults& results) {
+  document.blocks.emplace_back(Answer{answer(results)});
+  KeyFigures figures{key_figures(results)};
+  if (!figures.figures.empty()) document.blocks.emplace_back(std::move(figures));
+  document.blocks.emplace_back(Paragraph{
+      "Every number carries two 95 % half-widths: first the noise of the simulation, which more trajectories "
+      "narrow, then the trace being a sample of traffic, which only more traffic narrows. ± 0 means exact, n/a "
+      "means not available; the notes say why."});
+}
+
+/// The point of the largest error first, then the typical one.
+void add_controls(Document& document, const StudyResults& results) {
+  const ControlResult* worst = largest_error(results);
+  if (!worst) return;
+  add(document, independence_explanation(results));
+  add(document, control_table(results, worst->point));
+  const auto typical = static_cast<std::size_t>(typical_point(results) - results.points.data());
+  if (typical != worst->point) add(document, control_table(results, typical));
+}
+
+void add_bit_slices(Document& document, const StudyResults& results, const std::vector<Figure>& figures) {
+  const BitSliceResult& measured = *results.bit_slices;
+  add(document,
+      fmt::format("Measured on {} INT8 weights of {} ({}). Schemes that keep upper bits stand in the tables a "
+                  "second time, as measured: their slices are coded, and multiplications by a slice of zeros "
+                  "are left out.",
+                  count_text(measured.figures.weights), measured.model, measured.path));
+  add(document, measured_table(results));
+  for (Block& block : bit_slice_blocks(measured.figures, figures)) document.blocks.push_back(std::move(block));
+}
+
+}  // namespace
+
+Document build_document(const StudyResults& results, const std::vector<Figure>& figures) {
+  Document document;
+  document.title = results.name;
+  document.subtitle = results.trace_model.empty() ? "Speculative decoding on a mixture-of-experts model"
+                                                  : "Speculative decoding on " + results.trace_model;
+  add_answer(document, results);
+  add_section(document, "What a round yields", [&] {
+    add_figures(document, figures, {"tokens_per_round", "accepted_length"});
+    add(document, acceptance_table(results));
+  });
+  add_section(document, "What a verification pass touches", [&] {
+    add_figures(document, figures, {"distinct_experts", "distinct_experts_distribution", "experts_layers"});
+    add(document, workload_table(results));
+  });
+  add_section(document, "What fast memory holds", [&] {
+    add_figures(document, figures, {"hit_rate", "hit_rate_layers"});
+    add(document, oracle_explanation(results));
+    add(document, hit_rate_table(results));
+    add(document, difference_table(results));
+  });
+  add_section(document, "Does speculation pay?", [&] {
+    add(document, break_even_explanation(results));
+    add_figures(document, figures, {"break_even"});
+    add(document, hardware_break_even_table(results));
+    add(document, depth_table(results));
+    add(document, fetching_break_even_table(results));
+    add(document, touching_break_even_table(results));
+  });
+  add_section(document, "What independence would get wrong", [&] { add_controls(document, results); });
+  add_section(document, "What it is worth in time and energy", [&] {
+    add_figures(document, figures, {"speedup", "round_time", "energy"});
+    add(document, hardware_table(results));
+    add(document, time_table(results));
+    add(document, bottleneck_table(results));
+    add(document, energy_table(results));
+    add(document, pareto_table(results));
+    add(document, left_out_table(results));
+  });
+  add_section(document, "Experts or bits", [&] {
+    for (Block& block : bit_trade_blocks(results, figures)) document.blocks.push_back(std::move(block));
+  });
+  add_section(document, "What the bits of the weights hold", [&] {
+    if (results.bit_slices) add_bit_slices(document, results, figures);
+  });
+  add_section(document, "What the answer depends on", [&] {
+    add_figures(document, figures, {"sensitivity", "sensitivity_energy"});
+    add(document, speed_sensitivity_table(results));
+    add(document, energy_sensitivity_table(results));
+    add(document, missing_sensitivity_table(results));
+  });
+  add_section(document, "What was simulated", [&] {
+    add(document, trace_table(results));
+    add(document, study_table(results));
+    add(document, run_table(results));
+  });
+  add_section(document, "Notes", [&] {
+    if (!results.notes.empty()) document.blocks.emplace_back(Bullets{results.notes});
+  });
+  add_section(document, "What the hardware model takes as given", [&] { add(document, constants_table(results)); });
+  document.blocks.emplace_back(
+      Paragraph{"All figures in full: summary.json, points.csv and hardware.csv beside this report."});
+  return document;
+}
+
+}  // namespace moecarlo

@@ -1,0 +1,295 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <set>
+#include <tuple>
+
+#include "host/report/narrative/figures.hpp"
+#include "host/report/narrative/selection.hpp"
+#include "host/report/narrative/speculation.hpp"
+#include "host/report/narrative/tables.hpp"
+#include "host/report/results/number_text.hpp"
+
+namespace moecarlo {
+namespace {
+
+std::string thousandfold(const std::optional<double>& value) {
+  return value ? three_digits(1e3 * *value) : "";
+}
+
+const std::vector<std::string> kDesignHeader{"system", "scheme", "policy", "batch", "depth", "experts per layer",
+                                             "bits"};
+
+std::vector<std::string> design_cells(const HardwareResult& row) {
+  return {row.system,
+          row.scheme,
+          row.policy,
+          std::to_string(row.batch),
+          std::to_string(row.depth),
+          number_text(row.capacity),
+          std::to_string(row.bits)};
+}
+
+/// How the next best design of the same system, scheme and batch compares.
+std::string next_best(const StudyResults& results, const HardwareResult& row) {
+  const LeadResult* lead = lead_of(results, row, "scheme");
+  if (!lead) return "";
+  const bool decided = is_above(lead->ratio, 1) == Verdict::yes;
+  return fmt::format("{}{}: {}", decided ? "" : "cannot be told apart from ",
+                     choice_text(results.hardware.at(lead->second)), estimate_cell(lead->ratio));
+}
+
+using KeyAndTitle = std::pair<const char*, const char*>;
+
+/// Breakdown values of the best rows times a thousand: seconds become ms, joules mJ.
+Table breakdown_table(const StudyResults& results, const std::string& caption, const std::vector<KeyAndTitle>& parts) {
+  Table table{caption, kDesignHeader, 3, {}};
+  for (const auto& [key, title] : parts) table.header.push_back(title);
+  for (const HardwareResult* row : best_hardware(results)) {
+    if (row->breakdown.empty()) continue;
+    std::vector<std::string> cells = design_cells(*row);
+    for (const auto& [key, title] : parts) cells.push_back(thousandfold(row->breakdown.find(key)));
+    table.rows.push_back(cells);
+  }
+  return table;
+}
+
+constexpr std::array<std::pair<PartTime, const char*>, 5> kResources{{{PartTime::hb, "HB"},
+                                                                      {PartTime::ext, "EXT"},
+                                                                      {PartTime::near, "near memory"},
+                                                                      {PartTime::compute, "compute"},
+                                                                      {PartTime::link, "links"}}};
+
+/// What each resource alone would need for a part, and the slowest of them.
+std::vector<std::string> bottleneck_cells(const HardwareResult& row, RoundPart part, double seconds) {
+  std::vector<std::string> cells = design_cells(row);
+  cells.emplace_back(Breakdown::name_of(part));
+  cells.push_back(three_digits(1e3 * seconds));
+  const char* slowest = "";
+  double most = -1;
+  for (const auto& [resource, title] : kResources) {
+    const auto own = row.breakdown.find(part, resource);
+    cells.push_back(thousandfold(own));
+    if (!own || *own <= most) continue;
+    most = *own;
+    slowest = title;
+  }
+  cells.emplace_back(slowest);
+  cells.push_back(fmt::format("{:.0f} %", 100 * most / seconds));
+  return cells;
+}
+
+}  // namespace
+
+Table hardware_table(const StudyResults& results) {
+  Table table{
+      "Speed and energy, each system and scheme at the design of its best speed; depth 0 is the scheme's "
+      "autoregressive "
+      "mode. The fastest of many is an optimistic pick: last stands the next best and how many times faster than that "
+      "the pick is. Value ± simulation ± trace",
+      kDesignHeader,
+      3,
+      {}};
+  for (const char* title : {"tokens per second", "speed-up", "mJ per token", "energy gain",
+                            "times its autoregressive mode", "lead over the next best"}) {
+    table.header.emplace_back(title);
+  }
+  for (const HardwareResult* row : best_hardware(results)) {
+    std::vector<std::string> cells = design_cells(*row);
+    for (const Estimate* estimate :
+         {&row->tokens_per_second, &row->speedup, &row->energy_mj_per_token, &row->energy_gain}) {
+      cells.push_back(estimate_cell(*estimate));
+    }
+    cells.push_back(row->speedup_over_autoregressive ? estimate_cell(*row->speedup_over_autoregressive) : "");
+    cells.push_back(next_best(results, *row));
+    table.rows.push_back(cells);
+  }
+  return table;
+}
+
+Table left_out_table(const StudyResults& results) {
+  Table table{"What was left out", {"system", "scheme", "batch", "reason"}, 4, {}};
+  for (const LeftOutResult& one : results.left_out) {
+    table.rows.push_back({one.system, one.scheme, one.batch ? std::to_string(*one.batch) : "all", one.reason});
+  }
+  return table;
+}
+
+Table time_table(const StudyResults& results) {
+  return breakdown_table(results, "Mean time (ms) of one round of those rows by part",
+                         {{"draft.attention", "draft: attention"},
+                          {"draft.experts", "draft: experts"},
+                          {"draft.lm_head", "draft: LM head"},
+                          {"draft.drafter", "draft: drafter"},
+                          {"verify.attention", "verify: attention"},
+                          {"verify.experts", "verify: experts"},
+                          {"verify.lm_head", "verify: LM head"},
+                          {"seconds", "round"},
+                          {"seconds_at_means", "round at mean counts"}});
+}
+
+Table bottleneck_table(const StudyResults& results) {
+  const PointResult* typical = typical_point(results);
+  if (!typical) return {};
+  Table table{
+      fmt::format("What holds up each part of a round on each system's fastest row at batch {}: milliseconds that each "
+                  "resource alone would need, hidden or not. A part lasts as long as its slowest resource in each "
+                  "single layer and pass; the share says how busy that resource is while the part lasts",
+                  typical->batch),
+      kDesignHeader,
+      3,
+      {}};
+  for (const char* title : {"part", "ms", "HB", "EXT", "near memory", "compute", "links", "bottleneck", "busy"}) {
+    table.header.emplace_back(title);
+  }
+  for (const HardwareResult* row : fastest_of_each_system(results, typical->batch)) {
+    for (std::size_t i = 0; i < kRoundParts; ++i) {
+      const auto part = static_cast<RoundPart>(i);
+      const double seconds = row->breakdown.find(part, PartTime::lasts).value_or(0);
+      if (seconds != 0) table.rows.push_back(bottleneck_cells(*row, part, seconds));
+    }
+  }
+  return table;
+}
+
+Table pareto_table(const StudyResults& results) {
+  Table table{
+      "Pareto front of hybrid-bonded memories: of each system and its variants those that no other is at the same "
+      "batch "
+      "as fast as, as frugal, as small and as slow a memory at once. Capacity and bandwidth are factors on the "
+      "system's "
+      "own; speed-up and energy gain are over " +
+          reference_name(results),
+      {"system", "scheme", "policy", "batch", "depth", "experts per layer", "bits", "capacity", "bandwidth", "speed-up",
+       "energy gain"},
+      3,
+      {}};
+  const auto& rows = results.hardware;
+  const auto base = [](const HardwareResult& row) -> const std::string& {
+    return row.is_variant() ? row.variant_of : row.system;
+  };
+  const auto beats = [](const HardwareResult& a, const HardwareResult& b) {
+    const bool as_good = a.tokens_per_second.value >= b.tokens_per_second.value &&
+                         a.energy_mj_per_token.value <= b.energy_mj_per_token.value && a.hb_capacity <= b.hb_capacity &&
+                         a.hb_bandwidth <= b.hb_bandwidth;
+    const bool better = a.tokens_per_second.value > b.tokens_per_second.value ||
+                        a.energy_mj_per_token.value < b.energy_mj_per_token.value || a.hb_capacity < b.hb_capacity ||
+                        a.hb_bandwidth < b.hb_bandwidth;
+    // Equal rows (a scheme's autoregressive mode is another's): the first stands for all.
+    return as_good && (better || &a < &b);
+  };
+  std::set<std::string> varied;
+  for (const HardwareResult& row : rows) {
+    if (row.is_variant()) varied.insert(row.variant_of);
+  }
+  std::vector<const HardwareResult*> front;
+  for (const HardwareResult& row : rows) {
+    if (varied.count(base(row)) > 0 && std::none_of(rows.begin(), rows.end(), [&](const auto& other) {
+          return base(other) == base(row) && other.batch == row.batch && &other != &row && beats(other, row);
+        })) {
+      front.push_back(&row);
+    }
+  }
+  std::stable_sort(front.begin(), front.end(), [&](const auto* a, const auto* b) {
+    return std::tie(base(*a), a->batch, a->hb_capacity, a->hb_bandwidth) <
+           std::tie(base(*b), b->batch, b->hb_capacity, b->hb_bandwidth);
+  });
+  for (const HardwareResult* row : front) {
+    std::vector<std::string> cells = design_cells(*row);
+    for (const double value : {row->hb_capacity, row->hb_bandwidth, row->speedup.value, row->energy_gain.value}) {
+      cells.push_back(number_text(value));
+    }
+    table.rows.push_back(cells);
+  }
+  return table;
+}
+
+Table energy_table(const StudyResults& results) {
+  return breakdown_table(results,
+                         "Mean energy (mJ) of one round of those rows by category; what else is known of a round is in "
+                         "hardware.csv",
+                         {{"energy.ext", "external DRAM"},
+                          {"energy.hb", "hybrid-bonded DRAM"},
+                          {"energy.compute", "compute"},
+                          {"energy.communication", "communication"},
+                          {"energy.static", "static"}});
+}
+
+namespace {
+
+/// Two figures that elasticities are shown of, in a table or a row of them.
+struct ElasticityColumns {
+  Elasticity first, second;
+};
+
+std::string elasticity_text(const std::optional<double>& elasticity) {
+  return elasticity ? fmt::format("{:+.3f}", *elasticity) : "";
+}
+
+void add_largest(Table& table, const StudyResults& results, const ElasticityColumns& columns) {
+  constexpr std::size_t shown = 8;
+  table.caption += fmt::format("; the {} largest of each row, all of them in sensitivity.csv", shown);
+  std::set<std::string> done;
+  for (const SensitivityResult& taken : results.sensitivity) {
+    if (!done.insert(taken.row).second) continue;
+    std::vector<SensitivityResult> ranked = ranked_sensitivity(results, taken.row, {columns.first, columns.second});
+    ranked.resize(std::min(ranked.size(), shown));
+    for (const SensitivityResult& row : ranked) {
+      table.rows.push_back({row.row, row.constant, row.status, elasticity_text(row.*columns.first),
+                            elasticity_text(row.*columns.second), row.method});
+    }
+  }
+}
+
+}  // namespace
+
+Table speed_sensitivity_table(const StudyResults& results) {
+  Table table{
+      "Elasticities of speed-up and speed: per cent of change for one per cent more of a constant, one at a time",
+      {"taken on", "constant", "status", "speed-up", "tokens/s", "how it was taken"},
+      3,
+      {}};
+  add_largest(table, results, {&SensitivityResult::elasticity, &SensitivityResult::speed_elasticity});
+  return table;
+}
+
+Table energy_sensitivity_table(const StudyResults& results) {
+  Table table{"Elasticities of energy per token and of the energy gain over the reference",
+              {"taken on", "constant", "status", "energy per token", "energy gain", "how it was taken"},
+              3,
+              {}};
+  add_largest(table, results, {&SensitivityResult::energy_elasticity, &SensitivityResult::energy_gain_elasticity});
+  return table;
+}
+
+Table missing_sensitivity_table(const StudyResults& results) {
+  std::vector<std::pair<SensitivityResult, std::size_t>> missing;  // and on how many rows
+  for (const SensitivityResult& row : results.sensitivity) {
+    if (row.speed_elasticity) continue;
+    const auto same = [&](const auto& known) {
+      return known.first.constant == row.constant && known.first.method == row.method;
+    };
+    const auto known = std::find_if(missing.begin(), missing.end(), same);
+    if (known == missing.end()) {
+      missing.emplace_back(row, 1);
+    } else {
+      ++known->second;
+    }
+  }
+  Table table{"Constants without an elasticity", {"constant", "status", "rows", "why"}, 2, {}};
+  for (const auto& [row, count] : missing) {
+    table.rows.push_back({row.constant, row.status, std::to_string(count), row.method});
+  }
+  return table;
+}
+
+Table constants_table(const StudyResults& results) {
+  Table table{"Constants of the hardware model, assumed ones first", {"constant", "value", "status", "source"}, 4, {}};
+  std::vector<AssumedConstant> ranked = results.constants;
+  std::stable_partition(ranked.begin(), ranked.end(), [](const auto& constant) { return is_assumed(constant.status); });
+  for (const AssumedConstant& row : ranked) table.rows.push_back({row.name, row.value, row.status, row.source});
+  return table;
+}
+
+}  // namespace moecarlo

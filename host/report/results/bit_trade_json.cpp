@@ -1,0 +1,108 @@
+#include "host/report/results/bit_trade_json.hpp"
+
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+namespace moecarlo {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json number(std::optional<double> value) {
+  return value && std::isfinite(*value) ? Json(*value) : Json(nullptr);
+}
+
+double number(const Json& json, const char* key) {
+  const Json& found = json.at(key);
+  return found.is_null() ? std::numeric_limits<double>::quiet_NaN() : found.get<double>();
+}
+
+Json to_json(const Estimate& estimate) {
+  return {{"value", number(estimate.value)},
+          {"mc_half_width", number(estimate.mc_half_width.stated())},
+          {"trace_half_width", number(estimate.trace_half_width.stated())}};
+}
+
+Estimate estimate_from(const Json& json) {
+  const auto half_width = [&](const char* key) {
+    return json.at(key).is_null() ? std::nullopt : std::optional(json.at(key).get<double>());
+  };
+  return {number(json, "value"), half_width("mc_half_width"), half_width("trace_half_width")};
+}
+
+Json to_json(const std::optional<CapturedAt>& captured) {
+  if (!captured) return nullptr;
+  return {{"acceptance", number(captured->acceptance)},
+          {"cache_fraction", number(captured->cache_fraction)},
+          {"weight_bits", captured->weight_bits}};
+}
+
+Json to_json(const BitTrade& trade) {
+  return {{"system", trade.system},
+          {"scheme", trade.scheme},
+          {"policy", trade.policy},
+          {"is_variant", trade.is_variant},
+          {"batch", trade.batch},
+          {"depth", trade.depth},
+          {"bits", trade.bits},
+          {"capacity", number(trade.capacity)},
+          {"room_bytes", number(trade.room_bytes)},
+          {"slot_bytes", number(trade.slot_bytes)},
+          {"slots", number(trade.slots)},
+          {"draft_bits", number(trade.draft_bits)},
+          {"whole_bits", number(trade.whole_bits)},
+          {"step_bytes", number(trade.step_bytes)},
+          {"step_expert_bytes", number(trade.step_expert_bytes)},
+          {"round_ext_bytes", number(trade.round_ext_bytes)},
+          {"acceptance", to_json(trade.acceptance)},
+          {"tokens_per_second", to_json(trade.tokens_per_second)},
+          {"fastest", trade.fastest},
+          {"lead", to_json(trade.lead)},
+          {"captured", to_json(trade.captured)}};
+}
+
+BitTrade trade_from(const Json& json) {
+  BitTrade trade;
+  json.at("system").get_to(trade.system);
+  json.at("scheme").get_to(trade.scheme);
+  json.at("policy").get_to(trade.policy);
+  json.at("is_variant").get_to(trade.is_variant);
+  json.at("batch").get_to(trade.batch);
+  json.at("depth").get_to(trade.depth);
+  json.at("bits").get_to(trade.bits);
+  trade.capacity = number(json, "capacity");
+  trade.room_bytes = number(json, "room_bytes");
+  trade.slot_bytes = number(json, "slot_bytes");
+  trade.slots = number(json, "slots");
+  trade.draft_bits = number(json, "draft_bits");
+  trade.whole_bits = number(json, "whole_bits");
+  trade.step_bytes = number(json, "step_bytes");
+  trade.step_expert_bytes = number(json, "step_expert_bytes");
+  trade.round_ext_bytes = number(json, "round_ext_bytes");
+  trade.acceptance = estimate_from(json.at("acceptance"));
+  trade.tokens_per_second = estimate_from(json.at("tokens_per_second"));
+  json.at("fastest").get_to(trade.fastest);
+  trade.lead = estimate_from(json.at("lead"));
+  if (const Json& captured = json.at("captured"); !captured.is_null()) {
+    trade.captured = CapturedAt{number(captured, "acceptance"), number(captured, "cache_fraction"),
+                                captured.at("weight_bits").get<std::uint32_t>()};
+  }
+  return trade;
+}
+
+}  // namespace
+
+Json to_json(const std::vector<BitTrade>& trades) {
+  Json json = Json::array();
+  for (const BitTrade& trade : trades) json.push_back(to_json(trade));
+  return json;
+}
+
+std::vector<BitTrade> bit_trades_from_json(const Json& json) {
+  std::vector<BitTrade> trades;
+  for (const Json& item : json) trades.push_back(trade_from(item));
+  return trades;
+}
+
+}  // namespace moecarlo

@@ -1,0 +1,103 @@
+#include "host/report/results/csv.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <string_view>
+
+#include "host/report/results/escape.hpp"
+#include "host/report/results/json_text.hpp"
+
+namespace moecarlo {
+namespace {
+
+void append_field(std::string& csv, const std::optional<double>& value) {
+  if (value && std::isfinite(*value)) append_exact(csv, *value);
+}
+
+void append_figure(std::string& csv, const std::string& design, std::string_view metric, const Estimate& estimate) {
+  (csv += design) += metric;
+  for (const std::optional<double>& value :
+       {std::optional(estimate.value), estimate.mc_half_width.stated(), estimate.trace_half_width.stated()}) {
+    csv += ',';
+    append_field(csv, value);
+  }
+  csv += '\n';
+}
+
+/// The five columns that points and hardware rows share.
+template <class Row>
+void append_design(std::string& csv, const Row& row) {
+  csv += fmt::format("{},{},{},", row.batch, row.depth, escape_csv(row.policy));
+  append_field(csv, row.capacity);
+  csv += fmt::format(",{},", row.bits);
+}
+
+}  // namespace
+
+void write_points_csv(const StudyResults& results, const TextSink& sink) {
+  PiecedText csv(sink);
+  csv.text() += "batch,depth,policy,capacity,bits,metric,value,mc_half_width,trace_half_width\n";
+  for (const PointResult& point : results.points) {
+    std::string design;
+    append_design(design, point);
+    for (const auto& [name, metric] : point.metrics) append_figure(csv.text(), design, name, metric.estimate);
+    csv.hand_on();
+  }
+  csv.finish();
+}
+
+void write_hardware_csv(const StudyResults& results, const TextSink& sink) {
+  PiecedText csv(sink);
+  csv.text() +=
+      "system,hb_capacity,hb_bandwidth,scheme,batch,depth,policy,capacity,bits,metric,value,mc_half_width,trace_half_"
+      "width\n";
+  for (const HardwareResult& row : results.hardware) {
+    std::string design = escape_csv(row.system) + ',';
+    append_field(design, row.hb_capacity);
+    design += ',';
+    append_field(design, row.hb_bandwidth);
+    (design += ',') += escape_csv(row.scheme) + ',';
+    append_design(design, row);
+    append_figure(csv.text(), design, "tokens_per_second", row.tokens_per_second);
+    if (std::isfinite(row.speedup.value)) append_figure(csv.text(), design, "speedup", row.speedup);
+    append_figure(csv.text(), design, "energy_mj_per_token", row.energy_mj_per_token);
+    if (std::isfinite(row.energy_gain.value)) append_figure(csv.text(), design, "energy_gain", row.energy_gain);
+    const auto append_mean = [&](std::string_view metric, double value) {
+      append_figure(csv.text(), design, metric, {value, std::nullopt, std::nullopt});
+    };
+    if (row.speedup_over_autoregressive) {
+      append_figure(csv.text(), design, "speedup_over_autoregressive", *row.speedup_over_autoregressive);
+    }
+    if (row.break_even_acceptance) append_mean("break_even_acceptance", *row.break_even_acceptance);
+    std::string name = "breakdown.";
+    row.breakdown.for_each([&](std::string_view figure, double value) {
+      name.resize(std::string_view("breakdown.").size());
+      append_mean(name += figure, value);
+    });
+    csv.hand_on();
+  }
+  csv.finish();
+}
+
+void write_sensitivity_csv(const StudyResults& results, const TextSink& sink) {
+  PiecedText csv(sink);
+  csv.text() += "row,constant,status,metric,elasticity,method\n";
+  for (const SensitivityResult& taken : results.sensitivity) {
+    const std::string constant =
+        fmt::format("{},{},{},", escape_csv(taken.row), escape_csv(taken.constant), escape_csv(taken.status));
+    const auto append = [&](std::string_view metric, const std::optional<double>& elasticity) {
+      ((csv.text() += constant) += metric) += ',';
+      append_field(csv.text(), elasticity);
+      ((csv.text() += ',') += escape_csv(taken.method)) += '\n';
+    };
+    append("tokens_per_second", taken.speed_elasticity);
+    append("speedup", taken.elasticity);
+    append("energy_mj_per_token", taken.energy_elasticity);
+    append("energy_gain", taken.energy_gain_elasticity);
+    csv.hand_on();
+  }
+  csv.finish();
+}
+
+}  // namespace moecarlo

@@ -1,0 +1,265 @@
+#include "host/report/results/summary.hpp"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "host/report/results/bit_trade_json.hpp"
+#include "host/report/results/json_text.hpp"
+#include "host/support/json_file.hpp"
+#include "host/weights/figures_json.hpp"
+
+namespace moecarlo {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+void write(JsonText& json, const Estimate& estimate) {
+  json.key("value").number(estimate.value);
+  json.key("mc_half_width").number(estimate.mc_half_width.stated());
+  json.key("trace_half_width").number(estimate.trace_half_width.stated());
+}
+
+void write(JsonText& json, std::string_view key, const Estimate& estimate) {
+  json.key(key).open('{');
+  write(json, estimate);
+  json.close('}');
+}
+
+void write(JsonText& json, std::string_view key, const std::vector<double>& values) {
+  json.key(key).open('[');
+  for (const double value : values) json.number(value);
+  json.close(']');
+}
+
+/// Null where it is empty.
+void write_text(JsonText& json, std::string_view key, const std::string& text) {
+  json.key(key);
+  text.empty() ? json.raw("null") : json.text(text);
+}
+
+void write_whole(JsonText& json, std::string_view key, const std::optional<std::uint32_t>& value) {
+  json.key(key);
+  value ? json.whole(*value) : json.raw("null");
+}
+
+/// The keys that name a design point.
+void write_design(JsonText& json, const PointResult& point) {
+  json.key("batch").whole(point.batch).key("depth").whole(point.depth).key("policy").text(point.policy);
+  json.key("capacity").number(point.capacity).key("bits").whole(point.bits);
+}
+
+void write(JsonText& json, const PointMetrics& metrics) {
+  json.open('{');
+  for (const auto& [name, metric] : metrics) {
+    json.key(name).open('{');
+    write(json, metric.estimate);
+    if (metric.per_layer.empty()) {
+      json.key("per_layer").raw("null");
+    } else {
+      write(json, "per_layer", metric.per_layer);
+    }
+    json.close('}');
+  }
+  json.close('}');
+}
+
+/// The metrics written last, as points side by side often share theirs.
+struct LastMetrics {
+  PointMetrics metrics;
+  std::string text;
+};
+
+void write(JsonText& json, const PointResult& point, LastMetrics& last) {
+  write_design(json, point);
+  json.key("implied").raw(point.implied ? "true" : "false");
+  if (!point.metrics.shares(last.metrics)) {
+    last.metrics = point.metrics;
+    last.text.clear();
+    JsonText own(last.text);
+    write(own, point.metrics);
+  }
+  json.key("metrics").raw(last.text);
+}
+
+void write(JsonText& json, const Distribution& distribution) {
+  json.key("batch").whole(distribution.batch).key("depth").whole(distribution.depth);
+  write_text(json, "policy", distribution.policy);
+  json.key("capacity").number(distribution.capacity);
+  write_whole(json, "bits", distribution.bits);
+  write(json, "accepted_length", distribution.accepted_length);
+  write(json, "distinct_experts", distribution.distinct_experts);
+}
+
+void write(JsonText& json, const DifferenceResult& difference) {
+  json.key("metric").text(difference.metric);
+  json.key("first").whole(difference.first).key("second").whole(difference.second);
+  write(json, difference.estimate);
+}
+
+void write(JsonText& json, const ControlResult& control, const StudyResults& results) {
+  json.key("metric").text(control.metric);
+  write_design(json, results.points.at(control.point));
+  write(json, "independent", control.independent);
+  write(json, "error", control.error);
+}
+
+void write(JsonText& json, const BreakEvenResult& row, const StudyResults& results) {
+  json.key("cost").text(row.cost);
+  write_design(json, results.points.at(row.point));
+  write(json, "utility", row.utility);
+  write(json, "needed_tokens", row.needed_tokens);
+  json.key("needed_acceptance").number(row.needed_acceptance);
+}
+
+/// null where it is not known.
+void write_known(JsonText& json, const char* key, const Estimate& estimate) {
+  if (std::isfinite(estimate.value)) {
+    write(json, key, estimate);
+  } else {
+    json.key(key).raw("null");
+  }
+}
+
+void write(JsonText& json, const HardwareResult& row) {
+  json.key("system").text(row.system).key("scheme").text(row.scheme);
+  json.key("batch").whole(row.batch).key("depth").whole(row.depth).key("policy").text(row.policy);
+  json.key("capacity").number(row.capacity).key("bits").whole(row.bits);
+  write_text(json, "variant_of", row.variant_of);
+  json.key("hb_capacity").number(row.hb_capacity).key("hb_bandwidth").number(row.hb_bandwidth);
+  write(json, "tokens_per_second", row.tokens_per_second);
+  write_known(json, "speedup", row.speedup);
+  write(json, "energy_mj_per_token", row.energy_mj_per_token);
+  write_known(json, "energy_gain", row.energy_gain);
+  if (row.speedup_over_autoregressive) {
+    write(json, "speedup_over_autoregressive", *row.speedup_over_autoregressive);
+  } else {
+    json.key("speedup_over_autoregressive").raw("null");
+  }
+  json.key("break_even_acceptance").number(row.break_even_acceptance);
+  json.key("breakdown").open('{');
+  row.breakdown.for_each([&](std::string_view name, double value) { json.key(name).number(value); });
+  json.close('}');
+}
+
+void write(JsonText& json, const LeadResult& lead) {
+  json.key("among").text(lead.among).key("first").whole(lead.first).key("second").whole(lead.second);
+  write(json, lead.ratio);
+}
+
+void write(JsonText& json, const LeftOutResult& one) {
+  json.key("system").text(one.system).key("scheme").text(one.scheme);
+  write_whole(json, "batch", one.batch);
+  json.key("reason").text(one.reason);
+}
+
+void write(JsonText& json, const SensitivityResult& row) {
+  json.key("constant").text(row.constant).key("elasticity").number(row.elasticity);
+  json.key("speed_elasticity").number(row.speed_elasticity).key("energy_elasticity").number(row.energy_elasticity);
+  json.key("energy_gain_elasticity").number(row.energy_gain_elasticity);
+  json.key("status").text(row.status).key("method").text(row.method).key("row").text(row.row);
+}
+
+void write(JsonText& json, const AssumedConstant& constant) {
+  json.key("name").text(constant.name).key("value").text(constant.value);
+  json.key("status").text(constant.status).key("source").text(constant.source);
+}
+
+Json number(double value) {
+  return std::isfinite(value) ? Json(value) : Json(nullptr);
+}
+
+Json to_json(const BitSliceResult& measured) {
+  Json quantities = Json::array();
+  for (const MeasuredQuantity& quantity : measured.quantities) {
+    quantities.push_back({{"name", quantity.name},
+                          {"unit", quantity.unit},
+                          {"nominal", number(quantity.nominal)},
+                          {"measured", number(quantity.measured)}});
+  }
+  return {{"path", measured.path},
+          {"model", measured.model},
+          {"quantities", quantities},
+          {"figures", to_json(measured.figures)}};
+}
+
+/// The text of an object, a key a line and an item of a list a line.
+class SummaryText {
+ public:
+  explicit SummaryText(const TextSink& sink) : pieces_(sink) { pieces_.text() += '{'; }
+
+  void add(std::string_view key, const Json& value) { begin(key) += json_line(value); }
+
+  /// `context`: what `write` needs besides the item.
+  template <class T, class... Context>
+  void add_list(std::string_view key, const std::vector<T>& items, Context&... context) {
+    std::string& text = begin(key) += '[';
+    JsonText json(text);
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      text += i == 0 ? "\n  " : ",\n  ";
+      json.open('{');
+      write(json, items[i], context...);
+      json.close('}');
+      pieces_.hand_on();
+    }
+    text += ']';
+  }
+
+  void finish() {
+    pieces_.text() += "\n}\n";
+    pieces_.finish();
+  }
+
+ private:
+  std::string& begin(std::string_view key) {
+    pieces_.text() += first_ ? "\n \"" : ",\n \"";
+    first_ = false;
+    return (pieces_.text() += key) += "\": ";
+  }
+
+  PiecedText pieces_;
+  bool first_ = true;
+};
+
+}  // namespace
+
+void write_summary(const StudyResults& results, const TextSink& sink) {
+  SummaryText summary(sink);
+  LastMetrics last;
+  summary.add("schema", summary_schema);
+  summary.add("schema_version", summary_schema_version);
+  summary.add("name", results.name);
+  summary.add("version", results.version);
+  summary.add("trace", {{"model", results.trace_model},
+                        {"path", results.trace_path},
+                        {"source", results.trace_source},
+                        {"tokens", results.tokens},
+                        {"layers", results.layers},
+                        {"experts", results.experts},
+                        {"top_k", results.top_k},
+                        {"sequences", results.sequences},
+                        {"calibration_sequences", results.calibration_sequences},
+                        {"evaluation_sequences", results.evaluation_sequences}});
+  summary.add("study", results.study_json.empty() ? Json(nullptr) : Json::parse(results.study_json));
+  summary.add("trajectories", results.trajectories);
+  summary.add("replicate_trajectories", results.replicate_trajectories);
+  summary.add("seed", results.seed);
+  summary.add("backend", results.backend);
+  summary.add("seconds", number(results.seconds));
+  summary.add_list("points", results.points, last);
+  summary.add_list("distributions", results.distributions);
+  summary.add_list("differences", results.differences);
+  summary.add_list("controls", results.controls, results);
+  summary.add_list("break_even", results.break_even, results);
+  summary.add("reference", results.reference.empty() ? Json(nullptr) : Json(results.reference));
+  summary.add_list("hardware", results.hardware);
+  summary.add_list("leads", results.leads);
+  summary.add_list("left_out", results.left_out);
+  summary.add("bit_trades", to_json(results.bit_trades));
+  summary.add_list("sensitivity", results.sensitivity);
+  summary.add_list("constants", results.constants);
+  summary.add("bit_slices", results.bit_slices ? to_json(*results.bit_slices) : Json(nullptr));
+  summary.add("notes", results.notes);
+  summary.finish();
+}
+
+}  // namespace moecarlo
