@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 
 #include "host/support/error.hpp"
 #include "host/support/json_file.hpp"
+#include "host/support/json_keys.hpp"
 #include "host/weights/figures_json.hpp"
 
 namespace moecarlo::hw {
@@ -22,14 +24,21 @@ constexpr std::uint64_t kLargestFile = std::uint64_t{1} << 28;
 BitSlices read_bit_slices(const std::filesystem::path& file) {
   const auto json = read_json<nlohmann::ordered_json>(file, "a bitslice.json of moecarlo bitslice", kLargestFile);
   try {
-    if (json.at("schema") != kSchema || json.at("schema_version") != 1) {
+    if (member(json, "schema") != kSchema || member(json, "schema_version") != 1) {
       fail(ErrorKind::input, "{}: wrong schema (expected {} version 1, found {} version {})", file.string(), kSchema,
-           json.at("schema").dump(), json.at("schema_version").dump());
+           member(json, "schema").dump(), member(json, "schema_version").dump());
     }
-    const auto figures = std::make_shared<const WeightFigures>(figures_from_json(json.at("total")));
-    return {file.string(), json.at("weights").at("model").get<std::string>(), figures};
+    const auto figures = std::make_shared<const WeightFigures>(figures_from_json(member(json, "total")));
+    const nlohmann::ordered_json weights{{"path", ""}, {"model", ""}, {"source", ""}};
+    const nlohmann::ordered_json known{
+        {"schema", ""}, {"schema_version", 1}, {"version", ""}, {"weights", weights}, {"total", to_json(*figures)},
+        {"layers", ""}, {"experts", ""},       {"matrices", ""}};
+    expect_keys_of(json, known, file.string());
+    return {file.string(), member(member(json, "weights"), "model").get<std::string>(), figures};
   } catch (const nlohmann::json::exception& error) {
     fail(ErrorKind::input, "{}: not a readable bitslice.json ({})", file.string(), reason_of(error));
+  } catch (const std::out_of_range& error) {  // a key that is not there
+    fail(ErrorKind::input, "{}: not a readable bitslice.json ({})", file.string(), error.what());
   }
 }
 

@@ -12,6 +12,7 @@
 
 #include "host/study/table_reader.hpp"
 #include "host/support/error.hpp"
+#include "host/support/nearest_name.hpp"
 #include "host/support/text_file.hpp"
 
 namespace moecarlo::hw {
@@ -55,9 +56,10 @@ std::string text_of(const std::string& file, const std::string& key, const toml:
 Constant read_row(const std::string& file, const std::string& key, const toml::table& row) {
   for (const auto& [field, node] : row) {
     const std::string_view name = field.str();
-    if (name != "value" && name != "unit" && name != "status" && name != "source")
-      fail(ErrorKind::usage, "{}:{}: {}: unknown key '{}' (expected value, unit, status, source)", file, line_of(node),
-           key, name);
+    constexpr std::array<std::string_view, 4> known{"value", "unit", "status", "source"};
+    if (std::find(known.begin(), known.end(), name) == known.end())
+      fail(ErrorKind::usage, "{}:{}: {}: unknown key '{}' (expected {}){}", file, line_of(node), key, name,
+           fmt::join(known, ", "), is_it(name, known));
   }
   Constant constant{key,
                     0,
@@ -207,8 +209,15 @@ std::vector<std::string> PresetReader::names(std::string_view table) const {
 const Constant& PresetReader::take(std::string_view key, std::string_view unit) {
   const auto found =
       std::find_if(preset_.constants.begin(), preset_.constants.end(), [&](const Constant& c) { return c.key == key; });
-  if (found == preset_.constants.end())
+  if (found == preset_.constants.end()) {
+    constexpr std::size_t most_letters = 2;
+    for (const Constant& other : preset_.constants) {
+      const std::string meant = taken_.count(other.key) > 0 ? "" : is_it(other.key, {&key, 1}, most_letters);
+      if (!meant.empty())
+        fail(ErrorKind::usage, "{}: unknown constant '{}'{}", place_of(preset_, other), other.key, meant);
+    }
     fail(ErrorKind::usage, "{}: no constant '{}' (expected one in {})", preset_.file, key, unit);
+  }
   if (found->unit != unit)
     fail(ErrorKind::usage, "{}: {}.unit: wrong unit (expected {}, found {})", place_of(preset_, *found), key, unit,
          found->unit);
@@ -260,8 +269,11 @@ bool PresetReader::yes(std::string_view key) {
 
 void PresetReader::finish() const {
   for (const Constant& constant : preset_.constants)
-    if (taken_.find(constant.key) == taken_.end())
-      fail(ErrorKind::usage, "{}: unknown constant '{}'", place_of(preset_, constant), constant.key);
+    if (taken_.find(constant.key) == taken_.end()) {
+      const std::vector<std::string_view> names(taken_.begin(), taken_.end());
+      fail(ErrorKind::usage, "{}: unknown constant '{}'{}", place_of(preset_, constant), constant.key,
+           is_it(constant.key, names));
+    }
 }
 
 }  // namespace moecarlo::hw

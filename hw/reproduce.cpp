@@ -157,6 +157,17 @@ ReproducedCell reproduce_cell(const Design& design, const TableKey& key, const P
   return cell;
 }
 
+std::vector<std::string> names_of(const TableLaws& laws) {
+  std::vector<std::string> names;
+  for (const auto& [name, routing] : laws.routing) names.push_back(name);
+  return names;
+}
+
+const PublishedCell* find_cell(const std::vector<PublishedCell>& cells, const TableKey& key) {
+  const auto found = std::find_if(cells.begin(), cells.end(), [&](const auto& cell) { return cell.key == key; });
+  return found == cells.end() ? nullptr : &*found;
+}
+
 }  // namespace
 
 std::vector<PublishedCell> read_published_table(const std::filesystem::path& file) {
@@ -179,6 +190,9 @@ std::vector<PublishedCell> read_published_table(const std::filesystem::path& fil
     cell.alpha = row.number(4, "alpha");
     cell.ar = row.number(5, "ar_speedup");
     if (!row.fields[6].empty()) cell.sd = row.number(6, "sd_speedup");
+    cell.place = row.place;
+    if (const auto* const first = find_cell(cells, cell.key))
+      fail(ErrorKind::input, "{}: the cell of {} again (expected each once)", row.place, first->place);
     cells.push_back(std::move(cell));
   }
   return cells;
@@ -218,13 +232,18 @@ std::vector<ReproducedCell> reproduce_table(const TableLaws& laws, const std::ve
         const Scheme scheme = find_scheme(scheme_name);
         for (const std::uint32_t batch : kBatches) {
           const TableKey key{hb, name, scheme_name, batch};
-          const auto found = std::find_if(published.begin(), published.end(),
-                                          [&](const PublishedCell& one) { return one.key == key; });
           const Design design{laws, system, reference, model, scheme, routing, batch};
-          cells.push_back(reproduce_cell(design, key, found == published.end() ? nullptr : &*found));
+          cells.push_back(reproduce_cell(design, key, find_cell(published, key)));
         }
       }
     }
+  }
+  for (const PublishedCell& one : published) {
+    const auto same = [&](const ReproducedCell& cell) { return cell.key == one.key; };
+    if (std::any_of(cells.begin(), cells.end(), same)) continue;
+    fail(ErrorKind::input, "{}: no such cell (expected hb_gb {}, a model of {}, a scheme of {}, a batch of {})",
+         one.place, fmt::join(kHbSizes, " or "), fmt::join(names_of(laws), ", "), fmt::join(kSchemes, ", "),
+         fmt::join(kBatches, ", "));
   }
   return cells;
 }

@@ -28,10 +28,11 @@ struct PublishedCell {
   double alpha = 0;  ///< accepted length / draft depth
   double ar = 0;     ///< the scheme without drafting
   std::optional<double> sd;
+  std::string place = {};  ///< "file:line", for messages
 };
 
 /// Reads a table with the header hb_gb,model,scheme,batch,alpha,ar_speedup,sd_speedup; an empty sd_speedup is one that
-/// was not given. Model names are taken in lower case. Throws input with file and line.
+/// was not given. Model names are taken in lower case. Throws input with file and line, also where a cell comes twice.
 std::vector<PublishedCell> read_published_table(const std::filesystem::path& file);
 
 /// The draft tree that all designs share, and the routing that each model was found to follow. All of it stands in a

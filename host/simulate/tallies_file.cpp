@@ -1,10 +1,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <set>
 
 #include "host/simulate/tallies.hpp"
 #include "host/study/limits.hpp"
 #include "host/support/hdf5.hpp"
+#include "host/support/hdf5_names.hpp"
 
 namespace moecarlo {
 namespace {
@@ -139,6 +142,27 @@ std::vector<Policy> read_policies(const Group& group) {
 }
 
 CellShape read_cell_shape(const Group& group) {
+  constexpr std::array<std::string_view, 9> attributes{
+      "acceptance_independent", "acceptance_kind", "acceptance_table", "apart", "batch", "bits", "depth",
+      "tree_verify_tokens",     "tree_width"};
+  constexpr std::array<std::string_view, 16> members{"acceptance_thresholds",
+                                                     "accepted_length",
+                                                     "capacity_base",
+                                                     "capacity_extra_layers",
+                                                     "capacity_joint",
+                                                     "distinct_histogram",
+                                                     "drafted",
+                                                     "joint_count",
+                                                     "joint_first",
+                                                     "joint_place",
+                                                     "points_by_group",
+                                                     "points_by_layer",
+                                                     "policies",
+                                                     "rounds",
+                                                     "unions_by_group",
+                                                     "unions_by_layer"};
+  hdf5::expect_attributes(group, attributes);
+  hdf5::expect_members(group, members);
   CellShape shape;
   shape.batch = read_small(group, "batch", kMostBatch);
   shape.depth = read_small(group, "depth", kMostDraftTokens);
@@ -194,7 +218,45 @@ void check_extents(const Group& root, const TallyShape& shape, const TallyLayout
   }
 }
 
+/// What is more was not written by this program.
+void expect_root_names(const Group& root) {
+  constexpr std::array<std::string_view, 25> attributes{"cells",
+                                                        "experts",
+                                                        "finished",
+                                                        "groups",
+                                                        "joint_groups",
+                                                        "joint_replicates",
+                                                        "layers",
+                                                        "populations",
+                                                        "program",
+                                                        "replicate_trajectories",
+                                                        "replicates",
+                                                        "schema",
+                                                        "schema_version",
+                                                        "scope",
+                                                        "sequences",
+                                                        "shard",
+                                                        "shards",
+                                                        "slices",
+                                                        "study",
+                                                        "subset",
+                                                        "top_k",
+                                                        "trace",
+                                                        "trajectories",
+                                                        "walk",
+                                                        "warm"};
+  hdf5::expect_attributes(root, attributes);
+  std::set<std::string> names{"population_starts"};
+  const std::uint64_t cells = read_count(root, "cells", kMostCells);
+  for (std::uint64_t c = 0; c < cells; ++c) names.insert(cell_name(c));
+  for (const std::string& member : root.members()) {
+    if (names.count(member) > 0) continue;
+    fail(ErrorKind::input, "{}: unknown (expected {} cells)", root.name_of(member), cells);
+  }
+}
+
 TallyShape read_shape(const Group& root) {
+  expect_root_names(root);
   TallyShape shape;
   shape.walk = static_cast<Walk>(read_small(root, "walk", static_cast<std::uint32_t>(Walk::replay)));
   shape.layers = read_small(root, "layers");

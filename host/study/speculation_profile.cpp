@@ -89,9 +89,7 @@ class Reader {
   void refuse_unknown_keys() const {
     for (const auto& [name, value] : json_.items()) {
       if (std::find(known_keys.begin(), known_keys.end(), name) != known_keys.end()) continue;
-      const std::string_view nearest = nearest_name(name, known_keys);
-      refuse(json(name).dump(-1, ' ', true, json::error_handler_t::replace), "unknown key{}",
-             nearest.empty() ? "" : fmt::format(" (is it {}?)", nearest));
+      refuse(json(name).dump(-1, ' ', true, json::error_handler_t::replace), "unknown key{}", is_it(name, known_keys));
     }
   }
 

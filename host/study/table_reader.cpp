@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "host/support/error.hpp"
+#include "host/support/nearest_name.hpp"
 
 namespace moecarlo {
 namespace {
@@ -71,6 +72,14 @@ void TableReader::wrong(const std::string& key, const std::string& expected) con
 }
 
 void TableReader::missing(const std::string& key, const std::string& expected) const {
+  constexpr std::size_t most_letters = 2;
+  const std::string_view wanted = key;
+  for (const auto& [other, node] : *table_) {
+    const std::string name(other.str());
+    if (asked_.count(name) > 0) continue;
+    if (const std::string meant = is_it(name, {&wanted, 1}, most_letters); !meant.empty())
+      fail(ErrorKind::usage, "{}:{}: unknown key {}{}", file_, other.source().begin.line, name_of(name), meant);
+  }
   fail(ErrorKind::usage, "{}: {} is missing (expected {})", where(*table_), name_of(key), expected);
 }
 
@@ -78,8 +87,9 @@ void TableReader::refuse_unknown() const {
   for (const auto& [key, node] : *table_) {
     const std::string name(key.str());
     if (asked_.count(name) > 0) continue;
-    fail(ErrorKind::usage, "{}:{}: unknown key {} (expected one of: {})", file_, key.source().begin.line, name_of(name),
-         fmt::join(asked_, ", "));
+    const std::vector<std::string_view> names(asked_.begin(), asked_.end());
+    fail(ErrorKind::usage, "{}:{}: unknown key {} (expected one of: {}){}", file_, key.source().begin.line,
+         name_of(name), fmt::join(asked_, ", "), is_it(name, names));
   }
 }
 
@@ -174,8 +184,9 @@ std::size_t TableReader::index_of(const std::string& key, const std::string& wor
                                   const std::vector<std::string>& words) const {
   const auto found = std::find(words.begin(), words.end(), word);
   if (found == words.end()) {
-    fail(ErrorKind::usage, "{}: {} has a wrong value (expected one of: {}; found {})", where(*table_->get(key)),
-         name_of(key), fmt::join(words, ", "), word);
+    const std::vector<std::string_view> names(words.begin(), words.end());
+    fail(ErrorKind::usage, "{}: {} has a wrong value (expected one of: {}; found {}){}", where(*table_->get(key)),
+         name_of(key), fmt::join(words, ", "), word, is_it(word, names));
   }
   return static_cast<std::size_t>(found - words.begin());
 }

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+#include <vector>
 
 #include "host/support/error.hpp"
 #include "host/support/text_file.hpp"
@@ -33,6 +36,21 @@ void expect_shallow(std::string_view text, const std::string& where) {
   }
 }
 
+/// Follows the parser of a text and refuses a key that comes twice in one object.
+template <class Json>
+auto refuse_second_keys(const std::string& where) {
+  return [&where, keys = std::vector<std::set<std::string>>()](int, nlohmann::detail::parse_event_t event,
+                                                               Json& value) mutable {
+    using Event = nlohmann::detail::parse_event_t;
+    if (event == Event::object_start) keys.emplace_back();
+    if (event == Event::object_end) keys.pop_back();
+    if (event == Event::key && !keys.back().insert(value.template get_ref<const std::string&>()).second) {
+      fail(ErrorKind::input, "{}: key {} twice in one object", where, json_line(value));
+    }
+    return true;
+  };
+}
+
 }  // namespace
 
 std::string reason_of(const std::exception& error) {
@@ -46,7 +64,7 @@ template <class Json>
 Json parse_json(std::string_view text, const std::string& where) {
   expect_shallow(text, where);
   try {
-    return Json::parse(text);
+    return Json::parse(text, refuse_second_keys<Json>(where));
   } catch (const nlohmann::detail::parse_error& error) {
     std::string reason = reason_of(error);  // "parse error at line 1, column 2: syntax error while parsing value - ..."
     if (const auto place = reason.find(": "); place != reason.npos) reason.erase(0, place + 2);

@@ -10,8 +10,9 @@
 namespace moecarlo {
 
 /// The only reader of JSON. It takes at most `most_bytes` and at most `deepest_json` arrays and objects inside each
-/// other, so that no file can exhaust memory or the stack. Every failure is an `Error` of kind input with the place:
-/// "config.json:3:7: not valid JSON (unexpected '}')".
+/// other, so that no file can exhaust memory or the stack, and no object with a key twice, of which one would be
+/// ignored. Every failure is an `Error` of kind input with the place: "config.json:3:7: not valid JSON (unexpected
+/// '}')".
 constexpr int deepest_json = 64;
 constexpr std::uint64_t usual_json_bytes = std::uint64_t{16} << 20;
 

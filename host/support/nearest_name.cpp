@@ -38,4 +38,9 @@ std::string_view nearest_name(std::string_view word, std::span<const std::string
   return nearest;
 }
 
+std::string is_it(std::string_view word, std::span<const std::string_view> names, std::size_t most) {
+  const std::string_view nearest = nearest_name(word, names, most);
+  return nearest.empty() ? std::string() : " (is it " + std::string(nearest) + "?)";
+}
+
 }  // namespace moecarlo

@@ -11,4 +11,7 @@ namespace moecarlo {
 /// neighbour, at most a third of the word's and at most `most`. Empty where none is that near.
 std::string_view nearest_name(std::string_view word, std::span<const std::string_view> names, std::size_t most = 64);
 
+/// The end of a refusal of `word`: " (is it name?)", or nothing where no name is near.
+std::string is_it(std::string_view word, std::span<const std::string_view> names, std::size_t most = 64);
+
 }  // namespace moecarlo

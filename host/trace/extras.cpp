@@ -5,6 +5,7 @@
 #include <functional>
 #include <span>
 
+#include "host/support/hdf5_names.hpp"
 #include "host/support/printable.hpp"
 #include "host/trace/rules.hpp"
 
@@ -58,8 +59,21 @@ void check_shares(const hdf5::Group& group, const std::string& member) {
   });
 }
 
+/// Adds what a group of the trace holds beside these members and attributes to what is not read.
+void note_others(const hdf5::Group& group, const std::string& name, hdf5::Names members, hdf5::Names attributes,
+                 TraceExtras& extras) {
+  for (const auto& others : {hdf5::members_not_read(group, members), hdf5::attributes_not_read(group, attributes)}) {
+    for (const std::string& other : others) extras.not_read.push_back(name + "/" + other);
+  }
+}
+
 void open_acceptance(const hdf5::Group& root, const TraceInfo& info, TraceExtras& extras) {
   const hdf5::Group group = root.open_group("acceptance");
+  constexpr std::array<std::string_view, 4> members{"accept_probability", "cache_fraction", "draft_probability",
+                                                    "weight_bits"};
+  constexpr std::array<std::string_view, 1> attributes{"drafter"};
+  note_others(group, "acceptance", members, attributes, extras);
+  if (group.has("draft_probability")) extras.not_read.emplace_back("acceptance/draft_probability");  // no rule takes it
   const std::uint64_t configurations = length_of(group, "cache_fraction");
   expect_floats(group, "cache_fraction", {configurations}, "[configurations]");
   expect_integers(group, "weight_bits", {configurations}, "[configurations]");
@@ -70,6 +84,8 @@ void open_acceptance(const hdf5::Group& root, const TraceInfo& info, TraceExtras
 
 void open_rounds(const hdf5::Group& root, const TraceInfo& info, TraceExtras& extras) {
   const hdf5::Group group = root.open_group("rounds");
+  constexpr std::array<std::string_view, 4> members{"accepted", "drafted", "position", "verify_expert_ids"};
+  note_others(group, "rounds", members, {}, extras);
   const std::uint64_t rounds = length_of(group, "position");
   expect_integers(group, "position", {rounds}, "[rounds]");
   expect_integers(group, "drafted", {rounds}, "[rounds]");
@@ -88,6 +104,8 @@ void open_rounds(const hdf5::Group& root, const TraceInfo& info, TraceExtras& ex
 
 void open_lookups(const hdf5::Group& root, TraceExtras& extras) {
   const hdf5::Group group = root.open_group("lookups");
+  constexpr std::array<std::string_view, 5> members{"expert", "hit", "layer", "part", "sweep_offsets"};
+  note_others(group, "lookups", members, {}, extras);
   extras.lookups = length_of(group, "layer");
   for (const char* member : {"layer", "expert", "part", "hit"}) {
     expect_integers(group, member, {extras.lookups}, "[lookups]");

@@ -3,9 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <span>
 
-#include "host/support/nearest_name.hpp"
+#include "host/support/hdf5_names.hpp"
 #include "host/support/printable.hpp"
 #include "host/trace/extras.hpp"
 #include "host/trace/rules.hpp"
@@ -121,29 +120,13 @@ constexpr std::array<std::string_view, 13> known_attributes{
     "created_by", "licence",        "model",   "num_experts", "num_groups", "num_shared_experts", "renormalize",
     "schema",     "schema_version", "scoring", "source",      "top_k",      "top_k_groups"};
 
-/// Those of the names, written as `mark` and the name, that are not of the format; a misspelt one is refused.
-std::vector<std::string> not_read(const hdf5::Group& root, const std::string& mark,
-                                  const std::vector<std::string>& names, std::span<const std::string_view> known) {
-  constexpr std::size_t most = 4096;
-  std::vector<std::string> others;
-  for (const std::string& name : names) {
-    if (std::count(known.begin(), known.end(), name) > 0) continue;
-    if (others.size() == most)
-      fail(ErrorKind::input, "{}: too many names (expected at most {})", root.name_of(""), most);
-    if (const std::string_view nearest = nearest_name(name, known); !nearest.empty())
-      fail(ErrorKind::input, "{}: unknown (is it {}?)", root.name_of(mark + name), nearest);
-    others.push_back(mark + printable(name));
-  }
-  return others;
-}
-
 }  // namespace
 
 TraceContents open_trace(const std::filesystem::path& path) {
   TraceContents contents{hdf5::open_file(path), {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}};
   contents.info.path = path.string();
   check_schema(contents.root);
-  not_read(contents.root, "@", contents.root.attributes(), known_attributes);  // others say where it comes from
+  hdf5::attributes_not_read(contents.root, known_attributes);  // others say where it comes from
   read_attributes(contents);
   open_routing(contents);
   open_weights(contents);
@@ -151,7 +134,8 @@ TraceContents open_trace(const std::filesystem::path& path) {
   open_per_token(contents);
   read_per_layer(contents);
   contents.extras = open_extras(contents.root, contents.info);
-  contents.extras.not_read = not_read(contents.root, "", contents.root.members(), known_members);
+  auto& not_read = contents.extras.not_read;
+  for (const std::string& name : hdf5::members_not_read(contents.root, known_members)) not_read.push_back(name);
   contents.extras.token_ids = contents.token_ids.has_value();
   contents.extras.expert_weights = contents.expert_weights.has_value();
   contents.extras.selection_bias = !contents.selection_bias.empty();

@@ -2,6 +2,9 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
+
+#include "host/support/json_keys.hpp"
 
 namespace moecarlo {
 namespace {
@@ -13,7 +16,7 @@ Json number(double value) {
 }
 
 double number(const Json& json, const char* key) {
-  const Json& found = json.at(key);
+  const Json& found = member(json, key);
   return found.is_null() ? std::numeric_limits<double>::quiet_NaN() : found.get<double>();
 }
 
@@ -66,27 +69,30 @@ Json to_json(const WeightFigures& figures) {
 
 WeightFigures figures_from_json(const Json& json) {
   WeightFigures figures;
-  json.at("weights").get_to(figures.weights);
-  json.at("values").get_to(figures.values);
+  member(json, "weights").get_to(figures.weights);
+  member(json, "values").get_to(figures.values);
   figures.entropy_bits = number(json, "entropy_bits");
   figures.sign_extension_share = number(json, "sign_extension_share");
-  for (const auto& [key, slices] : json.at("slices").items()) {
+  for (const auto& [key, slices] : member(json, "slices").items()) {
     KeptFigures& kept = figures.kept.emplace_back();
-    kept.kept = std::stoi(key);
-    kept.upper = slice_from(slices.at("upper"));
-    kept.lower = slice_from(slices.at("lower"));
+    if (key.size() != 1 || key < "2" || key > "7") {
+      throw std::out_of_range("slices: a key that is no number of kept bits, 2 to 7");
+    }
+    kept.kept = key.front() - '0';
+    kept.upper = slice_from(member(slices, "upper"));
+    kept.lower = slice_from(member(slices, "lower"));
     kept.sign_extension_share = number(slices, "sign_extension_share");
     kept.conditional_entropy_bits = number(slices, "conditional_entropy_bits");
-    const Json& drafts = json.at("draft").at(key);
+    const Json& drafts = member(member(json, "draft"), key.c_str());
     for (std::size_t i = 0; i < kDraftReadings.size(); ++i) {
-      const Json& draft = drafts.at(to_string(kDraftReadings[i]));
+      const Json& draft = member(drafts, to_string(kDraftReadings[i]));
       kept.drafts[i] = {number(draft, "mse"), number(draft, "sqnr_db"), number(draft, "cosine")};
     }
   }
-  for (const Json& plane : json.at("planes")) {
-    figures.planes.at(plane.at("bit").get<std::size_t>()) = {number(plane, "one_share"), number(plane, "coded_bits"),
-                                                             number(plane, "distinct_patterns"),
-                                                             number(plane, "merged_additions")};
+  for (const Json& plane : member(json, "planes")) {
+    figures.planes.at(member(plane, "bit").get<std::size_t>()) = {
+        number(plane, "one_share"), number(plane, "coded_bits"), number(plane, "distinct_patterns"),
+        number(plane, "merged_additions")};
   }
   return figures;
 }

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "host/support/float16.hpp"
+#include "host/support/hdf5_names.hpp"
 
 namespace moecarlo {
 namespace {
@@ -25,6 +26,11 @@ hdf5::Group open_matrices(const std::filesystem::path& path, std::string& model,
     fail(ErrorKind::input, "{}: unknown version (expected {}, found {})", root.name_of("@schema_version"),
          kSchemaVersion, version);
   }
+  constexpr std::array<std::string_view, 6> attributes{"created_by", "licence",        "model",
+                                                       "schema",     "schema_version", "source"};
+  constexpr std::array<std::string_view, 1> members{"matrices"};
+  hdf5::attributes_not_read(root, attributes);  // others say where it comes from
+  hdf5::expect_members(root, members);
   model = printable(root.read_string("model"));
   source = printable(root.read_string("source"), kLongestText);
   return root.open_group("matrices");
@@ -62,6 +68,10 @@ std::uint64_t scales_in(std::uint64_t columns) {
 
 MatrixInfo read_info(const hdf5::Group& matrices, const std::string& name) {
   const hdf5::Group group = matrices.open_group(name);
+  constexpr std::array<std::string_view, 3> attributes{"expert", "layer", "projection"};
+  constexpr std::array<std::string_view, 3> members{"int8", "original", "scale"};
+  hdf5::expect_attributes(group, attributes);
+  hdf5::expect_members(group, members);
   MatrixInfo info;
   info.name = name;
   info.layer = read_number(group, "layer");

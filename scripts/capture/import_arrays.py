@@ -13,7 +13,8 @@ and under these names in the others, is one or both of
                                 or layers.0, ..., each [tokens, experts]
 and optionally expert_weights [tokens, layers, k], token_ids [tokens], phase [tokens] or the number `prompt_tokens`,
 layer_numbers [layers], sequence_label [sequences] (the domain of each), and `routed_experts_start_len` (tokens of a
-cached prefix, which have no row). Ids and logits of one file have to agree.
+cached prefix, which have no row). Ids and logits of one file have to agree. An .npz of routecap (ids, steps, topk, ...)
+is known by its names. Files with counts and no routing are import_counts.py's.
 Layers that are 0 or -1 throughout are placeholders of dense ones and left out; rows that are so in every layer (a cached
 prefix, a request's last token) are cut, as are tokens without a row; how many is said. A misspelt name is refused.
 NumPy and h5py only. Exit status: 0 done, 2 wrong usage, 3 a file is refused, 4 the machine failed us.
@@ -26,6 +27,7 @@ from pathlib import Path
 import routertrace  # noqa: F401, first: it says plainly that NumPy is missing
 import numpy as np
 
+from routertrace import kinds, routecap
 from routertrace.importing import Piece, add_model_options, write_trace
 from routertrace.keys import Notes, check_keys
 from routertrace.progress import Progress
@@ -40,6 +42,7 @@ KNOWN = (*IDS, "prompt_routed_experts", "router_logits", "expert_weights", "toke
 
 def read(path, notes):
     """The arrays of a file by name."""
+    kinds.check(path, kinds.ARRAYS)
     with array_file(path):
         if path.suffix == ".safetensors":
             tensors = SafetensorsFile(path)
@@ -48,8 +51,13 @@ def read(path, notes):
             return {name: tensors[name] for name in names if name in KNOWN or LAYER.match(name)}
         loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
+            if loaded.ndim == 2 and path.suffix == ".npy":
+                raise Refusal(INPUT, f"{path}: an array of shape {list(loaded.shape)} (expected [tokens, layers, k]; "
+                                     f"{kinds.COUNTS} reads counts [layers, experts])")
             return {"router_logits" if loaded.dtype.kind == "f" else "routed_experts": loaded}
         with loaded:
+            if routecap.is_one(loaded):
+                return dict(loaded)
             check_keys(path, [name for name in loaded if not LAYER.match(name)], KNOWN, notes)
             return {name: loaded[name] for name in loaded if name in KNOWN or LAYER.match(name)}
 
@@ -92,6 +100,9 @@ def cuts(path, arrays, rows):
 def pieces(path, notes):
     """The Piece of every sequence of a file."""
     arrays = read(path, notes)
+    if routecap.is_one(arrays):
+        yield from routecap.pieces(path, arrays, notes)
+        return
     ids, prompt_rows = joined_ids(path, arrays)
     logits, layers = logits_by_layer(path, arrays)
     logits = arrays.get("router_logits", logits)

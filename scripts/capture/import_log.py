@@ -10,7 +10,10 @@ The layout is seen from the content:
   moe-trace, CSV      phase,token,layer,rank,expert with that header; pos,layer,ids...; or layer,expert (needs --top-k)
   moe-trace, binary   MOETRC01
   moe-cache-lab       JSON lines with record_type, version 1
-JSON answers may stand in a list, or one a line in a .jsonl file: a sequence each. NumPy and h5py only.
+  RTRACE01            softmax probabilities over all experts, a token and layer a record; needs --top-k
+  SGLang's recorder   .pt of mode per_token, physical experts mapped to logical ones
+JSON answers may stand in a list, or one a line in a .jsonl file: a sequence each. Files with counts and no routing are
+import_counts.py's. NumPy and h5py only.
 Exit status: 0 done, 2 wrong usage, 3 a file is refused, 4 the machine failed us.
 """
 
@@ -19,7 +22,7 @@ from pathlib import Path
 
 import routertrace  # noqa: F401, first: it says plainly that NumPy is missing
 
-from routertrace import answers, moe_logs
+from routertrace import answers, kinds, moe_logs, recorder, rtrace, torch_file
 from routertrace.importing import add_model_options, write_trace
 from routertrace.keys import Notes, load_json
 from routertrace.refusal import INPUT, Refusal, run
@@ -31,25 +34,42 @@ def json_pieces(path, text, top_k, notes):
     values = [load_json(f"{path}:{i}", line) for i, line in enumerate(lines, 1)] if one_a_line else load_json(path, text)
     values = values if isinstance(values, list) else [values]
     if values and isinstance(values[0], dict) and "record_type" in values[0]:
-        yield moe_logs.from_records(path, moe_logs.cache_lab(path, values, notes))
+        yield moe_logs.from_records(path, moe_logs.cache_lab(path, values, notes), notes)
         return
     for number, value in enumerate(values):
+        if isinstance(value, dict) and "logical_count" in value:
+            raise kinds.counts(path, "logical_count")
         yield answers.piece(f"{path}: answer {number}", value, top_k, notes)
 
 
-def pieces(path, top_k, notes):
+def recorded_pieces(path, notes):
+    value = torch_file.load(path)
+    if not isinstance(value, dict) or not isinstance(value.get("records"), list) or not any(
+            isinstance(record, dict) and "topk_ids_of_layer" in record for record in value["records"]):
+        raise kinds.counts(path, "no topk_ids_of_layer: counts")
+    yield from recorder.pieces(path, value, notes)
+
+
+def pieces(path, options, notes):
+    kinds.check(path, kinds.LOG)
     data = path.read_bytes()
+    if data.startswith(kinds.ZIP):
+        yield from recorded_pieces(path, notes)
+        return
+    if data.startswith(rtrace.MAGIC):
+        yield rtrace.piece(path, data, options, notes)
+        return
     if data.startswith(b"MOETRC01"):
-        yield moe_logs.from_records(path, moe_logs.moetrc01(path, data))
+        yield moe_logs.from_records(path, moe_logs.moetrc01(path, data, notes), notes)
         return
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
-        raise Refusal(INPUT, f"{path}: no layout that is known (expected JSON, CSV or MOETRC01)") from None
+        raise Refusal(INPUT, f"{path}: no layout that is known (expected JSON, CSV, MOETRC01, RTRACE01 or a .pt)") from None
     if text.lstrip()[:1] in ("{", "["):
-        yield from json_pieces(path, text, top_k, notes)
+        yield from json_pieces(path, text, options.top_k, notes)
     else:
-        yield moe_logs.from_records(path, moe_logs.comma_separated(path, text, top_k, notes))
+        yield moe_logs.from_records(path, moe_logs.comma_separated(path, text, options.top_k, notes), notes)
 
 
 def main():
@@ -59,7 +79,7 @@ def main():
     options = parser.parse_args()
     notes = Notes()
     write_trace(options, "import_log.py", lambda: (piece for path in options.files
-                                                   for piece in pieces(path, options.top_k, notes)))
+                                                   for piece in pieces(path, options, notes)))
 
 
 if __name__ == "__main__":

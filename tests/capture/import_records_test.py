@@ -2,6 +2,7 @@
 
 import base64
 import json
+import struct
 import subprocess
 import sys
 import unittest
@@ -58,15 +59,64 @@ class ImportLog(ImporterTest):
         ):
             with self.subTest(words):
                 self.refused(INPUT, words, *self.imported(text, "--top-k", 2, name="a.csv"))
+        self.refused(INPUT, ["expected metadata, 1"], *self.imported({"record_type": "x"}, name="a.jsonl"))
+        unread = self.done(*self.imported(self.answer(input_expert_ids="x"), *top_k)).stderr
+        self.assertIn("note: a.json: 'input_expert_ids' is not read", unread)
+
+    def test_headers_of_logs(self):
+        def binary(head, ids=IDS):
+            head = json.dumps(head).encode()
+            records = b"".join(struct.pack("<IHHIBBH", 0, layer, ids.shape[2], len(ids), 0, 0, 0)
+                               + ids[:, layer].astype("<u2").tobytes() for layer in range(ids.shape[1]))
+            (self.folder / "a.moetrace").write_bytes(b"MOETRC01" + len(head).to_bytes(4, "little") + head + records)
+            return ["import_log.py", "a.moetrace", "-o", "trace.h5", *MODEL]
+
+        def lines(**head):
+            events = [dict(record_type="routing_selection", layer=layer, phase="prompt", token_position=token,
+                           selected_experts=IDS[token, layer].tolist(), selected_probabilities=None)
+                      for layer in range(3) for token in range(30)]
+            events[0].update(head.pop("event", {}))
+            head = dict(record_type="metadata", format_version=1, **head)
+            return self.imported("\n".join(map(json.dumps, (head, *events))), name="a.jsonl")
+
+        self.done(*binary(dict(n_expert=16, n_expert_used=4)))
+        np.testing.assert_array_equal(self.read()[0]["expert_ids"], IDS)
+        self.done(*lines(num_experts=16, experts_per_token=4))
+        np.testing.assert_array_equal(self.read()[0]["expert_ids"], IDS)
+        self.assertIn("'host' is not read", self.done(*binary(dict(host="x"))).stderr)
+        self.assertIn("'host' is not read", self.done(*lines(host="x")).stderr)
+        for make, head, words in (
+            (binary, dict(n_experts=16), "did you mean 'n_expert'"),
+            (binary, dict(n_expert_used=3), "n_expert_used is 3 (found [4]"), (binary, dict(n_expert=15), "n_expert is 15"),
+            (binary, dict(n_expert="16"), "n_expert is 16"), (binary, [], "no JSON object"),
+            (lambda head: binary(head, IDS[:0]), {}, "0 rows of 4"),
+            (lambda head: binary(head, IDS[..., :0]), {}, "30 rows of 0"),
+            (lambda head: lines(**head), dict(experts_per_token=3), "experts_per_token is 3 (found [4]"),
+            (lambda head: lines(**head), dict(num_experts=15), "num_experts is 15"),
+            (lambda head: lines(**head), dict(num_expert=15), "did you mean 'num_experts'"),
+            (lambda head: lines(**head), dict(event=dict(phase=[])), "not a routing_selection"),
+            (lambda head: lines(**head), dict(event=dict(selected_expert=1)), "did you mean 'selected_experts'"),
+            (lambda head: lines(**head), dict(event=dict(selected_probabilities=["a"] * 4)), "selected_probabilities"),
+        ):
+            with self.subTest(words):
+                self.refused(INPUT, [words], *make(head))
         (self.folder / "a.moetrace").write_bytes(b"MOETRC01\x02\0\0\0{}\x01\0")
         self.refused(INPUT, ["damaged or cut off"], "import_log.py", "a.moetrace", "-o", "t.h5", *MODEL)
-        self.refused(INPUT, ["expected metadata, 1"], *self.imported({"record_type": "x"}, name="a.jsonl"))
+
+    def test_tokens_that_lack_a_layer_are_cut(self):
+        """A prompt's last layer is computed for its last row alone."""
+        rows = [(token - 9, layer, *IDS[token, layer]) for token in range(12) for layer in range(3)
+                if layer < 2 or token >= 8]
+        text = "".join(",".join(map(str, row)) + "\n" for row in rows)
+        self.assertIn("8 of 12 tokens cut: they lack a layer", self.done(*self.imported(text, name="a.csv")).stderr)
+        np.testing.assert_array_equal(self.read()[0]["expert_ids"], IDS[8:12])
+        self.refused(INPUT, ["no token has all 2 layers"], *self.imported("0,1,5,2\n1,2,5,2\n", name="a.csv"))
 
 
 class WithoutNumPy(common.ScriptTest):
     def test_a_plain_line_instead_of_a_traceback(self):
         for script in ("import_arrays.py", "import_jsonl.py", "import_fingerprint.py", "import_log.py",
-                       "export_weights.py", "capture_router.py"):
+                       "import_counts.py", "export_weights.py", "capture_router.py"):
             result = subprocess.run([sys.executable, "-S", common.SCRIPTS / script, "--help"], capture_output=True,
                                     text=True)
             self.assertEqual(result.returncode, common.MACHINE)

@@ -4,6 +4,8 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "host/support/json_keys.hpp"
+
 namespace moecarlo {
 namespace {
 
@@ -14,7 +16,7 @@ Json number(std::optional<double> value) {
 }
 
 double number(const Json& json, const char* key) {
-  const Json& found = json.at(key);
+  const Json& found = member(json, key);
   return found.is_null() ? std::numeric_limits<double>::quiet_NaN() : found.get<double>();
 }
 
@@ -26,7 +28,7 @@ Json to_json(const Estimate& estimate) {
 
 Estimate estimate_from(const Json& json) {
   const auto half_width = [&](const char* key) {
-    return json.at(key).is_null() ? std::nullopt : std::optional(json.at(key).get<double>());
+    return member(json, key).is_null() ? std::nullopt : std::optional(member(json, key).get<double>());
   };
   return {number(json, "value"), half_width("mc_half_width"), half_width("trace_half_width")};
 }
@@ -64,13 +66,13 @@ Json to_json(const BitTrade& trade) {
 
 BitTrade trade_from(const Json& json) {
   BitTrade trade;
-  json.at("system").get_to(trade.system);
-  json.at("scheme").get_to(trade.scheme);
-  json.at("policy").get_to(trade.policy);
-  json.at("is_variant").get_to(trade.is_variant);
-  json.at("batch").get_to(trade.batch);
-  json.at("depth").get_to(trade.depth);
-  json.at("bits").get_to(trade.bits);
+  member(json, "system").get_to(trade.system);
+  member(json, "scheme").get_to(trade.scheme);
+  member(json, "policy").get_to(trade.policy);
+  member(json, "is_variant").get_to(trade.is_variant);
+  member(json, "batch").get_to(trade.batch);
+  member(json, "depth").get_to(trade.depth);
+  member(json, "bits").get_to(trade.bits);
   trade.capacity = number(json, "capacity");
   trade.room_bytes = number(json, "room_bytes");
   trade.slot_bytes = number(json, "slot_bytes");
@@ -80,13 +82,13 @@ BitTrade trade_from(const Json& json) {
   trade.step_bytes = number(json, "step_bytes");
   trade.step_expert_bytes = number(json, "step_expert_bytes");
   trade.round_ext_bytes = number(json, "round_ext_bytes");
-  trade.acceptance = estimate_from(json.at("acceptance"));
-  trade.tokens_per_second = estimate_from(json.at("tokens_per_second"));
-  json.at("fastest").get_to(trade.fastest);
-  trade.lead = estimate_from(json.at("lead"));
-  if (const Json& captured = json.at("captured"); !captured.is_null()) {
+  trade.acceptance = estimate_from(member(json, "acceptance"));
+  trade.tokens_per_second = estimate_from(member(json, "tokens_per_second"));
+  member(json, "fastest").get_to(trade.fastest);
+  trade.lead = estimate_from(member(json, "lead"));
+  if (const Json& captured = member(json, "captured"); !captured.is_null()) {
     trade.captured = CapturedAt{number(captured, "acceptance"), number(captured, "cache_fraction"),
-                                captured.at("weight_bits").get<std::uint32_t>()};
+                                member(captured, "weight_bits").get<std::uint32_t>()};
   }
   return trade;
 }

@@ -9,6 +9,7 @@
 #include "host/report/results/summary.hpp"
 #include "host/support/error.hpp"
 #include "host/support/json_file.hpp"
+#include "host/support/json_keys.hpp"
 #include "host/support/text_file.hpp"
 #include "host/weights/figures_json.hpp"
 
@@ -20,22 +21,22 @@ using Json = nlohmann::ordered_json;
 constexpr std::uint64_t largest_summary_bytes = std::uint64_t{1} << 28;
 
 void from_json(const Json& json, double& value, const char* key) {
-  const Json& found = json.at(key);
+  const Json& found = member(json, key);
   value = found.is_null() ? std::numeric_limits<double>::quiet_NaN() : found.get<double>();
 }
 
 void from_json(const Json& json, std::optional<double>& value, const char* key) {
-  const Json& found = json.at(key);
+  const Json& found = member(json, key);
   value = found.is_null() ? std::nullopt : std::optional(found.get<double>());
 }
 
 void from_json(const Json& json, std::optional<std::uint32_t>& value, const char* key) {
-  const Json& found = json.at(key);
+  const Json& found = member(json, key);
   value = found.is_null() ? std::nullopt : std::optional(found.get<std::uint32_t>());
 }
 
 void from_json(const Json& json, std::vector<double>& values, const char* key) {
-  const Json& found = json.at(key);
+  const Json& found = member(json, key);
   if (found.is_null()) return;
   for (const Json& item : found) {
     values.push_back(item.is_null() ? std::numeric_limits<double>::quiet_NaN() : item.get<double>());
@@ -44,7 +45,7 @@ void from_json(const Json& json, std::vector<double>& values, const char* key) {
 
 template <class T>
 void from_json(const Json& json, T& value, const char* key) {
-  json.at(key).get_to(value);
+  member(json, key).get_to(value);
 }
 
 void read(const Json& json, Estimate& estimate) {
@@ -68,14 +69,14 @@ void read_design(const Json& json, PointResult& point) {
 
 /// A text that is null where there is none.
 void read_text(const Json& json, std::string& text, const char* key) {
-  const Json& found = json.at(key);
+  const Json& found = member(json, key);
   if (!found.is_null()) found.get_to(text);
 }
 
 void read(const Json& json, PointResult& point) {
   read_design(json, point);
   from_json(json, point.implied, "implied");
-  for (const auto& [name, metric] : json.at("metrics").items()) {
+  for (const auto& [name, metric] : member(json, "metrics").items()) {
     read(metric, point.metrics[name].estimate);
     from_json(metric, point.metrics[name].per_layer, "per_layer");
   }
@@ -128,14 +129,14 @@ class PointIndex {
 
 void read(const Json& json, ControlResult& control) {
   from_json(json, control.metric, "metric");
-  read(json.at("independent"), control.independent);
-  read(json.at("error"), control.error);
+  read(member(json, "independent"), control.independent);
+  read(member(json, "error"), control.error);
 }
 
 void read(const Json& json, BreakEvenResult& row) {
   from_json(json, row.cost, "cost");
-  read(json.at("utility"), row.utility);
-  read(json.at("needed_tokens"), row.needed_tokens);
+  read(member(json, "utility"), row.utility);
+  read(member(json, "needed_tokens"), row.needed_tokens);
   from_json(json, row.needed_acceptance, "needed_acceptance");
 }
 
@@ -156,18 +157,18 @@ void read(const Json& json, HardwareResult& row) {
   from_json(json, row.policy, "policy");
   from_json(json, row.capacity, "capacity");
   from_json(json, row.bits, "bits");
-  read(json.at("tokens_per_second"), row.tokens_per_second);
-  read_known(json.at("speedup"), row.speedup);
-  read(json.at("energy_mj_per_token"), row.energy_mj_per_token);
-  read_known(json.at("energy_gain"), row.energy_gain);
+  read(member(json, "tokens_per_second"), row.tokens_per_second);
+  read_known(member(json, "speedup"), row.speedup);
+  read(member(json, "energy_mj_per_token"), row.energy_mj_per_token);
+  read_known(member(json, "energy_gain"), row.energy_gain);
   read_text(json, row.variant_of, "variant_of");
   from_json(json, row.hb_capacity, "hb_capacity");
   from_json(json, row.hb_bandwidth, "hb_bandwidth");
   from_json(json, row.break_even_acceptance, "break_even_acceptance");
-  if (const Json& gain = json.at("speedup_over_autoregressive"); !gain.is_null()) {
+  if (const Json& gain = member(json, "speedup_over_autoregressive"); !gain.is_null()) {
     read(gain, row.speedup_over_autoregressive.emplace());
   }
-  for (const auto& [name, value] : json.at("breakdown").items()) {
+  for (const auto& [name, value] : member(json, "breakdown").items()) {
     row.breakdown.set(name, value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>());
   }
 }
@@ -216,8 +217,8 @@ void read(const Json& json, MeasuredQuantity& quantity) {
 void read(const Json& json, BitSliceResult& measured) {
   from_json(json, measured.path, "path");
   from_json(json, measured.model, "model");
-  for (const Json& quantity : json.at("quantities")) read(quantity, measured.quantities.emplace_back());
-  measured.figures = figures_from_json(json.at("figures"));
+  for (const Json& quantity : member(json, "quantities")) read(quantity, measured.quantities.emplace_back());
+  measured.figures = figures_from_json(member(json, "figures"));
 }
 
 template <class T>
@@ -231,7 +232,7 @@ void read_point_list(const Json& json, const char* key, const std::string& where
                      std::vector<T>& items) {
   if (!json.contains(key)) return;
   const PointIndex index(results.points);
-  for (const Json& item : json.at(key)) {
+  for (const Json& item : member(json, key)) {
     read(item, items.emplace_back());
     items.back().point = index.find(item, where);
   }
@@ -261,34 +262,35 @@ void check_pairs(const std::vector<Pair>& pairs, const char* what, std::size_t s
 }
 
 StudyResults read(const Json& json, const std::string& where) {
-  if (json.at("schema") != summary_schema || json.at("schema_version") != summary_schema_version) {
+  if (member(json, "schema") != summary_schema || member(json, "schema_version") != summary_schema_version) {
     fail(ErrorKind::input, "{}: not a summary this program reads (expected schema {} version {}, found {} version {})",
-         where, summary_schema, summary_schema_version, json.at("schema").dump(), json.at("schema_version").dump());
+         where, summary_schema, summary_schema_version, member(json, "schema").dump(),
+         member(json, "schema_version").dump());
   }
   StudyResults results;
   from_json(json, results.name, "name");
   from_json(json, results.version, "version");
-  read_trace(json.at("trace"), results);
-  if (!json.at("study").is_null()) results.study_json = json.at("study").dump();
+  read_trace(member(json, "trace"), results);
+  if (!member(json, "study").is_null()) results.study_json = member(json, "study").dump();
   from_json(json, results.trajectories, "trajectories");
   from_json(json, results.replicate_trajectories, "replicate_trajectories");
   from_json(json, results.seed, "seed");
   from_json(json, results.backend, "backend");
   from_json(json, results.seconds, "seconds");
-  read_list(json.at("points"), results.points);
-  read_list(json.at("distributions"), results.distributions);
-  read_list(json.at("differences"), results.differences);
+  read_list(member(json, "points"), results.points);
+  read_list(member(json, "distributions"), results.distributions);
+  read_list(member(json, "differences"), results.differences);
   read_point_list(json, "controls", where, results, results.controls);
   read_point_list(json, "break_even", where, results, results.break_even);
   read_text(json, results.reference, "reference");
-  read_list(json.at("hardware"), results.hardware);
-  read_list(json.at("leads"), results.leads);
-  read_list(json.at("left_out"), results.left_out);
-  if (json.contains("bit_trades")) results.bit_trades = bit_trades_from_json(json.at("bit_trades"));
-  read_list(json.at("sensitivity"), results.sensitivity);
-  read_list(json.at("constants"), results.constants);
-  if (json.contains("bit_slices") && !json.at("bit_slices").is_null()) {  // older summaries have none
-    read(json.at("bit_slices"), results.bit_slices.emplace());
+  read_list(member(json, "hardware"), results.hardware);
+  read_list(member(json, "leads"), results.leads);
+  read_list(member(json, "left_out"), results.left_out);
+  if (json.contains("bit_trades")) results.bit_trades = bit_trades_from_json(member(json, "bit_trades"));
+  read_list(member(json, "sensitivity"), results.sensitivity);
+  read_list(member(json, "constants"), results.constants);
+  if (json.contains("bit_slices") && !member(json, "bit_slices").is_null()) {  // older summaries have none
+    read(member(json, "bit_slices"), results.bit_slices.emplace());
   }
   from_json(json, results.notes, "notes");
   check_pairs(results.differences, "a difference of points", results.points.size(), where);
@@ -301,7 +303,10 @@ StudyResults read(const Json& json, const std::string& where) {
 StudyResults parse_summary(const std::string& text, const std::string& where) {
   const Json json = parse_json<Json>(text, where);
   try {
-    return read(json, where);
+    StudyResults results = read(json, where);
+    const std::string again = collected([&](const TextSink& sink) { write_summary(results, sink); });
+    expect_keys_of(json, parse_json<Json>(again, where), where);
+    return results;
   } catch (const nlohmann::json::exception& error) {
     fail(ErrorKind::input, "{}: not a readable summary ({})", where, reason_of(error));
   } catch (const std::out_of_range& error) {  // a figure of no known name

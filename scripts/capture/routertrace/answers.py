@@ -61,13 +61,23 @@ def _vllm(place, answer, choice):
     return arrays
 
 
+def _say_unread(place, parts, notes):
+    """An answer has many keys; those that speak of experts and are not read are named."""
+    for part in parts:
+        for key in part if isinstance(part, dict) else ():
+            if "expert" in key and key not in (*META, *CHOICE, "prompt_routed_experts"):
+                notes.say(f"{place.split(': ')[0]}: {key!r} is not read (expected {', '.join(META[:3])}, "
+                          "prompt_routed_experts)")
+
+
 def piece(place, answer, top_k, notes):
     if not isinstance(answer, dict):
         raise Refusal(INPUT, f"{place}: no JSON object")
     meta, choices = answer.get("meta_info"), answer.get("choices")
     extra = (answer.get("sglext") or {}) if isinstance(answer.get("sglext"), dict) else {}
-    if isinstance(meta, dict):
-        refuse_misspelt(place, meta, META)
+    refuse_misspelt(place, meta if isinstance(meta, dict) else {}, META)
+    refuse_misspelt(place, extra, META)
+    _say_unread(place, (answer, meta, extra, *(choices if isinstance(choices, list) else ())), notes)
     if isinstance(meta, dict) and "routed_experts" in meta:
         arrays = _sglang(place, meta, top_k)
     elif "routed_experts" in extra:

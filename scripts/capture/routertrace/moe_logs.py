@@ -1,11 +1,10 @@
 """Routing logs of llama.cpp forks (moe-trace, as CSV and MOETRC01) and of moe-cache-lab, as records a token and layer."""
 
-import json
 import struct
 
 import numpy as np
 
-from .keys import check_keys
+from .keys import check_keys, load_json
 from .records import Sequence
 from .refusal import INPUT, USAGE, Refusal
 
@@ -13,15 +12,27 @@ HEADER = ["phase", "token", "layer", "rank", "expert"]
 PHASES = {"prefill": 0, "prompt": 0, "decode": 1, "generated": 1}
 STRIDED = ("this layout is known from builds that misread the router's output: of a prompt's rows, those after the first "
            "of each micro-batch may be wrong")
+TRACE_HEAD = ("format", "version", "set", "id", "model", "arch", "n_layer", "n_expert", "n_expert_used", "n_prompt",
+              "n_predict", "n_ctx", "n_batch", "n_ubatch")
+LAB_HEAD = ("record_type", "format", "format_version", "model_id", "num_experts", "experts_per_token")
 LAB = ("record_type", "layer", "phase", "selected_experts", "selected_probabilities", "token_position")
 
 
-def from_records(path, records):
-    """The Piece of (place, record) pairs; all of them are one sequence."""
+def from_records(path, records, notes):
+    """The Piece of (place, record) pairs; all of them are one sequence. Engines leave out what they do not compute, as a
+    prompt's last layer but for the rows that are put out: a trace has every layer of a token, so those tokens are cut."""
     found = [(place, {"sequence": path.name, **record}) for place, record in records]
-    if not found:
-        raise Refusal(INPUT, f"{path}: no routing in it")
-    return Sequence(path, found).piece()
+    layers, held = {record["layer"] for _, record in found}, {}
+    for _, record in found:
+        held.setdefault(record["token"], set()).add(record["layer"])
+    whole = [(place, record) for place, record in found if held[record["token"]] == layers]
+    if not whole:
+        raise Refusal(INPUT, f"{path}: no routing in it" if not found else
+                      f"{path}: no token has all {len(layers)} layers (expected a record of each)")
+    cut = len(held) - len({record["token"] for _, record in whole})
+    if cut:
+        notes.say(f"{path}: {cut} of {len(held)} tokens cut: they lack a layer that others have")
+    return Sequence(path, whole).piece()
 
 
 def _numbers(place, words):
@@ -89,13 +100,28 @@ def _by_layer(path, rows, top_k):
     return records
 
 
-def moetrc01(path, data):
+def _check_head(place, head, known, names, records, notes):
+    """A header's keys, and what it says of the model (`names`: experts, experts per token) against the records."""
+    if not isinstance(head, dict):
+        raise Refusal(INPUT, f"{place}: a header that is no JSON object")
+    check_keys(place, head, known, notes)
+    experts, top_k = (head.get(name) for name in names)
+    largest = max((max(record["experts"], default=0) for _, record in records), default=0)
+    widths = {len(record["experts"]) for _, record in records}
+    if experts is not None and (type(experts) is not int or experts <= largest):
+        raise Refusal(INPUT, f"{place}: {names[0]} is {str(experts)[:40]} (found an expert {largest})")
+    if top_k is not None and widths - {top_k}:
+        raise Refusal(INPUT, f"{place}: {names[1]} is {str(top_k)[:40]} (found {sorted(widths)} experts a token and "
+                             "layer)")
+
+
+def moetrc01(path, data, notes):
     """u32 length, JSON, then records: u32 step, u16 layer, u16 k, u32 n, u8 phase, u8, u16, u16 ids[n, k]."""
     records, token, steps = [], 0, {}
     try:
         length, = struct.unpack_from("<I", data, 8)
-        json.loads(data[12:12 + length])
         at = 12 + length
+        head = load_json(path, data[12:at].decode())
         while at < len(data):
             step, layer, top_k, rows, phase, _, _ = struct.unpack_from("<IHHIBBH", data, at)
             ids = np.frombuffer(data, "<u2", rows * top_k, at + 16).reshape(rows, top_k)
@@ -104,14 +130,15 @@ def moetrc01(path, data):
                 steps[step] = token, rows
                 token += rows
             first, expected = steps[step]
-            if rows != expected or phase > 1:
-                raise Refusal(INPUT, f"{place}: {rows} rows, phase {phase} (expected {expected} rows, as in the step's "
-                                     "other layers, and phase 0 or 1)")
+            if rows != expected or phase > 1 or 0 in (rows, top_k):
+                raise Refusal(INPUT, f"{place}: {rows} rows of {top_k}, phase {phase} (expected {expected} rows, as in the "
+                                     "step's other layers, 1 expert or more, and phase 0 or 1)")
             records += [(place, dict(token=first + i, layer=layer, experts=row.tolist(), phase=phase))
                         for i, row in enumerate(ids)]
             at += 16 + 2 * rows * top_k
-    except (struct.error, ValueError, RecursionError) as error:
+    except (struct.error, ValueError) as error:
         raise Refusal(INPUT, f"{path}: damaged or cut off ({error})") from None
+    _check_head(path, head, TRACE_HEAD, ("n_expert", "n_expert_used"), records, notes)
     return records
 
 
@@ -130,14 +157,20 @@ def cache_lab(path, values, notes):
         check_keys(place, event, LAB, notes)
         experts, whole = event.get("selected_experts"), (event.get("token_position"), event.get("layer"))
         if not isinstance(experts, list) or not all(type(n) is int for n in (*experts, *whole)) \
-                or event.get("phase") not in PHASES:
+                or str(event.get("phase")) not in PHASES:
             raise Refusal(INPUT, f"{place}: not a routing_selection (expected layer, token_position, selected_experts, "
                                  "and phase prompt or generated)")
         record = dict(token=whole[0], layer=whole[1], experts=experts, phase=PHASES[event["phase"]])
-        if event.get("selected_probabilities"):
-            record["weights"] = event["selected_probabilities"]
+        weights = event.get("selected_probabilities") or None
+        if weights is not None:
+            if not isinstance(weights, list) or len(weights) != len(experts) \
+                    or not all(type(weight) in (int, float) for weight in weights):
+                raise Refusal(INPUT, f"{place}: selected_probabilities (expected {len(experts)} numbers, as "
+                                     "selected_experts)")
+            record["weights"] = weights
         records.append((place, record))
     if not all("weights" in record for _, record in records):  # the log leaves them out where it did not have them
         for _, record in records:
             record.pop("weights", None)
+    _check_head(f"{path}:1", head, LAB_HEAD, ("num_experts", "experts_per_token"), records, notes)
     return records
