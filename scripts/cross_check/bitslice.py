@@ -191,7 +191,8 @@ def compare(weights, folder):
     problems = []
     with open_accepted(f"{folder}/counts.h5") as file:
         theirs = {name: file[name][()] for name in file}
-    keys = [(int(l), int(e), PROJECTIONS[p]) for l, e, p in zip(*(theirs[n] for n in ("layer", "expert", "projection")))]
+    columns = (theirs[name] for name in ("layer", "expert", "projection"))
+    keys = [(int(layer), int(expert), PROJECTIONS[projection]) for layer, expert, projection in zip(*columns)]
     if sorted(keys) != sorted(matrices):
         return ["counts.h5: other matrices than in the weights file"]
     for i, key in enumerate(keys):
@@ -206,7 +207,8 @@ def compare(weights, folder):
         problems += differences(figures_of(*matrices[key], kept), one, f"bitslice.json: {key}")
     for layer in results["layers"]:
         for projection, found in layer["similarity"].items():
-            alike = [m for (l, _, p), m in matrices.items() if (l, p) == (layer["layer"], projection)]
+            alike = [matrix for (of_layer, _, of_projection), matrix in matrices.items()
+                     if (of_layer, of_projection) == (layer["layer"], projection)]
             ours = dict(zip(("mean", "largest"), similarity_of(alike)))
             problems += differences(ours, found, f"bitslice.json: layer {layer['layer']} similarity {projection}")
     return problems

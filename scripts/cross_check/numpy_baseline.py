@@ -294,7 +294,8 @@ def main():
     if options.json:
         print(json.dumps(result))
     else:
-        print(f"{result['steps_per_second'] / 1e6:.2f} M token-layer steps/s ({options.design}), NumPy {result['numpy']}, one thread")
+        print(f"{result['steps_per_second'] / 1e6:.2f} M token-layer steps/s ({options.design}), NumPy {result['numpy']}, "
+              "one thread")
 
 
 if __name__ == "__main__":

@@ -167,10 +167,15 @@ class HostileFiles(CountsTest):
                 return (Path("/tmp/moecarlo-owned").touch, ())
 
         call = pickle.dumps(Command(), 2)[2:-1]
-        number = lambda n: b"J" + n.to_bytes(4, "little")
-        tensor = lambda shape, strides: (
-            b"ctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storagectorch\nIntStorage\nX\x01\0\0\0" b"0X\x03\0\0\0cpu"
-            + number(4) + b"tQK\0(" + b"".join(map(number, shape)) + b"t(" + b"".join(map(number, strides)) + b"t\x89NtR")
+
+        def number(n):
+            return b"J" + n.to_bytes(4, "little")
+
+        def tensor(shape, strides):
+            storage = b"(X\x07\0\0\0storagectorch\nIntStorage\nX\x01\0\0\0" b"0X\x03\0\0\0cpu" + number(4) + b"tQ"
+            extents = b"(" + b"".join(map(number, shape)) + b"t(" + b"".join(map(number, strides)) + b"t"
+            return b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + b"K\0" + extents + b"\x89NtR"
+
         nested = b")q\0" + b"h\0h\0\x86q\0" * 60  # hashed or shown, it takes for ever
         for instructions in (call, b"cos\nsystem\nX\x02\0\0\0idR", b"ctorch\nload\n", b"cbuiltins\neval\n)R", b"(l.", b"0",
                              b"r\xff\xff\xff\x7f", b"}" + nested + b"K\1s", nested, b"ccollections\nOrderedDict\n}b",

@@ -22,8 +22,7 @@ import transformers  # noqa: E402
 import capture_router  # noqa: E402
 import families  # noqa: E402
 import train  # noqa: E402
-from routertrace import acceptance, session  # noqa: E402
-from routertrace.branches import Text  # noqa: E402
+from routertrace import session  # noqa: E402
 
 torch.set_num_threads(1)
 transformers.logging.set_verbosity_error()

@@ -95,7 +95,7 @@ class Cache(program.ProgramTest):
         self.assertEqual(figures["misses"], 2000 - hit.sum())
         self.assertAlmostEqual(figures["hit_rate"], hit.mean(), 12)
         self.assertEqual(figures["per_layer"]["lookups"], np.bincount(layer).tolist())
-        np.testing.assert_allclose(figures["per_layer"]["hit_rate"], [hit[layer == l].mean() for l in range(4)])
+        np.testing.assert_allclose(figures["per_layer"]["hit_rate"], [hit[layer == i].mean() for i in range(4)])
         for capacity in (19, 21):
             other = self.figures(trace, "lru", capacity, "--lookups", "recorded", "--scope", "global")
             self.assertLess(other["agreement"]["matching"], 2000)

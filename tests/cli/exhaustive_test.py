@@ -1,7 +1,6 @@
 """Exhaustive mode equals scripts/cross_check/exhaustive.py to the last integer, and random mode converges to it."""
 
 import sys
-import unittest
 
 import h5py
 import numpy as np

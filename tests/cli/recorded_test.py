@@ -73,7 +73,7 @@ class RecordedTraces(elastic.Elastic):
                 popularity = np.bincount(ids.ravel(), minlength=32)
                 rank = {expert: place for place, expert in enumerate(np.argsort(-popularity, kind="stable").tolist())}
                 by_rank = lru_hit_rate(ids.tolist(), capacity,
-                                       lambda chosen: sorted(chosen, key=rank.get, reverse=True))
+                                       lambda chosen, rank=rank: sorted(chosen, key=rank.get, reverse=True))
                 self.assertAlmostEqual(rates["lru"]["per_layer"][layer], by_rank, 12)
                 as_stored = lru_hit_rate(ids.tolist(), capacity, list)
                 self.assertAlmostEqual(replayed["per_layer"]["hit_rate"][layer], as_stored, 12)

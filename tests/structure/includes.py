@@ -2,7 +2,8 @@
 """Includes follow the direction of the rooms, and CLI11 and CUDA headers stay where they belong.
 
 The allowed edges are read from the `moecarlo_room(name folder dependency...)` lines of the root CMakeLists.txt: a room
-includes itself, the rooms it names there (moecarlo_device: cuda/), and cuda/core. The tests' oracle knows the study and nothing else. Usage: includes.py [ROOT]
+includes itself, the rooms it names there (moecarlo_device: cuda/), and cuda/core. The tests' oracle knows the study and
+nothing else. Usage: includes.py [ROOT]
 """
 
 import re

@@ -190,13 +190,11 @@ void read(const Json& json, LeftOutResult& one) {
 void read(const Json& json, SensitivityResult& row) {
   from_json(json, row.constant, "constant");
   from_json(json, row.elasticity, "elasticity");
-  if (json.contains("energy_elasticity")) {  // older summaries have that of the speed-up alone
-    from_json(json, row.speed_elasticity, "speed_elasticity");
-    from_json(json, row.energy_elasticity, "energy_elasticity");
-    from_json(json, row.energy_gain_elasticity, "energy_gain_elasticity");
-  }
+  from_json(json, row.speed_elasticity, "speed_elasticity");
+  from_json(json, row.energy_elasticity, "energy_elasticity");
+  from_json(json, row.energy_gain_elasticity, "energy_gain_elasticity");
   from_json(json, row.status, "status");
-  if (json.contains("method")) from_json(json, row.method, "method");  // older summaries do not say
+  from_json(json, row.method, "method");
   from_json(json, row.row, "row");
 }
 
@@ -226,11 +224,10 @@ void read_list(const Json& array, std::vector<T>& items) {
   for (const Json& item : array) read(item, items.emplace_back());
 }
 
-/// Results of one point each; older summaries have no such array.
+/// Results of one point each.
 template <class T>
 void read_point_list(const Json& json, const char* key, const std::string& where, const StudyResults& results,
                      std::vector<T>& items) {
-  if (!json.contains(key)) return;
   const PointIndex index(results.points);
   for (const Json& item : member(json, key)) {
     read(item, items.emplace_back());
@@ -286,11 +283,11 @@ StudyResults read(const Json& json, const std::string& where) {
   read_list(member(json, "hardware"), results.hardware);
   read_list(member(json, "leads"), results.leads);
   read_list(member(json, "left_out"), results.left_out);
-  if (json.contains("bit_trades")) results.bit_trades = bit_trades_from_json(member(json, "bit_trades"));
+  results.bit_trades = bit_trades_from_json(member(json, "bit_trades"));
   read_list(member(json, "sensitivity"), results.sensitivity);
   read_list(member(json, "constants"), results.constants);
-  if (json.contains("bit_slices") && !member(json, "bit_slices").is_null()) {  // older summaries have none
-    read(member(json, "bit_slices"), results.bit_slices.emplace());
+  if (const Json& measured = member(json, "bit_slices"); !measured.is_null()) {
+    read(measured, results.bit_slices.emplace());
   }
   from_json(json, results.notes, "notes");
   check_pairs(results.differences, "a difference of points", results.points.size(), where);

@@ -121,7 +121,7 @@ def _sequences(path, value, notes):
         runs = [run for place, record in one_pass for run in _runs(place, record, to_logical)]
         ends, starts = ([rows[at][0] for rows in rows_of] for rows_of, at in ((running, -1), (runs, 0)))
         now = []
-        for run, start in zip(runs, starts):
+        for start in starts:
             if starts.count(start) == 1 and ends.count(start - 1) == 1:
                 now.append(running[ends.index(start - 1)])
             else:
