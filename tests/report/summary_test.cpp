@@ -139,13 +139,13 @@ TEST(Summary, EveryFieldSurvivesTheRoundTrip) {
   EXPECT_EQ(summary_json(read), summary_json(results));
 }
 
-TEST(Summary, WithoutComparisonsHasNone) {
-  json older = json::parse(summary_json(sample_results()));
-  older.erase("controls");
-  older.erase("break_even");
-  const StudyResults read = parse_summary(older.dump(), "text");
-  EXPECT_TRUE(read.controls.empty());
-  EXPECT_TRUE(read.break_even.empty());
+TEST(Summary, OfWhichAPartIsMissingIsRefused) {
+  const json whole = json::parse(summary_json(sample_results()));
+  for (const auto& [key, value] : whole.items()) {
+    json part = whole;
+    part.erase(key);
+    EXPECT_THROW(parse_summary(part.dump(), "text"), Error) << key;
+  }
 }
 
 TEST(Summary, ValuesThatAreNotFiniteBecomeNull) {
