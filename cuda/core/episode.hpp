@@ -129,11 +129,11 @@ struct EpisodeReplay {
 
   /// Trajectories sample the draft steps that they count; a replay, which is made once, counts every one.
   MOECARLO_HOST_DEVICE void draft(std::uint32_t pass) const {
-    const bool all = at.plan.walk == Walk::replay;
-    const bool touched = all || counts_touched(at.id.number, pass);
-    const std::uint32_t first = all ? 0 : counted_step(at.id.number, pass, cell.depth);
-    const std::uint32_t last = all ? cell.depth : first + 1;
-    for (std::uint32_t step = first; step < last; ++step) draft_step(pass, step, touched);
+    if (at.plan.walk != Walk::replay) {
+      draft_step(pass, counted_step(at.id.number, pass, cell.depth), counts_touched(at.id.number, pass));
+      return;
+    }
+    for (std::uint32_t step = 0; step < cell.depth; ++step) draft_step(pass, step, true);
   }
 
   MOECARLO_HOST_DEVICE void draft_step(std::uint32_t pass, std::uint32_t step, bool touched) const {
