@@ -5,6 +5,7 @@
 
 #include "host/support/error.hpp"
 #include "host/trace/trace_reader.hpp"
+#include "tests/shared/environment.hpp"
 #include "tests/trace/trace_builder.hpp"
 
 namespace moecarlo {
@@ -41,16 +42,17 @@ void put_byte(const std::filesystem::path& path, std::size_t position, char byte
   file.put(byte);
 }
 
-// One byte at a time, every fifth of the file, has all its bits flipped, its lowest or its highest.
+// One byte at a time, every `step`th of the file, has all its bits flipped, its lowest or its highest.
 void mutate(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
   const std::string whole{std::istreambuf_iterator<char>(file), {}};
   constexpr unsigned flips[] = {0xFF, 0x01, 0x80};
+  const auto step = static_cast<std::size_t>(testing::parameter("MOECARLO_MUTATION_STEP", 25));
   int refused = 0;
-  for (std::size_t i = 0; 5 * i < whole.size(); ++i) {
-    put_byte(path, 5 * i, static_cast<char>(static_cast<unsigned char>(whole[5 * i]) ^ flips[i % 3]));
+  for (std::size_t i = 0; step * i < whole.size(); ++i) {
+    put_byte(path, step * i, static_cast<char>(static_cast<unsigned char>(whole[step * i]) ^ flips[i % 3]));
     refused += accepted(path) ? 0 : 1;
-    put_byte(path, 5 * i, whole[5 * i]);
+    put_byte(path, step * i, whole[step * i]);
   }
   EXPECT_GT(refused, 0) << "no mutation was noticed: the test does not read what it changes";
   EXPECT_TRUE(accepted(path)) << "the file was not restored";
