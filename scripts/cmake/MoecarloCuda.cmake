@@ -1,10 +1,19 @@
 # Finds out whether the CUDA backend can be built (MOECARLO_HAVE_CUDA) and how to compile its sources.
 set(MOECARLO_HAVE_CUDA OFF)
 if(NOT MOECARLO_CUDA STREQUAL "OFF")
-  # The architectures are named before CUDA is enabled: "native" needs a GPU at configure time, and CMake's own lists
-  # name architectures that newer toolkits have dropped.
+  # The architectures are named before CUDA is enabled: those of the GPUs here, or, where there is none, two that cover
+  # most others. (CMake's own lists name architectures that newer toolkits have dropped.)
   if(NOT CMAKE_CUDA_ARCHITECTURES)
-    set(CMAKE_CUDA_ARCHITECTURES 80 90 CACHE STRING "CUDA architectures")
+    set(capabilities "")
+    execute_process(COMMAND nvidia-smi --query-gpu=compute_cap --format=csv,noheader
+      OUTPUT_VARIABLE capabilities ERROR_QUIET RESULT_VARIABLE ignored)
+    string(REGEX MATCHALL "[0-9]+\\.[0-9]" capabilities "${capabilities}")
+    list(TRANSFORM capabilities REPLACE "\\." "")
+    list(REMOVE_DUPLICATES capabilities)
+    if(NOT capabilities)
+      set(capabilities 80 90)
+    endif()
+    set(CMAKE_CUDA_ARCHITECTURES ${capabilities} CACHE STRING "CUDA architectures")
   endif()
   include(CheckLanguage)
   check_language(CUDA)

@@ -39,6 +39,7 @@ require_cmake() {
 configure() {
   local options=(-G Ninja -DCMAKE_BUILD_TYPE=Release "-DMOECARLO_CUDA=$CUDA_MODE" "$@")
   if command -v ccache >/dev/null; then
+    export CCACHE_SLOPPINESS=pch_defines,time_macros  # else it passes over what includes a precompiled header
     options+=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
     [ "$CUDA_MODE" = OFF ] || options+=(-DCMAKE_CUDA_COMPILER_LAUNCHER=ccache)
   fi
