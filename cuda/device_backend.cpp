@@ -13,73 +13,23 @@
 namespace moecarlo {
 namespace {
 
-/// What a plan points to, in device memory, besides the LayerTables.
-struct DevicePlan {
-  DevicePlan(const Plan& plan, const PlanView& host_view)
-      : cells(plan.layout.cells),
-        capacities(plan.layout.capacities),
-        thresholds(plan.layout.thresholds),
-        joint_index(plan.layout.joint_index),
-        joints(plan.layout.joints),
-        policies(plan.layout.policies),
-        token_thresholds(plan.token_thresholds),
-        coverage_thresholds(plan.coverage_thresholds),
-        proposals(plan.sources.proposals),
-        sampled_depths(plan.sampled_depths),
-        pool_order(plan.pool_order),
-        replay_rows(plan.replay_rows),
-        replay_accepted(plan.replay_accepted),
-        replay_drafted(plan.replay_drafted),
-        replay_group(plan.replay_group),
-        perturb_gumbel(plan.sources.perturbed.gumbel),
-        draft_weights(plan.draft_weights),
-        start_tables(plan.start_tables),
-        entries(plan.entries),
-        cumulative(plan.cumulative),
-        view(host_view) {
-    view.cells = cells.data();
-    view.capacities = capacities.data();
-    view.thresholds = thresholds.data();
-    view.joint_index = joint_index.data();
-    view.joints = joints.data();
-    view.policies = policies.data();
-    view.token_thresholds = token_thresholds.data();
-    view.coverage_thresholds = coverage_thresholds.data();
-    view.proposals = proposals.data();
-    view.sampled_depths = sampled_depths.data();
-    view.pool_order = pool_order.data();
-    view.replay_rows = replay_rows.data();
-    view.replay_accepted = replay_accepted.data();
-    view.replay_drafted = replay_drafted.data();
-    view.replay_group = replay_group.data();
-    view.perturb.gumbel = perturb_gumbel.data();
-    view.draft_weights = draft_weights.data();
-    view.start_tables = start_tables.data();
-    view.entries = entries.data();
-    view.cumulative = cumulative.data();
+/// The arrays of a plan in device memory, besides the LayerTables.
+class DevicePlan {
+ public:
+  DevicePlan(const Plan& plan, const PlanView& host_view) : view(host_view), gumbel_(plan.sources.perturbed.gumbel) {
+    view.each([&]<class T>(ViewArray<T>& array) {
+      const auto* bytes = reinterpret_cast<const std::byte*>(array.data);
+      arrays_.emplace_back(bytes, array.size * sizeof(T));
+      array.data = reinterpret_cast<const T*>(arrays_.back().data());
+    });
+    view.perturb.gumbel = gumbel_.data();
   }
 
-  DeviceArray<Cell> cells;
-  DeviceArray<Capacity> capacities;
-  DeviceArray<Threshold> thresholds;
-  DeviceArray<std::uint32_t> joint_index;
-  DeviceArray<JointTally> joints;
-  DeviceArray<Policy> policies;
-  DeviceArray<Threshold> token_thresholds;
-  DeviceArray<Threshold> coverage_thresholds;
-  DeviceArray<ProposedDraft> proposals;
-  DeviceArray<std::uint8_t> sampled_depths;
-  DeviceArray<std::uint32_t> pool_order;
-  DeviceArray<std::uint32_t> replay_rows;
-  DeviceArray<std::uint8_t> replay_accepted;
-  DeviceArray<std::uint8_t> replay_drafted;
-  DeviceArray<std::uint32_t> replay_group;
-  DeviceArray<std::int32_t> perturb_gumbel;
-  DeviceArray<std::uint32_t> draft_weights;
-  DeviceArray<PlanView::StartTable> start_tables;
-  DeviceArray<Sequence> entries;
-  DeviceArray<std::uint32_t> cumulative;
-  PlanView view;
+  OnDevice<PlanView> view;
+
+ private:
+  std::vector<DeviceArray<std::byte>> arrays_;
+  DeviceArray<std::int32_t> gumbel_;
 };
 
 /// What the device has left for a study's scratch, where `parts` of them share it.
@@ -153,7 +103,7 @@ class DeviceBackend final : public Backend {
         if (stop && stop()) return false;
         const auto count =
             static_cast<std::uint32_t>(std::min<std::uint64_t>(launches_.per_launch, range.last - first));
-        launch({routing_, plan_.view, layout_, cell, range.stream, first, count, std::min(launches_.flying, count),
+        launch({routing_, plan_.view, layout_, cell, range.stream, first, count, std::min(launches_.in_flight, count),
                 path_scratch_.data(), layer_scratch_.data(), nullptr, 0, tally, path_tally, layer, layers});
       }
     }
@@ -164,7 +114,7 @@ class DeviceBackend final : public Backend {
 
   /// The choices of all tokens, where a cell might be replayed by them and there is room beside all layers' tables.
   std::vector<std::uint8_t> choices_for(const RoutingView& routing) const {
-    const bool wanted = std::any_of(host_view_.cells, host_view_.cells + host_view_.cell_count,
+    const bool wanted = std::any_of(host_view_.cells.data, host_view_.cells + host_view_.cell_count,
                                     [&](const Cell& cell) { return is_lru_grid(host_view_, cell, routing); });
     const bool fit =
         layers_held_ == routing.layers && choice_bytes(routing) * routing.layers <= free_device_bytes() / 4;
@@ -175,9 +125,10 @@ class DeviceBackend final : public Backend {
     std::vector<std::optional<LruGridShape>> grids(host_view_.cell_count);
     if (choices_.size() == 0) return grids;
     const std::uint64_t shared_bytes = device_room(parts_).shared_bytes;
-    std::transform(host_view_.cells, host_view_.cells + host_view_.cell_count, grids.begin(), [&](const Cell& cell) {
-      return lru_grid_shape(host_view_, cell, routing, launches_.per_launch, shared_bytes);
-    });
+    std::transform(host_view_.cells.data, host_view_.cells + host_view_.cell_count, grids.begin(),
+                   [&](const Cell& cell) {
+                     return lru_grid_shape(host_view_, cell, routing, launches_.per_launch, shared_bytes);
+                   });
     return grids;
   }
 
@@ -223,12 +174,12 @@ class DeviceBackend final : public Backend {
   }
 
   cudaError_t launch_replay(const DeviceBlock& block) const {
-    if (host_view_.lockstep) return launch_together(block, nullptr);
+    if (host_view_.coupled) return launch_coupled(block, nullptr);
     if (!has_episodes(host_view_.walk)) return launch_alone(block, nullptr);
     return kernel_of(block.cell) == EpisodeKernel::lru ? launch_lru(block, nullptr) : launch_episodes(block, nullptr);
   }
 
-  RoutingView routing_;
+  OnDevice<RoutingView> routing_;  ///< once the layers' tables are held
   PlanView host_view_;
   std::uint64_t parts_;
   DevicePlan plan_;

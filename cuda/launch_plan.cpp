@@ -52,7 +52,7 @@ std::uint64_t linked_bytes(const PlanView& plan) {
 /// all: LFU 2.2 times on an H100, segmented LRU 2.7 times). Where the lists of a block are twice the cache or more, a
 /// few threads would only wait.
 std::uint64_t threads_at_a_time(const PlanView& plan, const DeviceRoom& room) {
-  const std::uint64_t bytes = plan.lockstep ? 0 : linked_bytes(plan);
+  const std::uint64_t bytes = plan.coupled ? 0 : linked_bytes(plan);
   if (bytes == 0 || bytes * kFewestThreads > 2 * room.first_level) return kWaves * room.threads;
   return std::max(room.first_level / bytes / kFewestThreads, std::uint64_t{1}) * kFewestThreads;
 }
@@ -88,7 +88,7 @@ std::uint32_t group_period(const GroupLayout& groups) {
 
 LaunchPlan plan_launches(const PlanView& plan, const WorkspaceLayout& layout, const RoutingView& routing,
                          std::uint32_t layers, const DeviceRoom& room) {
-  const bool local = !plan.lockstep && layout.layer_words <= kLocalWords;
+  const bool local = !plan.coupled && layout.layer_words <= kLocalWords;
   const std::uint64_t layer_words = local ? 0 : routing.layers * layout.layer_words;
   const std::uint64_t words = room.free_bytes / 10 * 9 / 8;  // a tenth stays free
   const DrawnSize drawn = DrawnSize::of(plan);
@@ -100,7 +100,7 @@ LaunchPlan plan_launches(const PlanView& plan, const WorkspaceLayout& layout, co
   const auto fits = [&](std::uint32_t at_a_time) {
     return path_words_in(at_a_time) + layer_words <= words && at_a_time * drawn.slots <= kMostRows;
   };
-  while (drawn.slots > 0 && !plan.lockstep && layers > 1 && !fits(layers)) layers = (layers + 1) / 2;
+  while (drawn.slots > 0 && !plan.coupled && layers > 1 && !fits(layers)) layers = (layers + 1) / 2;
   const std::uint64_t drawn_rows = layers * drawn.slots, path_words = path_words_in(layers);
   const std::uint64_t each = path_words + layer_words;
   if (each > words) {
@@ -113,28 +113,28 @@ LaunchPlan plan_launches(const PlanView& plan, const WorkspaceLayout& layout, co
          "found {})",
          kMostRows, drawn_rows);
   }
-  const std::uint64_t threads = plan.lockstep ? 1 : layers;  // of one trajectory
+  const std::uint64_t threads = plan.coupled ? 1 : layers;  // of one trajectory
   const std::uint64_t period = group_period(plan.groups);
   // Fewer than a whole period could not go on to other trajectories.
   const std::uint64_t wanted = std::max(room.multiprocessors * threads_at_a_time(plan, room) / threads, period);
   const std::uint64_t fit = each == 0 ? kMostPaths : words / each;
   const std::uint64_t most =
       std::clamp<std::uint64_t>(kEnoughRows / std::max<std::uint64_t>(1, drawn_rows), 1, kMostPaths);
-  std::uint64_t flying = std::clamp<std::uint64_t>(std::min(wanted, fit), 1, most);
-  std::uint64_t paths = flying;  // too few for a whole period: a thread stays with one trajectory
-  if (flying >= period) {
-    flying = flying / period * period;
-    const std::uint64_t left = words - flying * layer_words;
+  std::uint64_t in_flight = std::clamp<std::uint64_t>(std::min(wanted, fit), 1, most);
+  std::uint64_t paths = in_flight;  // too few for a whole period: a thread stays with one trajectory
+  if (in_flight >= period) {
+    in_flight = in_flight / period * period;
+    const std::uint64_t left = words - in_flight * layer_words;
     paths = path_words == 0 ? most : std::min(left / path_words, most);
-    paths = std::max(paths / period * period, flying);
+    paths = std::max(paths / period * period, in_flight);
   }
   return {static_cast<std::uint32_t>(paths),
-          static_cast<std::uint32_t>(flying),
+          static_cast<std::uint32_t>(in_flight),
           layers,
           paths * layout.path_words,
           paths * drawn_rows * mask,
           paths * column_words,
-          flying * layer_words};
+          in_flight * layer_words};
 }
 
 }  // namespace moecarlo

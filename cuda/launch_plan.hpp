@@ -24,9 +24,9 @@ struct DeviceRoom {
 /// How a family of trajectories is cut into launches.
 struct LaunchPlan {
   std::uint32_t per_launch = 0;  ///< most trajectories of one launch: those whose paths are in memory
-  /// Trajectories replayed at a time; the thread of number t goes on with t + flying. A multiple of group_period where
-  /// it is less than per_launch.
-  std::uint32_t flying = 0;
+  /// Trajectories replayed at a time; the thread of number t goes on with t + in_flight. A multiple of group_period
+  /// where it is less than per_launch.
+  std::uint32_t in_flight = 0;
   std::uint32_t layers = 0;        ///< replayed at a time: all, or as many as one trajectory's drawn masks fit for
   std::uint64_t path_words = 0;    ///< 64-bit words of all paths
   std::uint64_t drawn_words = 0;   ///< 64-bit words of the masks that are drawn ahead, see DrawnRows

@@ -17,7 +17,7 @@ std::uint64_t layer_bytes(const RoutingView& routing, const Plan& plan) {
 std::uint32_t layers_in_memory(const RoutingView& routing, const Plan& plan, std::uint64_t free_bytes) {
   const std::uint64_t each = layer_bytes(routing, plan);
   const std::uint64_t fit = std::min<std::uint64_t>(routing.layers, free_bytes / 8 * 7 / each);
-  const std::uint32_t needed = plan.lockstep ? routing.layers : 1;
+  const std::uint32_t needed = plan.coupled ? routing.layers : 1;
   if (fit < needed) {
     fail(ErrorKind::machine, "backend cuda: out of device memory (expected {} bytes for the trace, found {} free)",
          needed * each, free_bytes);

@@ -3,13 +3,14 @@
 #include <algorithm>
 #include <bit>
 
+#include "cuda/core/features.hpp"
 #include "cuda/core/lru_grid.hpp"
-#include "cuda/core/trajectory.hpp"
 #include "cuda/launch_plan.hpp"
 
 namespace moecarlo {
 namespace {
 
+constexpr Features kServed = features(Feature::several_capacities, Feature::resampled_rejections);
 constexpr std::uint32_t kMostWarps = kMostLruGridThreads / kStackLanes;
 constexpr std::uint32_t kFewestWarps = 4;  // fewer leave a multiprocessor idle
 constexpr std::uint32_t kEnoughWarps = 8;  // more are not worth leaving the choices in global memory
@@ -44,13 +45,8 @@ std::optional<LruStackShape> stack_shape(const PlanView& plan, const Cell& cell,
 }  // namespace
 
 bool is_lru_grid(const PlanView& plan, const Cell& cell, const RoutingView& routing) {
-  const std::uint32_t* joint = plan.joint_index + cell.first_joint;
-  return plan.walk == Walk::episodes && !plan.lockstep && plan.scope == Scope::layer && cell.policy_count == 1 &&
-         cell.capacity_count > 1 && plan.policies[cell.first_policy] == Policy::lru && cell.tree.is_chain() &&
-         plan.gate_mass == nullptr && plan.drafting_experts == routing.experts && plan.perturb.logits == nullptr &&
-         draws_path_first(plan, cell) && routing.experts <= 256 && routing.top_k <= 255 &&
-         routing.tokens < LruGridPath::kToken && cell.batch <= kMostLruGridRequests &&
-         std::all_of(joint, joint + cell.points(), [](std::uint32_t index) { return index == kNoJoint; });
+  return serves(kServed, plan, cell, routing) && cell.capacity_count > 1 && routing.experts <= 256 &&
+         routing.top_k <= 255 && routing.tokens < LruGridPath::kToken && cell.batch <= kMostLruGridRequests;
 }
 
 std::optional<LruGridShape> lru_grid_shape(const PlanView& plan, const Cell& cell, const RoutingView& routing,

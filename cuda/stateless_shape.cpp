@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cuda/core/features.hpp"
 #include "cuda/launch_plan.hpp"
 
 namespace moecarlo {
@@ -12,22 +13,19 @@ bool same_capacities(const PlanView& plan, const Cell& a, const Cell& b) {
                     plan.capacities + b.first_capacity, plan.capacities + b.first_capacity + b.capacity_count);
 }
 
-bool is_plain(const PlanView& plan, const Cell& cell) {
-  const std::uint32_t* joint = plan.joint_index + cell.first_joint;
-  return cell.policy_count == 1 && same_capacities(plan, cell, plan.cells[0]) &&
-         std::all_of(joint, joint + cell.points(), [](std::uint32_t index) { return index == kNoJoint; });
-}
+constexpr Features kServed = features(Feature::samples, Feature::other_policies, Feature::several_capacities);
 
 }  // namespace
 
 std::optional<StatelessShape> stateless_shape(const PlanView& plan, const RoutingView& routing,
                                               std::uint32_t per_launch, std::uint64_t shared_bytes) {
-  if (plan.walk != Walk::samples || plan.resample_rejected || plan.gate_mass != nullptr ||
-      plan.drafting_experts != routing.experts || plan.max_batch > kMostStatelessRequests) {
+  const auto is_served = [&](const Cell& cell) {
+    return serves(kServed, plan, cell, routing) && same_capacities(plan, cell, plan.cells[0]);
+  };
+  if (plan.walk != Walk::samples || plan.max_batch > kMostStatelessRequests ||
+      !std::all_of(plan.cells.data, plan.cells + plan.cell_count, is_served)) {
     return {};
   }
-  if (!std::all_of(plan.cells, plan.cells + plan.cell_count, [&](const Cell& cell) { return is_plain(plan, cell); }))
-    return {};
   StatelessShape shape;
   shape.cells = plan.cell_count;
   shape.capacities = plan.cells[0].capacity_count;

@@ -28,7 +28,7 @@ moecarlo_script_test(structure.core_headers_compile_alone
   ${MOECARLO_PYTHON} ${structure}/core_headers.py ${CMAKE_CXX_COMPILER} ${PROJECT_SOURCE_DIR})
 moecarlo_script_test(structure.no_relaxed_constexpr
   ${MOECARLO_PYTHON} ${structure}/compile_flags.py ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR})
-get_property(kernels GLOBAL PROPERTY MOECARLO_CPU_KERNELS)
+get_property(kernels GLOBAL PROPERTY MOECARLO_CPU_CODE)
 moecarlo_script_test(structure.instruction_sets_share_no_code ${MOECARLO_PYTHON} ${structure}/kernel_symbols.py ${kernels})
 moecarlo_script_test(structure.kernels_work_in_ptx ${MOECARLO_PYTHON} ${structure}/ptx.py ${PROJECT_SOURCE_DIR})
 

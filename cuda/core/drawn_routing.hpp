@@ -12,9 +12,10 @@ namespace moecarlo {
 /// Most experts a token chooses where siblings are drawn: one draw to keep each, and one to replace it.
 constexpr std::uint32_t kMostSiblingChoices = DrawAddress::kDraws / 2;
 
-/// The member of a non-empty set that has `index` members below it. index < count().
+/// The member of a set that has `index` members below it.
 template <int Words>
 MOECARLO_HOST_DEVICE std::uint32_t nth_member(const ExpertMask<Words>& set, std::uint32_t index) {
+  MOECARLO_EXPECT(index < set.count());
   for (int w = 0; w < Words; ++w) {
     std::uint64_t rest = set.word[w];
     const std::uint32_t here = count_bits(rest);
@@ -123,9 +124,9 @@ MOECARLO_HOST_DEVICE void draw_columns(const RoutingView& routing, const PlanVie
           at.layer = first_layer + static_cast<std::uint32_t>(lane);
           // An expert's slices go together.
           const auto experts = ExpertMask<Words>::first(plan.drafting_experts);
-          auto mask =
-              sibling_routing(ExpertMask<Words>::load(path_token + lane * Words) & experts,
-                              routing.mask<Words>(path.others[slot], at.layer) & experts, at, plan.sibling_keeps);
+          auto mask = sibling_routing(ExpertMask<Words>::load(path_token + lane * Words) & experts,
+                                      RowMasks<Words, 1>::of(routing, at.layer).routed(path.others[slot], 0) & experts,
+                                      at, plan.sibling_keeps);
           if (plan.drafting_experts < routing.experts) mask = with_lower_slices(mask, plan.drafting_experts);
           for (int w = 0; w < Words; ++w) into[lane * Words + w] = mask.word[w];
         }

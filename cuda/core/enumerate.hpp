@@ -1,5 +1,6 @@
 #pragma once
 
+#include "cuda/core/columns.hpp"
 #include "cuda/core/draft.hpp"
 #include "cuda/core/policy/static.hpp"
 #include "cuda/core/verify.hpp"
@@ -23,7 +24,7 @@ struct EnumerateReplay {
       std::uint32_t column = 0;
       for (std::uint32_t c = 0; c < plan.cell_count && start + plan.cells[c].depth < sequence.length; ++c) {
         for (; column <= plan.cells[c].depth; ++column) {
-          running |= at.routing.template mask<Words>(sequence.first + start + column, at.first_layer);
+          running |= masks().used(sequence.first + start + column, 0);
           prefix[column] = running;
         }
         count(plan.cells[c], sequence.first + start);
@@ -36,40 +37,38 @@ struct EnumerateReplay {
     const ExpertMask<Words> all = prefix[cell.depth];
     const LaneWord<1> distinct{all.count()};
     count_union(at, cell, distinct);
-    for (std::uint32_t a = 0; a <= cell.depth; ++a)
-      *at.union_total(cell, Cell::kDistinctAccepted + a) += prefix[a].count();
+    for (std::uint32_t a = 0; a <= cell.depth; ++a) *at.union_total(cell, kDistinctAccepted + a) += prefix[a].count();
     for (std::uint32_t c = 0; c < cell.capacity_count; ++c) {
       const Capacity& capacity = at.plan.capacities[cell.first_capacity + c];
       const ExpertMask<Words> residents = static_residents<Words>(capacity, at.first_layer);
       const LaneWord<1> hits{(all & residents).count()};
-      add_lanes(at.point_total(cell, c, Cell::kHits), hits);
+      add_lanes(at.point_total(cell, c, kHits), hits);
       for (std::uint32_t a = 0; a <= cell.depth; ++a) {
-        *at.point_total(cell, c, Cell::kRejectedOnly + a) += without(without(all, prefix[a]), residents).count();
+        *at.point_total(cell, c, kRejectedOnly + a) += without(without(all, prefix[a]), residents).count();
       }
       for (std::uint32_t step = 0; step < cell.depth; ++step) count_draft(cell, c, residents, token + step);
       if (const JointTally* joint = joint_of(at.plan, cell, c)) {
         count_joint(at, *joint, capacity, hits, distinct);
         const auto step_token = [&](std::uint32_t) MOECARLO_INLINED {
-          return StepToken<Words>{chosen(token), score_order_at(at.routing, at.plan, token, at.first_layer), 0, 0};
+          return StepToken<Words>{masks().routed(token, 0), score_order_at(at.routing, at.plan, token, at.first_layer),
+                                  0, 0};
         };
         if (cell.depth > 0) count_touched<Words>(at, 0, *joint, capacity, step_token, 1, residents, 0);
       }
     }
-    *at.union_total(cell, Cell::kDraftChoices) += std::uint64_t{cell.depth} * at.plan.drafting_top_k;
+    *at.union_total(cell, kDraftChoices) += std::uint64_t{cell.depth} * at.plan.drafting_top_k;
   }
 
-  MOECARLO_HOST_DEVICE ExpertMask<Words> chosen(std::uint32_t token) const {
-    return at.routing.template mask<Words>(token, at.first_layer);
-  }
+  MOECARLO_HOST_DEVICE RowMasks<Words, 1> masks() const { return RowMasks<Words, 1>::of(at.routing, at.first_layer); }
 
   MOECARLO_HOST_DEVICE void count_draft(const Cell& cell, std::uint32_t c, const ExpertMask<Words>& residents,
                                         std::uint32_t token) const {
-    *at.point_total(cell, c, Cell::kDraftHits) += (chosen(token) & residents).count();
+    *at.point_total(cell, c, kDraftHits) += (masks().routed(token, 0) & residents).count();
     const std::uint16_t* mass = gate_mass_at(at.routing, at.plan, token, at.first_layer);
     if (mass == nullptr) return;
-    const GateMass sum = gate_mass_of(chosen(token), residents, mass);
-    if (c == 0) *at.union_total(cell, Cell::kDraftMass) += sum.all;
-    *at.point_total(cell, c, Cell::kResidentMass) += sum.resident;
+    const GateMass sum = gate_mass_of(masks().routed(token, 0), residents, mass);
+    if (c == 0) *at.union_total(cell, kDraftMass) += sum.all;
+    *at.point_total(cell, c, kResidentMass) += sum.resident;
   }
 };
 

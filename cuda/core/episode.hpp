@@ -18,7 +18,8 @@ struct EpisodeReplay {
 
   /// All passes of layers that do not depend on others; adds to the totals as they are. `id` is what `at` refers to.
   MOECARLO_HOST_DEVICE void add_passes(TrajectoryId& id) const {
-    start();
+    caches.start();
+    foresee();
     for (std::uint32_t pass = 0; pass < caches.path.passes; ++pass) {
       enter_group(pass, id);
       judge(pass);
@@ -27,26 +28,22 @@ struct EpisodeReplay {
     }
   }
 
-  /// A replay counts every sequence in a group of its own.
   MOECARLO_HOST_DEVICE void enter_group(std::uint32_t pass, TrajectoryId& id) const {
-    if (caches.path.group == nullptr || (pass > 0 && caches.path.group[pass] == caches.path.group[pass - 1])) return;
-    if (pass > 0) {
+    if (pass > 0 && caches.path.ends_group(pass - 1)) {
       flush(at, cell);
       at.clear(cell);
     }
-    id.group = caches.path.group[pass];
-    id.joint_group = id.group % at.plan.joint_groups.groups;
+    id = caches.path.grouped(id, at.plan, pass);
   }
 
   MOECARLO_HOST_DEVICE void count_written(std::uint32_t pass, std::uint32_t point, const Bundle& written) const {
-    if (pass >= caches.path.warmup) add_lanes(at.point_total(cell, point, Cell::kCacheWrites), written.count());
+    if (pass >= caches.path.warmup) add_lanes(at.point_total(cell, point, kCacheWrites), written.count());
   }
 
-  MOECARLO_HOST_DEVICE void start() const {
-    caches.start();
-    if (needs_future()) {
-      for (std::uint32_t pass = 0; pass < caches.path.passes; ++pass) caches.unions[pass] = union_of(pass);
-    }
+  /// The unions of the passes to come, where a policy reads them. All columns are known.
+  MOECARLO_HOST_DEVICE void foresee() const {
+    if (!needs_future()) return;
+    for (std::uint32_t pass = 0; pass < caches.path.passes; ++pass) caches.unions[pass] = union_of(pass);
   }
 
   MOECARLO_HOST_DEVICE bool needs_future() const {
@@ -59,7 +56,7 @@ struct EpisodeReplay {
   MOECARLO_HOST_DEVICE Bundle union_of(std::uint32_t pass) const {
     const std::size_t first = EpisodePath::slot(cell, pass, 0);
     Bundle all;
-    for (std::uint32_t i = 0; i < cell.verified() * cell.batch; ++i) all |= caches.columns[first + i];
+    for (std::uint32_t i = 0; i < cell.verified() * cell.batch; ++i) all |= caches.columns.used(first + i);
     return all;
   }
 
@@ -73,18 +70,18 @@ struct EpisodeReplay {
   MOECARLO_HOST_DEVICE void judge_draft(std::uint32_t pass) const {
     if (cell.depth == 0) return;
     if (at.plan.hotness_planes > 0) hear_draft(pass);
-    if (pass >= caches.path.warmup) draft(pass);
+    if (pass >= caches.path.warmup) count_draft(pass);
   }
 
   /// Union of all verified columns and of the accepted ones, judged against the residents at the start of the pass.
   MOECARLO_HOST_DEVICE void verify(std::uint32_t pass) const {
-    const std::size_t first = EpisodePath::slot(cell, pass, 0);
+    std::size_t slot = EpisodePath::slot(cell, pass, 0);
     const std::uint8_t* accepted = caches.path.accepted + std::size_t{pass} * cell.batch;
     Bundle all;
     Bundle kept;
     for (std::uint32_t column = 0; column < cell.verified(); ++column) {
       for (std::uint32_t request = 0; request < cell.batch; ++request) {
-        const Bundle chosen = caches.columns[first + column * cell.batch + request];
+        const Bundle chosen = caches.columns.used(slot++);
         all |= chosen;
         if (column <= accepted[request]) kept |= chosen;
       }
@@ -93,16 +90,16 @@ struct EpisodeReplay {
     if (pass < caches.path.warmup) return;
     const LaneWord<Lanes> distinct = all.count();
     count_union(at, cell, distinct);
-    add_lanes(at.union_total(cell, Cell::kDistinctAccepted), kept.count());
+    add_lanes(at.union_total(cell, kDistinctAccepted), kept.count());
     const Bundle rejected = without(all, kept);
     for (std::uint32_t point = 0; point < cell.points(); ++point) {
       const Bundle& residents = caches.residents[point];
       const LaneWord<Lanes> hits = (all & residents).count();
-      add_lanes(at.point_total(cell, point, Cell::kHits), hits);
+      add_lanes(at.point_total(cell, point, kHits), hits);
       if (has_slices()) {
-        add_lanes(at.point_total(cell, point, Cell::kUpperHits), (all & residents & upper()).count());
+        add_lanes(at.point_total(cell, point, kUpperHits), (all & residents & upper()).count());
       }
-      add_lanes(at.point_total(cell, point, Cell::kRejectedOnly), without(rejected, residents).count());
+      add_lanes(at.point_total(cell, point, kRejectedOnly), without(rejected, residents).count());
       if (const JointTally* joint = joint_of(at.plan, cell, point)) {
         count_joint(at, *joint, caches.capacity(point), hits, distinct);
       }
@@ -121,30 +118,30 @@ struct EpisodeReplay {
     for (std::uint32_t request = 0; request < cell.batch; ++request) {
       const std::uint32_t steps = caches.path.draft_steps(cell, pass, request);
       for (std::uint32_t step = 0; step < steps; ++step) {
-        const Bundle chosen = caches.columns[first + std::size_t{step} * cell.batch + request];
+        const Bundle chosen = caches.columns.routed(first + std::size_t{step} * cell.batch + request);
         caches.hear(has_slices() ? chosen & upper() : chosen);
       }
     }
   }
 
   /// Trajectories sample the draft steps that they count; a replay, which is made once, counts every one.
-  MOECARLO_HOST_DEVICE void draft(std::uint32_t pass) const {
+  MOECARLO_HOST_DEVICE void count_draft(std::uint32_t pass) const {
     if (at.plan.walk != Walk::replay) {
-      draft_step(pass, counted_step(at.id.number, pass, cell.depth), counts_touched(at.id.number, pass));
+      count_draft_step(pass, counted_step(at.id.number, pass, cell.depth), counts_touched(at.id.number, pass));
       return;
     }
-    for (std::uint32_t step = 0; step < cell.depth; ++step) draft_step(pass, step, true);
+    for (std::uint32_t step = 0; step < cell.depth; ++step) count_draft_step(pass, step, true);
   }
 
-  MOECARLO_HOST_DEVICE void draft_step(std::uint32_t pass, std::uint32_t step, bool touched) const {
+  MOECARLO_HOST_DEVICE void count_draft_step(std::uint32_t pass, std::uint32_t step, bool touched) const {
     const std::size_t first = EpisodePath::slot(cell, pass, step);
     for (std::uint32_t request = 0; request < cell.batch; ++request) {
       if (!caches.path.drafts(cell, pass, request, step)) continue;
-      Bundle chosen = caches.columns[first + request];
+      Bundle chosen = caches.columns.routed(first + request);
       if (has_slices()) chosen = chosen & upper();
-      add_lanes(at.union_total(cell, Cell::kDraftChoices), chosen.count());
+      add_lanes(at.union_total(cell, kDraftChoices), chosen.count());
       for (std::uint32_t point = 0; point < cell.points(); ++point) {
-        add_lanes(at.point_total(cell, point, Cell::kDraftHits), (chosen & caches.residents[point]).count());
+        add_lanes(at.point_total(cell, point, kDraftHits), (chosen & caches.residents[point]).count());
       }
     }
     if (!touched) return;
@@ -177,7 +174,7 @@ struct EpisodeReplay {
     const std::size_t slot = EpisodePath::slot(cell, pass, column) + request;
     const std::uint16_t* order =
         node == 0 ? score_order_at(at.routing, at.plan, caches.path.rows[slot], at.layer(lane)) : nullptr;
-    return {draftable(caches.columns.mask(slot, lane)), order, request, column};
+    return {draftable(caches.columns.routed(slot, lane)), order, request, column};
   }
 
   MOECARLO_HOST_DEVICE void count_mass(std::uint32_t pass, std::uint32_t step, int lane) const {
@@ -186,11 +183,11 @@ struct EpisodeReplay {
       const std::uint32_t token = caches.path.rows[first + request];
       const std::uint16_t* mass = gate_mass_at(at.routing, at.plan, token, at.layer(lane));
       if (mass == nullptr || !caches.path.drafts(cell, pass, request, step)) continue;
-      const ExpertMask<Words> chosen = draftable(caches.columns.mask(first + request, lane));
+      const ExpertMask<Words> chosen = draftable(caches.columns.routed(first + request, lane));
       for (std::uint32_t point = 0; point < cell.points(); ++point) {
         const GateMass sum = gate_mass_of(chosen, caches.residents[point].lane(lane), mass);
-        if (point == 0) at.union_total(cell, Cell::kDraftMass)[lane] += sum.all;
-        at.point_total(cell, point, Cell::kResidentMass)[lane] += sum.resident;
+        if (point == 0) at.union_total(cell, kDraftMass)[lane] += sum.all;
+        at.point_total(cell, point, kResidentMass)[lane] += sum.resident;
       }
     }
   }

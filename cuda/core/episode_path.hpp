@@ -31,6 +31,18 @@ struct EpisodePath {
     return (std::size_t{pass} * cell.columns() + column) * cell.batch;
   }
 
+  /// A replay counts every sequence in a group of its own: the trajectory as it counts a pass.
+  MOECARLO_HOST_DEVICE TrajectoryId grouped(TrajectoryId id, const PlanView& plan, std::uint32_t pass) const {
+    if (group == nullptr) return id;
+    id.group = group[pass];
+    id.joint_group = id.group % plan.joint_groups.groups;
+    return id;
+  }
+  /// Whether the next pass counts in another group, or there is none.
+  MOECARLO_HOST_DEVICE bool ends_group(std::uint32_t pass) const {
+    return pass + 1 == passes || (group != nullptr && group[pass + 1] != group[pass]);
+  }
+
   /// Draft steps that a request made in a pass: step i routes like column i and proposes the next one. The last column
   /// of a draft is verified, and nothing was drafted from it.
   MOECARLO_HOST_DEVICE std::uint32_t draft_steps(const Cell& cell, std::uint32_t pass, std::uint32_t request) const {

@@ -40,9 +40,11 @@ struct EpisodeScratch {
     const Path path = path_in(layout, path_block);
     const EpisodePath passes = EpisodePath::of(plan, cell, path);
     const DrawnMasks masks = drawn(first_layer, index);
-    const auto columns = draws_routing(plan, cell)
-                             ? ColumnMasks<Words, Lanes>{masks.masks, path.slots, masks.layers, masks.layer}
-                             : ColumnMasks<Words, Lanes>::of_trace(routing, first_layer, passes.rows);
+    using Rows = RowMasks<Words, Lanes>;
+    const ColumnMasks<Words, Lanes> columns =
+        draws_routing(plan, cell)
+            ? ColumnMasks<Words, Lanes>{Rows::of(masks.masks, masks.layers, masks.layer), path.slots}
+            : ColumnMasks<Words, Lanes>{Rows::of(routing, first_layer), passes.rows};
     return {routing,
             plan,
             cell,

@@ -43,6 +43,7 @@ struct ExpertMask {
   }
 
   MOECARLO_HOST_DEVICE void insert(std::uint32_t expert) {
+    MOECARLO_EXPECT(expert < 64U * Words);
     const std::uint64_t bit = std::uint64_t{1} << (expert % 64);
 #if defined(__CUDA_ARCH__)
     for (int w = 0; w < Words; ++w) word[w] |= expert / 64 == static_cast<std::uint32_t>(w) ? bit : 0;

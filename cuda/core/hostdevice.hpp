@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "cuda/core/expect.hpp"
+
 /// Marks a function of the shared core: it runs on the host and, under nvcc, on the device as well.
 ///
 /// On the host it is always inlined. The CPU backend compiles the core three times for three instruction sets inside
@@ -44,8 +46,9 @@ MOECARLO_HOST_DEVICE constexpr std::uint32_t lowest_bit(std::uint64_t word) {
   return static_cast<std::uint32_t>(__builtin_popcountll((word & (0 - word)) - 1));
 }
 
-/// The `wanted` lowest set bits; the word has more than that.
+/// The `wanted` lowest set bits.
 MOECARLO_HOST_DEVICE constexpr std::uint64_t lowest_bits(std::uint64_t word, std::uint32_t wanted) {
+  MOECARLO_EXPECT(wanted < count_bits(word));
 #if defined(__CUDA_ARCH__)
   // A search for their end takes all threads of a warp the same few steps, in 32 bits.
   const auto low = static_cast<std::uint32_t>(word);
@@ -67,8 +70,9 @@ MOECARLO_HOST_DEVICE constexpr std::uint64_t lowest_bits(std::uint64_t word, std
 #endif
 }
 
-/// Index of the highest set bit; `word` must not be 0.
+/// Index of the highest set bit.
 MOECARLO_HOST_DEVICE constexpr std::uint32_t highest_bit(std::uint64_t word) {
+  MOECARLO_EXPECT(word != 0);
   return 63U - static_cast<std::uint32_t>(__builtin_clzll(word));
 }
 

@@ -106,7 +106,7 @@ struct LayerCaches {
   MOECARLO_HOST_DEVICE Bundle last_referenced(std::uint32_t pass) const {
     const std::size_t first = EpisodePath::slot(cell, pass, 0);
     for (std::size_t i = std::size_t{cell.verified()} * cell.batch; i-- > 0;) {
-      if (path.rows[first + i] != plan.tokens) return columns[first + i];
+      if (path.rows[first + i] != plan.tokens) return columns.used(first + i);
     }
     return {};
   }
@@ -150,7 +150,7 @@ struct LayerCaches {
   MOECARLO_HOST_DEVICE void find_last_touches(std::uint32_t pass, int lane) const {
     const std::size_t first_slot = EpisodePath::slot(cell, pass, 0);
     last_touches<Words>(
-        touches(), [&](std::uint32_t i) MOECARLO_INLINED { return columns.mask(first_slot + i, lane); }, last);
+        touches(), [&](std::uint32_t i) MOECARLO_INLINED { return columns.used(first_slot + i, lane); }, last);
   }
 
   MOECARLO_HOST_DEVICE DrawAddress eviction_at(std::uint32_t pass, int lane) const {

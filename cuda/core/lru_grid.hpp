@@ -238,9 +238,9 @@ struct LruGridTotals {
       if (c == cell.capacity_count) {
         const std::uint64_t to_layer = cell.unions_by_layer + std::uint64_t{layer} * cell.union_width();
         const std::uint64_t to_group = cell.unions_by_group + std::uint64_t{at.id.group} * cell.union_width();
-        add(to_layer + Cell::kDistinct, to_group + Cell::kDistinct, all[kLruDistinct]);
-        add(to_layer + Cell::kDistinctAccepted, to_group + Cell::kDistinctAccepted, all[kLruAccepted]);
-        add(to_layer + Cell::kDraftChoices, to_group + Cell::kDraftChoices, all[kLruDrafted]);
+        add(to_layer + kDistinct, to_group + kDistinct, all[kLruDistinct]);
+        add(to_layer + kDistinctAccepted, to_group + kDistinctAccepted, all[kLruAccepted]);
+        add(to_layer + kDraftChoices, to_group + kDraftChoices, all[kLruDrafted]);
         continue;
       }
       const std::uint64_t width = cell.point_width();
@@ -249,10 +249,10 @@ struct LruGridTotals {
           cell.points_by_group + (std::uint64_t{c} * at.plan.groups.total() + at.id.group) * width;
       const std::uint64_t hits = up_to(c, kLruDistinct);
       const std::uint64_t rejected = all[kLruDistinct] - all[kLruAccepted];
-      add(to_layer + Cell::kHits, to_group + Cell::kHits, hits);
-      add(to_layer + Cell::kRejectedOnly, to_group + Cell::kRejectedOnly, rejected - (hits - up_to(c, kLruAccepted)));
-      add(to_layer + Cell::kDraftHits, to_group + Cell::kDraftHits, up_to(c, kLruDrafted));
-      add(to_layer + Cell::kCacheWrites, to_group + Cell::kCacheWrites,
+      add(to_layer + kHits, to_group + kHits, hits);
+      add(to_layer + kRejectedOnly, to_group + kRejectedOnly, rejected - (hits - up_to(c, kLruAccepted)));
+      add(to_layer + kDraftHits, to_group + kDraftHits, up_to(c, kLruDrafted));
+      add(to_layer + kCacheWrites, to_group + kCacheWrites,
           resident_after(at.plan.capacities[cell.first_capacity + c].at(layer), at.routing.experts) -
               up_to(c, kLruStayed));
     }

@@ -2,9 +2,11 @@
 
 #include "cuda/core/acceptance.hpp"
 #include "cuda/core/capacity.hpp"
+#include "cuda/core/counts.hpp"
 #include "cuda/core/perturb.hpp"
 #include "cuda/core/policy/policies.hpp"
 #include "cuda/core/starts.hpp"
+#include "cuda/core/view_array.hpp"
 
 namespace moecarlo {
 
@@ -93,34 +95,55 @@ struct Cell {
   MOECARLO_HOST_DEVICE std::uint32_t points() const { return policy_count * capacity_count; }
   MOECARLO_HOST_DEVICE std::uint32_t columns() const { return tree.columns(depth); }
   MOECARLO_HOST_DEVICE std::uint32_t verified() const { return tree.verified(depth); }
-  /// A union record: the `UnionCount`s, then distinct experts of the accepted columns for each slice.
+  /// Numbers of a union record: the last of its counts once for each slice.
   MOECARLO_HOST_DEVICE std::uint32_t union_width() const { return kDistinctAccepted + slices; }
-  /// A point record: the `PointCount`s, then experts fetched only for rejected columns for each slice.
+  /// The same for a point record.
   MOECARLO_HOST_DEVICE std::uint32_t point_width() const { return kRejectedOnly + slices; }
   /// Scratch totals of one layer: a union record, then the point records.
   MOECARLO_HOST_DEVICE std::uint32_t totals_width() const { return union_width() + points() * point_width(); }
-
-  /// The first numbers of a union record.
-  enum UnionCount : std::uint32_t {
-    kDistinct = 0,          ///< distinct experts of a pass
-    kDraftChoices = 1,      ///< top-k choices of the counted draft steps (see draft.hpp)
-    kDraftMass = 2,         ///< gate mass of all choices of a draft step, where masses are known
-    kDistinctAccepted = 3,  ///< [slices] distinct experts of the accepted columns
-  };
-  /// The first numbers of a point record.
-  enum PointCount : std::uint32_t {
-    kHits = 0,          ///< distinct experts of a pass that were resident
-    kUpperHits = 1,     ///< those of them that are upper slices (all of them where experts are cached whole)
-    kDraftHits = 2,     ///< top-k choices of the counted draft steps that were resident
-    kResidentMass = 3,  ///< gate mass of the choices of a draft step that were resident
-    kCacheWrites = 4,   ///< experts resident after a pass that were not before
-    kRejectedOnly = 5,  ///< [slices] misses that no accepted column needed
-  };
 };
 
-/// Everything a trajectory may read besides the routing: pooled arrays, addressed by index so that a device copy is a
-/// copy of each array. Built by host/simulate/plan.hpp.
-struct PlanView {
+/// A start table: for each depth one a population (the evaluation sequences, then each replicate's draw of them).
+struct StartTable {
+  std::uint32_t first_entry = 0;
+  std::uint32_t eligible = 0;
+  std::uint64_t first_cumulative = 0;
+};
+
+/// The pooled arrays of a plan, addressed by index. Each is declared here, and built by host/simulate/plan.cpp; `each`
+/// does not compile where one is forgotten.
+struct PlanArrays {
+  ViewArray<Cell> cells;
+  ViewArray<Capacity> capacities;
+  ViewArray<Policy> policies;
+  ViewArray<Threshold> thresholds;
+  ViewArray<Threshold> token_thresholds;     ///< [tables][tokens] captured acceptance
+  ViewArray<ProposedDraft> proposals;        ///< [tokens] what a replayed drafter proposed there
+  ViewArray<Threshold> coverage_thresholds;  ///< [kCoverageSteps + 1] acceptance by covered gate mass
+  ViewArray<std::uint8_t> sampled_depths;    ///< samples: [max_batch] deepest draft that requests 0 .. r share
+  ViewArray<std::uint32_t> pool_order;       ///< [layers * experts] layer * 64 * words + bit, most popular first
+  ViewArray<std::uint32_t> replay_rows;      ///< replay: paths of the cells
+  ViewArray<std::uint8_t> replay_accepted;   ///< replay: [passes]
+  ViewArray<std::uint8_t> replay_drafted;    ///< replay: [passes]
+  ViewArray<std::uint32_t> replay_group;     ///< replay: [passes] the sequence's group
+  ViewArray<std::uint32_t> joint_index;      ///< [designs] index of a JointTally, or kNoJoint
+  ViewArray<JointTally> joints;
+  ViewArray<std::uint32_t> draft_weights;  ///< [layers][drafting_experts] by rank, 1 .. 65535
+  ViewArray<StartTable> start_tables;
+  ViewArray<Sequence> entries;
+  ViewArray<std::uint32_t> cumulative;
+
+  /// Calls `visit` with every array.
+  template <class Visit>
+  void each(const Visit& visit) {
+    auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s] = *this;
+    const auto all = [&](auto&... arrays) { (visit(arrays), ...); };
+    all(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s);
+  }
+};
+
+/// Everything a trajectory may read besides the routing. Built by host/simulate/plan.hpp.
+struct PlanView : PlanArrays {
   Walk walk = Walk::episodes;
   std::uint32_t seed = 1;
   std::uint32_t rounds = 1;
@@ -128,7 +151,7 @@ struct PlanView {
   bool warm = true;
   bool resample_rejected = false;
   Scope scope = Scope::layer;
-  bool lockstep = false;  ///< all layers of an episode move together: one pool, or acceptance that looks at residents
+  bool coupled = false;  ///< all layers of an episode move together: one pool, or acceptance that looks at residents
   std::uint32_t drafting_experts = 0;  ///< experts (or upper slices) a draft can use: the lowest bits of a layer
   std::uint32_t drafting_top_k = 0;    ///< of a token's choices those that a draft can use
   std::uint32_t protected_share = 0;   ///< slru: protected slots of 2^16
@@ -143,36 +166,10 @@ struct PlanView {
   std::uint32_t depth_count = 0;   ///< samples and enumerate: cells are [batches][depths], depths ascending
   std::uint32_t totals_width = 0;  ///< 64-bit words of the largest set of totals that one layer pass needs
 
-  const Cell* cells = nullptr;
-  const Capacity* capacities = nullptr;
-  const Policy* policies = nullptr;
-  const Threshold* thresholds = nullptr;
-  const Threshold* token_thresholds = nullptr;     ///< [tables][tokens] captured acceptance
-  const ProposedDraft* proposals = nullptr;        ///< [tokens] what a replayed drafter proposed there
-  const Threshold* coverage_thresholds = nullptr;  ///< [kCoverageSteps + 1] acceptance by covered gate mass
-  const std::uint16_t* gate_mass = nullptr;        ///< [tokens][layers][drafting_top_k] by ascending bit
-  const std::uint8_t* sampled_depths = nullptr;    ///< samples: [max_batch] deepest draft that requests 0 .. r share
-  const std::uint16_t* score_order = nullptr;      ///< [tokens][layers][drafting_experts] by descending score
-  const std::uint32_t* pool_order = nullptr;       ///< [layers * experts] layer * 64 * words + bit, most popular first
-  const std::uint32_t* replay_rows = nullptr;      ///< replay: paths of the cells
-  const std::uint8_t* replay_accepted = nullptr;   ///< replay: [passes]
-  const std::uint8_t* replay_drafted = nullptr;    ///< replay: [passes]
-  const std::uint32_t* replay_group = nullptr;     ///< replay: [passes] the sequence's group
-  PerturbView perturb;                             ///< perturbed routing; without tables there is none
-  const std::uint32_t* joint_index = nullptr;
-  const JointTally* joints = nullptr;
-  const std::uint32_t* draft_weights = nullptr;  ///< [layers][drafting_experts] by rank, 1 .. 65535
-  std::uint32_t tokens = 0;                      ///< of the trace; row `tokens` of the masks is empty
-
-  // Start tables: for each depth one table a population (the evaluation sequences, then each replicate's draw of them).
-  struct StartTable {
-    std::uint32_t first_entry = 0;
-    std::uint32_t eligible = 0;
-    std::uint64_t first_cumulative = 0;
-  };
-  const StartTable* start_tables = nullptr;
-  const Sequence* entries = nullptr;
-  const std::uint32_t* cumulative = nullptr;
+  const std::uint16_t* gate_mass = nullptr;    ///< [tokens][layers][drafting_top_k] by ascending bit
+  const std::uint16_t* score_order = nullptr;  ///< [tokens][layers][drafting_experts] by descending score
+  PerturbView perturb;                         ///< perturbed routing; without tables there is none
+  std::uint32_t tokens = 0;                    ///< of the trace; row `tokens` of the masks is empty
 
   MOECARLO_HOST_DEVICE std::uint32_t population_of(Stream stream, std::uint64_t trajectory) const {
     return stream == Stream::main ? 0 : 1 + groups.population_of(trajectory);

@@ -56,7 +56,7 @@ struct PoolCache {
       const std::size_t first_slot = EpisodePath::slot(own.cell, pass, 0);
       const std::uint32_t tokens = own.cell.verified() * own.cell.batch;
       last_touches<Words>(
-          tokens, [&](std::uint32_t i) MOECARLO_INLINED { return own.columns.mask(first_slot + i, 0); }, last);
+          tokens, [&](std::uint32_t i) MOECARLO_INLINED { return own.columns.used(first_slot + i, 0); }, last);
       const Eviction eviction{{plan.seed, id.stream, id.number, pass, 0, Purpose::eviction, 0, layer}};
       reference_pass(policy, list(), last, tokens, layer * 64U * Words, eviction);
       return;

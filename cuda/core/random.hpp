@@ -181,6 +181,8 @@ struct DrawAddress {
 
  private:
   MOECARLO_HOST_DEVICE constexpr std::uint32_t last_counter(std::uint32_t q) const {
+    MOECARLO_EXPECT(round < kRounds && request < kRequests);
+    MOECARLO_EXPECT(column < kColumns && q < kBlocks && layer < kLayers);
     return (static_cast<std::uint32_t>(purpose) << (32 - kPurposeBits)) + (column << (kBlockBits + kLayerBits)) +
            (q << kLayerBits) + layer;
   }
@@ -193,8 +195,9 @@ struct DrawAddress {
   }
 };
 
-/// A uniform integer in [0, n) from two words; the bias is below n / 2^64. n >= 1.
+/// A uniform integer in [0, n) from two words; the bias is below n / 2^64.
 MOECARLO_HOST_DEVICE constexpr std::uint32_t uniform_below(std::uint32_t n, std::uint32_t high, std::uint32_t low) {
+  MOECARLO_EXPECT(n > 0);
   return static_cast<std::uint32_t>((std::uint64_t{high} * n + ((std::uint64_t{low} * n) >> 32)) >> 32);
 }
 

@@ -28,11 +28,10 @@ struct RoutingView {
   }
 };
 
-/// Words per mask for a number of experts, rounded up to a size the core is compiled for (1, 2, 4, 8, 16).
+/// Words per mask for a number of experts, rounded up to a size the core is compiled for: 1, 2, 4, and 16 for the few
+/// that have more than 256.
 MOECARLO_HOST_DEVICE constexpr int mask_words(std::uint32_t experts) {
-  int words = 1;
-  while (64U * static_cast<std::uint32_t>(words) < experts) words *= 2;
-  return words;
+  return experts <= 64 ? 1 : experts <= 128 ? 2 : experts <= 256 ? 4 : 16;
 }
 
 }  // namespace moecarlo

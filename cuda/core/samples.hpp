@@ -1,5 +1,6 @@
 #pragma once
 
+#include "cuda/core/columns.hpp"
 #include "cuda/core/draft.hpp"
 #include "cuda/core/path.hpp"
 #include "cuda/core/policy/static.hpp"
@@ -39,8 +40,8 @@ struct SampleReplay {
     for (std::uint32_t c = 0; c < plan.cell_count; ++c) flush(at, plan.cells[c]);
   }
 
-  MOECARLO_HOST_DEVICE ExpertMask<Words> chosen(const std::uint32_t* tokens, std::size_t slot) const {
-    return at.routing.template mask<Words>(tokens[slot], at.first_layer);
+  MOECARLO_HOST_DEVICE ColumnMasks<Words, 1> columns(const std::uint32_t* tokens) const {
+    return {RowMasks<Words, 1>::of(at.routing, at.first_layer), tokens};
   }
 
   MOECARLO_HOST_DEVICE void add_request(std::uint32_t round, std::uint32_t request, std::uint32_t reach) const {
@@ -51,7 +52,7 @@ struct SampleReplay {
     for (std::uint32_t d = 0; d < plan.depth_count && plan.cells[d].depth <= reach; ++d) {
       const std::uint32_t depth = plan.cells[d].depth;
       for (; column <= depth; ++column) {
-        running |= chosen(path.tokens, slot + column);
+        running |= columns(path.tokens).used(slot + column, 0);
         prefix[column] = running;
       }
       const std::size_t row = std::size_t{round} * plan.depth_count + d;
@@ -59,7 +60,7 @@ struct SampleReplay {
       kept[d] |= prefix[accepted];
       if (plan.resample_rejected) {
         all[d] |= prefix[accepted];
-        for (std::uint32_t c = accepted + 1; c <= depth; ++c) all[d] |= chosen(path.drawn, slot + c);
+        for (std::uint32_t c = accepted + 1; c <= depth; ++c) all[d] |= columns(path.drawn).used(slot + c, 0);
       } else {
         all[d] |= prefix[depth];
       }
@@ -75,39 +76,39 @@ struct SampleReplay {
     const PlanView& plan = at.plan;
     const LaneWord<1> distinct{all[d].count()};
     count_union(at, cell, distinct);
-    *at.union_total(cell, Cell::kDistinctAccepted) += kept[d].count();
+    *at.union_total(cell, kDistinctAccepted) += kept[d].count();
     const ExpertMask<Words> rejected = without(all[d], kept[d]);
     const std::uint32_t* tokens = step_tokens + std::size_t{d} * plan.max_batch;
     for (std::uint32_t c = 0; c < cell.capacity_count; ++c) {
       const Capacity& capacity = plan.capacities[cell.first_capacity + c];
       const ExpertMask<Words> residents = static_residents<Words>(capacity, at.first_layer);
       const LaneWord<1> hits{(all[d] & residents).count()};
-      add_lanes(at.point_total(cell, c, Cell::kHits), hits);
-      *at.point_total(cell, c, Cell::kRejectedOnly) += without(rejected, residents).count();
+      add_lanes(at.point_total(cell, c, kHits), hits);
+      *at.point_total(cell, c, kRejectedOnly) += without(rejected, residents).count();
       if (const JointTally* joint = joint_of(plan, cell, c)) count_joint(at, *joint, capacity, hits, distinct);
       if (cell.depth > 0) count_draft(cell, c, residents, tokens, round);
     }
-    if (cell.depth > 0) *at.union_total(cell, Cell::kDraftChoices) += std::uint64_t{cell.batch} * plan.drafting_top_k;
+    if (cell.depth > 0) *at.union_total(cell, kDraftChoices) += std::uint64_t{cell.batch} * plan.drafting_top_k;
   }
 
   MOECARLO_HOST_DEVICE void count_draft(const Cell& cell, std::uint32_t c, const ExpertMask<Words>& residents,
                                         const std::uint32_t* tokens, std::uint32_t round) const {
     const PlanView& plan = at.plan;
     for (std::uint32_t request = 0; request < cell.batch; ++request) {
-      *at.point_total(cell, c, Cell::kDraftHits) += (chosen(tokens, request) & residents).count();
+      *at.point_total(cell, c, kDraftHits) += (columns(tokens).routed(request, 0) & residents).count();
     }
     if (!counts_touched(at.id.number, round)) return;
     for (std::uint32_t request = 0; request < cell.batch && plan.gate_mass != nullptr; ++request) {
-      const GateMass sum = gate_mass_of(chosen(tokens, request), residents,
+      const GateMass sum = gate_mass_of(columns(tokens).routed(request, 0), residents,
                                         gate_mass_at(at.routing, plan, tokens[request], at.first_layer));
-      if (c == 0) *at.union_total(cell, Cell::kDraftMass) += sum.all;
-      *at.point_total(cell, c, Cell::kResidentMass) += sum.resident;
+      if (c == 0) *at.union_total(cell, kDraftMass) += sum.all;
+      *at.point_total(cell, c, kResidentMass) += sum.resident;
     }
     if (const JointTally* joint = joint_of(plan, cell, c)) {
       const std::uint32_t step = counted_step(at.id.number, round, cell.depth);
       const auto token = [&](std::uint32_t i) MOECARLO_INLINED {
-        return StepToken<Words>{chosen(tokens, i), score_order_at(at.routing, plan, tokens[i], at.first_layer), i,
-                                step};
+        return StepToken<Words>{columns(tokens).routed(i, 0),
+                                score_order_at(at.routing, plan, tokens[i], at.first_layer), i, step};
       };
       count_touched<Words>(at, 0, *joint, plan.capacities[cell.first_capacity + c], token, cell.batch, residents,
                            round);

@@ -1,8 +1,8 @@
 #pragma once
 
+#include "cuda/core/coupled.hpp"
 #include "cuda/core/enumerate.hpp"
 #include "cuda/core/episode_scratch.hpp"
-#include "cuda/core/lockstep.hpp"
 #include "cuda/core/samples.hpp"
 #include "cuda/core/workspace.hpp"
 
@@ -49,7 +49,7 @@ MOECARLO_HOST_DEVICE void begin_trajectory(const PlanView& plan, std::uint32_t c
 }
 
 /// Replays `Lanes` layers, those of `at`, of an episode that has begun, and adds to their totals. Not for a plan in
-/// lockstep. `id` is what `at` and `caches` refer to.
+/// that couples them. `id` is what `at` and `caches` refer to.
 template <int Words, int Lanes>
 MOECARLO_HOST_DEVICE void add_episode(const LayerContext<Lanes>& at, const Cell& cell,
                                       const LayerCaches<Words, Lanes>& caches, TrajectoryId& id, const Path& path,
@@ -64,7 +64,7 @@ MOECARLO_HOST_DEVICE void add_episode(const LayerContext<Lanes>& at, const Cell&
 
 /// Replays `Lanes` layers, from `first_layer` on, of an episode that has begun. Lanes below `first_lane` are computed
 /// but not counted: where the layers are no multiple of Lanes, the last bundle overlaps the one before. Not for a plan
-/// in lockstep.
+/// that couples them.
 template <int Words, int Lanes>
 MOECARLO_HOST_DEVICE void replay_episode(const RoutingView& routing, const PlanView& plan, std::uint32_t cell,
                                          TrajectoryId id, std::uint32_t first_layer, int first_lane,
@@ -98,9 +98,9 @@ MOECARLO_HOST_DEVICE void replay_alone(const RoutingView& routing, const PlanVie
   SampleReplay<Words>{at, path_in(layout, path_block), prefix, all, kept, step_tokens}();
 }
 
-/// One layer each of an episode in lockstep, by its number.
+/// One layer each of an episode of coupled layers, by its number.
 template <int Words>
-struct LockstepLayers {
+struct CoupledLayers {
   const EpisodeScratch<Words, 1>& scratch;
 
   MOECARLO_HOST_DEVICE LayerContext<1> context(std::uint32_t layer) const { return scratch.context(layer, layer); }
@@ -121,26 +121,18 @@ struct LockstepLayers {
   }
 };
 
-/// Replays all layers of a trajectory that has begun, of a plan in lockstep. layer_blocks: one for each layer. ahead:
-/// the masks of the trajectory that are drawn already.
+/// Replays all layers of a trajectory that has begun, of a plan that couples them. layer_blocks: one for each layer.
+/// ahead: the masks of the trajectory that are drawn already.
 template <int Words>
-MOECARLO_HOST_DEVICE void replay_lockstep(const RoutingView& routing, const PlanView& plan, std::uint32_t cell,
-                                          TrajectoryId id, const WorkspaceLayout& layout, std::uint64_t* path_block,
-                                          std::uint64_t* layer_blocks, const TallyView& tally,
-                                          const DrawnMasks& ahead = {}) {
+MOECARLO_HOST_DEVICE void replay_coupled(const RoutingView& routing, const PlanView& plan, std::uint32_t cell,
+                                         TrajectoryId id, const WorkspaceLayout& layout, std::uint64_t* path_block,
+                                         std::uint64_t* layer_blocks, const TallyView& tally,
+                                         const DrawnMasks& ahead = {}) {
   const Cell& own = plan.cells[cell];
   const Path path = path_in(layout, path_block);
   const EpisodeScratch<Words, 1> scratch{routing, plan, own, id, tally, layout, path_block, layer_blocks, 0, ahead};
-  const LockstepLayers<Words> layers{scratch};
-  if (draws_path_first(plan, own) && draws_routing(plan, own)) {
-    const std::uint32_t passes = EpisodePath::of(plan, own, path).passes;
-    for (std::uint32_t layer = 0; layer < routing.layers; ++layer) {
-      for (std::uint32_t pass = 0; pass < passes; ++pass) {
-        draw_columns<Words, 1>(routing, plan, own, id, path, pass, passes, layer, layers.drawn(layer));
-      }
-    }
-  }
-  LockstepReplay<Words, LockstepLayers<Words>>{routing, plan, own, id, path, layers}();
+  const CoupledLayers<Words> layers{scratch};
+  CoupledReplay<Words, CoupledLayers<Words>>{routing, plan, own, id, path, layers}();
   if (plan.walk == Walk::episodes && !draws_path_first(plan, own)) {
     count_rounds(own, id, EpisodePath::of(plan, own, path), tally);
   }

@@ -37,7 +37,7 @@ struct LayerContext {
 template <int Lanes>
 MOECARLO_HOST_DEVICE void count_union(const LayerContext<Lanes>& at, const Cell& cell,
                                       const LaneWord<Lanes>& distinct) {
-  add_lanes(at.union_total(cell, Cell::kDistinct), distinct);
+  add_lanes(at.union_total(cell, kDistinct), distinct);
   if (!at.id.is_main()) return;
   for (int lane = at.first_lane; lane < Lanes; ++lane) {
     at.tally.add(cell.distinct + std::uint64_t{at.layer(lane)} * (at.routing.experts + 1) + distinct[lane], 1);
@@ -131,7 +131,7 @@ MOECARLO_HOST_DEVICE void flush(const LayerContext<Lanes>& at, const Cell& cell)
       const Capacity& capacity = at.plan.capacities[cell.first_capacity + point % cell.capacity_count];
       for (int lane = at.first_lane; lane < Lanes; ++lane) {
         at.tally.add(joint->writes + joint_row(at.plan, at.id, at.layer(lane), capacity),
-                     at.point_total(cell, point, Cell::kCacheWrites)[lane]);
+                     at.point_total(cell, point, kCacheWrites)[lane]);
       }
     }
   }

@@ -8,7 +8,7 @@ __global__ void replay_rounds_alone(DeviceBlock block) {
   std::uint64_t local[kLocalWords];
   const LayerThread own(block);
   if (!own.exists(block)) return;
-  for (std::uint32_t t = own.trajectory; t < block.count; t += block.flying) {
+  for (std::uint32_t t = own.trajectory; t < block.count; t += block.in_flight) {
     replay_alone<Words>(block.routing, block.plan, id_of(block, t), own.layer, block.layout, path_block(block, t),
                         own.layer_block(block, local), block.tally);
   }

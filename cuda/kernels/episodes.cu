@@ -14,7 +14,7 @@ __global__ void __launch_bounds__(kThreads) replay_episodes(DeviceBlock block) {
   const LayerContext<1> at{block.routing, block.plan, id, block.tally, own.layer, 0, scratch + block.layout.totals};
   at.clear(cell);
   // All trajectories of a thread fall into the same group.
-  for (std::uint32_t t = own.trajectory; t < block.count; t += block.flying) {
+  for (std::uint32_t t = own.trajectory; t < block.count; t += block.in_flight) {
     id.number = block.first + t;
     const auto parts = episode_scratch<Words>(block, block.plan, cell, id, t, scratch);
     add_episode<Words, 1>(at, cell, parts.caches(own.layer, 0), id, path_in(block.layout, path_block(block, t)),

@@ -11,9 +11,9 @@ inline unsigned blocks_for(std::uint64_t threads) {
   return static_cast<unsigned>((threads + kThreads - 1) / kThreads);
 }
 
-/// Blocks in which every layer of the launch has a thread for each of `flying` trajectories.
+/// Blocks in which every layer of the launch has a thread for each of `in_flight` trajectories.
 inline unsigned layer_blocks(const DeviceBlock& block) {
-  return blocks_for(std::uint64_t{block.flying} * block.layer_count);
+  return blocks_for(std::uint64_t{block.in_flight} * block.layer_count);
 }
 
 /// The trajectory and layer of a thread. Neighbouring threads take neighbouring layers of a trajectory, whose masks lie
@@ -28,7 +28,7 @@ struct LayerThread {
     layer = block.first_layer + static_cast<std::uint32_t>(number % block.layer_count);
   }
 
-  __device__ bool exists(const DeviceBlock& block) const { return trajectory < block.flying; }
+  __device__ bool exists(const DeviceBlock& block) const { return trajectory < block.in_flight; }
 
   __device__ std::uint64_t* layer_block(const DeviceBlock& block, std::uint64_t* local) const {
     if (block.layout.layer_words <= kLocalWords) return local;
@@ -74,9 +74,6 @@ cudaError_t for_words(std::uint32_t experts, const Launch& launch) {
       break;
     case 4:
       launch(std::integral_constant<int, 4>{});
-      break;
-    case 8:
-      launch(std::integral_constant<int, 8>{});
       break;
     default:
       launch(std::integral_constant<int, 16>{});

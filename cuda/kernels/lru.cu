@@ -1,3 +1,4 @@
+#include "cuda/core/features.hpp"
 #include "cuda/kernels/launch.cuh"
 
 namespace moecarlo {
@@ -10,14 +11,14 @@ template <int Words, bool Drawn>
 __global__ void __launch_bounds__(kThreads, Words == 1   ? 5
                                             : Words == 2 ? 6
                                                          : 1) replay_lru(DeviceBlock block) {
-  constexpr std::uint32_t kTotals = Cell::kDistinctAccepted + 1 + Cell::kRejectedOnly + 1;
+  constexpr std::uint32_t kTotals = kDistinctAccepted + 1 + kRejectedOnly + 1;
   std::uint64_t local[kLocalWords];
   const LayerThread own(block);
   if (!own.exists(block)) return;
 
   const Policy policy = Policy::lru;
   PlanView plan = block.plan;
-  plan.policies = &policy;
+  plan.policies = {&policy, 1};
   plan.scope = Scope::layer;
   plan.hotness_planes = 0;
   plan.list_words = 0;
@@ -39,7 +40,7 @@ __global__ void __launch_bounds__(kThreads, Words == 1   ? 5
   const LayerContext<1> at{block.routing, plan, id, block.tally, own.layer, 0, totals};
   at.clear(cell);
   // All trajectories of a thread fall into the same group.
-  for (std::uint32_t t = own.trajectory; t < block.count; t += block.flying) {
+  for (std::uint32_t t = own.trajectory; t < block.count; t += block.in_flight) {
     id.number = block.first + t;
     const auto parts = episode_scratch<Words>(block, plan, cell, id, t, scratch);
     LayerCaches<Words, 1> caches = parts.caches(own.layer, 0);
@@ -53,10 +54,9 @@ __global__ void __launch_bounds__(kThreads, Words == 1   ? 5
 }  // namespace
 
 EpisodeKernel kernel_for(const PlanView& plan, const Cell& cell, const RoutingView& routing) {
-  const bool lru = plan.walk == Walk::episodes && !plan.lockstep && cell.policy_count == 1 &&
-                   cell.capacity_count == 1 && plan.policies[cell.first_policy] == Policy::lru &&
-                   cell.tree.is_chain() && plan.gate_mass == nullptr && plan.drafting_experts == routing.experts;
-  return lru ? EpisodeKernel::lru : EpisodeKernel::general;
+  constexpr Features kServed =
+      features(Feature::perturbed_routing, Feature::resampled_rejections, Feature::joint_histograms);
+  return serves(kServed, plan, cell, routing) ? EpisodeKernel::lru : EpisodeKernel::general;
 }
 
 cudaError_t launch_lru(const DeviceBlock& block, cudaStream_t stream) {

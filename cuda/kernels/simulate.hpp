@@ -16,16 +16,16 @@ namespace moecarlo {
 /// One launch: trajectories first .. first + count - 1 of one cell, in some neighbouring layers. All pointers are
 /// device pointers.
 struct DeviceBlock {
-  RoutingView routing;
-  PlanView plan;
+  OnDevice<RoutingView> routing;
+  OnDevice<PlanView> plan;
   WorkspaceLayout layout;
   std::uint32_t cell;
   Stream stream;
   std::uint64_t first;
   std::uint32_t count;
-  std::uint32_t flying;          ///< trajectories replayed at a time, see LaunchPlan
+  std::uint32_t in_flight;       ///< trajectories replayed at a time, see LaunchPlan
   std::uint64_t* path_scratch;   ///< [count][layout.path_words]
-  std::uint64_t* layer_scratch;  ///< [flying][layers][layout.layer_words], unused where that fits local memory
+  std::uint64_t* layer_scratch;  ///< [in_flight][layers][layout.layer_words], unused where that fits local memory
   /// Masks drawn ahead, see DrawnRows, [count][drawn_slots][layer_count][words]; null where none are.
   std::uint64_t* drawn_masks;
   std::uint32_t drawn_slots;
@@ -64,6 +64,6 @@ cudaError_t launch_lru_grid(const DeviceBlock& block, const LruGridShape& shape,
 /// Draws the paths and replays a grid of stateless points.
 cudaError_t launch_stateless(const DeviceBlock& block, const StatelessShape& shape, cudaStream_t stream);
 cudaError_t launch_alone(const DeviceBlock& block, cudaStream_t stream);
-cudaError_t launch_together(const DeviceBlock& block, cudaStream_t stream);
+cudaError_t launch_coupled(const DeviceBlock& block, cudaStream_t stream);
 
 }  // namespace moecarlo

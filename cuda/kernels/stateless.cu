@@ -25,9 +25,9 @@ __device__ void add_records(const DeviceBlock& block, const StatelessShape& shap
     const std::uint64_t layer_row = cell.unions_by_layer + std::uint64_t{layer} * cell.union_width();
     const std::uint64_t group_row = cell.unions_by_group + std::uint64_t{id.group} * cell.union_width();
     const std::uint64_t choices = std::uint64_t{record[0]} * cell.batch * plan.drafting_top_k;
-    add(layer_row + Cell::kDistinct, group_row + Cell::kDistinct, record[1]);
-    add(layer_row + Cell::kDistinctAccepted, group_row + Cell::kDistinctAccepted, record[2]);
-    add(layer_row + Cell::kDraftChoices, group_row + Cell::kDraftChoices, cell.depth > 0 ? choices : 0);
+    add(layer_row + kDistinct, group_row + kDistinct, record[1]);
+    add(layer_row + kDistinctAccepted, group_row + kDistinctAccepted, record[2]);
+    add(layer_row + kDraftChoices, group_row + kDraftChoices, cell.depth > 0 ? choices : 0);
   }
   for (std::uint32_t i = threadIdx.x; i < plan.cell_count * shape.capacities; i += blockDim.x) {
     const std::uint32_t number = i / shape.capacities, c = i % shape.capacities;
@@ -42,10 +42,10 @@ __device__ void add_records(const DeviceBlock& block, const StatelessShape& shap
     const std::uint64_t width = cell.point_width();
     const std::uint64_t to_layer = cell.points_by_layer + (std::uint64_t{c} * block.routing.layers + layer) * width;
     const std::uint64_t to_group = cell.points_by_group + (std::uint64_t{c} * plan.groups.total() + id.group) * width;
-    add(to_layer + Cell::kHits, to_group + Cell::kHits, hits);
+    add(to_layer + kHits, to_group + kHits, hits);
     // The experts of rejected columns only, less those of them that were resident.
-    add(to_layer + Cell::kRejectedOnly, to_group + Cell::kRejectedOnly, record[1] - record[2] - (hits - kept_hits));
-    add(to_layer + Cell::kDraftHits, to_group + Cell::kDraftHits, drafted);
+    add(to_layer + kRejectedOnly, to_group + kRejectedOnly, record[1] - record[2] - (hits - kept_hits));
+    add(to_layer + kDraftHits, to_group + kDraftHits, drafted);
   }
   if (!id.is_main()) return;
   for (std::uint32_t i = threadIdx.x; i < plan.cell_count * (shape.experts + 1); i += blockDim.x) {

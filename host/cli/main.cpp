@@ -16,7 +16,7 @@
 #include "host/cli/terminal.hpp"
 #include "host/pipeline/study_run.hpp"
 #include "host/pipeline/version.hpp"
-#include "host/simulate/cpu_kernel.hpp"
+#include "host/simulate/cpu_code.hpp"
 #include "host/support/error.hpp"
 #include "host/support/hdf5.hpp"
 #include "host/support/printable.hpp"

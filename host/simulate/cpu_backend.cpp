@@ -10,22 +10,23 @@
 namespace moecarlo {
 namespace {
 
-WorkspaceLayout layout_for(const RoutingView& routing, const PlanView& plan, InstructionSet set) {
-  return WorkspaceLayout::of(plan, routing.layers, mask_words(routing.experts), cpu_lanes(set, routing, plan));
+WorkspaceLayout layout_for(const RoutingView& routing, const PlanView& plan, InstructionSet best) {
+  const int lanes = has_episodes(plan.walk) ? lanes_of(set_for(best, routing, plan)) : 1;
+  return WorkspaceLayout::of(plan, routing.layers, mask_words(routing.experts), lanes);
 }
 
 /// 64-bit words of a thread's scratch: a path, and what a layer replays in, or where they go together each of them.
 std::size_t scratch_words(const RoutingView& routing, const PlanView& plan, const WorkspaceLayout& layout) {
-  return layout.path_words + (plan.lockstep ? routing.layers : 1) * layout.layer_words;
+  return layout.path_words + (plan.coupled ? routing.layers : 1) * layout.layer_words;
 }
 
 class CpuBackend final : public Backend {
  public:
-  CpuBackend(const RoutingView& routing, const PlanView& plan, unsigned threads, InstructionSet set)
+  CpuBackend(const RoutingView& routing, const PlanView& plan, unsigned threads, InstructionSet best)
       : routing_(routing),
         plan_(plan),
-        layout_(layout_for(routing, plan_, set)),
-        set_(set),
+        layout_(layout_for(routing, plan_, best)),
+        run_(code_for(set_for(best, routing, plan_), routing, plan_)),
         workers_(thread_count(threads)) {
     for (Worker& worker : workers_) worker.scratch.resize(1 + scratch_words(routing, plan_, layout_) / 8);
   }
@@ -54,8 +55,8 @@ class CpuBackend final : public Backend {
       }
       const std::uint64_t block = item % blocks;
       const auto cell = all ? static_cast<std::uint32_t>(cells - 1 - item / blocks) : range.cell;
-      run_block(set_, {routing_, plan_, layout_, cell, range.stream, range.first + count * block / blocks,
-                       range.first + count * (block + 1) / blocks, worker.scratch.front().words, TallyView{target}});
+      run_({routing_, plan_, layout_, cell, range.stream, range.first + count * block / blocks,
+            range.first + count * (block + 1) / blocks, worker.scratch.front().words, TallyView{target}});
     });
     for (Worker& worker : workers_) {
       for (std::size_t i = 0; i < worker.counters.size(); ++i) counters[i] += worker.counters[i];
@@ -76,7 +77,7 @@ class CpuBackend final : public Backend {
   RoutingView routing_;
   PlanView plan_;
   WorkspaceLayout layout_;
-  InstructionSet set_;
+  RunBlock* run_;
   std::vector<Worker> workers_;
 };
 

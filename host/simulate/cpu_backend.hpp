@@ -1,7 +1,7 @@
 #pragma once
 
 #include "host/simulate/backend.hpp"
-#include "host/simulate/cpu_kernel.hpp"
+#include "host/simulate/cpu_code.hpp"
 
 namespace moecarlo {
 

@@ -1,4 +1,6 @@
-#include "host/simulate/cpu_kernel.hpp"
+#include <algorithm>
+
+#include "host/simulate/cpu_code.hpp"
 
 namespace moecarlo {
 
@@ -24,34 +26,28 @@ const char* to_string(InstructionSet set) {
   return "baseline";
 }
 
-int cpu_lanes(InstructionSet set, const RoutingView& routing, const PlanView& plan) {
-  const int lanes = lanes_for(set, mask_words(routing.experts));
-  return has_episodes(plan.walk) && !plan.lockstep && routing.layers >= static_cast<std::uint32_t>(lanes) ? lanes : 1;
+InstructionSet set_for(InstructionSet best, const RoutingView& routing, const PlanView& plan) {
+  if (mask_words(routing.experts) > 4) return InstructionSet::baseline;
+  const bool fills_lanes = routing.layers >= static_cast<std::uint32_t>(lanes_of(best)) || !has_episodes(plan.walk);
+  return !plan.coupled && fills_lanes ? best : std::min(best, InstructionSet::x86_64_v3);
 }
 
-namespace {
-
-using RunBlock = void (*)(const CpuBlock& block);
-
-/// The code for masks of so many words.
-RunBlock code_for(InstructionSet set, int words) {
+RunBlock* code_for(InstructionSet set, const RoutingView& routing, const PlanView& plan) {
+  const int words = mask_words(routing.experts);
+  const auto by_width = [&](RunBlock* one, RunBlock* two, RunBlock* four) {
+    return words == 1 ? one : words == 2 ? two : four;
+  };
+  if (words > 4) return plan.coupled ? baseline::coupled_16 : baseline::layers_16;
 #if defined(MOECARLO_X86_64)
-  if (set == InstructionSet::x86_64_v4 && words <= 4) {
-    return words == 1 ? x86_64_v4::run_1 : words == 2 ? x86_64_v4::run_2 : x86_64_v4::run_4;
-  }
-  if (set == InstructionSet::x86_64_v3 && words <= 4) {
-    return words == 1 ? x86_64_v3::run_1 : words == 2 ? x86_64_v3::run_2 : x86_64_v3::run_4;
+  if (set == InstructionSet::x86_64_v4) return by_width(x86_64_v4::layers_1, x86_64_v4::layers_2, x86_64_v4::layers_4);
+  if (set == InstructionSet::x86_64_v3) {
+    return plan.coupled ? by_width(x86_64_v3::coupled_1, x86_64_v3::coupled_2, x86_64_v3::coupled_4)
+                        : by_width(x86_64_v3::layers_1, x86_64_v3::layers_2, x86_64_v3::layers_4);
   }
 #endif
   static_cast<void>(set);
-  if (words > 4) return words == 8 ? baseline::run_8 : baseline::run_16;
-  return words == 1 ? baseline::run_1 : words == 2 ? baseline::run_2 : baseline::run_4;
-}
-
-}  // namespace
-
-void run_block(InstructionSet set, const CpuBlock& block) {
-  code_for(set, mask_words(block.routing.experts))(block);
+  return plan.coupled ? by_width(baseline::coupled_1, baseline::coupled_2, baseline::coupled_4)
+                      : by_width(baseline::layers_1, baseline::layers_2, baseline::layers_4);
 }
 
 }  // namespace moecarlo

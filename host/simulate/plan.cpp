@@ -272,7 +272,7 @@ PlanView Plan::view() const {
   view.warm = warm;
   view.resample_rejected = resample_rejected;
   view.scope = shape.scope;
-  view.lockstep = lockstep;
+  view.coupled = coupled;
   view.drafting_experts = shape.experts / shape.slices;
   view.drafting_top_k = shape.top_k / shape.slices;
   view.protected_share = protected_share;
@@ -292,28 +292,28 @@ PlanView Plan::view() const {
   view.depth_count = view.cell_count / batches;
   view.totals_width = layout.totals_width;
   view.tokens = tokens;
-  view.cells = layout.cells.data();
-  view.capacities = layout.capacities.data();
-  view.policies = layout.policies.data();
-  view.thresholds = layout.thresholds.data();
-  view.token_thresholds = token_thresholds.data();
-  view.proposals = sources.proposals.data();
-  view.coverage_thresholds = coverage_thresholds.data();
+  view.cells = ViewArray<Cell>::of(layout.cells);
+  view.capacities = ViewArray<Capacity>::of(layout.capacities);
+  view.policies = ViewArray<Policy>::of(layout.policies);
+  view.thresholds = ViewArray<Threshold>::of(layout.thresholds);
+  view.token_thresholds = ViewArray<Threshold>::of(token_thresholds);
+  view.proposals = ViewArray<ProposedDraft>::of(sources.proposals);
+  view.coverage_thresholds = ViewArray<Threshold>::of(coverage_thresholds);
   view.gate_mass = sources.gate_mass.empty() ? nullptr : sources.gate_mass.data();
   view.score_order = sources.score_order.empty() ? nullptr : sources.score_order.data();
-  view.sampled_depths = sampled_depths.data();
-  view.pool_order = pool_order.data();
-  view.replay_rows = replay_rows.data();
-  view.replay_accepted = replay_accepted.data();
-  view.replay_drafted = replay_drafted.data();
-  view.replay_group = replay_group.data();
+  view.sampled_depths = ViewArray<std::uint8_t>::of(sampled_depths);
+  view.pool_order = ViewArray<std::uint32_t>::of(pool_order);
+  view.replay_rows = ViewArray<std::uint32_t>::of(replay_rows);
+  view.replay_accepted = ViewArray<std::uint8_t>::of(replay_accepted);
+  view.replay_drafted = ViewArray<std::uint8_t>::of(replay_drafted);
+  view.replay_group = ViewArray<std::uint32_t>::of(replay_group);
   if (!sources.perturbed.logits.empty()) view.perturb = sources.perturbed.view();
-  view.joint_index = layout.joint_index.data();
-  view.joints = layout.joints.data();
-  view.draft_weights = draft_weights.data();
-  view.start_tables = start_tables.data();
-  view.entries = entries.data();
-  view.cumulative = cumulative.data();
+  view.joint_index = ViewArray<std::uint32_t>::of(layout.joint_index);
+  view.joints = ViewArray<JointTally>::of(layout.joints);
+  view.draft_weights = ViewArray<std::uint32_t>::of(draft_weights);
+  view.start_tables = ViewArray<StartTable>::of(start_tables);
+  view.entries = ViewArray<Sequence>::of(entries);
+  view.cumulative = ViewArray<std::uint32_t>::of(cumulative);
   return view;
 }
 
@@ -340,7 +340,7 @@ Plan make_plan(const Study& study, const Grid& grid, const RoutingTable& table, 
   plan.warmup = plan.walk == Walk::episodes && !shares_starts(study) ? study.warmup : 0;
   plan.warm = study.start == Start::warm;
   plan.resample_rejected = study.acceptance.rejected_routing == RejectedRouting::resample;
-  plan.lockstep = study.cache.scope == Scope::pool || rule_of(study.acceptance.model) == Acceptance::by_coverage;
+  plan.coupled = study.cache.scope == Scope::pool || rule_of(study.acceptance.model) == Acceptance::by_coverage;
   plan.tokens = table.tokens;
   // Rounded up, so that 0.9 of ten slots are nine.
   plan.protected_share = static_cast<std::uint32_t>(std::ceil(study.cache.protected_share * kShare));

@@ -20,7 +20,7 @@ struct Plan {
   std::uint32_t rounds = 1, warmup = 0;
   bool warm = true;
   bool resample_rejected = false;
-  bool lockstep = false;
+  bool coupled = false;
   std::uint32_t tokens = 0;
   std::uint32_t protected_share = 0, sibling_keeps = 0;
   HotnessDecay decay;
@@ -32,7 +32,7 @@ struct Plan {
   std::vector<std::uint32_t> draft_weights;  ///< [layers][drafting experts]
   std::vector<std::uint32_t> pool_order;
   std::vector<std::uint8_t> sampled_depths;  ///< samples: [largest batch] deepest draft that requests 0 .. r share
-  std::vector<PlanView::StartTable> start_tables;
+  std::vector<StartTable> start_tables;
   std::vector<Sequence> entries;
   std::vector<std::uint32_t> cumulative;
   std::vector<std::uint32_t> replay_rows, replay_group;

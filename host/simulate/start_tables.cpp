@@ -67,10 +67,9 @@ std::vector<Sequence> part_of(const std::vector<Sequence>& evaluation, std::uint
 }
 
 /// The start table of one population at one depth, appended to the plan's pools.
-PlanView::StartTable add_start_table(Plan& plan, std::uint32_t first_entry, std::uint32_t entry_count,
-                                     std::uint32_t depth) {
+StartTable add_start_table(Plan& plan, std::uint32_t first_entry, std::uint32_t entry_count, std::uint32_t depth) {
   const Sequence* entries = plan.entries.data() + first_entry;
-  PlanView::StartTable table{first_entry, 0, plan.cumulative.size()};
+  StartTable table{first_entry, 0, plan.cumulative.size()};
   std::uint64_t starts = 0;
   plan.cumulative.push_back(0);
   for (std::uint32_t e = 0; e < entry_count && entries[e].length > depth; ++e) {
@@ -99,7 +98,7 @@ std::uint64_t start_table_bytes(const Plan& plan, std::uint64_t sequences) {
   const std::uint64_t each = plan.shape.subset > 0 ? plan.shape.subset : sequences;
   const std::uint64_t entries = sequences + (parts ? sequences : (populations - 1) * each);
   return entries * (sizeof(Sequence) + depths.size() * sizeof(std::uint32_t)) +
-         populations * depths.size() * (sizeof(std::uint32_t) + sizeof(PlanView::StartTable));
+         populations * depths.size() * (sizeof(std::uint32_t) + sizeof(StartTable));
 }
 
 void lay_out_starts(Plan& plan, const RoutingTable& table, std::uint32_t max_depth) {

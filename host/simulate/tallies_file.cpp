@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <set>
+#include <sstream>
 
 #include "host/simulate/tallies.hpp"
 #include "host/study/limits.hpp"
+#include "host/study/names.hpp"
 #include "host/support/hdf5.hpp"
 #include "host/support/hdf5_names.hpp"
 
@@ -17,10 +19,45 @@ using hdf5::Group;
 using hdf5::OutputGroup;
 
 constexpr const char* kSchema = "moecarlo-tallies";
-constexpr std::int64_t kVersion = 5;
+constexpr std::int64_t kVersion = 6;
 constexpr std::uint32_t kMostObjects = 1 << 16;  ///< experts or their slices
 constexpr std::uint32_t kMostGroups = 1 << 16;
 constexpr std::uint64_t kMostTrajectories = std::uint64_t{1} << 62;
+
+const Names<Walk> kWalkNames{
+    {"episodes", Walk::episodes}, {"samples", Walk::samples}, {"enumerate", Walk::enumerate}, {"replay", Walk::replay}};
+const Names<Acceptance> kAcceptanceNames{{"by_position", Acceptance::by_position},
+                                         {"by_token", Acceptance::by_token},
+                                         {"proposals", Acceptance::proposals},
+                                         {"by_coverage", Acceptance::by_coverage}};
+
+template <class T>
+std::string_view name_of(T value, const Names<T>& names) {
+  return std::find_if(names.begin(), names.end(), [&](const auto& name) { return name.second == value; })->first;
+}
+
+template <class T>
+T read_choice(const Group& group, const std::string& attribute, std::string_view word, const Names<T>& names) {
+  for (const auto& [name, value] : names) {
+    if (word == name) return value;
+  }
+  std::vector<std::string_view> known;
+  for (const auto& [name, value] : names) known.push_back(name);
+  fail(ErrorKind::input, "{}: unknown (expected {}, found {})", group.name_of("@" + attribute), fmt::join(known, ", "),
+       printable(word));
+}
+
+template <class T>
+T read_choice(const Group& group, const std::string& attribute, const Names<T>& names) {
+  return read_choice(group, attribute, group.read_string(attribute), names);
+}
+
+/// The columns of the records, in their order.
+std::string names_of(std::span<const CountInfo> counts) {
+  std::vector<std::string_view> names;
+  for (const CountInfo& count : counts) names.push_back(count.name);
+  return fmt::format("{}", fmt::join(names, " "));
+}
 
 /// One dataset of a cell: name, offset into the counters, extents.
 struct Block {
@@ -93,13 +130,13 @@ void write_cell(OutputGroup& root, const Tallies& tallies, const JointBins& join
   group.write_integer("bits", shape.bits);
   group.write_integer("tree_width", shape.tree.width);
   group.write_integer("tree_verify_tokens", shape.tree.verify_tokens);
-  group.write_integer("acceptance_kind", static_cast<std::int64_t>(shape.acceptance.kind));
+  group.write_string("acceptance", name_of(shape.acceptance.kind, kAcceptanceNames));
   group.write_integer("acceptance_table", shape.acceptance.table);
   group.write_boolean("acceptance_independent", shape.acceptance.independent);
   group.write_boolean("apart", shape.apart);
-  std::vector<std::uint32_t> policies;
-  for (const Policy policy : shape.policies) policies.push_back(static_cast<std::uint32_t>(policy));
-  write_vector(group, "policies", policies);
+  std::vector<const char*> policies;
+  for (const Policy policy : shape.policies) policies.push_back(to_string(policy));
+  group.write_string("policies", fmt::format("{}", fmt::join(policies, " ")));
   std::vector<std::uint32_t> base, extra, joint;
   for (const Capacity& capacity : shape.capacities) {
     base.push_back(capacity.base);
@@ -131,36 +168,25 @@ std::uint32_t read_small(const Group& group, const std::string& name, std::uint3
 
 std::vector<Policy> read_policies(const Group& group) {
   std::vector<Policy> policies;
-  for (const std::uint64_t policy : read_vector(group, "policies")) {
-    if (policies.size() == kPolicies || policy >= kPolicies) {
-      fail(ErrorKind::input, "{}: impossible (expected at most {} policies, each below {})", group.name_of("policies"),
-           kPolicies, kPolicies);
+  std::istringstream words(group.read_string("policies"));
+  for (std::string word; words >> word;) {
+    policies.push_back(read_choice(group, "policies", word, policy_names()));
+    if (std::count(policies.begin(), policies.end(), policies.back()) > 1) {
+      fail(ErrorKind::input, "{}: impossible (expected every policy once, found {} again)", group.name_of("@policies"),
+           word);
     }
-    policies.push_back(static_cast<Policy>(policy));
   }
   return policies;
 }
 
 CellShape read_cell_shape(const Group& group) {
-  constexpr std::array<std::string_view, 9> attributes{
-      "acceptance_independent", "acceptance_kind", "acceptance_table", "apart", "batch", "bits", "depth",
-      "tree_verify_tokens",     "tree_width"};
-  constexpr std::array<std::string_view, 16> members{"acceptance_thresholds",
-                                                     "accepted_length",
-                                                     "capacity_base",
-                                                     "capacity_extra_layers",
-                                                     "capacity_joint",
-                                                     "distinct_histogram",
-                                                     "drafted",
-                                                     "joint_count",
-                                                     "joint_first",
-                                                     "joint_place",
-                                                     "points_by_group",
-                                                     "points_by_layer",
-                                                     "policies",
-                                                     "rounds",
-                                                     "unions_by_group",
-                                                     "unions_by_layer"};
+  constexpr std::array<std::string_view, 10> attributes{
+      "acceptance", "acceptance_independent", "acceptance_table", "apart", "batch", "bits", "depth",
+      "policies",   "tree_verify_tokens",     "tree_width"};
+  constexpr std::array<std::string_view, 15> members{
+      "acceptance_thresholds", "accepted_length", "capacity_base", "capacity_extra_layers", "capacity_joint",
+      "distinct_histogram",    "drafted",         "joint_count",   "joint_first",           "joint_place",
+      "points_by_group",       "points_by_layer", "rounds",        "unions_by_group",       "unions_by_layer"};
   hdf5::expect_attributes(group, attributes);
   hdf5::expect_members(group, members);
   CellShape shape;
@@ -168,8 +194,8 @@ CellShape read_cell_shape(const Group& group) {
   shape.depth = read_small(group, "depth", kMostDraftTokens);
   shape.bits = read_small(group, "bits");
   shape.tree = {read_small(group, "tree_width", 255), read_small(group, "tree_verify_tokens", 255)};
-  shape.acceptance = {static_cast<Acceptance>(read_small(group, "acceptance_kind", 3)),
-                      read_small(group, "acceptance_table"), group.read_integer("acceptance_independent") != 0};
+  shape.acceptance = {read_choice(group, "acceptance", kAcceptanceNames), read_small(group, "acceptance_table"),
+                      group.read_integer("acceptance_independent") != 0};
   shape.apart = group.read_integer("apart") != 0;
   shape.policies = read_policies(group);
   const auto base = read_vector(group, "capacity_base");
@@ -220,13 +246,14 @@ void check_extents(const Group& root, const TallyShape& shape, const TallyLayout
 
 /// What is more was not written by this program.
 void expect_root_names(const Group& root) {
-  constexpr std::array<std::string_view, 25> attributes{"cells",
+  constexpr std::array<std::string_view, 27> attributes{"cells",
                                                         "experts",
                                                         "finished",
                                                         "groups",
                                                         "joint_groups",
                                                         "joint_replicates",
                                                         "layers",
+                                                        "point_counts",
                                                         "populations",
                                                         "program",
                                                         "replicate_trajectories",
@@ -243,6 +270,7 @@ void expect_root_names(const Group& root) {
                                                         "top_k",
                                                         "trace",
                                                         "trajectories",
+                                                        "union_counts",
                                                         "walk",
                                                         "warm"};
   hdf5::expect_attributes(root, attributes);
@@ -255,15 +283,25 @@ void expect_root_names(const Group& root) {
   }
 }
 
+/// Columns are read by their place: those of another version would be taken for each other.
+void expect_counts(const Group& root, const std::string& attribute, std::span<const CountInfo> counts) {
+  if (const std::string found = root.read_string(attribute); found != names_of(counts)) {
+    fail(ErrorKind::input, "{}: other counts (expected {}, found {})", root.name_of("@" + attribute), names_of(counts),
+         printable(found));
+  }
+}
+
 TallyShape read_shape(const Group& root) {
   expect_root_names(root);
+  expect_counts(root, "union_counts", kUnionCounts);
+  expect_counts(root, "point_counts", kPointCounts);
   TallyShape shape;
-  shape.walk = static_cast<Walk>(read_small(root, "walk", static_cast<std::uint32_t>(Walk::replay)));
+  shape.walk = read_choice(root, "walk", kWalkNames);
   shape.layers = read_small(root, "layers");
   shape.experts = read_small(root, "experts", kMostObjects);
   shape.top_k = read_small(root, "top_k");
   shape.slices = read_small(root, "slices", 2);
-  shape.scope = static_cast<Scope>(read_small(root, "scope", 1));
+  shape.scope = read_choice(root, "scope", scope_names());
   shape.warm = root.read_integer("warm") != 0;
   shape.groups = read_group_layout(root, "", {kMostGroups, kMostGroups, 0});
   shape.joint_groups = read_group_layout(root, "joint_", shape.groups);
@@ -319,12 +357,14 @@ void write_tallies(const std::filesystem::path& file, const Tallies& tallies, co
   root.write_string("trace", provenance.trace_json);
   root.write_string("program", provenance.program);
   root.write_boolean("finished", provenance.finished);
-  root.write_integer("walk", static_cast<std::int64_t>(shape.walk));
+  root.write_string("walk", name_of(shape.walk, kWalkNames));
+  root.write_string("union_counts", names_of(kUnionCounts));
+  root.write_string("point_counts", names_of(kPointCounts));
   root.write_integer("layers", shape.layers);
   root.write_integer("experts", shape.experts);
   root.write_integer("top_k", shape.top_k);
   root.write_integer("slices", shape.slices);
-  root.write_integer("scope", static_cast<std::int64_t>(shape.scope));
+  root.write_string("scope", to_string(shape.scope));
   root.write_boolean("warm", shape.warm);
   root.write_integer("groups", shape.groups.groups);
   root.write_integer("replicates", shape.groups.replicates);

@@ -16,13 +16,13 @@ double passes(const Counts& counts) {
   return counts.rounds * counts.layers;
 }
 double distinct(const Counts& counts) {
-  return counts.of_union(Cell::kDistinct);
+  return counts.of_union(kDistinct);
 }
 double distinct_of_a_slice(const Counts& counts) {
   return distinct(counts) / 2;  // a pass needs both slices of an expert
 }
 double hits(const Counts& counts) {
-  return counts.of_point(Cell::kHits);
+  return counts.of_point(kHits);
 }
 bool lengths_hold(const Holds& holds) {
   return holds.lengths;
@@ -53,17 +53,17 @@ const Metric kTable[] = {
     {"rejected_only", kLayer, Where::everywhere, [](const Holds& holds) { return holds.rejected_only(); },
      [](const Counts& counts) { return counts.rejected_only(); }, passes},
     {"draft_coverage", kLayer, Where::with_drafts, hit_rate_holds,
-     [](const Counts& counts) { return counts.of_point(Cell::kDraftHits); },
-     [](const Counts& counts) { return counts.of_union(Cell::kDraftChoices); }},
+     [](const Counts& counts) { return counts.of_point(kDraftHits); },
+     [](const Counts& counts) { return counts.of_union(kDraftChoices); }},
     {"draft_coverage_mass", kLayer, Where::with_masses, hit_rate_holds,
-     [](const Counts& counts) { return counts.of_point(Cell::kResidentMass); },
-     [](const Counts& counts) { return counts.of_union(Cell::kDraftMass); }},
+     [](const Counts& counts) { return counts.of_point(kResidentMass); },
+     [](const Counts& counts) { return counts.of_union(kDraftMass); }},
     {"upper_hit_rate", kLayer, Where::with_slices, hit_rate_holds,
-     [](const Counts& counts) { return counts.of_point(Cell::kUpperHits); }, distinct_of_a_slice},
+     [](const Counts& counts) { return counts.of_point(kUpperHits); }, distinct_of_a_slice},
     {"lower_hit_rate", kLayer, Where::with_slices, hit_rate_holds,
-     [](const Counts& counts) { return hits(counts) - counts.of_point(Cell::kUpperHits); }, distinct_of_a_slice},
+     [](const Counts& counts) { return hits(counts) - counts.of_point(kUpperHits); }, distinct_of_a_slice},
     {"cache_writes", kLayer, Where::everywhere, [](const Holds& holds) { return holds.no_writes; },
-     [](const Counts& counts) { return counts.of_point(Cell::kCacheWrites); }, passes},
+     [](const Counts& counts) { return counts.of_point(kCacheWrites); }, passes},
 };
 
 }  // namespace

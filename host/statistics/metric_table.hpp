@@ -19,10 +19,10 @@ struct MetricCounts {
   const std::uint64_t* point = nullptr;      ///< point record
   const std::uint64_t* accepted = nullptr;   ///< requests by accepted length; null for a layer
 
-  double of_union(Cell::UnionCount count) const { return static_cast<double>(unions[count]); }
-  double of_point(Cell::PointCount count) const { return static_cast<double>(point[count]); }
-  double distinct_accepted() const { return expected(unions + Cell::kDistinctAccepted); }
-  double rejected_only() const { return expected(point + Cell::kRejectedOnly); }
+  double of_union(UnionCount count) const { return static_cast<double>(unions[count]); }
+  double of_point(PointCount count) const { return static_cast<double>(point[count]); }
+  double distinct_accepted() const { return expected(unions + kDistinctAccepted); }
+  double rejected_only() const { return expected(point + kRejectedOnly); }
   /// Accepted tokens, and `bonus` for each request and round.
   double tokens(double bonus) const;
 

@@ -64,7 +64,7 @@ bool MetricReader::exists(const std::string& name, const PointAddress& point) co
 
 bool MetricReader::knows_mass(const PointAddress& point) const {
   for (std::uint32_t g = 0; g < tallies_.shape.groups.groups; ++g) {
-    if (group_counts(point, g).unions[Cell::kDraftMass] > 0) return true;
+    if (group_counts(point, g).unions[kDraftMass] > 0) return true;
   }
   return false;
 }

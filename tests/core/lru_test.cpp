@@ -84,7 +84,7 @@ std::vector<std::vector<Experts>> walked(const Passes<Words>& trace, std::uint32
     unions[i / trace.touches] |= Bundle::load(trace.view(), trace.tokens[i], first_layer);
   }
   const RoutingView view = trace.view();
-  const auto columns = ColumnMasks<Words, Lanes>::of_trace(view, first_layer, trace.tokens.data());
+  const ColumnMasks<Words, Lanes> columns{RowMasks<Words, Lanes>::of(view, first_layer), trace.tokens.data()};
   const PassHistory<Words, Lanes> history{columns, unions.data(), passes, trace.touches, trace.touches, warm};
   std::vector<FoundResidents<Words, Lanes>> found(capacities.size());
   walk_lru(view.experts, first_layer, history, capacities.data(), static_cast<std::uint32_t>(capacities.size()),
@@ -149,7 +149,7 @@ void expect_settled_walk_equals_list(std::uint32_t experts, std::uint32_t passes
     trace.tokens[i] = random() % (i < trace.tokens.size() / 3 ? 12 : 4);  // later on some are not touched any more
   }
   const RoutingView view = trace.view();
-  const auto columns = ColumnMasks<Words, Lanes>::of_trace(view, 1, trace.tokens.data());
+  const ColumnMasks<Words, Lanes> columns{RowMasks<Words, Lanes>::of(view, 1), trace.tokens.data()};
   std::vector<Capacity> capacities;
   for (std::uint32_t c = 0; c <= experts; ++c) capacities.push_back({c, 0});
   for (const bool warm : {false, true}) {

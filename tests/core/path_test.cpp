@@ -20,7 +20,7 @@ struct EpisodePlan {
   StartTable table;
   std::vector<Threshold> thresholds;
   Cell cell;
-  PlanView::StartTable start_table;
+  moecarlo::StartTable start_table;
   PlanView view;
 
   EpisodePlan(const std::vector<std::uint32_t>& lengths, std::uint32_t batch, std::vector<Threshold> accept)
@@ -34,12 +34,12 @@ struct EpisodePlan {
     view.max_batch = batch;
     view.max_depth = cell.depth;
     view.cell_count = view.depth_count = 1;
-    view.cells = &cell;
+    view.cells = {&cell, 1};
     view.tokens = ~0U;  // no token is the empty row
-    view.thresholds = thresholds.data();
-    view.start_tables = &start_table;
-    view.entries = table.entries.data();
-    view.cumulative = table.cumulative.data();
+    view.thresholds = ViewArray<Threshold>::of(thresholds);
+    view.start_tables = {&start_table, 1};
+    view.entries = ViewArray<Sequence>::of(table.entries);
+    view.cumulative = ViewArray<std::uint32_t>::of(table.cumulative);
   }
   /// The number of the eligible start at a token.
   std::uint32_t start_of(std::uint32_t token) const {
@@ -137,7 +137,7 @@ struct RunsPlan : EpisodePlan {
     for (std::uint32_t token = 0; token < table.entries.back().first + table.entries.back().length; ++token) {
       proposals.push_back({3, token / 8 % 2 == 0 ? std::uint8_t{3} : std::uint8_t{0}});
     }
-    view.proposals = proposals.data();
+    view.proposals = ViewArray<ProposedDraft>::of(proposals);
     cell.acceptance.kind = Acceptance::proposals;
   }
 };

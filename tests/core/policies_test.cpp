@@ -207,7 +207,7 @@ TEST(ListCache, of_lru_holds_what_a_walk_over_the_passes_finds) {
     const Capacity capacity{1 + static_cast<std::uint32_t>(random() % objects), 0};
     const bool warm = random() % 2 == 0;
     FoundResidents<1, 1> found;
-    const auto columns = ColumnMasks<1, 1>::of_trace(view, 0, touched.data());
+    const ColumnMasks<1, 1> columns{RowMasks<1, 1>::of(view, 0), touched.data()};
     walk_lru(objects, 0, PassHistory<1, 1>{columns, unions.data(), 4, touches, touches, warm}, &capacity, 1,
              [&](std::uint32_t, const auto& lanes, const auto& residents) { found.take(lanes, residents); });
 

@@ -38,9 +38,9 @@ TEST(GroupPeriod, brings_a_trajectory_back_to_its_group_in_both_families) {
 
 TEST(PlanLaunches, keeps_the_trajectories_of_a_thread_in_one_group) {
   const LaunchPlan launches = Fixture().launches();
-  EXPECT_EQ(launches.flying % group_period({64, 64, 64}), 0U);
-  EXPECT_GE(launches.flying * 48U, 132U * 2048U);
-  EXPECT_LE(launches.flying, launches.per_launch);
+  EXPECT_EQ(launches.in_flight % group_period({64, 64, 64}), 0U);
+  EXPECT_GE(launches.in_flight * 48U, 132U * 2048U);
+  EXPECT_LE(launches.in_flight, launches.per_launch);
   EXPECT_EQ(launches.layer_words, 0U) << "scratch of 40 words is in local memory";
 }
 
@@ -51,9 +51,9 @@ TEST(PlanLaunches, fills_nine_tenths_of_the_memory_and_no_more) {
     one.room.free_bytes = bytes;
     const LaunchPlan launches = one.launches();
     EXPECT_LE(launches.bytes(), bytes / 10 * 9) << bytes;
-    EXPECT_GE(launches.flying, 1U) << bytes;
-    if (launches.flying < group_period(one.plan.groups)) {
-      EXPECT_EQ(launches.per_launch, launches.flying);
+    EXPECT_GE(launches.in_flight, 1U) << bytes;
+    if (launches.in_flight < group_period(one.plan.groups)) {
+      EXPECT_EQ(launches.per_launch, launches.in_flight);
     }
   }
 }
@@ -78,7 +78,7 @@ TEST(PlanLaunches, keeps_room_for_the_rows_that_are_drawn_ahead) {
   one.plan.perturb.logits = &logits;
   Cell cell;
   cell.depth = 4;
-  one.plan.cells = &cell;
+  one.plan.cells = {&cell, 1};
   one.plan.cell_count = 1;
   one.plan.rounds = 8;
   LaunchPlan launches = one.launches();
@@ -116,7 +116,7 @@ TEST(PlanLaunches, has_room_for_the_largest_cell_and_for_siblings_that_are_not_s
   cells[1].depth = 2;
   cells[1].tree.width = 3;
   cells[2].depth = 3;
-  one.plan.cells = cells;
+  one.plan.cells = {cells, std::size(cells)};
   one.plan.cell_count = 3;
   const LaunchPlan launches = one.launches();
   const std::uint64_t trajectories = launches.per_launch;
@@ -133,7 +133,7 @@ TEST(PlanLaunches, draws_for_fewer_layers_at_a_time_where_all_would_not_fit) {
   Cell cell;
   cell.depth = 8;
   cell.batch = 64;
-  one.plan.cells = &cell;
+  one.plan.cells = {&cell, 1};
   one.plan.cell_count = 1;
   one.room.free_bytes = 2 * kGiB;  // 6.2 GB of masks
   const LaunchPlan launches = one.launches();
@@ -147,29 +147,29 @@ TEST(PlanLaunches, has_no_more_threads_in_linked_lists_than_a_cache_holds) {
   Cell cell;
   cell.policy_count = cell.capacity_count = 1;
   Policy policies[] = {Policy::lru, Policy::random, Policy::lfu};
-  one.plan.cells = &cell;
+  one.plan.cells = {&cell, 1};
   one.plan.cell_count = 1;
-  one.plan.policies = policies;
+  one.plan.policies = {policies, std::size(policies)};
   one.plan.list_words = 64;  // 512 bytes
-  const std::uint32_t all = one.launches().flying;
+  const std::uint32_t all = one.launches().in_flight;
   EXPECT_GE(all * 48U, 132U * 2048U) << "LRU of a layer has no lists";
   cell.first_policy = 1;
-  EXPECT_EQ(one.launches().flying, all) << "random eviction has none";
+  EXPECT_EQ(one.launches().in_flight, all) << "random eviction has none";
   cell.first_policy = 0;
   cell.policy_count = 3;
-  EXPECT_LE(one.launches().flying * 48U, 132U * 384U) << "228 KiB hold 456 lists, 3 whole blocks";
-  EXPECT_GT(one.launches().flying * 48U, 132U * 256U);
+  EXPECT_LE(one.launches().in_flight * 48U, 132U * 384U) << "228 KiB hold 456 lists, 3 whole blocks";
+  EXPECT_GT(one.launches().in_flight * 48U, 132U * 256U);
   cell.capacity_count = 4;
-  EXPECT_LE(one.launches().flying * 48U, 132U * 128U) << "a block is the least";
+  EXPECT_LE(one.launches().in_flight * 48U, 132U * 128U) << "a block is the least";
   cell.capacity_count = 8;
-  EXPECT_EQ(one.launches().flying, all) << "too long for any cache";
+  EXPECT_EQ(one.launches().in_flight, all) << "too long for any cache";
 }
 
-TEST(PlanLaunches, gives_a_trajectory_in_lockstep_one_thread_and_all_scratch) {
+TEST(PlanLaunches, gives_a_trajectory_of_coupled_layers_one_thread_and_all_scratch) {
   Fixture one;
-  one.plan.lockstep = true;
+  one.plan.coupled = true;
   const LaunchPlan launches = one.launches();
-  EXPECT_EQ(launches.layer_words, std::uint64_t{launches.flying} * 48 * 40);
+  EXPECT_EQ(launches.layer_words, std::uint64_t{launches.in_flight} * 48 * 40);
 }
 
 }  // namespace

@@ -13,11 +13,11 @@ struct Fixture {
   RoutingTable table;
   Plan plan;
 
-  explicit Fixture(bool lockstep = false, TraceSources sources = {}) {
+  explicit Fixture(bool coupled = false, TraceSources sources = {}) {
     testing::TableSpec spec;
     spec.layers = 8;
     table = testing::random_table(spec);
-    plan.lockstep = lockstep;
+    plan.coupled = coupled;
     plan.sources = std::move(sources);
   }
   std::uint64_t each() const { return layer_bytes(table.view(), plan); }
@@ -49,14 +49,14 @@ TEST(LayersInMemory, are_cut_into_sets_of_about_equal_size) {
 }
 
 TEST(LayersInMemory, are_refused_where_not_one_fits_or_all_have_to) {
-  for (const bool lockstep : {false, true}) {
-    const Fixture one(lockstep);
+  for (const bool coupled : {false, true}) {
+    const Fixture one(coupled);
     try {
-      static_cast<void>(one.fit(lockstep ? 8 * one.each() : one.each()));
+      static_cast<void>(one.fit(coupled ? 8 * one.each() : one.each()));
       ADD_FAILURE() << "not refused";
     } catch (const Error& error) {
       EXPECT_EQ(error.kind(), ErrorKind::machine);
-      const std::string needed = std::to_string((lockstep ? 8 : 1) * one.each());
+      const std::string needed = std::to_string((coupled ? 8 : 1) * one.each());
       EXPECT_EQ(std::string(error.what()), "backend cuda: out of device memory (expected " + needed +
                                                " bytes for the trace, found " + needed + " free)");
     }

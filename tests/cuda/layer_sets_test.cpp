@@ -10,7 +10,8 @@ namespace {
 
 using testing::StudyCase;
 
-/// Runs a case on the CPU and on a GPU that is given room for a third of the trace; one in lockstep is left out.
+/// Runs a case on the CPU and on a GPU that is given room for a third of the trace; one with coupled layers is left
+/// out.
 void expect_same_integers(const StudyCase& one) {
   SCOPED_TRACE(one.description);
   testing::expect_same_integers(
@@ -20,8 +21,8 @@ void expect_same_integers(const StudyCase& one) {
        },
        [](const RoutingTable& table, const Plan& plan, const TrajectoryRange& range, std::span<std::uint64_t> into) {
          const std::uint64_t room = (table.layers + 2) / 3 * layer_bytes(table.view(), plan) / 7 * 8 + 16;
-         const auto device = plan.lockstep ? make_device_backend(table.view(), plan, 0)
-                                           : make_device_backend(table.view(), plan, 0, room);
+         const auto device = plan.coupled ? make_device_backend(table.view(), plan, 0)
+                                          : make_device_backend(table.view(), plan, 0, room);
          device->run(range, into);
        }});
 }

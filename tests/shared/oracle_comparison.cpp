@@ -135,17 +135,17 @@ class Comparison {
       return Field{name, point_group(index), point_layer(index), of};
     };
     std::vector<Field> fields = {
-        {"distinct", union_group(Cell::kDistinct), union_layer(Cell::kDistinct), number(&LayerCounts::distinct)},
-        of_point("hits", Cell::kHits, number(&LayerCounts::hits)),
-        of_point("writes", Cell::kCacheWrites, number(&LayerCounts::writes))};
+        {"distinct", union_group(kDistinct), union_layer(kDistinct), number(&LayerCounts::distinct)},
+        of_point("hits", kHits, number(&LayerCounts::hits)),
+        of_point("writes", kCacheWrites, number(&LayerCounts::writes))};
     if (plan_.shape.slices > 1) {
-      fields.push_back(of_point("upper hits", Cell::kUpperHits, number(&LayerCounts::upper_hits)));
+      fields.push_back(of_point("upper hits", kUpperHits, number(&LayerCounts::upper_hits)));
     }
     for (std::uint32_t a = 0; a < of_.cell->slices; ++a) {
-      fields.push_back({fmt::format("distinct of accepted columns {}", a), union_group(Cell::kDistinctAccepted + a),
-                        union_layer(Cell::kDistinctAccepted + a), length(&LayerCounts::distinct_accepted, a)});
-      fields.push_back(of_point(fmt::format("rejected only {}", a), Cell::kRejectedOnly + a,
-                                length(&LayerCounts::rejected_only, a)));
+      fields.push_back({fmt::format("distinct of accepted columns {}", a), union_group(kDistinctAccepted + a),
+                        union_layer(kDistinctAccepted + a), length(&LayerCounts::distinct_accepted, a)});
+      fields.push_back(
+          of_point(fmt::format("rejected only {}", a), kRejectedOnly + a, length(&LayerCounts::rejected_only, a)));
     }
     return fields;
   }
@@ -155,12 +155,11 @@ class Comparison {
     const auto number = [](std::int64_t DraftCounts::*member) {
       return [member](const DraftCounts& step) { return static_cast<double>(step.*member); };
     };
-    std::vector<DraftField> fields = {
-        {"draft choices", union_group(Cell::kDraftChoices), number(&DraftCounts::choices)},
-        {"draft hits", point_group(Cell::kDraftHits), number(&DraftCounts::hits)}};
+    std::vector<DraftField> fields = {{"draft choices", union_group(kDraftChoices), number(&DraftCounts::choices)},
+                                      {"draft hits", point_group(kDraftHits), number(&DraftCounts::hits)}};
     if (!counts_mass()) return fields;
-    fields.push_back({"draft mass", union_group(Cell::kDraftMass), number(&DraftCounts::mass), true});
-    fields.push_back({"resident mass", point_group(Cell::kResidentMass), number(&DraftCounts::resident_mass), true});
+    fields.push_back({"draft mass", union_group(kDraftMass), number(&DraftCounts::mass), true});
+    fields.push_back({"resident mass", point_group(kResidentMass), number(&DraftCounts::resident_mass), true});
     return fields;
   }
 

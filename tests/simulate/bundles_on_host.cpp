@@ -33,7 +33,7 @@ void simulate_cell(const RoutingView& routing, const PlanView& plan, std::uint32
 void simulate_bundles(const RoutingTable& table, const Plan& plan, const TrajectoryRange& range,
                       std::span<std::uint64_t> counters) {
   const PlanView view = plan.view();
-  if (!has_episodes(view.walk) || view.lockstep || table.layers < kLanes || table.experts > 64) {
+  if (!has_episodes(view.walk) || view.coupled || table.layers < kLanes || table.experts > 64) {
     make_cpu_backend(table.view(), plan, 1)->run(range, counters);
     return;
   }

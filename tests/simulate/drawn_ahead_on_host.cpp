@@ -50,7 +50,7 @@ struct Launch {
     for (std::uint32_t t = 0; t < count; ++t) {
       begin_trajectory(plan, cell, id(t), layout, path_block(t), tally);
     }
-    const std::uint32_t most = plan.lockstep ? routing.layers : kLayers;
+    const std::uint32_t most = plan.coupled ? routing.layers : kLayers;
     for (std::uint32_t layer = 0; layer < routing.layers; layer += most) {
       replay(layer, std::min(most, routing.layers - layer));
     }
@@ -64,8 +64,8 @@ struct Launch {
     draw<Words>(plan, rows, stream);
     for (std::uint32_t t = 0; t < count; ++t) {
       const auto ahead = DrawnMasks::ahead<Words>(masks.data(), t, rows.slots, first_layer, layers);
-      if (plan.lockstep) {
-        replay_lockstep<Words>(routing, plan, cell, id(t), layout, path_block(t), scratch.data(), tally, ahead);
+      if (plan.coupled) {
+        replay_coupled<Words>(routing, plan, cell, id(t), layout, path_block(t), scratch.data(), tally, ahead);
         continue;
       }
       for (std::uint32_t layer = first_layer; layer < first_layer + layers; ++layer) {

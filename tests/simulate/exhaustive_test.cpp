@@ -97,12 +97,12 @@ TEST(Exhaustive, equals_brute_force_over_all_starts) {
             cell.points_by_group + std::uint64_t{k} * tallies.shape.groups.total() * cell.point_width();
         EXPECT_EQ(sum_of(tallies, cell.rounds, tallies.shape.groups.total()), truth.starts);
         EXPECT_EQ(by_group(cell.unions_by_group, cell.union_width(), 0), truth.distinct);
-        EXPECT_EQ(by_group(point, cell.point_width(), Cell::kHits), truth.hits);
-        EXPECT_EQ(by_group(point, cell.point_width(), Cell::kDraftHits), truth.draft_hits);
+        EXPECT_EQ(by_group(point, cell.point_width(), kHits), truth.hits);
+        EXPECT_EQ(by_group(point, cell.point_width(), kDraftHits), truth.draft_hits);
         for (std::uint32_t a = 0; a <= cell.depth; ++a) {
-          EXPECT_EQ(by_group(cell.unions_by_group, cell.union_width(), Cell::kDistinctAccepted + a),
+          EXPECT_EQ(by_group(cell.unions_by_group, cell.union_width(), kDistinctAccepted + a),
                     truth.accepted_distinct[a]);
-          EXPECT_EQ(by_group(point, cell.point_width(), Cell::kRejectedOnly + a), truth.rejected_only[a]);
+          EXPECT_EQ(by_group(point, cell.point_width(), kRejectedOnly + a), truth.rejected_only[a]);
         }
       }
     }
@@ -160,11 +160,11 @@ TEST(Exhaustive, is_the_limit_of_random_stateless_simulation) {
       EXPECT_LE(ratio.error, 0.02 * exact) << what << ": too few trajectories to tell";
     };
     expect(ratio_over_groups(sampled, unions(0), rounds), truth.distinct / truth.starts, "distinct");
-    expect(ratio_over_groups(sampled, unions(Cell::kDistinctAccepted), rounds), expected_accepted, "accepted");
-    expect(ratio_over_groups(sampled, point(Cell::kHits), rounds), truth.hits / truth.starts, "hits");
-    expect(ratio_over_groups(sampled, point(Cell::kRejectedOnly), rounds), expected_rejected_only, "rejected-only");
+    expect(ratio_over_groups(sampled, unions(kDistinctAccepted), rounds), expected_accepted, "accepted");
+    expect(ratio_over_groups(sampled, point(kHits), rounds), truth.hits / truth.starts, "hits");
+    expect(ratio_over_groups(sampled, point(kRejectedOnly), rounds), expected_rejected_only, "rejected-only");
     if (cell.depth == 0) continue;
-    expect(ratio_over_groups(sampled, point(Cell::kDraftHits), rounds), truth.draft_hits / truth.starts / cell.depth,
+    expect(ratio_over_groups(sampled, point(kDraftHits), rounds), truth.draft_hits / truth.starts / cell.depth,
            "draft hits, one step a round");
   }
 }

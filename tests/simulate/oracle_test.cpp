@@ -1,20 +1,14 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstdlib>
 #include <string>
 
+#include "tests/shared/environment.hpp"
 #include "tests/shared/oracle_suite.hpp"
 #include "tests/simulate/engines.hpp"
 
 namespace moecarlo {
 namespace {
-
-/// A number that the environment may raise: more studies, or more trajectories of each.
-double parameter(const char* name, double usual) {
-  const char* text = std::getenv(name);
-  return text == nullptr ? usual : std::stod(text);
-}
 
 constexpr std::uint32_t kTests = 12;  // the studies are dealt to so many tests, which may run at a time
 constexpr double kProbability = 0.001;
@@ -23,8 +17,8 @@ class EveryEngine : public ::testing::TestWithParam<std::uint32_t> {};
 
 // MOECARLO_ORACLE_STUDIES: random studies in all. MOECARLO_ORACLE_SCALE: trajectories of each, in units of a usual run.
 TEST_P(EveryEngine, AgreesWithTheOracleOnRandomStudies) {
-  const auto studies = static_cast<std::uint32_t>(parameter("MOECARLO_ORACLE_STUDIES", 300));
-  const double scale = parameter("MOECARLO_ORACLE_SCALE", 1);
+  const auto studies = static_cast<std::uint32_t>(testing::parameter("MOECARLO_ORACLE_STUDIES", 100));
+  const double scale = testing::parameter("MOECARLO_ORACLE_SCALE", 1);
   std::vector<testing::Simulate> engines = testing::on_every_cpu();
   engines.insert(engines.end(),
                  {testing::simulate_drawn_ahead, testing::simulate_lru_grids, testing::simulate_bundles});

@@ -128,7 +128,7 @@ TEST(StartTables, take_the_memory_that_is_asked_for_them) {
     const Plan plan = make_plan(study, make_grid(study, {}), table);
     const auto taken =
         static_cast<double>(plan.entries.size() * sizeof(Sequence) + plan.cumulative.size() * sizeof(std::uint32_t) +
-                            plan.start_tables.size() * sizeof(PlanView::StartTable));
+                            plan.start_tables.size() * sizeof(StartTable));
     EXPECT_NEAR(static_cast<double>(start_table_bytes(plan, 500)) / taken, 1, 0.03);
   }
 }

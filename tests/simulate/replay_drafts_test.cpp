@@ -48,7 +48,7 @@ TEST(Replay, counts_every_draft_step) {
     const SlowDrafts slow(table, 3, alpha == 0 ? 1 : 4, 5);
     std::uint64_t choices = 0;
     for (std::uint32_t layer = 0; layer < table.layers; ++layer) {
-      choices += tallies.counters[cell.unions_by_layer + layer * cell.union_width() + Cell::kDraftChoices];
+      choices += tallies.counters[cell.unions_by_layer + layer * cell.union_width() + kDraftChoices];
     }
     EXPECT_EQ(choices, slow.choices);
     EXPECT_EQ(point_totals(tallies, 1, 0, 0).draft_hits, static_cast<double>(slow.hits));

@@ -47,10 +47,10 @@ inline Totals layer_totals(const Tallies& tallies, std::size_t cell_index, std::
   Totals totals;
   totals.rounds = sum_of(tallies, cell.rounds, tallies.shape.groups.groups);
   totals.distinct = number(unions[0]);
-  totals.hits = number(point[Cell::kHits]);
-  totals.rejected_only = number(point[Cell::kRejectedOnly]);
-  totals.writes = number(point[Cell::kCacheWrites]);
-  totals.draft_hits = number(point[Cell::kDraftHits]);
+  totals.hits = number(point[kHits]);
+  totals.rejected_only = number(point[kRejectedOnly]);
+  totals.writes = number(point[kCacheWrites]);
+  totals.draft_hits = number(point[kDraftHits]);
   return totals;
 }
 

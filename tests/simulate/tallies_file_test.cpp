@@ -285,7 +285,7 @@ TEST(JointBins, OfShardsAddUp) {
 TEST_F(TalliesFile, is_refused_as_input_when_a_number_is_impossible) {
   write_tallies(path("whole.h5"), tallies_of(study_case(2)), kProvenance);
   for (const char* attribute :
-       {"schema_version", "walk", "layers", "experts", "top_k", "groups", "replicates", "populations", "joint_groups",
+       {"schema_version", "layers", "experts", "top_k", "groups", "replicates", "populations", "joint_groups",
         "joint_replicates", "trajectories", "replicate_trajectories", "cells", "shard", "shards"}) {
     for (const std::int64_t value : {std::int64_t{-1}, std::int64_t{1} << 40}) {
       if (value > 0 && std::string(attribute).ends_with("trajectories")) continue;  // many, but possible

@@ -78,8 +78,8 @@ TEST(ExactMetrics, have_in_each_resample_the_quotient_of_resampled_sums) {
     std::uint64_t hits = 0, distinct = 0, emitted = 0, rounds = 0;
     for (std::uint64_t g = 0; g < 10; ++g) {
       const std::uint64_t weight = weights[r * 10 + g];
-      hits += weight * tallies.counters[cell.points_by_group + (3 * 10 + g) * cell.point_width() + Cell::kHits];
-      distinct += weight * tallies.counters[cell.unions_by_group + g * cell.union_width() + Cell::kDistinct];
+      hits += weight * tallies.counters[cell.points_by_group + (3 * 10 + g) * cell.point_width() + kHits];
+      distinct += weight * tallies.counters[cell.unions_by_group + g * cell.union_width() + kDistinct];
       rounds += weight * tallies.counters[cell.rounds + g];
       for (std::uint64_t a = 0; a < 2; ++a) emitted += weight * (a + 1) * tallies.counters[cell.accepted + 2 * g + a];
     }
@@ -98,7 +98,7 @@ TEST(ExactMetrics, weight_resampled_slices_with_the_acceptance_law) {
     double fetched = 0, passes = 0;
     for (std::uint64_t g = 0; g < 10; ++g) {
       const std::uint64_t* slices =
-          &tallies.counters[cell.points_by_group + (10 + g) * cell.point_width() + Cell::kRejectedOnly];
+          &tallies.counters[cell.points_by_group + (10 + g) * cell.point_width() + kRejectedOnly];
       fetched += weights[r * 10 + g] * (0.75 * static_cast<double>(slices[0]) + 0.25 * static_cast<double>(slices[1]));
       passes += 2.0 * weights[r * 10 + g] * static_cast<double>(tallies.counters[cell.rounds + g]);
     }

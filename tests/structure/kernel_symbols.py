@@ -17,7 +17,7 @@ def weak_functions(path):
 
 def main():
     objects = sys.argv[1:]
-    problems = [f"{path}: shares {name} (expected only its own run_block)" for path in objects
+    problems = [f"{path}: shares {name} (expected only its own loops)" for path in objects
                 for name in weak_functions(path)]
     if not objects:
         problems = ["no object to look at (expected one for each instruction set)"]

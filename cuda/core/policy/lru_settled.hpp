@@ -46,7 +46,7 @@ MOECARLO_HOST_DEVICE SettledStack<Words, Lanes> settle(const PassHistory<Words, 
   for (std::uint32_t pass = history.passes; pass-- > history.first;) {
     if (!writer.adds(history.unions[pass])) continue;
     const std::size_t first_slot = std::size_t{pass} * history.pass_slots;
-    for (std::uint32_t i = history.touches; i-- > 0;) writer.append(history.columns[first_slot + i]);
+    for (std::uint32_t i = history.touches; i-- > 0;) writer.append(history.columns.used(first_slot + i));
   }
   for (std::uint32_t i = 0; history.first > 0 && i < history.settled.size; ++i) writer.append(history.settled.entry(i));
   return {block, experts};

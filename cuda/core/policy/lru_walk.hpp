@@ -76,7 +76,7 @@ struct LruWalk {
     for (std::uint32_t pass = history.passes; pass-- > history.first && smallest < capacity_count;) {
       const std::size_t last = std::size_t{pass} * history.pass_slots + history.touches - 1;
       walk_pass(history.unions[pass], history.touches,
-                [&](std::uint32_t i) MOECARLO_INLINED { return history.columns[last - i]; });
+                [&](std::uint32_t i) MOECARLO_INLINED { return history.columns.used(last - i); });
     }
     if (history.first > 0 && smallest < capacity_count) {
       walk_pass(history.settled.all(), history.settled.size,

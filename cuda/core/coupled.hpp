@@ -9,7 +9,7 @@ namespace moecarlo {
 /// An episode whose layers depend on each other, pass by pass: they share one pool of slots, or the residents of all of
 /// them decide how much of the draft is accepted. `Layers` gives each layer's replay and scratch.
 template <int Words, class Layers>
-struct LockstepReplay {
+struct CoupledReplay {
   const RoutingView& routing;
   const PlanView& plan;
   const Cell& cell;
@@ -18,48 +18,47 @@ struct LockstepReplay {
   const Layers& layers;  ///< caches(layer), context(layer), drawn(layer), pool(point)
 
   MOECARLO_HOST_DEVICE bool pooled() const { return plan.scope == Scope::pool; }
+  /// Whether accepted lengths depend on residents, so that a round is drawn when its pass begins.
+  MOECARLO_HOST_DEVICE bool draws_rounds() const {
+    return cell.depth > 0 && cell.acceptance.kind == Acceptance::by_coverage;
+  }
 
   MOECARLO_HOST_DEVICE void operator()() const {
-    const bool draws_rounds = cell.depth > 0 && cell.acceptance.kind == Acceptance::by_coverage;
-    if (draws_rounds) EpisodeWalk<Path>::of(plan, cell, id, path).begin();
+    if (draws_rounds()) EpisodeWalk<Path>::of(plan, cell, id, path).begin();
     for (std::uint32_t l = 0; l < routing.layers; ++l)
       on_layer(l, [&](const auto& replay) MOECARLO_INLINED {
         replay.at.clear(cell);
-        replay.start();
+        replay.caches.start();
       });
     for (std::uint32_t point = 0; pooled() && point < cell.points(); ++point) layers.pool(point).start();
     const EpisodePath passes = layers.caches(0).path;
     for (std::uint32_t pass = 0; pass < passes.passes; ++pass) {
-      enter_group(passes, pass);
-      if (draws_rounds) draw_round(EpisodeWalk<Path>::of(plan, cell, id, path), pass);
-      // A draft is over before the verification begins: all of it meets the pool as it stands now.
-      for (std::uint32_t l = 0; pooled() && l < routing.layers; ++l) {
+      id = passes.grouped(id, plan, pass);
+      if (draws_rounds()) draw_round(EpisodeWalk<Path>::of(plan, cell, id, path), pass);
+      // A draft is over before the verification begins: all of it meets the caches as they stand now.
+      for (std::uint32_t l = 0; l < routing.layers; ++l) {
         on_layer(l, [&](const auto& replay) MOECARLO_INLINED {
+          draw_masks(l, pass, passes.passes);
+          if (pass == 0) replay.foresee();
           take_residents(replay, l);
           replay.judge_draft(pass);
         });
       }
       for (std::uint32_t l = 0; l < routing.layers; ++l) {
-        on_layer(l, [&](const auto& replay) MOECARLO_INLINED { step(replay, pass, l); });
+        on_layer(l, [&](const auto& replay) MOECARLO_INLINED {
+          take_residents(replay, l);
+          replay.verify(pass);
+          update(replay, pass, l);
+        });
       }
       if (pooled()) end_pass(pass);
+      for (std::uint32_t l = 0; passes.ends_group(pass) && l < routing.layers; ++l) {
+        on_layer(l, [&](const auto& replay) MOECARLO_INLINED {
+          flush(replay.at, cell);
+          replay.at.clear(cell);
+        });
+      }
     }
-    for (std::uint32_t l = 0; l < routing.layers; ++l) {
-      on_layer(l, [&](const auto& replay) MOECARLO_INLINED { flush(replay.at, cell); });
-    }
-  }
-
-  /// A replay counts every sequence in a group of its own.
-  MOECARLO_HOST_DEVICE void enter_group(const EpisodePath& passes, std::uint32_t pass) const {
-    if (passes.group == nullptr || (pass > 0 && passes.group[pass] == passes.group[pass - 1])) return;
-    for (std::uint32_t l = 0; pass > 0 && l < routing.layers; ++l) {
-      on_layer(l, [&](const auto& replay) MOECARLO_INLINED {
-        flush(replay.at, cell);
-        replay.at.clear(cell);
-      });
-    }
-    id.group = passes.group[pass];
-    id.joint_group = id.group % plan.joint_groups.groups;
   }
 
   template <class Use>
@@ -78,9 +77,15 @@ struct LockstepReplay {
       const Draft draft = draft_at(plan, cell, walk.at(pass, request), token, covered);
       walk.advance(pass, request, draft);
     }
-    if (!draws_routing(plan, cell)) return;
-    for (std::uint32_t l = 0; l < routing.layers; ++l) {
-      draw_columns<Words, 1>(routing, plan, cell, id, path, pass, pass + 1, l, layers.drawn(l));
+  }
+
+  /// Draws what a layer's columns choose, as far as their tokens are known when a pass begins: all passes when the
+  /// first does, or that pass alone.
+  MOECARLO_HOST_DEVICE void draw_masks(std::uint32_t layer, std::uint32_t pass, std::uint32_t passes) const {
+    if (!draws_routing(plan, cell) || (pass > 0 && !draws_rounds())) return;
+    const std::uint32_t known = draws_rounds() ? pass + 1 : passes;
+    for (std::uint32_t p = pass; p < known; ++p) {
+      draw_columns<Words, 1>(routing, plan, cell, id, path, p, known, layer, layers.drawn(layer));
     }
   }
 
@@ -89,7 +94,8 @@ struct LockstepReplay {
     std::uint64_t all = 0;
     std::uint64_t resident = 0;
     for (std::uint32_t l = 0; l < routing.layers; ++l) {
-      const ExpertMask<Words> chosen = routing.mask<Words>(token, l) & ExpertMask<Words>::first(plan.drafting_experts);
+      const ExpertMask<Words> chosen =
+          RowMasks<Words, 1>::of(routing, l).routed(token, 0) & ExpertMask<Words>::first(plan.drafting_experts);
       const ExpertMask<Words> held = pooled() ? layers.pool(0).residents(l) : layers.caches(l).residents[0].lane(0);
       const std::uint16_t* mass = plan.gate_mass + (std::size_t{token} * routing.layers + l) * plan.drafting_top_k;
       const GateMass sum = gate_mass_of(chosen, held, mass);
@@ -99,18 +105,13 @@ struct LockstepReplay {
     return all == 0 ? 0 : static_cast<std::uint32_t>(resident * kCoverageSteps / all);
   }
 
+  /// The caches of a layer after its part of a pass.
   template <class Replay>
-  MOECARLO_HOST_DEVICE void step(const Replay& replay, std::uint32_t pass, std::uint32_t layer) const {
+  MOECARLO_HOST_DEVICE void update(const Replay& replay, std::uint32_t pass, std::uint32_t layer) const {
     using Bundle = LayerBundle<Words, 1>;
     const auto wrote = [&](std::uint32_t point, const Bundle& written)
                            MOECARLO_INLINED { replay.count_written(pass, point, written); };
-    if (!pooled()) {
-      replay.judge(pass);
-      replay.caches.update(pass, wrote);
-      return;
-    }
-    take_residents(replay, layer);
-    replay.verify(pass);
+    if (!pooled()) return replay.caches.update(pass, wrote);
     const auto caches_of = [&](std::uint32_t l) MOECARLO_INLINED { return layers.caches(l); };
     for (std::uint32_t point = 0; point < cell.points(); ++point) {
       const PoolCache<Words> pool = layers.pool(point);
@@ -123,7 +124,7 @@ struct LockstepReplay {
   /// The layer's part of the pool as it stands.
   template <class Replay>
   MOECARLO_HOST_DEVICE void take_residents(const Replay& replay, std::uint32_t layer) const {
-    for (std::uint32_t point = 0; point < cell.points(); ++point) {
+    for (std::uint32_t point = 0; pooled() && point < cell.points(); ++point) {
       replay.caches.residents[point] = as_bundle(layers.pool(point).residents(layer));
     }
   }

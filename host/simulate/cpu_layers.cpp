@@ -1,5 +1,5 @@
-#include "host/simulate/cpu_kernel.hpp"
 #include "cuda/core/trajectory.hpp"
+#include "host/simulate/cpu_code.hpp"
 
 // Compiled for an instruction set, MOECARLO_SET, and masks of MOECARLO_WORDS words, into MOECARLO_RUN. All it calls is
 // always inlined and nothing of the standard library is used, so that no code of one set can end up in another. The
@@ -39,26 +39,13 @@ MOECARLO_LOOP void simulate_alone(const CpuBlock& block) {
   }
 }
 
-template <int Words>
-MOECARLO_LOOP void simulate_lockstep(const CpuBlock& block) {
-  for (std::uint64_t number = block.first; number < block.last; ++number) {
-    const TrajectoryId id = begin(block, number);
-    replay_lockstep<Words>(block.routing, block.plan, block.cell, id, block.layout, block.scratch,
-                           block.scratch + block.layout.path_words, block.tally);
-  }
-}
-
 }  // namespace
 
 namespace MOECARLO_SET {
 
 void MOECARLO_RUN(const CpuBlock& block) {
-  constexpr int kWords = MOECARLO_WORDS;
-  if (block.plan.lockstep) return simulate_lockstep<kWords>(block);
-  if (!has_episodes(block.plan.walk)) return simulate_alone<kWords>(block);
-  constexpr int kLanes = lanes_for(InstructionSet::MOECARLO_SET, kWords);
-  if (block.routing.layers >= kLanes) return simulate_episodes<kWords, kLanes>(block);
-  simulate_episodes<kWords, 1>(block);
+  if (!has_episodes(block.plan.walk)) return simulate_alone<MOECARLO_WORDS>(block);
+  simulate_episodes<MOECARLO_WORDS, lanes_of(InstructionSet::MOECARLO_SET)>(block);
 }
 
 }  // namespace MOECARLO_SET

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <iterator>
+
+namespace moecarlo {
+
+// What a pass adds up. A union record holds the numbers that all design points of a cell share, a point record those of
+// one design point. The columns of the records, of their files and of what metrics are made of
+// (host/statistics/metric_table.cpp) are the lines of these two tables; a number that is counted is named nowhere else.
+
+/// One number of a record.
+struct CountInfo {
+  const char* name;
+  bool by_length = false;  ///< where a walk enumerates, kept for each accepted length apart; the last one of its record
+};
+
+enum UnionCount : std::uint32_t { kDistinct, kDraftChoices, kDraftMass, kDistinctAccepted };
+inline constexpr CountInfo kUnionCounts[] = {
+    {"distinct_experts"},                 // of all columns of a pass
+    {"draft_choices"},                    // top-k choices of the counted draft steps (draft.hpp)
+    {"draft_mass"},                       // their gate mass, where masses are known
+    {"distinct_experts_accepted", true},  // of the accepted columns
+};
+
+enum PointCount : std::uint32_t { kHits, kUpperHits, kDraftHits, kResidentMass, kCacheWrites, kRejectedOnly };
+inline constexpr CountInfo kPointCounts[] = {
+    {"hits"},                 // distinct experts of a pass that were resident
+    {"upper_hits"},           // those of them that are upper slices (all of them where experts are cached whole)
+    {"draft_hits"},           // choices of the counted draft steps that were resident
+    {"resident_mass"},        // gate mass of these
+    {"cache_writes"},         // experts resident after a pass that were not before
+    {"rejected_only", true},  // misses that no accepted column needed
+};
+
+static_assert(kUnionCounts[kDistinctAccepted].by_length && kDistinctAccepted + 1 == std::size(kUnionCounts));
+static_assert(kPointCounts[kRejectedOnly].by_length && kRejectedOnly + 1 == std::size(kPointCounts));
+
+}  // namespace moecarlo
