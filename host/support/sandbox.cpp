@@ -124,8 +124,8 @@ class CallFilter {
 }  // namespace
 
 void enter_sandbox(std::uint64_t memory_bytes) {
+  if (sanitized) return;  // sanitizers need address space, and pipes to see whether memory is theirs
   limit_files();
-  if (sanitized) return;
   if (const std::uint64_t now = address_space_bytes(); now > 0) limit(RLIMIT_AS, now + memory_bytes);
   if (this_architecture != 0) CallFilter().install();
 }

@@ -58,27 +58,33 @@ TEST(DrawAddress, follows_the_published_counter_layout) {
 // What limits a study: a number that is too large for its field carries into the one beside it.
 TEST(DrawAddress, has_a_field_for_each_number_up_to_its_limit) {
   const DrawAddress first{};
-  const auto differs = [&](const DrawAddress& at) { return words(at.block(0)) != words(first.block(0)); };
   DrawAddress at = first;
   at.layer = DrawAddress::kLayers - 1;
-  EXPECT_TRUE(differs(at));
+  EXPECT_NE(words(at.block(0)), words(first.block(0)));
   EXPECT_NE(words(at.block(0)), words(first.block(1)));
+  at = first;
+  at.column = 1;
+  EXPECT_NE(at.draw(0), first.draw(DrawAddress::kDraws - 1));
+}
+
+#if !defined(MOECARLO_CHECKED)  // what a checked build refuses, see Expectations
+TEST(DrawAddress, past_a_limit_is_another_address) {
+  const DrawAddress first{};
+  DrawAddress at = first, next = first;
   at.layer = DrawAddress::kLayers;
   EXPECT_EQ(words(at.block(0)), words(first.block(1)));
   at = first;
   at.column = 1;
-  EXPECT_NE(at.draw(0), first.draw(DrawAddress::kDraws - 1));
   EXPECT_EQ(at.draw(0), first.draw(DrawAddress::kDraws));
   at.column = DrawAddress::kColumns;
-  DrawAddress next = first;
   next.purpose = static_cast<Purpose>(1);
   EXPECT_EQ(words(at.block(0)), words(next.block(0)));
-  at = first;
+  at = next = first;
   at.request = DrawAddress::kRequests;
-  next = first;
   next.round = 1;
   EXPECT_EQ(words(at.block(0)), words(next.block(0)));
 }
+#endif
 
 template <int Count>
 void expect_single_blocks(DrawAddress at, std::uint32_t q) {
