@@ -50,7 +50,7 @@ moecarlo_script_test(scripts.shell_scripts_are_sound bash ${CMAKE_CURRENT_SOURCE
 
 # The capture scripts. What needs torch and transformers is skipped where no Python has them (scripts/capture/venv).
 set(capture ${CMAKE_CURRENT_SOURCE_DIR}/capture)
-foreach(name import_arrays import_records import_engine_logs import_counts weights reference_model)
+foreach(name import_arrays import_formats import_records import_engine_logs import_counts weights reference_model)
   moecarlo_script_test(capture.${name} ${MOECARLO_PYTHON} ${capture}/${name}_test.py $<TARGET_FILE:moecarlo>)
 endforeach()
 foreach(name models torch_scripts)

@@ -1,4 +1,4 @@
-"""What import_arrays.py read is in the trace, whatever wrote the arrays; every sample of a layout has its counts."""
+"""Arrays of routing are in the trace as they are, whatever wrote them; what stands for no routing is not."""
 
 import json
 import unittest
@@ -20,11 +20,11 @@ class ImportArrays(ImporterTest):
             self.folder / "b.npz", routed_experts=IDS[20:].astype(np.int16), token_ids=np.arange(10), prompt_tokens=4
         )
         with self.assertRaises(AssertionError):  # one has token ids, the other has none
-            self.done("import_arrays.py", "a.npy", "b.npz", "-o", "trace.h5", *MODEL)
+            self.done("import_trace.py", "a.npy", "b.npz", "-o", "trace.h5", *MODEL)
         np.savez(
             self.folder / "a.npz", routed_experts=IDS[:20].astype(np.int16), token_ids=np.arange(20), prompt_tokens=5
         )
-        self.done("import_arrays.py", "a.npz", "b.npz", "-o", "trace.h5", *MODEL)
+        self.done("import_trace.py", "a.npz", "b.npz", "-o", "trace.h5", *MODEL)
         data, attributes = self.read()
         np.testing.assert_array_equal(data["expert_ids"], IDS)
         np.testing.assert_array_equal(data["sequence_offsets"], [0, 20, 30])
@@ -37,7 +37,7 @@ class ImportArrays(ImporterTest):
         ids = IDS.astype(np.int16)
         ids[-1] = -1
         np.save(self.folder / "a.npy", ids)
-        self.done("import_arrays.py", "a.npy", "-o", "trace.h5", *MODEL)
+        self.done("import_trace.py", "a.npy", "-o", "trace.h5", *MODEL)
         np.testing.assert_array_equal(self.read()[0]["expert_ids"], IDS[:-1])
 
     def test_logits_in_one_array_or_one_a_layer(self):
@@ -45,7 +45,7 @@ class ImportArrays(ImporterTest):
         np.savez(self.folder / "a.npz", router_logits=logits, sequence_offsets=[0, 12, 30])
         np.savez(self.folder / "b.npz", **{f"router_logits.{layer}": logits[:, layer] for layer in range(3)})
         for name, sequences in (("a.npz", 2), ("b.npz", 1)):
-            self.done("import_arrays.py", name, "-o", f"{name}.h5", "--model", "tiny", "--top-k", 4)
+            self.done("import_trace.py", name, "-o", f"{name}.h5", "--model", "tiny", "--top-k", 4)
             data, _ = self.read(f"{name}.h5")
             np.testing.assert_array_equal(data["router_logits"], logits)
             self.assertEqual(len(data["sequence_offsets"]), sequences + 1)
@@ -54,7 +54,7 @@ class ImportArrays(ImporterTest):
         logits = RNG.normal(size=(30, 3, 16)).astype(np.float32)
         upper = (logits.view(np.uint32) >> 16).astype(np.uint16)
         save_safetensors(self.folder / "a.safetensors", {"router_logits": ("BF16", upper)})
-        self.done("import_arrays.py", "a.safetensors", "-o", "trace.h5", "--model", "tiny", "--top-k", 4)
+        self.done("import_trace.py", "a.safetensors", "-o", "trace.h5", "--model", "tiny", "--top-k", 4)
         np.testing.assert_array_equal(self.read()[0]["router_logits"], (upper.astype(np.uint32) << 16).view(np.float32))
 
     def test_refusals_name_the_file(self):
@@ -70,13 +70,14 @@ class ImportArrays(ImporterTest):
         save_safetensors(self.folder / "cut.safetensors", {"expert_ids": ("I32", IDS.astype(np.int32))})
         (self.folder / "cut.safetensors").write_bytes((self.folder / "cut.safetensors").read_bytes()[:-4])
         for name, words in (("range.npy", ["out of range", "found 16"]), ("twice.npy", ["twice at token 3, layer 1"]),
-                            ("flat.npy", ["shape [30, 4]"]), ("other.npz", ["no routing"]),
-                            ("text.npy", ["no array that NumPy can read"]), ("absent.npy", ["absent.npy: No such file"]),
+                            ("flat.npy", ["counts of 30 layers and 4 experts", "no trace", "--map"]),
+                            ("other.npz", ["no routing"]),
+                            ("text.npy", ["no layout that is known"]), ("absent.npy", ["absent.npy: No such file"]),
                             ("cut.safetensors", ["truncated at tensor expert_ids"])):
-            self.refused(INPUT, words, "import_arrays.py", name, "-o", "trace.h5", *MODEL)
-        self.refused(INPUT, ["NaN"], "import_arrays.py", "nan.npy", "-o", "t.h5", "--model", "m", "--top-k", 4)
+            self.refused(INPUT, words, "import_trace.py", name, "-o", "trace.h5", *MODEL)
+        self.refused(INPUT, ["NaN"], "import_trace.py", "nan.npy", "-o", "t.h5", "--model", "m", "--top-k", 4)
         np.save(self.folder / "good.npy", IDS)
-        self.refused(USAGE, ["--experts"], "import_arrays.py", "good.npy", "-o", "trace.h5", "--model", "m")
+        self.refused(USAGE, ["--experts"], "import_trace.py", "good.npy", "-o", "trace.h5", "--model", "m")
         self.assertFalse((self.folder / "trace.h5").exists())
 
     def test_headers_of_safetensors_that_lie_are_refused_in_one_line(self):
@@ -87,9 +88,9 @@ class ImportArrays(ImporterTest):
                        {"expert_ids": {**whole, "data_offsets": 1}}, {"a\x1b[2J\u202e" + "b" * 5000: {}}):
             text = json.dumps(header).encode()
             (self.folder / "a.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + bytes(1440))
-            result = self.run_script("import_arrays.py", "a.safetensors", "-o", "trace.h5", *MODEL)
+            result = self.run_script("import_trace.py", "a.safetensors", "-o", "trace.h5", *MODEL)
             self.assertEqual(result.returncode, INPUT, result.stderr)
-            self.assertRegex(result.stderr, r"\Aimport_arrays.py: a.safetensors: [^\n]{1,1000}\n\Z")
+            self.assertRegex(result.stderr, r"\Aimport_trace.py: a.safetensors: [^\n]{1,1000}\n\Z")
             self.assertTrue(result.stderr[:-1].isprintable(), ascii(result.stderr))
 
 
@@ -125,7 +126,7 @@ class RulesOfModels(ImporterTest):
         expected = sorted_ids(("sigmoid", 16, 4, 4, 2), self.LOGITS, self.BIAS)
         np.savez(self.folder / "a.npz", router_logits=self.LOGITS, expert_ids=expected)
         for bias in ("bias.npy", "model.safetensors"):
-            self.done("import_arrays.py", "a.npz", "-o", f"{bias}.h5", *self.OPTIONS, "--groups", 4, "--top-k-groups",
+            self.done("import_trace.py", "a.npz", "-o", f"{bias}.h5", *self.OPTIONS, "--groups", 4, "--top-k-groups",
                       2, "--selection-bias", bias)
             data, attributes = self.read(f"{bias}.h5")
             np.testing.assert_array_equal(data["router_logits"], self.LOGITS)
@@ -144,22 +145,22 @@ class RulesOfModels(ImporterTest):
         ):
             ids = sorted_ids(rule, self.LOGITS, bias)
             np.savez(self.folder / "a.npz", router_logits=self.LOGITS, routed_experts=ids)
-            self.done("import_arrays.py", "a.npz", "-o", "trace.h5", "--model", "m", *options)
+            self.done("import_trace.py", "a.npz", "-o", "trace.h5", "--model", "m", *options)
             wrong = ids.copy()
             wrong[7, 1] = wrong[8, 2]
             np.savez(self.folder / "a.npz", router_logits=self.LOGITS, routed_experts=wrong)
             self.refused(INPUT, ["a.npz: ids and logits differ in 1 of 120 rows, first at token 7, layer 1"],
-                         "import_arrays.py", "a.npz", "-o", "t.h5", "--model", "m", *options)
+                         "import_trace.py", "a.npz", "-o", "t.h5", "--model", "m", *options)
         np.savez(self.folder / "a.npz", router_logits=self.LOGITS, routed_experts=ids)  # chosen with the bias
-        self.refused(INPUT, ["ids and logits differ"], "import_arrays.py", "a.npz", "-o", "t.h5", "--model", "m")
+        self.refused(INPUT, ["ids and logits differ"], "import_trace.py", "a.npz", "-o", "t.h5", "--model", "m")
 
     def test_gate_weights_of_a_dump_are_checked_against_its_logits(self):
         ids = sorted_ids(("softmax", 16, 4, 1, 1), self.LOGITS)
         shares = np.exp(self.LOGITS) / np.exp(self.LOGITS).sum(-1, keepdims=True)
         weights = np.take_along_axis(shares, ids, -1)
         np.savez(self.folder / "a.npz", router_logits=self.LOGITS, expert_ids=ids, expert_weights=2.5 * weights)
-        self.done("import_arrays.py", "a.npz", "-o", "trace.h5", "--model", "m")
-        self.refused(INPUT, ["expert_weights are not those of the logits"], "import_arrays.py", "a.npz", "-o", "t.h5",
+        self.done("import_trace.py", "a.npz", "-o", "trace.h5", "--model", "m")
+        self.refused(INPUT, ["expert_weights are not those of the logits"], "import_trace.py", "a.npz", "-o", "t.h5",
                      "--model", "m", "--renormalize")
 
     def test_options_that_contradict_the_file_are_refused(self):
@@ -174,8 +175,8 @@ class RulesOfModels(ImporterTest):
             ("ids.npy", ["--experts", 16, "--groups", 4], ["--groups would change nothing"]),
             ("ids.npy", ["--experts", 16, "--selection-bias", "bias.npy"], ["would change nothing"]),
         ):
-            self.refused(USAGE, words, "import_arrays.py", name, "-o", "t.h5", "--model", "m", *options)
-        self.refused(INPUT, ["bias.npy", "[3, 8]", "[3, 16]"], "import_arrays.py", "a.npz", "-o", "t.h5", "--model",
+            self.refused(USAGE, words, "import_trace.py", name, "-o", "t.h5", "--model", "m", *options)
+        self.refused(INPUT, ["bias.npy", "[3, 8]", "[3, 16]"], "import_trace.py", "a.npz", "-o", "t.h5", "--model",
                      "m", "--top-k", 4, "--selection-bias", "bias.npy")
 
 
@@ -183,7 +184,7 @@ class Placeholders(ImporterTest):
     """Layers and rows that stand for no routing."""
 
     def notes(self, *arguments):
-        result = self.done("import_arrays.py", *arguments, "-o", "trace.h5", *MODEL)
+        result = self.done("import_trace.py", *arguments, "-o", "trace.h5", *MODEL)
         return "".join(line for line in result.stderr.splitlines(True) if line.startswith("note: "))
 
     def test_dense_layers_are_left_out_with_a_note(self):
@@ -201,14 +202,14 @@ class Placeholders(ImporterTest):
         ids[:, 1] = 0
         np.save(self.folder / "a.npy", ids)
         np.save(self.folder / "b.npy", IDS)
-        self.refused(INPUT, ["a.npy: one expert twice at token 0, layer 1"], "import_arrays.py", "a.npy", "b.npy", "-o",
+        self.refused(INPUT, ["a.npy: one expert twice at token 0, layer 1"], "import_trace.py", "a.npy", "b.npy", "-o",
                      "t.h5", *MODEL)
 
     def test_arrays_a_layer_keep_their_numbers(self):
         logits = RNG.normal(size=(30, 3, 16)).astype(np.float32)
         arrays = {f"router_logits.{layer}": logits[:, i] for i, layer in enumerate((1, 2, 10))}
         np.savez(self.folder / "a.npz", **arrays, **{"router_logits.0": np.zeros((30, 16), np.float32)})
-        result = self.done("import_arrays.py", "a.npz", "-o", "trace.h5", "--model", "tiny", "--top-k", 4)
+        result = self.done("import_trace.py", "a.npz", "-o", "trace.h5", "--model", "tiny", "--top-k", 4)
         self.assertIn("layers 0 left out", result.stderr)
         data, _ = self.read()
         np.testing.assert_array_equal(data["layer_numbers"], [1, 2, 10])
@@ -262,7 +263,7 @@ class Placeholders(ImporterTest):
         saved(routed_experts=IDS, hidden_states=np.zeros(3))
         self.assertIn("note: a.npz: 'hidden_states' is not read", self.notes("a.npz"))
         saved(routed_experts=IDS, hidden_states=np.zeros(3), token_id=np.arange(30))
-        self.refused(INPUT, ["'token_id'", "did you mean 'token_ids'"], "import_arrays.py", "a.npz", "-o", "t.h5",
+        self.refused(INPUT, ["'token_id'", "did you mean 'token_ids'"], "import_trace.py", "a.npz", "-o", "t.h5",
                      *MODEL)
         for arrays, words in (
             (dict(routed_experts=IDS, expert_ids=IDS), ["both routed_experts and expert_ids"]),
@@ -280,11 +281,11 @@ class Placeholders(ImporterTest):
         ):
             with self.subTest(words):
                 saved(**arrays)
-                self.refused(INPUT, ["a.npz", *words], "import_arrays.py", "a.npz", "-o", "t.h5", *MODEL)
+                self.refused(INPUT, ["a.npz", *words], "import_trace.py", "a.npz", "-o", "t.h5", *MODEL)
 
     def test_labels_of_sequences(self):
         np.savez(self.folder / "a.npz", routed_experts=IDS, sequence_offsets=[0, 12, 30], sequence_label=["code", ""])
-        self.done("import_arrays.py", "a.npz", "-o", "trace.h5", *MODEL, "--label", "prose")
+        self.done("import_trace.py", "a.npz", "-o", "trace.h5", *MODEL, "--label", "prose")
         with h5py.File(self.folder / "trace.h5") as trace:
             self.assertEqual(trace["sequence_label"].asstr()[:].tolist(), ["code", "prose"])
         if common.MOECARLO:
@@ -294,7 +295,7 @@ class Placeholders(ImporterTest):
 @unittest.skipUnless(FIELD.is_dir(), "no shared/field beside the checkout")
 class Field(ImporterTest):
     def imported(self, path, experts):
-        result = self.done("import_arrays.py", FIELD / path, "-o", "trace.h5", "--model", "m", "--experts", experts)
+        result = self.done("import_trace.py", FIELD / path, "-o", "trace.h5", "--model", "m", "--experts", experts)
         return self.read()[0], result.stderr
 
     def test_a_top_1_model_with_dense_layers(self):
@@ -308,34 +309,6 @@ class Field(ImporterTest):
         self.assertIn("layers 0 left out", notes)
         np.testing.assert_array_equal(data["layer_numbers"], [1, 2, 3, 4, 5])
         np.testing.assert_array_equal(data["expert_ids"], np.load(FIELD / "F06/vllm_dense0.npy")[:, 1:])
-
-    def test_a_split_prompt_with_a_cached_row(self):
-        data, notes = self.imported("formats/vllm021_split.npz", 8)
-        self.assertIn("1 rows without routing cut", notes)
-        counts = [np.bincount(data["expert_ids"][:, layer].ravel(), minlength=8).tolist() for layer in range(2)]
-        self.assertEqual(counts, [[1, 1, 1, 0, 0, 2, 0, 1], [1, 0, 0, 3, 1, 0, 1, 0]])
-        self.assertEqual(data["phase"].tolist(), [0, 0, 1])
-
-    def test_logs_and_answers_have_the_counts_of_the_page_of_byte_layouts(self):
-        whole = {1: [1, 1, 2, 0, 0, 3, 0, 1], 2: [1, 0, 0, 4, 1, 0, 2, 0]}
-        three = {1: [1, 0, 2, 0, 0, 2, 0, 1], 2: [1, 0, 0, 3, 1, 0, 1, 0]}
-        split = {1: [1, 1, 1, 0, 0, 2, 0, 1], 2: [1, 0, 0, 3, 1, 0, 1, 0]}
-        for name, counts, phases in (
-            ("sglang_generate.json", whole, [0, 0, 0, 1]), ("sglang_generate_uint8.json", whole, [0, 0, 0, 1]),
-            ("vllm_completion_npy.json", whole, [0, 0, 0, 1]), ("vllm021_completion.json", split, [0, 0, 1]),
-            ("moetrace_layer_expert.csv", three, None), ("moetrace_pos_layer_ids.csv", three, [0, 0, 1]),
-            ("moetrace_phase_rank.csv", three, [0, 0, 1]), ("moetrc01_tiny.moetrace", three, [0, 0, 1]),
-            ("moe_cache_lab_v1.jsonl", three, [0, 0, 1]),
-        ):
-            with self.subTest(name):
-                self.done("import_log.py", FIELD / "formats" / name, "-o", "trace.h5", "--model", "m", "--experts", 8,
-                          "--top-k", 2)
-                data, _ = self.read()
-                layers = data["layer_numbers"].tolist() if "layer_numbers" in data else [1, 2]
-                found = {n: np.bincount(data["expert_ids"][:, i].ravel(), minlength=8).tolist()
-                         for i, n in enumerate(layers)}
-                self.assertEqual(found, counts)
-                self.assertEqual(data["phase"].tolist() if "phase" in data else None, phases)
 
 
 if __name__ == "__main__":

@@ -9,17 +9,18 @@ import unittest
 from contextlib import redirect_stderr
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 import common
 import layouts
-from common import INPUT
+from common import INPUT, USAGE
 
-import import_counts
+from importer import OPTIONS
+from routertrace import counts, formats
 from routertrace.keys import Notes
 from routertrace.refusal import Refusal
 
-FIELD = common.ROOT.parent / "shared/field/formats"
 PASSES = {0: [3, 1, 0, 2], 1: [2, 2, 1, 1]}
 SUMMED = {0: [3, 1, 0, 2], 1: [1, 3, 1, 1]}
 IMPORTANCE = {0: [3, 0, 4, 1], 1: [2, 2, 2, 2]}
@@ -28,14 +29,14 @@ BALANCER = {0: [5, 1, 0, 2], 1: [2, 2, 2, 2]}
 
 class CountsTest(common.ScriptTest):
     def counted(self, *files):
-        result = self.done("import_counts.py", *files, "-o", "loads.csv")
+        result = self.done("import_trace.py", *files, "-o", "loads.csv")
         with open(self.folder / "loads.csv") as file:
             head, *rows = csv.reader(file)
         self.assertEqual(head, ["layer", *map(str, range(len(head) - 1))])
         return {int(layer): list(map(int, row)) for layer, *row in rows}, result.stderr
 
     def refused_counts(self, words, name="a.pt"):
-        self.refused(INPUT, [name, *words], "import_counts.py", name, "-o", "l.csv")
+        self.refused(INPUT, [name, *words], "import_trace.py", name, "-o", "l.csv")
 
     def write(self, name, data):
         (self.folder / name).write_bytes(data if isinstance(data, bytes) else data.encode())
@@ -58,14 +59,6 @@ class Counts(CountsTest):
             with self.subTest(name):
                 self.assertEqual(self.counted(name)[0], expected)
 
-    @unittest.skipUnless(FIELD.is_dir(), "no shared/field beside the checkout")
-    def test_samples_have_the_counts_of_the_page_of_byte_layouts(self):
-        for name, expected in (("sglang_recorder_stat.pt", SUMMED), ("sglang_recorder_per_pass.pt", PASSES),
-                               ("imatrix_tiny.gguf", IMPORTANCE), ("logical_count.json", BALANCER),
-                               ("eplb_weight.npy", BALANCER)):
-            with self.subTest(name):
-                self.assertEqual(self.counted(FIELD / name)[0], expected)
-
     def test_passes_are_summed_and_empty_ones_of_a_ring_said(self):
         layouts.save_torch(self.folder / "a.pt", layouts.STAT)
         self.assertIn("3 passes summed, 1 of them empty", self.counted("a.pt")[1])
@@ -75,7 +68,7 @@ class Counts(CountsTest):
         self.write("b.json", json.dumps({"logical_count": [[1, 0], [0, 1]], "rank": 1}))
         self.assertEqual(self.counted("a.json", "b.json")[0], {0: [6, 1], 1: [2, 5]})
         self.write("c.json", json.dumps({"logical_count": [[1, 0, 0]]}))
-        self.refused(INPUT, ["c.json: layers [0], 3 experts (expected [0, 1], 2, those of a.json)"], "import_counts.py",
+        self.refused(INPUT, ["c.json: layers [0], 3 experts (expected [0, 1], 2, those of a.json)"], "import_trace.py",
                      "a.json", "c.json", "-o", "l.csv")
 
     def test_layers_of_an_importance_matrix_keep_their_numbers(self):
@@ -113,7 +106,7 @@ class Counts(CountsTest):
                             ('{"logical_counts": [[1]]}', ["did you mean"]),
                             ('{"logical_count": [[1, -1]]}', ["no whole number"]),
                             ('{"logical_count": [[0, 0]]}', ["every count is 0"]),
-                            ('{"logical_count": [[1.5, 2]]}', ["no whole number"]), ("{}", ["no logical_count"]),
+                            ('{"logical_count": [[1.5, 2]]}', ["no whole number"]), ("{}", ["no token records"]),
                             ('{"logical_count": [[1]], "logical_count": [[2]]}', ["twice"]),
                             ("5 1 0 2\n", ["no layout that is known"])):
             with self.subTest(text):
@@ -147,17 +140,41 @@ class Counts(CountsTest):
                 self.write("a.gguf", data)
                 self.refused_counts(words, "a.gguf")
 
-    def test_what_holds_routing_or_counts_is_sent_to_the_script_that_reads_it(self):
-        self.write_all()
+    def test_no_trace_is_made_of_counts_nor_a_table_of_routing(self):
         layouts.save_torch(self.folder / "per_token.pt", layouts.recorded_passes())
-        self.write("a.bin", layouts.rtrace(layouts.PROBABILITIES.items()))
-        np.savez(self.folder / "a.npz", **layouts.RING)
-        model = ["-o", "t.h5", "--model", "m", "--experts", 4, "--top-k", 2]
-        for name, other in (("per_token.pt", "import_log.py"), ("a.bin", "import_log.py"), ("a.npz", "import_arrays.py")):
-            self.refused_counts([other], name)
+        model = ["--model", "m", "--top-k", 2]
         for name in self.write_all():
-            self.refused(INPUT, [name, "import_counts.py"], "import_log.py", name, *model)
-            self.refused(INPUT, [name, "import_counts.py"], "import_arrays.py", name, *model)
+            self.refused(INPUT, [name, "no trace can be made", "moecarlo synth"], "import_trace.py", name, "-o", "t.h5",
+                         *model)
+        self.refused(INPUT, ["per_token.pt: routing (expected counts, as in stat.pt)"], "import_trace.py", "stat.pt",
+                     "per_token.pt", "-o", "l.csv")
+        self.refused(INPUT, ["stat.pt: counts (expected routing, as in per_token.pt)"], "import_trace.py", "per_token.pt",
+                     "stat.pt", "-o", "t.h5", *model)
+
+    def test_dense_layers_are_left_out_with_a_note(self):
+        self.write("a.json", '{"logical_count": [[0, 0, 0], [5, 1, 0], [0, 0, 0], [2, 2, 2]]}')
+        table, said = self.counted("a.json")
+        self.assertEqual(table, {1: [5, 1, 0], 3: [2, 2, 2]})
+        self.assertIn("layers 0, 2 left out", said)
+
+    def test_a_number_of_experts_that_a_table_has_not_is_refused(self):
+        np.save(self.folder / "a.npy", np.array(list(BALANCER.values())))
+        self.refused(USAGE, ["--experts 8 (expected 4"], "import_trace.py", "a.npy", "-o", "l.csv", "--experts", 8)
+
+    def test_what_synth_is_told_makes_loads_as_uneven(self):
+        """Loads of a trace that synth made, without its routing, lead back to the exponent that it was made with."""
+        for exponent, top_k in ((0, 4), (.6, 1), (.8, 4), (1.5, 8)):
+            self.moecarlo("synth", "-o", "s.h5", "--layers", 6, "--experts", 32, "--top-k", top_k, "--zipf", exponent,
+                          "--sequences", 20)
+            with h5py.File(self.folder / "s.h5") as trace:
+                ids = trace["expert_ids"][:]
+            table = [np.bincount(ids[:, layer].ravel(), minlength=32).tolist() for layer in range(6)]
+            self.write("a.json", json.dumps({"logical_count": table}))
+            said = self.done("import_trace.py", "a.json", "-o", "l.csv", "--top-k", top_k).stdout
+            self.assertIn(f"--layers 6 --experts 32 --top-k {top_k} --zipf ", said)
+            self.assertAlmostEqual(float(said.split()[-1]), exponent, delta=.1)
+        self.write("a.json", '{"logical_count": [[3, 5], [4, 4]]}')
+        self.assertNotIn("--zipf", self.done("import_trace.py", "a.json", "-o", "l.csv", "--top-k", 2).stdout)
 
 
 class HostileFiles(CountsTest):
@@ -200,7 +217,9 @@ class HostileFiles(CountsTest):
                 self.write(name, bytes(data) or b"x")
                 with self.subTest(f"{name}, seed {seed}"), redirect_stderr(io.StringIO()):
                     try:
-                        import_counts.counts.check(name, import_counts.read(self.folder / name, Notes()))
+                        _, found = formats.read(self.folder / name, OPTIONS, Notes())
+                        if isinstance(found, formats.Counts):
+                            counts.check(name, found)
                     except Refusal:
                         pass
 

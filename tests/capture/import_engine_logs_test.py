@@ -1,20 +1,19 @@
 """What engines log in binary (RTRACE01, routecap, SGLang's recorder) becomes the routing that they computed with."""
 
 import io
+import json
 import random
 import unittest
 from contextlib import redirect_stderr
-from types import SimpleNamespace
 
 import numpy as np
 
 import common
 import layouts
 from common import INPUT, USAGE
-from importer import RNG, ImporterTest
+from importer import OPTIONS, RNG, ImporterTest
 
-import import_arrays
-import import_log
+from routertrace import formats
 from routertrace.keys import Notes
 from routertrace.refusal import Refusal
 
@@ -22,10 +21,8 @@ FIELD = common.ROOT.parent / "shared/field/formats"
 
 
 class LogTest(ImporterTest):
-    script = "import_log.py"
-
     def options(self, name, *more, experts=4):
-        return [self.script, name, "-o", "trace.h5", "--model", "m", "--experts", experts, "--top-k", 2, *more]
+        return ["import_trace.py", name, "-o", "trace.h5", "--model", "m", "--experts", experts, "--top-k", 2, *more]
 
     def imported(self, name, *more, experts=4):
         """(data, attributes, notes) of the trace that a file becomes."""
@@ -40,7 +37,6 @@ class LogTest(ImporterTest):
 
     def damaged_files_are_read_or_refused(self, name, experts):
         whole = (self.folder / name).read_bytes()
-        options = SimpleNamespace(top_k=2, scoring="softmax", groups=1, selection_bias=None)
         for seed in range(100):
             rng = random.Random(seed)
             data = bytearray(whole)
@@ -50,9 +46,7 @@ class LogTest(ImporterTest):
             (self.folder / name).write_bytes(data)
             with self.subTest(f"{name}, seed {seed}"), redirect_stderr(io.StringIO()):
                 try:
-                    path = self.folder / name
-                    list(import_log.pieces(path, options, Notes()) if self.script == "import_log.py" else
-                         import_arrays.pieces(path, Notes()))
+                    list(formats.read(self.folder / name, OPTIONS, Notes())[1])
                 except Refusal:
                     pass
 
@@ -135,14 +129,13 @@ class Rtrace01(LogTest):
         self.write(good)
         self.refused_log(["--scoring sigmoid"], "a.bin", "--scoring", "sigmoid", status=USAGE)
         self.refused(USAGE, ["--experts 8 (expected 4"], *self.options("a.bin", experts=8))
-        self.refused(USAGE, ["--top-k is needed"], self.script, "a.bin", "-o", "t.h5", "--model", "m")
+        self.refused(USAGE, ["--top-k is needed"], "import_trace.py", "a.bin", "-o", "t.h5", "--model", "m")
         self.damaged_files_are_read_or_refused("a.bin", 4)
 
 
 class RouteCap(LogTest):
     """A ring of decode steps."""
 
-    script = "import_arrays.py"
 
     def write(self, **changed):
         np.savez(self.folder / "a.npz", **{k: v for k, v in {**layouts.RING, **changed}.items() if v is not None})
@@ -152,6 +145,13 @@ class RouteCap(LogTest):
         self.assertEqual(self.counts(data["expert_ids"], 8), [[1, 1, 3, 0, 0, 4, 0, 1], [1, 0, 0, 5, 1, 0, 3, 0]])
         np.testing.assert_array_equal(data["sequence_offsets"], [0, 5])
         self.assertIn("taken as one sequence", notes)
+        self.assertIn("3 steps kept as rounds too; what was accepted is not recorded", notes)
+        rounds = {key: values.tolist() for key, values in data["rounds"].items()}
+        self.assertEqual((rounds["position"], rounds["drafted"], rounds["accepted"]), ([0, 2, 4], [1, 1, 0], [1, 1, 0]))
+        self.assertEqual(rounds["verify_expert_ids"], [
+            [[[5, 2], [3, 6]], [[5, 0], [0, 3]]], [[[7, 2], [3, 4]], [[1, 5], [6, 3]]], [[[5, 2], [3, 6]], [[-1, -1]] * 2]])
+        if common.MOECARLO:
+            self.assertEqual(self.inspected("trace.h5")["rounds"], 3)
 
     def test_the_sample_by_its_description(self):
         self.write()
@@ -176,6 +176,32 @@ class RouteCap(LogTest):
         for words in ("7 steps were lost", "1 of 5 tokens cut", "router 2 left out"):
             self.assertIn(words, notes)
         np.testing.assert_array_equal(data["sequence_offsets"], [0, 2, 4])
+        self.assertEqual(data["rounds"]["position"].tolist(), [0, 3])
+        self.assertIn("1 steps are no round", notes)
+
+    def test_a_replay_of_the_rounds_fetches_the_distinct_experts_of_the_steps(self):
+        steps, layers, rows, top_k, experts = 120, 3, 4, 2, 16
+        count = RNG.integers(1, rows + 1, steps)
+        ids = common.random_ids(RNG, steps * rows, layers, experts, top_k).reshape(steps, rows, layers, top_k)
+        ids[np.arange(rows) >= count[:, None]] = -1
+        self.write(ids=ids.transpose(0, 2, 1, 3).reshape(steps, layers, -1), steps=np.arange(steps) + np.arange(steps) // 12,
+                   nlayer=layers, maxrows=rows, ctr=2 * steps)
+        self.imported("a.npz", experts=experts)
+        (self.folder / "s.toml").write_text(
+            '[study]\nname = "r"\ntrace = "trace.h5"\nmode = "replay"\ncalibration = "all"\nrounds = 1\n'
+            f'trajectories = {steps}\n[grid]\nbatch = [1]\ndepth = [{rows - 1}]\npolicy = ["lru"]\ncapacity = [4]\n'
+            '[acceptance]\nmodel = "rounds"\n')
+        self.moecarlo("simulate", "s.toml", "-o", "out")
+        metrics = json.loads((self.folder / "out/summary.json").read_text())["points"][-1]["metrics"]
+        distinct = [np.mean([len(set(ids[s, :count[s], layer].ravel())) for s in range(steps)]) for layer in range(layers)]
+        np.testing.assert_allclose(metrics["distinct_experts"]["per_layer"], distinct, rtol=1e-12)
+        self.assertAlmostEqual(metrics["tokens_per_round"]["value"], count.mean())
+
+    def test_steps_of_one_row_each_verify_nothing(self):
+        self.write(ids=np.where(np.arange(6) < 2, layouts.RING["ids"], -1))
+        data, _, notes = self.imported("a.npz", experts=8)
+        self.assertNotIn("rounds", data)
+        self.assertNotIn("rounds", notes)
 
     def test_unknown_misspelt_and_contradictory_keys(self):
         self.write(rank=0)

@@ -25,7 +25,7 @@ class ImportLog(ImporterTest):
 
     def imported(self, value, *options, name="a.json"):
         (self.folder / name).write_text(json.dumps(value) if not isinstance(value, str) else value)
-        return ["import_log.py", name, "-o", "trace.h5", *MODEL, *options]
+        return ["import_trace.py", name, "-o", "trace.h5", *MODEL, *options]
 
     def test_an_answer_with_a_cached_prefix(self):
         self.done(*self.imported(self.answer(prompt_tokens=25, routed_experts_start_len=5), "--top-k", 4))
@@ -69,7 +69,7 @@ class ImportLog(ImporterTest):
             records = b"".join(struct.pack("<IHHIBBH", 0, layer, ids.shape[2], len(ids), 0, 0, 0)
                                + ids[:, layer].astype("<u2").tobytes() for layer in range(ids.shape[1]))
             (self.folder / "a.moetrace").write_bytes(b"MOETRC01" + len(head).to_bytes(4, "little") + head + records)
-            return ["import_log.py", "a.moetrace", "-o", "trace.h5", *MODEL]
+            return ["import_trace.py", "a.moetrace", "-o", "trace.h5", *MODEL]
 
         def lines(**head):
             events = [dict(record_type="routing_selection", layer=layer, phase="prompt", token_position=token,
@@ -101,7 +101,27 @@ class ImportLog(ImporterTest):
             with self.subTest(words):
                 self.refused(INPUT, [words], *make(head))
         (self.folder / "a.moetrace").write_bytes(b"MOETRC01\x02\0\0\0{}\x01\0")
-        self.refused(INPUT, ["damaged or cut off"], "import_log.py", "a.moetrace", "-o", "t.h5", *MODEL)
+        self.refused(INPUT, ["damaged or cut off"], "import_trace.py", "a.moetrace", "-o", "t.h5", *MODEL)
+
+    def test_fewer_rows_of_the_last_layer_are_those_of_the_last_tokens(self):
+        """Of a prompt's last layer engines compute only the rows that are put out."""
+        def binary(rows):
+            records = b"".join(struct.pack("<IHHIBBH", step, layer, 4, len(ids), step, 0, 0) + ids.astype("<u2").tobytes()
+                               for step, layer, ids in rows)
+            (self.folder / "a").write_bytes(b"MOETRC01\2\0\0\0{}" + records)
+
+        prompt = [(0, 0, IDS[:9, 0]), (0, 1, IDS[:9, 1]), (0, 2, IDS[8:9, 2])]
+        answer = [(1, n, IDS[9:10, n]) for n in range(3)]
+        binary(prompt + answer)
+        said = self.done("import_trace.py", "a", "-o", "trace.h5", *MODEL).stderr
+        np.testing.assert_array_equal(self.read()[0]["expert_ids"], IDS[8:10])
+        for words in ("8 of 10 tokens cut: they lack a layer", "taken for those of its last tokens"):
+            self.assertIn(words, said)
+        text = "".join(f"{n},{expert}\n" for _, n, ids in prompt + answer for row in ids for expert in row)
+        self.assertIn("taken for those", self.done(*self.imported(text, "--top-k", 4, name="a.csv")).stderr)
+        np.testing.assert_array_equal(self.read()[0]["expert_ids"], IDS[8:10])
+        binary([prompt[0], (0, 1, IDS[8:9, 1]), (0, 2, IDS[:9, 2])])
+        self.refused(INPUT, ["1 rows of 4", "expected 9 rows"], "import_trace.py", "a", "-o", "t.h5", *MODEL)
 
     def test_tokens_that_lack_a_layer_are_cut(self):
         """A prompt's last layer is computed for its last row alone."""
@@ -115,8 +135,7 @@ class ImportLog(ImporterTest):
 
 class WithoutNumPy(common.ScriptTest):
     def test_a_plain_line_instead_of_a_traceback(self):
-        for script in ("import_arrays.py", "import_jsonl.py", "import_fingerprint.py", "import_log.py",
-                       "import_counts.py", "export_weights.py", "capture_router.py"):
+        for script in ("import_trace.py", "import_arrays.py", "export_weights.py", "capture_router.py"):
             result = subprocess.run([sys.executable, "-S", common.SCRIPTS / script, "--help"], capture_output=True,
                                     text=True)
             self.assertEqual(result.returncode, common.MACHINE)
@@ -143,7 +162,7 @@ class ImportJsonLines(common.ScriptTest):
 
     def test_records_become_sequences(self):
         self.write()
-        self.done("import_jsonl.py", "r.jsonl", "-o", "trace.h5", *MODEL)
+        self.done("import_trace.py", "r.jsonl", "-o", "trace.h5", *MODEL)
         with h5py.File(self.folder / "trace.h5") as trace:
             np.testing.assert_array_equal(trace["expert_ids"][:], IDS)
             np.testing.assert_allclose(trace["expert_weights"][:], WEIGHTS, rtol=1e-6)
@@ -154,11 +173,11 @@ class ImportJsonLines(common.ScriptTest):
 
     def test_refusals(self):
         self.write(drop=(17, 1))
-        self.refused(INPUT, ["sequence 1 lacks token 2, layer 1"], "import_jsonl.py", "r.jsonl", "-o", "t.h5", *MODEL)
+        self.refused(INPUT, ["sequence 1 lacks token 2, layer 1"], "import_trace.py", "r.jsonl", "-o", "t.h5", *MODEL)
         (self.folder / "r.jsonl").write_text('{"sequence": 0, "token": 0, "layer": 0}\n')
-        self.refused(INPUT, ["r.jsonl:1", "experts"], "import_jsonl.py", "r.jsonl", "-o", "t.h5", *MODEL)
-        (self.folder / "r.jsonl").write_text("{\n")
-        self.refused(INPUT, ["r.jsonl:1", "no JSON"], "import_jsonl.py", "r.jsonl", "-o", "t.h5", *MODEL)
+        self.refused(INPUT, ["r.jsonl:1", "experts"], "import_trace.py", "r.jsonl", "-o", "t.h5", *MODEL)
+        (self.folder / "r.jsonl").write_text('{"sequence": 0, "token": 0, "layer": 0, "experts": [1, 2]}\n{\n')
+        self.refused(INPUT, ["r.jsonl:2", "no JSON"], "import_trace.py", "r.jsonl", "-o", "t.h5", *MODEL)
 
     def test_unknown_misspelt_and_contradictory_keys(self):
         good = dict(sequence=0, token=0, layer=0, experts=[1, 2, 3, 4], weights=[0.4, 0.3, 0.2, 0.1], token_id=7)
@@ -174,11 +193,11 @@ class ImportJsonLines(common.ScriptTest):
         ):
             lines = [json.dumps(record) for record in (first, second) if record]
             (self.folder / "r.jsonl").write_text("\n".join(lines) + "\n")
-            self.refused(INPUT, words, "import_jsonl.py", "r.jsonl", "-o", "t.h5", *MODEL)
+            self.refused(INPUT, words, "import_trace.py", "r.jsonl", "-o", "t.h5", *MODEL)
         (self.folder / "r.jsonl").write_text(json.dumps(good)[:-1] + ', "layer": 1}\n')
-        self.refused(INPUT, ["key 'layer' twice"], "import_jsonl.py", "r.jsonl", "-o", "t.h5", *MODEL)
+        self.refused(INPUT, ["key 'layer' twice"], "import_trace.py", "r.jsonl", "-o", "t.h5", *MODEL)
         (self.folder / "r.jsonl").write_text(json.dumps(dict(good, text="ok")) + "\n")
-        result = self.done("import_jsonl.py", "r.jsonl", "-o", "t.h5", *MODEL)
+        result = self.done("import_trace.py", "r.jsonl", "-o", "t.h5", *MODEL)
         self.assertIn("note: r.jsonl: 'text' is not read", result.stderr)
 
     def test_dense_layers_and_missing_tokens(self):
@@ -188,7 +207,7 @@ class ImportJsonLines(common.ScriptTest):
                     experts = [0, 0, 0, 0] if layer == 0 else IDS[token, layer - 2].tolist()
                     record = dict(sequence="a", token=token, layer=layer, experts=experts, label="code")
                     file.write(json.dumps(record) + "\n")
-        result = self.done("import_jsonl.py", "r.jsonl", "-o", "t.h5", *MODEL)
+        result = self.done("import_trace.py", "r.jsonl", "-o", "t.h5", *MODEL)
         self.assertIn("layers 0 left out", result.stderr)
         self.assertIn("1 sequences more", result.stderr)
         with h5py.File(self.folder / "t.h5") as trace:
@@ -214,7 +233,7 @@ class ImportFingerprint(common.ScriptTest):
             tokens = [dict(token_id=t, **self.layers(t, form)) for t in range(30)]
             value = [{"prompt": "a", "tokens": tokens[:18]}, {"prompt": "b", "tokens": tokens[18:]}]
             (self.folder / f"{form}.json").write_text(json.dumps(value))
-            self.done("import_fingerprint.py", f"{form}.json", "-o", f"{form}.h5", *MODEL, "--scoring", "topk_softmax")
+            self.done("import_trace.py", f"{form}.json", "-o", f"{form}.h5", *MODEL, "--scoring", "topk_softmax")
             with h5py.File(self.folder / f"{form}.h5") as trace:
                 np.testing.assert_array_equal(trace["expert_ids"][:], IDS)
                 np.testing.assert_allclose(trace["expert_weights"][:], WEIGHTS, rtol=1e-6)
@@ -223,14 +242,14 @@ class ImportFingerprint(common.ScriptTest):
 
     def test_refusals(self):
         (self.folder / "a.json").write_text('{"tokens": []}')
-        self.refused(INPUT, ["no token records"], "import_fingerprint.py", "a.json", "-o", "t.h5", *MODEL)
+        self.refused(INPUT, ["no token records"], "import_trace.py", "a.json", "-o", "t.h5", *MODEL)
         (self.folder / "a.json").write_text("[")
-        self.refused(INPUT, ["no JSON"], "import_fingerprint.py", "a.json", "-o", "t.h5", *MODEL)
+        self.refused(INPUT, ["no JSON"], "import_trace.py", "a.json", "-o", "t.h5", *MODEL)
 
     def test_unknown_misspelt_and_contradictory_keys(self):
         def run(tokens, words):
             (self.folder / "a.json").write_text(json.dumps({"tokens": tokens}))
-            self.refused(INPUT, ["a.json", *words], "import_fingerprint.py", "a.json", "-o", "t.h5", *MODEL)
+            self.refused(INPUT, ["a.json", *words], "import_trace.py", "a.json", "-o", "t.h5", *MODEL)
 
         keyed, flat = [self.layers(t, "keyed") for t in range(3)], [self.layers(t, "flat") for t in range(3)]
         run([dict(flat[0]), dict(flat[1]), {"selected_expert": 1}], ["2 of 3 records"])
@@ -242,7 +261,7 @@ class ImportFingerprint(common.ScriptTest):
         del keyed[1]["layers"]["layer_1"]["selected_probs"]
         run(keyed, ["selected_probs in some layers"])
         (self.folder / "a.json").write_text(json.dumps([dict(token, text="a") for token in flat]))
-        result = self.done("import_fingerprint.py", "a.json", "-o", "t.h5", *MODEL)
+        result = self.done("import_trace.py", "a.json", "-o", "t.h5", *MODEL)
         self.assertIn("'text' is not read", result.stderr)
 
 

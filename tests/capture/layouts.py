@@ -26,7 +26,7 @@ RING = dict(ids=np.array([[[5, 2, 5, 0, -1, -1], [3, 6, 0, 3, -1, -1]], [[7, 2, 
 
 # ---- torch.save ---------------------------------------------------------------------------------------------------------
 
-STORAGES = {"<i4": "IntStorage", "<i8": "LongStorage", "<f4": "FloatStorage"}
+STORAGES = {"<i4": "IntStorage", "<i8": "LongStorage", "<f4": "FloatStorage", "|V2": "BFloat16Storage"}
 
 
 def _pickled(value, arrays):

@@ -1,13 +1,15 @@
 """Tokens per expert and layer, {layer: int64 [experts]}, from files that hold counts and no routing."""
 
+import os
 import re
 
 import numpy as np
 
-from . import kinds, recorder
+from . import recorder
 from .gguf_file import GgufFile
 from .keys import check_keys, refuse_misspelt
 from .refusal import INPUT, Refusal
+from .trace_file import replace
 
 EXACT = 1 << 24  # from here on float32 leaves whole numbers out
 LARGEST = 1 << 53  # of a count that is exact as float64
@@ -24,6 +26,65 @@ def check(path, table):
                              "1024, in all layers)")
     if not any(row.any() for row in rows):
         raise Refusal(INPUT, f"{path}: every count is 0 (expected tokens)")
+
+
+def write(path, table):
+    """CSV: a line layer,0,1,...,E-1, then a row a layer, its number and the tokens of each expert."""
+    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    experts = len(next(iter(table.values())))
+    lines = [["layer", *range(experts)], *([layer, *row.tolist()] for layer, row in sorted(table.items()))]
+    try:
+        temporary.write_text("".join(",".join(map(str, line)) + "\n" for line in lines))
+        replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _evenness(shares):
+    """Entropy of [..., experts], as a part of that of even shares."""
+    return -(shares * np.log(np.maximum(shares, 1e-300))).sum(-1) / np.log(shares.shape[-1])
+
+
+def _chosen(exponent, experts, top_k):
+    """Shares of the ranks in `top_k` draws without replacement by weights rank^-exponent, as many draws have them: 1 -
+    exp(-t weight), with t such that they sum to top_k (Rosen 1972)."""
+    weights = np.arange(1, experts + 1.0) ** -exponent
+    low, high = 0.0, 1.0
+    while -np.expm1(-high * weights).sum() < top_k:
+        low, high = high, 2 * high
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if -np.expm1(-middle * weights).sum() < top_k else (low, middle)
+    return -np.expm1(-high * weights) / top_k
+
+
+def zipf(table, top_k):
+    """The exponent of `moecarlo synth` that makes loads as uneven as the table's: their entropy, mean over layers. None
+    where every expert is chosen always."""
+    rows = np.array([row / row.sum() for row in table.values()])
+    if top_k >= rows.shape[1]:
+        return None
+    wanted, low, high = _evenness(rows).mean(), 0.0, 10.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _evenness(_chosen(middle, rows.shape[1], top_k)) > wanted else (low, middle)
+    return high
+
+
+def added(tables):
+    """The sum of (path, table), such as those of several ranks."""
+    total, first = None, None
+    for path, found in tables:
+        check(path, found)
+        if total is None:
+            total, first = found, path
+            continue
+        shapes = [(sorted(table), len(next(iter(table.values())))) for table in (found, total)]
+        if shapes[0] != shapes[1]:
+            raise Refusal(INPUT, f"{path}: layers {shapes[0][0]}, {shapes[0][1]} experts (expected {shapes[1][0]}, "
+                                 f"{shapes[1][1]}, those of {first})")
+        total = {layer: total[layer] + row for layer, row in found.items()}
+    return total
 
 
 def _table(path, values, notes):
@@ -69,8 +130,6 @@ def of_recorder(path, value, notes):
         check_keys(path, value, (*recorder.COUNTS, *recorder.FILE), notes)
         return _table(path, value.get("logical_count"), notes)
     to_logical, records = recorder.passes(path, value, notes)
-    if any("topk_ids_of_layer" in record for _, record in records):
-        raise kinds.reader_elsewhere(path, "routing of tokens, from which a trace can be made", kinds.LOG)
     notes.say(f"{path}: {recorder.MAPPED}")
     return dict(enumerate(sum(recorder.logical(to_logical, recorder.physical_counts(place, record, to_logical))
                               for place, record in records)))

@@ -34,10 +34,16 @@ def write_rounds(trace, parts, options):
         with h5py.File(parts.path("sequences", number)) as sequences:
             offset += len(sequences["token_ids"])
     drafted, accepted, verify = (np.concatenate(arrays) for arrays in zip(*rest))
+    write_round_group(trace, np.concatenate(position), drafted, accepted, verify).attrs.update(
+        drafter="elastic self-draft", cache_fraction=options.rounds_fraction, weight_bits=options.rounds_bits,
+        temperature=options.temperature)
+
+
+def write_round_group(trace, position, drafted, accepted, verify):
+    """`verify` [rounds, columns, layers, k], -1 in columns that were not drafted."""
     kind = np.int8 if trace.attrs["num_experts"] <= 128 else np.int16
     group = trace.create_group("rounds")
-    group["position"], group["drafted"], group["accepted"] = np.concatenate(position), drafted, accepted
+    group["position"], group["drafted"], group["accepted"] = (np.asarray(position, np.int64), drafted, accepted)
     group.create_dataset("verify_expert_ids", data=verify.astype(kind), compression="gzip", compression_opts=9,
                          shuffle=True, chunks=(min(len(verify), 256), *verify.shape[1:]))
-    group.attrs.update(drafter="elastic self-draft", cache_fraction=options.rounds_fraction,
-                       weight_bits=options.rounds_bits, temperature=options.temperature)
+    return group

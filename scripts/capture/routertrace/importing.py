@@ -1,43 +1,21 @@
-"""What the importers share: the options that describe a model, and the way from what a file says to a trace.
+"""The way from what a file says to a trace, which all importers share.
 
 A reader yields `Piece`s. Rows and layers that hold no routing (a dense layer, a cached prefix, a request's last token)
 come as placeholders, 0 or -1 throughout: they are left out here, and how many is said.
 """
 
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from .keys import Notes
-from .refusal import INPUT, USAGE, Refusal, array_file
-from .safetensors_file import SafetensorsFile
-from .selection import BIASES, Rule, disagreements, gate_weights, select, store_logits
-from .trace_file import Description, TraceWriter, id_type
+from .model_options import describe
+from .refusal import INPUT, USAGE, Refusal
+from .selection import disagreements, gate_weights, select, store_logits
+from .trace_file import TraceWriter, id_type
 
 TOLERATED = 1e-3  # share of rows in which ids and logits of one dump may differ: rounding; more means a wrong rule
 WEIGHT_ERROR = 0.02  # of the largest gate weight of a row: bfloat16 and a few operations
-
-
-def add_model_options(parser):
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="TRACE")
-    parser.add_argument("--model", required=True, help="what the trace calls the model")
-    parser.add_argument(
-        "--experts", type=int, help="routed experts per layer (needed where only chosen ones are given)"
-    )
-    parser.add_argument("--top-k", type=int, help="experts per token (needed where logits alone are given)")
-    parser.add_argument("--shared-experts", type=int, default=0)
-    parser.add_argument("--scoring", choices=["softmax", "sigmoid", "topk_softmax"], default="softmax")
-    parser.add_argument("--renormalize", action="store_true", help="chosen weights are rescaled to sum 1")
-    parser.add_argument("--groups", type=int, default=1,
-                        help="groups of experts, of which a token takes the best (DeepSeek's n_group)")
-    parser.add_argument("--top-k-groups", type=int, help="groups that a token may choose from (DeepSeek's topk_group)")
-    parser.add_argument("--selection-bias", type=Path, metavar="FILE",
-                        help="added to the scores for selection only: an .npy [layers, experts], or the model's "
-                             f"safetensors (file or folder) with {BIASES[0]} in each layer")
-    parser.add_argument("--label", default="", help="domain of the sequences (code, maths, ...) where files name none")
-    parser.add_argument("--source", default="")
-    parser.add_argument("--licence", default="")
 
 
 @dataclass
@@ -51,6 +29,39 @@ class Piece:
     layers: list = None  # [L] the model's own numbers, None: 0 .. L - 1
     positions: object = None  # [n] token numbers, None: 0 .. n - 1
     unrouted: int = 0  # tokens that the file names but has no row for
+    rounds: object = None  # Rounds, their positions rows of this piece
+    model: str = ""  # what the file calls the model
+    experts: int = None  # routed ones per layer, where the file says it beside the routing
+
+
+def layers_of_files(pieces):
+    """The Pieces of files that hold one layer each (`pieces`: a list a file), in the files' order."""
+    first, *others = pieces
+    for found in others:
+        shapes = [[{name: values.shape for name, values in piece.arrays.items()} for piece in one] for one in (found, first)]
+        if shapes[0] != shapes[1]:
+            raise Refusal(INPUT, f"{found[0].place}: other shapes than {first[0].place} (expected the same sequences, "
+                                 "a layer a file)")
+    for parts in zip(*pieces):
+        arrays = {name: np.concatenate([part.arrays[name] for part in parts], 1) if values.ndim == 3 else values
+                  for name, values in parts[0].arrays.items()}
+        yield replace(parts[0], arrays=arrays)
+
+
+@dataclass
+class Rounds:
+    """A recorded speculative run: arrays [R], and [R, columns, L, k] with -1 in columns that were not drafted."""
+
+    position: np.ndarray
+    drafted: np.ndarray
+    accepted: np.ndarray
+    verify: np.ndarray
+
+    def of(self, rows, offset, layers):
+        """The rounds that start in `rows`, ascending, of a piece, with the first of these at `offset`."""
+        at = np.minimum(np.searchsorted(rows, self.position), len(rows) - 1)
+        here = rows[at] == self.position
+        return Rounds((at + offset)[here], self.drafted[here], self.accepted[here], self.verify[here][:, :, layers])
 
 
 @dataclass
@@ -96,13 +107,17 @@ def _check_shapes(piece):
                              "decode)")
 
 
-def survey(pieces):
+def survey(pieces, numbers):
+    """`numbers`: those of the layers, where pieces do not say them."""
     found = None
     for piece in pieces:
         _check_shapes(piece)
         used = ~_empty(_routing(piece)).all(0)
-        layers = list(range(len(used))) if piece.layers is None else [int(layer) for layer in piece.layers]
-        if len(layers) != len(used) or layers != sorted(set(layers)):
+        if numbers and piece.layers not in (None, numbers):
+            raise Refusal(USAGE, f"--layer-numbers {numbers} (expected {piece.layers}, as {piece.place} says)")
+        layers = (numbers or range(len(used))) if piece.layers is None else piece.layers
+        layers = [int(layer) for layer in layers]
+        if len(layers) != len(used) or layers != sorted(set(layers)) or not 0 <= layers[0] <= layers[-1] < 1 << 31:
             raise Refusal(INPUT, f"{piece.place}: layers {layers} (expected {len(used)} ascending numbers)")
         if found is None:
             found = Survey(piece, layers, used, set(piece.arrays))
@@ -120,71 +135,23 @@ def survey(pieces):
     return found
 
 
-def read_bias(path, layers, experts):
-    """float32 [L, E]: an array, or what a model's safetensors have for the layers with these numbers."""
-    if path.suffix == ".npy":
-        with array_file(path):
-            bias = np.load(path, allow_pickle=False)
-    else:
-        tensors = SafetensorsFile(path)
-        names = {n: name for name in tensors if name.endswith(BIASES) for n in [_number(name)] if n is not None}
-        missing = [layer for layer in layers if layer not in names]
-        if missing:
-            raise Refusal(INPUT, f"{path}: no selection bias of layer {missing[0]} (expected a tensor named like "
-                                 f"layers.{missing[0]}.mlp.gate.{BIASES[0]})")
-        bias = np.stack([tensors[names[layer]].reshape(-1) for layer in layers])
-    if bias.shape != (len(layers), experts) or bias.dtype.kind != "f" or not np.isfinite(bias).all():
-        raise Refusal(INPUT, f"{path}: a selection bias of shape {list(bias.shape)}, {bias.dtype} (expected finite "
-                             f"floats [{len(layers)}, {experts}])")
-    return bias.astype(np.float32)
-
-
-def _number(name):
-    digits = [word for word in name.split(".") if word.isdigit()]
-    return int(digits[0]) if digits else None
-
-
-def describe(options, first, layers, maker):
-    """The description of a trace whose first piece is `first`, with these layers."""
-    logits, ids = first.arrays.get("router_logits"), first.arrays.get("expert_ids")
-    experts = options.experts if logits is None else logits.shape[2]
-    top_k = options.top_k if ids is None else ids.shape[2]
-    if experts is None or top_k is None:
-        raise Refusal(USAGE, f"{'--experts' if experts is None else '--top-k'} is needed: the files do not say it")
-    for option, given, found in (("--experts", options.experts, experts), ("--top-k", options.top_k, top_k)):
-        if given not in (None, found):
-            raise Refusal(USAGE, f"{option} {given} (expected {found}, as in {first.place})")
-    if not 1 <= top_k <= experts <= 1024:
-        raise Refusal(USAGE, f"top-{top_k} of {experts} experts (expected 1 <= k <= experts <= 1024)")
-    kept = options.groups if options.top_k_groups is None else options.top_k_groups
-    if not 1 <= kept <= options.groups or experts % options.groups or top_k > kept * (experts // options.groups):
-        raise Refusal(USAGE, f"--groups {options.groups} --top-k-groups {kept} (expected groups that divide {experts} "
-                             f"experts, and enough of them kept for top-{top_k})")
-    if options.selection_bias and logits is None:
-        raise Refusal(USAGE, "--selection-bias would change nothing (expected router logits, found chosen ids alone)")
-    if options.groups > 1 and logits is None:
-        raise Refusal(USAGE, "--groups would change nothing (expected router logits, found chosen ids alone)")
-    bias = read_bias(options.selection_bias, layers, experts) if options.selection_bias else None
-    rule = Rule(options.scoring, options.renormalize, experts, top_k, options.groups, kept)
-    return Description(options.model, rule, options.shared_experts, options.source, options.licence, maker,
-                       selection_bias=bias)
-
-
-def check_ids(place, ids, rule, layers):
-    """Expert ids [tokens, layers, k]: in range, none twice in one token and layer. `layers`: their numbers."""
+def check_ids(place, ids, rule, layers, zero):
+    """Expert ids [tokens, layers, k]: in range, none twice in one token and layer. `layers`: their numbers; `zero`: how
+    many experts past the others compute nothing, of which -1 may stand for any."""
     if ids.dtype.kind not in "iu":
         raise Refusal(INPUT, f"{place}: expert ids of type {ids.dtype} (expected integers)")
     if ids.ndim != 3 or ids.shape[2] != rule.top_k:
         raise Refusal(
             INPUT, f"{place}: expert ids have shape {list(ids.shape)} (expected [tokens, layers, {rule.top_k}])"
         )
-    outside = (ids < 0) | (ids >= rule.experts)
+    outside = (ids < (-1 if zero else 0)) | (ids >= rule.experts + zero)
     if outside.any():
         token, layer, rank = np.argwhere(outside)[0]
         raise Refusal(INPUT, f"{place}: expert id out of range at token {token}, layer {layers[layer]} (expected 0 to "
-                             f"{rule.experts - 1}, found {ids[token, layer, rank]})")
+                             f"{rule.experts + zero - 1}, found {ids[token, layer, rank]}; --zero-experts states "
+                             "experts that compute nothing)")
     ordered = np.sort(ids, -1)
-    twice = (ordered[..., 1:] == ordered[..., :-1]).any(-1)
+    twice = ((ordered[..., 1:] == ordered[..., :-1]) & (ordered[..., 1:] >= 0)).any(-1)
     if twice.any():
         token, layer = np.argwhere(twice)[0]
         raise Refusal(INPUT, f"{place}: one expert twice at token {token}, layer {layers[layer]} (found "
@@ -240,8 +207,8 @@ def _absent(values, top_one):
     return absent
 
 
-def _parts(piece, found, description, notes):
-    """The arrays of a piece's runs of rows that were routed, in the types of a trace."""
+def _parts(piece, found, description, zero, notes):
+    """(rows, their arrays in the types of a trace) of a piece's runs of rows that were routed."""
     rule, layers = description.rule, [n for n, used in zip(found.layers, found.used) if used]
     arrays = {name: values[:, found.used] if values.ndim == 3 else values for name, values in piece.arrays.items()}
     routing = arrays.get("expert_ids", arrays.get("router_logits"))
@@ -258,7 +225,7 @@ def _parts(piece, found, description, notes):
         here = {name: values[run] for name, values in arrays.items()}
         ids, logits, weights = here.get("expert_ids"), here.get("router_logits"), here.get("expert_weights")
         if ids is not None:
-            check_ids(piece.place, ids, rule, layers)
+            check_ids(piece.place, ids, rule, layers, zero)
         if weights is not None and not (np.isfinite(weights) & (weights >= 0)).all():
             raise Refusal(INPUT, f"{piece.place}: expert_weights hold NaN, infinite or negative values")
         for name in ("token_ids", "phase"):
@@ -267,23 +234,24 @@ def _parts(piece, found, description, notes):
         out = {name: here[name].astype(kind) for name, kind in (("token_ids", np.int32), ("phase", np.uint8))
                if name in here}
         if logits is None:
-            out["expert_ids"] = ids.astype(id_type(rule.experts))
+            out["expert_ids"] = ids.astype(np.int16 if zero else id_type(rule.experts))
             if weights is not None:
                 out["expert_weights"] = weights.astype(np.float32)
         else:
             logits = check_logits(piece.place, logits, rule)
             out["router_logits"] = logits if ids is None else agreeing_logits(piece.place, logits, ids, weights,
                                                                               description, layers, notes)
-        yield out
+        yield run, out
 
 
 def write_trace(options, maker, pieces):
-    """Writes the trace that `options` and the Pieces of `pieces()`, which is called twice, describe."""
-    found = survey(pieces())
+    """Writes the trace that `options` and the Pieces of `pieces()`, which is called twice, describe, and says what is in
+    it."""
+    found = survey(pieces(), options.layer_numbers)
     numbers = [n for n, used in zip(found.layers, found.used) if used]
     description = describe(options, found.first, numbers, maker)
     empty = [n for n, used in zip(found.layers, found.used) if not used]
-    if empty or found.first.layers is not None:
+    if empty or options.layer_numbers or found.first.layers is not None:
         description.layer_numbers = numbers
     notes = Notes()
     if empty:
@@ -291,6 +259,11 @@ def write_trace(options, maker, pieces):
                   "placeholders of dense layers")
     with TraceWriter(options.output, description) as trace:
         for piece in pieces():
-            for arrays in _parts(piece, found, description, notes):
+            for rows, arrays in _parts(piece, found, description, options.zero_experts, notes):
+                if piece.rounds is not None:
+                    trace.rounds.append(piece.rounds.of(rows, trace.offsets[-1], found.used))
                 trace.append(piece.label or options.label, **arrays)
     notes.close(options.output)
+    held = (len(trace.labels), "sequence"), (trace.offsets[-1], "token"), (len(numbers), "layer")
+    print(f"{options.output}: " + ", ".join(f"{count} {what}{'s'[:count != 1]}" for count, what in held) +
+          f", top-{description.rule.top_k} of {description.rule.experts} experts; next: moecarlo inspect {options.output}")

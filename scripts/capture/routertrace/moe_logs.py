@@ -9,6 +9,7 @@ from .records import Sequence
 from .refusal import INPUT, USAGE, Refusal
 
 HEADER = ["phase", "token", "layer", "rank", "expert"]
+LAST = "the last layer has fewer rows than others, those that were put out: taken for those of its last tokens"
 PHASES = {"prefill": 0, "prompt": 0, "decode": 1, "generated": 1}
 STRIDED = ("this layout is known from builds that misread the router's output: of a prompt's rows, those after the first "
            "of each micro-batch may be wrong")
@@ -18,8 +19,8 @@ LAB_HEAD = ("record_type", "format", "format_version", "model_id", "num_experts"
 LAB = ("record_type", "layer", "phase", "selected_experts", "selected_probabilities", "token_position")
 
 
-def from_records(path, records, notes):
-    """The Piece of (place, record) pairs; all of them are one sequence. Engines leave out what they do not compute, as a
+def from_records(path, records, notes, model="", experts=None):
+    """The one Piece of (place, record) pairs; all of them are one sequence. Engines leave out what they do not compute, as a
     prompt's last layer but for the rows that are put out: a trace has every layer of a token, so those tokens are cut."""
     found = [(place, {"sequence": path.name, **record}) for place, record in records]
     layers, held = {record["layer"] for _, record in found}, {}
@@ -32,7 +33,9 @@ def from_records(path, records, notes):
     cut = len(held) - len({record["token"] for _, record in whole})
     if cut:
         notes.say(f"{path}: {cut} of {len(held)} tokens cut: they lack a layer that others have")
-    return Sequence(path, whole).piece()
+    piece = Sequence(path, whole).piece()
+    piece.model, piece.experts = model, experts
+    return [piece]
 
 
 def _numbers(place, words):
@@ -56,7 +59,7 @@ def comma_separated(path, text, top_k, notes):
         return [(place, dict(token=n[0], layer=n[1], experts=n[2:], phase=int(n[0] >= 0))) for place, n in rows]
     if top_k is None:
         raise Refusal(USAGE, "--top-k is needed: rows of layer,expert do not say it")
-    return _by_layer(path, rows, top_k)
+    return _by_layer(path, rows, top_k, notes)
 
 
 def _by_rank(rows):
@@ -79,9 +82,9 @@ def _by_rank(rows):
     return list(found.values())
 
 
-def _by_layer(path, rows, top_k):
+def _by_layer(path, rows, top_k, notes):
     """layer,expert: k rows a token; a micro-batch has all its tokens of a layer, then those of the next."""
-    records, begin, first, last, tokens = [], 0, None, None, 0
+    records, begin, first, last, tokens, highest = [], 0, None, None, 0, max(layer for _, (layer, _) in rows)
     while begin < len(rows):
         place, (layer, _) = rows[begin]
         end = begin
@@ -90,34 +93,39 @@ def _by_layer(path, rows, top_k):
         if last is None or layer <= last:  # the next micro-batch
             first = 0 if first is None else first + tokens
             tokens = (end - begin) // top_k
-        if (end - begin) != tokens * top_k or tokens == 0:
+        here, rest = divmod(end - begin, top_k)
+        if rest or not here or here != tokens and (here > tokens or layer != highest):
             raise Refusal(INPUT, f"{place}: {end - begin} rows of layer {layer} (expected {tokens or 1} tokens x top-"
                                  f"{top_k})")
-        for token in range(tokens):
-            here = rows[begin + token * top_k:begin + (token + 1) * top_k]
-            records.append((place, dict(token=first + token, layer=layer, experts=[n[1] for _, n in here])))
+        if here < tokens:
+            notes.say(f"{path}: {LAST}")
+        for i in range(here):
+            chosen = [n[1] for _, n in rows[begin + i * top_k:begin + (i + 1) * top_k]]
+            records.append((place, dict(token=first + tokens - here + i, layer=layer, experts=chosen)))
         begin, last = end, layer
     return records
 
 
-def _check_head(place, head, known, names, records, notes):
-    """A header's keys, and what it says of the model (`names`: experts, experts per token) against the records."""
+def _described(path, place, head, known, names, records, notes):
+    """The Piece of `records` under a header, whose keys and what they say of the model (`names`: its own, experts, experts
+    per token) are checked."""
     if not isinstance(head, dict):
         raise Refusal(INPUT, f"{place}: a header that is no JSON object")
     check_keys(place, head, known, notes)
-    experts, top_k = (head.get(name) for name in names)
+    model, experts, top_k = (head.get(name) for name in names)
     largest = max((max(record["experts"], default=0) for _, record in records), default=0)
     widths = {len(record["experts"]) for _, record in records}
     if experts is not None and (type(experts) is not int or experts <= largest):
-        raise Refusal(INPUT, f"{place}: {names[0]} is {str(experts)[:40]} (found an expert {largest})")
+        raise Refusal(INPUT, f"{place}: {names[1]} is {str(experts)[:40]} (found an expert {largest})")
     if top_k is not None and widths - {top_k}:
-        raise Refusal(INPUT, f"{place}: {names[1]} is {str(top_k)[:40]} (found {sorted(widths)} experts a token and "
+        raise Refusal(INPUT, f"{place}: {names[2]} is {str(top_k)[:40]} (found {sorted(widths)} experts a token and "
                              "layer)")
+    return from_records(path, records, notes, model if isinstance(model, str) else "", experts)
 
 
 def moetrc01(path, data, notes):
     """u32 length, JSON, then records: u32 step, u16 layer, u16 k, u32 n, u8 phase, u8, u16, u16 ids[n, k]."""
-    records, token, steps = [], 0, {}
+    records, token, steps, short = [], 0, {}, {}
     try:
         length, = struct.unpack_from("<I", data, 8)
         at = 12 + length
@@ -130,16 +138,23 @@ def moetrc01(path, data, notes):
                 steps[step] = token, rows
                 token += rows
             first, expected = steps[step]
-            if rows != expected or phase > 1 or 0 in (rows, top_k):
-                raise Refusal(INPUT, f"{place}: {rows} rows of {top_k}, phase {phase} (expected {expected} rows, as in the "
-                                     "step's other layers, 1 expert or more, and phase 0 or 1)")
-            records += [(place, dict(token=first + i, layer=layer, experts=row.tolist(), phase=phase))
+            wrong = Refusal(INPUT, f"{place}: {rows} rows of {top_k}, phase {phase} (expected {expected} rows, as in the "
+                                   "step's other layers, 1 expert or more, and phase 0 or 1)")
+            if rows > expected or phase > 1 or 0 in (expected, top_k):
+                raise wrong
+            if rows < expected:
+                short.setdefault(layer, wrong)
+            records += [(place, dict(token=first + expected - rows + i, layer=layer, experts=row.tolist(), phase=phase))
                         for i, row in enumerate(ids)]
             at += 16 + 2 * rows * top_k
     except (struct.error, ValueError) as error:
         raise Refusal(INPUT, f"{path}: damaged or cut off ({error})") from None
-    _check_head(path, head, TRACE_HEAD, ("n_expert", "n_expert_used"), records, notes)
-    return records
+    highest = max((record["layer"] for _, record in records), default=0)
+    for layer, wrong in short.items():
+        if layer != highest:
+            raise wrong
+        notes.say(f"{path}: {LAST}")
+    return _described(path, path, head, TRACE_HEAD, ("model", "n_expert", "n_expert_used"), records, notes)
 
 
 def cache_lab(path, values, notes):
@@ -172,5 +187,4 @@ def cache_lab(path, values, notes):
     if not all("weights" in record for _, record in records):  # the log leaves them out where it did not have them
         for _, record in records:
             record.pop("weights", None)
-    _check_head(f"{path}:1", head, LAB_HEAD, ("num_experts", "experts_per_token"), records, notes)
-    return records
+    return _described(path, f"{path}:1", head, LAB_HEAD, ("model_id", "num_experts", "experts_per_token"), records, notes)

@@ -112,8 +112,8 @@ def _runs(place, record, to_logical):
 
 
 def _sequences(path, value, notes):
-    """Runs put together where one alone ends before the position at which one alone begins. A pass that decodes holds
-    every running request: what is not in it has ended."""
+    """(sequences, logical experts): runs put together where one alone ends before the position at which one alone
+    begins. A pass that decodes holds every running request: what is not in it has ended."""
     to_logical, records = passes(path, value, notes)
     sequences, running = [], []
     for _, one_pass in itertools.groupby(records, lambda found: found[1]["forward_pass_id"]):
@@ -133,11 +133,11 @@ def _sequences(path, value, notes):
         running = now + ([] if decodes else [one for one in running if not any(one is other for other in now)])
     notes.say(f"{path}: {MAPPED}")
     notes.say(f"{path}: {STREAMS}")
-    return sequences
+    return sequences, int(to_logical.max()) + 1
 
 
 def pieces(path, value, notes):
-    sequences = _sequences(path, value, notes)
+    sequences, experts = _sequences(path, value, notes)
     top_k = max((int((ids >= 0).sum(-1).max()) for rows in sequences for *_, ids in rows), default=0)
     if top_k == 0:
         raise Refusal(INPUT, f"{path}: no routing in topk_ids_of_layer (expected ids, found -1 alone)")
@@ -147,4 +147,4 @@ def pieces(path, value, notes):
             raise Refusal(INPUT, f"{path}: ids past column {top_k} of topk_ids_of_layer (expected -1 past k)")
         arrays = dict(expert_ids=ids[..., :top_k], token_ids=np.array([row[2] for row in rows]),
                       phase=np.array([row[1] for row in rows]))
-        yield Piece(str(path), arrays)
+        yield Piece(str(path), arrays, experts=experts)

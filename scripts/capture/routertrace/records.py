@@ -5,6 +5,8 @@ import numpy as np
 from .importing import Piece
 from .refusal import INPUT, Refusal
 
+LARGEST = 1 << 31
+
 
 class Sequence:
     """The arrays of one sequence, filled record by record."""
@@ -28,6 +30,8 @@ class Sequence:
     def _add(self, place, record, at):
         if len(record["experts"]) != self.top_k:
             raise Refusal(INPUT, f"{place}: {len(record['experts'])} experts (expected {self.top_k})")
+        if not all(-LARGEST <= number < LARGEST for number in (record["token"], record["layer"], *record["experts"])):
+            raise Refusal(INPUT, f"{place}: a number past 2^31 (expected a token, a layer and experts)")
         if self.filled[at]:
             raise Refusal(INPUT, f"{place}: token {record['token']}, layer {record['layer']} comes twice")
         for key in ("weights", "token_id", "phase", "label"):

@@ -20,17 +20,27 @@ def number(path, arrays, names):
     return values.pop() if values else None
 
 
+def numbers_in_a_row(path, arrays, names):
+    for name in names:
+        values = arrays.get(name, np.empty(0, int))
+        if values.ndim != 1 or values.dtype.kind not in "iu":
+            raise Refusal(INPUT, f"{path}: {name} {list(values.shape)}, {values.dtype} (expected whole numbers in one row)")
+
+
 def joined_ids(path, arrays):
     """(ids or None, rows that are the prompt's or None): the prompt's before the answer's, where they stand apart."""
     given = [name for name in IDS if name in arrays]
     if len(given) > 1:
         raise Refusal(INPUT, f"{path}: both {' and '.join(given)} (expected one of the two)")
+    for name in (*given, "prompt_routed_experts"):
+        if name in arrays and arrays[name].size and arrays[name].ndim != 3:
+            raise Refusal(INPUT, f"{path}: {name} has shape {list(arrays[name].shape)} (expected [tokens, layers, k])")
     answer, prompt = arrays.get(given[0]) if given else None, arrays.get("prompt_routed_experts")
-    if prompt is None:
+    if prompt is None or prompt.size == 0:
         return answer, None
     if answer is None or answer.size == 0:
         return prompt, len(prompt)
-    if prompt.ndim != 3 or answer.ndim != 3 or prompt.shape[1:] != answer.shape[1:]:
+    if prompt.shape[1:] != answer.shape[1:]:
         raise Refusal(INPUT, f"{path}: prompt_routed_experts {list(prompt.shape)} and {given[0]} "
                              f"{list(answer.shape)} (expected the same layers and k)")
     return np.concatenate([prompt, answer]), len(prompt)
@@ -41,6 +51,7 @@ def placed(path, arrays, rows, prompt_rows):
     came from the cache, and a request's last token, which is never run."""
     start, prompt = number(path, arrays, STARTS), number(path, arrays, ("prompt_tokens",))
     tokens, prompt_ids = arrays.get("token_ids"), arrays.get("prompt_token_ids")
+    numbers_in_a_row(path, arrays, ("token_ids", "prompt_token_ids"))
     if prompt_ids is not None:
         if prompt not in (None, len(prompt_ids)):
             raise Refusal(INPUT, f"{path}: prompt_tokens {prompt}, but {len(prompt_ids)} prompt_token_ids")

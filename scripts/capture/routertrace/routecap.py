@@ -1,9 +1,9 @@
 """routecap: a ring of decode steps as an .npz, `ids` int16 [steps, routers, maxrows * k], -1 where a step has fewer
-rows. Steps wider than `maxrows`, a prompt's as a rule, are not in it."""
+rows. Steps wider than `maxrows`, a prompt's as a rule, are not in it. A step of more than one row verifies a draft."""
 
 import numpy as np
 
-from .importing import Piece
+from .importing import Piece, Rounds
 from .keys import check_keys
 from .refusal import INPUT, Refusal
 from .requests import number
@@ -11,6 +11,8 @@ from .requests import number
 KEYS = ("ids", "steps", "nlayer", "topk", "maxrows", "ring", "ctr", "lost_to_wrap")
 STREAM = ("rows in the order of their steps are taken as one sequence, which ends where a step is missing (the file names "
           "no request, and leaves out steps wider than maxrows)")
+ACCEPTED = ("what was accepted is not recorded, so all of it counts as accepted: their demand is exact, tokens per round "
+            "are the most there can have been")
 HEAD = 48  # the router of the MTP head in the engine that writes these files
 
 
@@ -25,6 +27,20 @@ def _order(path, steps, count):
                              "numbers)")
     order = np.argsort(steps)
     return order, np.concatenate([[0], np.cumsum(np.diff(steps[order]) != 1)])
+
+
+def _rounds(path, ids, whole, some, notes):
+    """The steps [steps, rows, layers, k] as verify passes: first row the last accepted token, the others its draft."""
+    count = some.sum(1)
+    complete = (whole == (np.arange(some.shape[1]) < count[:, None])).all(1) & (count > 0)
+    if count.max() == 1:
+        return None  # no step verifies anything
+    notes.say(f"{path}: {complete.sum()} steps kept as rounds too; {ACCEPTED}")
+    if (~complete).any():
+        notes.say(f"{path}: {(~complete).sum()} steps are no round, as rows or layers are missing in them")
+    drafted = (count[complete] - 1).astype(np.int32)
+    first = (np.cumsum(whole) - 1).reshape(whole.shape)[:, 0]
+    return Rounds(first[complete], drafted, drafted, ids[complete, :count.max()])
 
 
 def pieces(path, arrays, notes):
@@ -59,4 +75,5 @@ def pieces(path, arrays, notes):
     if not whole.any():
         raise Refusal(INPUT, f"{path}: no routing in it")
     places = np.cumsum(some).reshape(some.shape) + gaps[:, None]  # a number is left out where a step is missing
-    yield Piece(str(path), {"expert_ids": ids[whole]}, positions=places[whole])
+    yield Piece(str(path), {"expert_ids": ids[whole]}, positions=places[whole],
+                rounds=_rounds(path, ids, whole, some, notes))

@@ -40,7 +40,7 @@ def _checked(path, records):
                              "router are none)")
 
 
-def piece(path, data, options, notes):
+def pieces(path, data, options, notes):
     """The sequence of a file. A trace has every layer of a token: tokens that lack one are cut."""
     records = _records(path, data)
     _checked(path, records)
@@ -73,4 +73,4 @@ def piece(path, data, options, notes):
     if options.top_k is not None and options.groups == 1 and options.selection_bias is None:
         # The logarithm may round two probabilities to one logit: what was chosen decides.
         arrays["expert_ids"] = select(Rule("topk_softmax", top_k=options.top_k), probabilities)
-    return Piece(str(path), arrays, layers=layers.tolist(), positions=tokens)
+    yield Piece(str(path), arrays, layers=layers.tolist(), positions=tokens)

@@ -14,7 +14,8 @@ import numpy as np
 from .refusal import INPUT, Refusal, array_file
 
 TYPES = {"IntStorage": "<i4", "LongStorage": "<i8", "ShortStorage": "<i2", "CharStorage": "i1", "ByteStorage": "u1",
-         "BoolStorage": "?", "FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2"}
+         "BoolStorage": "?", "FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2",
+         "UInt16Storage": "<u2", "BFloat16Storage": "V2"}
 LARGEST_PICKLE = 256 << 20
 PLAIN = (pickle.PROTO, pickle.FRAME, pickle.STOP, pickle.MARK, pickle.NONE, pickle.NEWTRUE, pickle.NEWFALSE,
          pickle.BININT, pickle.BININT1, pickle.BININT2, pickle.LONG1, pickle.BINFLOAT, pickle.BINUNICODE,
@@ -90,8 +91,9 @@ class _Reader(pickle._Unpickler):  # the C one allocates a memo as long as the p
             return np.empty([min(n, 1 << 20) for n in size], storage.dtype)
         if last >= len(storage) or math.prod(size) > len(storage):
             raise Refusal(INPUT, f"{self.place}: a tensor {list(size)} (found {len(storage)} values in its storage)")
-        return np.lib.stride_tricks.as_strided(storage[offset:], size, [n * storage.itemsize for n in stride],
-                                               writeable=False)
+        values = np.lib.stride_tricks.as_strided(storage[offset:], size, [n * storage.itemsize for n in stride],
+                                                 writeable=False)
+        return (values.copy().view("<u2").astype("<u4") << 16).view("<f4") if values.dtype.kind == "V" else values
 
 
 def load(path):

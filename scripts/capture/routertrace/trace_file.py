@@ -10,6 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from .draft_groups import write_round_group
 from .refusal import INPUT, Refusal
 from .selection import Rule
 
@@ -66,6 +67,7 @@ class TraceWriter:
         self.file = h5py.File(self.temporary, "w")
         _write_description(self.file, description)
         self.offsets, self.labels, self.names = [0], [], None
+        self.rounds = []  # importing.Rounds, their positions tokens of the file
 
     def append(self, label="", **arrays):
         arrays = {name: np.asarray(values) for name, values in arrays.items() if values is not None}
@@ -96,6 +98,13 @@ class TraceWriter:
     def close(self):
         if len(self.offsets) == 1:
             raise Refusal(INPUT, f"{self.path}: nothing to write (expected at least one sequence)")
+        if self.rounds:
+            columns = max(part.verify.shape[1] for part in self.rounds)
+            wide = [np.pad(part.verify, ((0, 0), (0, columns - part.verify.shape[1]), (0, 0), (0, 0)), constant_values=-1)
+                    for part in self.rounds]
+            rest = [np.concatenate([getattr(part, name) for part in self.rounds])
+                    for name in ("position", "drafted", "accepted")]
+            write_round_group(self.file, *rest, np.concatenate(wide))
         self.file["sequence_offsets"] = np.asarray(self.offsets, np.int64)
         if any(self.labels):
             self.file.create_dataset("sequence_label", data=self.labels, dtype=LABEL)

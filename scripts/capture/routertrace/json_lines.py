@@ -1,25 +1,17 @@
-#!/usr/bin/env python3
-"""Imports routing from JSON lines, one record a token and layer.
-
-    import_jsonl.py routing.jsonl -o trace.h5 --model my-model --experts 64
+"""JSON lines of this project's own, one record a token and layer:
 
     {"sequence": 0, "token": 0, "layer": 0, "experts": [5, 17], "weights": [0.7, 0.3]}
 
 Optional keys: `weights` (in all records or none), `token_id`, `phase` (0 prefill, 1 decode), `label` (the domain of the
 sequence). Records of a sequence stand together; within it any order will do. Every token needs every layer; where token
-numbers leave some out, the sequence is cut in two. A misspelt key is refused, another unknown one is noted.
-NumPy and h5py only. Exit status: 0 done, 2 wrong usage, 3 the file is refused, 4 the machine failed us.
+numbers leave some out, the sequence is cut in two.
 """
 
-import argparse
 from itertools import groupby
-from pathlib import Path
 
-import routertrace  # noqa: F401, first: it says plainly that NumPy is missing
-from routertrace.importing import add_model_options, write_trace
-from routertrace.keys import Notes, check_keys, load_json
-from routertrace.records import Sequence
-from routertrace.refusal import INPUT, Refusal, run
+from .keys import check_keys, load_json
+from .records import Sequence
+from .refusal import INPUT, Refusal
 
 NEEDED = ("sequence", "token", "layer", "experts")
 WHOLE = ("token", "layer", "token_id", "phase")  # whole numbers
@@ -64,16 +56,3 @@ def pieces(path, notes):
             raise Refusal(INPUT, f"{path}: records of sequence {sequence} do not stand together")
         seen.add(sequence)
         yield Sequence(path, list(found)).piece()
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", type=Path, metavar="JSONL")
-    add_model_options(parser)
-    options = parser.parse_args()
-    notes = Notes()
-    write_trace(options, "import_jsonl.py", lambda: pieces(options.file, notes))
-
-
-if __name__ == "__main__":
-    run(main)

@@ -1,28 +1,19 @@
-#!/usr/bin/env python3
-"""Imports the JSON layout of the GPT-OSS expert fingerprints: chosen experts and their probabilities per token.
-
-    import_fingerprint.py fingerprint1.json fingerprint2.json -o trace.h5 --model gpt-oss-20b --experts 32
+"""The JSON layout of the GPT-OSS expert fingerprints: chosen experts and their probabilities per token.
 
 A file is one sequence, or a list of sequences. A sequence is a list of tokens, or an object that holds one (the first
 list of token records in it is taken). A token record has `layers` (or `layer_data`, `experts`): a list, or an object
 keyed by layer ("0" or "layer_0"), of
   {"selected_experts": [5, 17, 2, 30], "selected_probs": [0.4, 0.3, 0.2, 0.1]}
-or `selected_experts` itself as [layers][k], with `selected_probs` alike. An optional `token_id` is kept; other keys of
-these records are noted as not read, misspelt ones refused.
-NumPy and h5py only. Exit status: 0 done, 2 wrong usage, 3 a file is refused, 4 the machine failed us.
+or `selected_experts` itself as [layers][k], with `selected_probs` alike. An optional `token_id` is kept.
 """
 
-import argparse
 import re
-from pathlib import Path
 
-import routertrace  # noqa: F401, first: it says plainly that NumPy is missing
 import numpy as np
 
-from routertrace.importing import Piece, add_model_options, write_trace
-from routertrace.keys import Notes, check_keys, load_json, refuse_misspelt
-from routertrace.progress import Progress
-from routertrace.refusal import INPUT, Refusal, run
+from .importing import Piece
+from .keys import check_keys, refuse_misspelt
+from .refusal import INPUT, Refusal
 
 HOLDERS = ("layers", "layer_data", "experts", "router_data")
 CHOICES = ("selected_experts", "selected_probs")
@@ -118,33 +109,10 @@ def piece(place, tokens, notes):
     return Piece(place, arrays, "", layers)
 
 
-def pieces(path, notes):
-    try:
-        value = load_json(path, path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise Refusal(INPUT, f"{path}: no JSON ({error})") from None
+def pieces(path, value, notes):
     found = list(token_lists(path, value)) if isinstance(value, (list, dict)) else []
     if not found:
-        raise Refusal(INPUT, f"{path}: no token records (expected lists of objects with selected_experts)")
+        raise Refusal(INPUT, f"{path}: no token records (expected lists of objects with "
+                             "selected_experts, or another layout of --help)")
     for number, tokens in enumerate(found):
         yield piece(f"{path}: sequence {number}", tokens, notes)
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("files", nargs="+", type=Path, metavar="JSON")
-    add_model_options(parser)
-    options = parser.parse_args()
-    notes, progress = Notes(), Progress("files", 2 * len(options.files))
-
-    def all_pieces():
-        for path in options.files:
-            yield from pieces(path, notes)
-            progress.advance()
-
-    write_trace(options, "import_fingerprint.py", all_pieces)
-    progress.close()
-
-
-if __name__ == "__main__":
-    run(main)
