@@ -5,7 +5,8 @@
 
 namespace moecarlo::testing {
 
-/// A number that the environment may raise: more studies, more seeds, more trajectories of each (scripts/release-check).
+/// A number that the environment may raise: more studies, more seeds, more trajectories of each
+/// (scripts/release-check).
 inline double parameter(const char* name, double usual) {
   const char* text = std::getenv(name);
   return text == nullptr ? usual : std::stod(text);
