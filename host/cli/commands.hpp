@@ -11,6 +11,7 @@ struct Common {
 
 // One function a subcommand: it adds the subcommand with its options and example, and sets the callback that runs it.
 // Figures go to stdout (JSON alone with --json), progress and notes to stderr. Failures leave as moecarlo::Error.
+void add_init(CLI::App& app, const Common& common);
 void add_inspect(CLI::App& app, const Common& common);
 void add_locality(CLI::App& app, const Common& common);
 void add_cache(CLI::App& app, const Common& common);

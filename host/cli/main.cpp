@@ -63,6 +63,7 @@ int run(int argc, char** argv) {
   bool verbose = false;
   app.add_flag("--verbose", verbose,
                "When done, also the program's build, where its presets are, time and memory taken");
+  add_init(app, common);
   add_inspect(app, common);
   add_locality(app, common);
   add_cache(app, common);
