@@ -20,7 +20,7 @@
 #include "host/support/error.hpp"
 #include "host/support/hdf5.hpp"
 #include "host/support/printable.hpp"
-#include "hw/preset.hpp"
+#include "hw/presets/preset.hpp"
 
 namespace moecarlo::cli {
 

@@ -1,4 +1,4 @@
-#include "hw/energy_comparison.hpp"
+#include "hw/reproduce/energy_comparison.hpp"
 
 #include <fmt/format.h>
 

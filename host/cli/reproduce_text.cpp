@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "hw/energy_comparison.hpp"
+#include "hw/reproduce/energy_comparison.hpp"
 
 namespace moecarlo::cli {
 namespace {

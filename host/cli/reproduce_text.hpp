@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "hw/reproduce.hpp"
+#include "hw/reproduce/reproduce.hpp"
 
 namespace moecarlo::cli {
 

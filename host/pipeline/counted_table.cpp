@@ -12,9 +12,9 @@
 #include "host/support/error.hpp"
 #include "host/trace/routing_table_builder.hpp"
 #include "host/trace/synth.hpp"
-#include "hw/counted.hpp"
-#include "hw/evaluate.hpp"
-#include "hw/mean_time.hpp"
+#include "hw/plan/mean_time.hpp"
+#include "hw/projection/counted.hpp"
+#include "hw/projection/evaluate.hpp"
 
 namespace moecarlo {
 namespace {

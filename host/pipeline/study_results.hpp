@@ -11,7 +11,7 @@
 #include "host/statistics/resample.hpp"
 #include "host/statistics/results.hpp"
 #include "host/study/study.hpp"
-#include "hw/study_projection.hpp"
+#include "hw/study/study_projection.hpp"
 
 namespace moecarlo {
 

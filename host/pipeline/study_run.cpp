@@ -29,7 +29,7 @@
 #include "host/support/memory_limit.hpp"
 #include "host/support/parallel.hpp"
 #include "host/trace/routing_table_builder.hpp"
-#include "hw/study_projection.hpp"
+#include "hw/study/study_projection.hpp"
 
 namespace moecarlo {
 namespace {

@@ -1,4 +1,4 @@
-#include "hw/huggingface.hpp"
+#include "hw/model/huggingface.hpp"
 #include "tests/fuzz/refusable.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -1,5 +1,5 @@
-#include "hw/preset.hpp"
-#include "hw/system.hpp"
+#include "hw/presets/preset.hpp"
+#include "hw/machine/system.hpp"
 #include "tests/fuzz/refusable.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

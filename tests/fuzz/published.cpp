@@ -1,4 +1,4 @@
-#include "hw/reproduce.hpp"
+#include "hw/reproduce/reproduce.hpp"
 #include "tests/fuzz/refusable.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

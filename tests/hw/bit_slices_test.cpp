@@ -1,4 +1,4 @@
-#include "hw/bit_slices.hpp"
+#include "hw/schemes/bit_slices.hpp"
 
 #include <gmock/gmock.h>
 

@@ -1,11 +1,11 @@
-#include "hw/bit_trade.hpp"
+#include "hw/study/bit_trade.hpp"
 
 #include <gmock/gmock.h>
 
 #include <cmath>
 
 #include "host/weights/count_slices.hpp"
-#include "hw/bit_slices.hpp"
+#include "hw/schemes/bit_slices.hpp"
 #include "tests/hw/samples.hpp"
 
 namespace moecarlo::hw {

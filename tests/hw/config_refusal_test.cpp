@@ -2,7 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "hw/model.hpp"
+#include "hw/model/model.hpp"
 #include "tests/hw/samples.hpp"
 
 namespace moecarlo::hw {

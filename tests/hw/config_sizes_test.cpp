@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "hw/model.hpp"
+#include "hw/model/model.hpp"
 #include "tests/hw/samples.hpp"
 
 namespace moecarlo::hw {

@@ -1,4 +1,4 @@
-#include "hw/evaluate.hpp"
+#include "hw/projection/evaluate.hpp"
 
 #include <gmock/gmock.h>
 

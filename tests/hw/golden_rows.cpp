@@ -6,10 +6,10 @@
 #include <array>
 #include <sstream>
 
-#include "hw/evaluate.hpp"
-#include "hw/preset.hpp"
-#include "hw/reproduce.hpp"
-#include "hw/scheme.hpp"
+#include "hw/presets/preset.hpp"
+#include "hw/projection/evaluate.hpp"
+#include "hw/reproduce/reproduce.hpp"
+#include "hw/schemes/scheme.hpp"
 
 namespace moecarlo::hw {
 namespace {

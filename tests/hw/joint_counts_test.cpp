@@ -1,4 +1,4 @@
-#include "hw/joint_counts.hpp"
+#include "hw/plan/joint_counts.hpp"
 
 #include <gmock/gmock.h>
 

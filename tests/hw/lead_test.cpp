@@ -1,4 +1,4 @@
-#include "hw/lead.hpp"
+#include "hw/study/lead.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "hw/model.hpp"
+#include "hw/model/model.hpp"
 
 #include <gmock/gmock.h>
 

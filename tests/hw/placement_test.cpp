@@ -1,4 +1,4 @@
-#include "hw/placement.hpp"
+#include "hw/projection/placement.hpp"
 
 #include <gmock/gmock.h>
 

@@ -1,11 +1,11 @@
-#include "hw/plan.hpp"
+#include "hw/plan/plan.hpp"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <vector>
 
-#include "hw/scheme.hpp"
+#include "hw/schemes/scheme.hpp"
 
 namespace moecarlo::hw {
 namespace {

@@ -1,4 +1,4 @@
-#include "hw/preset.hpp"
+#include "hw/presets/preset.hpp"
 
 #include <gmock/gmock.h>
 

@@ -1,12 +1,12 @@
-#include "hw/reproduce.hpp"
+#include "hw/reproduce/reproduce.hpp"
 
 #include <gmock/gmock.h>
 
 #include <algorithm>
 #include <cmath>
 
-#include "hw/energy_comparison.hpp"
-#include "hw/mean_time.hpp"
+#include "hw/plan/mean_time.hpp"
+#include "hw/reproduce/energy_comparison.hpp"
 #include "tests/hw/samples.hpp"
 
 namespace moecarlo::hw {

@@ -1,4 +1,4 @@
-#include "hw/routing_law.hpp"
+#include "hw/reproduce/routing_law.hpp"
 
 #include <gtest/gtest.h>
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "host/support/error.hpp"
-#include "hw/evaluate.hpp"
+#include "hw/projection/evaluate.hpp"
 
 namespace moecarlo::hw {
 

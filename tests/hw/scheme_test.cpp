@@ -1,10 +1,10 @@
-#include "hw/scheme.hpp"
+#include "hw/schemes/scheme.hpp"
 
 #include <gmock/gmock.h>
 
 #include <cmath>
 
-#include "hw/mean_time.hpp"
+#include "hw/plan/mean_time.hpp"
 #include "tests/hw/samples.hpp"
 
 namespace moecarlo::hw {

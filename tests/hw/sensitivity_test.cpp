@@ -1,4 +1,4 @@
-#include "hw/sensitivity.hpp"
+#include "hw/sensitivity/sensitivity.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,10 +1,10 @@
-#include "hw/work.hpp"
+#include "hw/machine/work.hpp"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 
-#include "hw/scheme.hpp"
+#include "hw/schemes/scheme.hpp"
 
 #include "tests/hw/samples.hpp"
 

@@ -17,7 +17,7 @@ ROOMS = """
 moecarlo_room(support  host/support  fmt::fmt)
 moecarlo_room(trace    host/trace    moecarlo_support)
 moecarlo_room(simulate host/simulate moecarlo_trace moecarlo_support)
-moecarlo_room(hw       hw            moecarlo_simulate moecarlo_trace)
+moecarlo_room(plan     hw/plan       moecarlo_simulate moecarlo_trace)
 """
 
 
@@ -60,10 +60,10 @@ class Includes(Example):
         self.assertEqual(len(self.problems("host/support/file.cpp", '#  include "host/trace/rules.hpp"\n')), 1)
 
     def test_the_hardware_model_sees_tallies_but_neither_trace_nor_backend(self):
-        self.assertEqual(self.problems("hw/timing.cpp", '#include "host/simulate/tallies.hpp"\n'), [])
+        self.assertEqual(self.problems("hw/plan/timing.cpp", '#include "host/simulate/tallies.hpp"\n'), [])
         for hidden in ("host/simulate/backend.hpp", "host/simulate/cpu_backend.hpp", "host/trace/rules.hpp",
                        "host/weights/weights_reader.hpp"):
-            self.assertEqual(len(self.problems("hw/timing.cpp", f'#include "{hidden}"\n')), 1, hidden)
+            self.assertEqual(len(self.problems("hw/plan/timing.cpp", f'#include "{hidden}"\n')), 1, hidden)
 
     def test_the_oracle_knows_the_study_and_nothing_else_of_the_project(self):
         self.assertEqual(self.problems("tests/oracle/pass.hpp", '#include "host/study/study.hpp"\n'), [])

@@ -1,0 +1,53 @@
+#include "hw/plan/joint_counts.hpp"
+
+#include <algorithm>
+
+namespace moecarlo::hw {
+
+PassSums& PassSums::operator+=(const PassSums& other) {
+  count += other.count;
+  touching += other.touching;
+  hits += other.hits;
+  misses += other.misses;
+  return *this;
+}
+
+JointCounts::JointCounts(std::uint32_t groups, std::span<const Entry> entries) : sums_(groups) {
+  // Where each bin lies, in a box that holds them all.
+  std::uint32_t most_hits = 0, most_misses = 0;
+  for (const Entry& entry : entries) {
+    most_hits = std::max(most_hits, entry.bin.hits);
+    most_misses = std::max(most_misses, entry.bin.misses);
+  }
+  const std::size_t columns = most_misses + std::size_t{1};
+  std::vector<std::uint32_t> place((most_hits + std::size_t{1}) * columns, 0);
+  const auto at = [&](const JointBin& bin) -> std::uint32_t& { return place[bin.hits * columns + bin.misses]; };
+  for (const Entry& entry : entries) at(entry.bin) = 1;
+  for (std::uint32_t hits = 0; hits <= most_hits; ++hits) {
+    for (std::uint32_t misses = 0; misses <= most_misses; ++misses) {
+      if (at({hits, misses}) == 0) continue;
+      at({hits, misses}) = static_cast<std::uint32_t>(bins_.size());
+      bins_.push_back({hits, misses});
+    }
+  }
+  counts_.assign(bins_.size() * groups, 0);
+  for (const Entry& entry : entries) {
+    const auto count = static_cast<double>(entry.count);
+    counts_[std::size_t{at(entry.bin)} * groups + entry.group] += count;
+    sums_[entry.group] +=
+        {count, entry.bin.hits + entry.bin.misses > 0 ? count : 0, count * entry.bin.hits, count * entry.bin.misses};
+  }
+}
+
+JointCounts JointCounts::first_groups(std::uint32_t groups) const {
+  JointCounts kept;
+  kept.bins_ = bins_;
+  kept.sums_.assign(sums_.begin(), sums_.begin() + groups);
+  for (std::size_t bin = 0; bin < bins_.size(); ++bin) {
+    const auto all = counts(bin);
+    kept.counts_.insert(kept.counts_.end(), all.begin(), all.begin() + groups);
+  }
+  return kept;
+}
+
+}  // namespace moecarlo::hw

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "cuda/core/capacity.hpp"
+#include "hw/plan/joint_counts.hpp"
+
+namespace moecarlo::hw {
+
+/// What one system and scheme ask of the simulation: tallies at this batch, depth and capacity.
+struct Demand {
+  std::string system, scheme;
+  std::uint32_t batch = 1;
+  bool drafting = false;  ///< at every depth above 0; else at depth 0
+  std::uint32_t bits = 8;
+  Capacity capacity;  ///< {0, 0} where the system caches no expert
+};
+
+/// Counts of one class of layers, all of the same capacity.
+struct LayerClassCounts {
+  std::uint32_t layers = 0;
+  std::uint32_t capacity = 0;
+  JointCounts verify;                ///< verify passes over one layer
+  JointCounts draft;                 ///< draft steps over one layer, a sample of them; no bins where none drafts
+  std::vector<double> cache_writes;  ///< [groups] experts written into the cache over all counted passes and layers
+};
+
+/// One group of trajectories.
+struct GroupCounts {
+  std::uint64_t rounds = 0;
+  double tokens = 0;  ///< emitted, all requests together
+};
+
+/// The counted workload of one (batch, depth, policy, capacity). Groups 0 .. `groups` - 1 are the batch-means groups
+/// (their spread is Monte Carlo noise); after them 2 halves of each replicate (replicate r has halves groups + 2r,
+/// groups + 2r + 1; the spread between replicates is trace-sampling error).
+struct Workload {
+  std::uint32_t batch = 1, depth = 0;
+  std::uint32_t draft_width = 1, verify_columns = 1;  ///< tokens of a request in a draft step, in a verification
+  std::string policy;
+  Capacity capacity;
+  std::uint32_t layers = 0, top_k = 0;
+  bool certain = false;  ///< every round hits, misses and yields the same by definition
+  std::uint32_t groups = 0, replicates = 0;
+  std::vector<GroupCounts> counts;        ///< [groups + 2 * replicates]
+  std::vector<LayerClassCounts> classes;  ///< one or two, each with as many groups
+};
+
+/// The same without its replicates, which only intervals need.
+Workload without_replicates(const Workload& workload);
+
+}  // namespace moecarlo::hw

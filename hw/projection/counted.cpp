@@ -1,0 +1,205 @@
+#include "hw/projection/counted.hpp"
+
+#include <algorithm>
+#include <span>
+
+#include "host/statistics/certainties.hpp"
+#include "host/study/acceptance.hpp"
+#include "host/study/names.hpp"
+#include "host/support/error.hpp"
+
+namespace moecarlo::hw {
+namespace {
+
+/// Which joint group a group of the other tallies belongs to: both take trajectories (or sequences) in turn.
+std::uint32_t joint_group_of(const TallyShape& shape, std::uint32_t group) {
+  if (group < shape.groups.groups) return group % shape.joint_groups.groups;
+  const std::uint32_t half = (group - shape.groups.groups) % 2;
+  const std::uint32_t replicate = (group - shape.groups.groups) / 2;
+  return shape.joint_groups.groups + 2 * (replicate % shape.joint_groups.replicates) + half;
+}
+
+/// Rounds and tokens of every joint group.
+std::vector<GroupCounts> count_groups(const Tallies& tallies, std::size_t index) {
+  const TallyShape& shape = tallies.shape;
+  const Cell& cell = tallies.layout.cells[index];
+  const std::vector<double> law = accepted_length_law(shape.cells[index].thresholds);
+  std::vector<GroupCounts> groups(shape.joint_groups.total());
+  for (std::uint32_t g = 0; g < shape.groups.total(); ++g) {
+    GroupCounts& into = groups[joint_group_of(shape, g)];
+    const std::uint64_t rounds = tallies.counters[cell.rounds + g];
+    into.rounds += rounds;
+    for (std::uint32_t a = 0; a <= cell.depth; ++a) {
+      const std::uint64_t row = cell.accepted + std::uint64_t{g} * (cell.depth + 1);
+      const double requests = shape.walk == Walk::enumerate ? law[a] * static_cast<double>(rounds)
+                                                            : static_cast<double>(tallies.counters[row + a]);
+      into.tokens += (a + 1) * requests;
+    }
+  }
+  return groups;
+}
+
+/// The bins of one joint histogram, place by place.
+struct Bins {
+  std::span<const std::uint32_t> place;
+  std::span<const std::uint64_t> count;
+
+  /// Those from `first` to before `end`.
+  Bins between(std::uint64_t first, std::uint64_t end) const {
+    const auto from = static_cast<std::size_t>(std::lower_bound(place.begin(), place.end(), first) - place.begin());
+    const auto to = static_cast<std::size_t>(std::lower_bound(place.begin(), place.end(), end) - place.begin());
+    return {place.subspan(from, to - from), count.subspan(from, to - from)};
+  }
+};
+
+/// A block [groups][hits: rows][misses: columns] that starts at `first`.
+JointCounts read_block(const Bins& all, std::uint64_t first, std::uint32_t groups, std::uint32_t rows,
+                       std::uint32_t columns) {
+  const std::uint32_t box = rows * columns;
+  const Bins bins = all.between(first, first + std::uint64_t{groups} * box);
+  std::vector<JointCounts::Entry> entries;
+  entries.reserve(bins.place.size());
+  for (std::size_t i = 0; i < bins.place.size(); ++i) {
+    const auto at = static_cast<std::uint32_t>(bins.place[i] - first);
+    const std::uint32_t in_box = at % box;
+    entries.push_back({at / box, {in_box / columns, in_box % columns}, bins.count[i]});
+  }
+  return {groups, entries};
+}
+
+}  // namespace
+
+CountedPoints::CountedPoints(const Tallies& tallies, const std::vector<JointBins>& joints)
+    : tallies_(tallies), joints_(joints) {
+  for (std::uint32_t index = 0; index < tallies.shape.cells.size(); ++index) {
+    const CellShape& shape = tallies.shape.cells[index];
+    const Cell& cell = tallies.layout.cells[index];
+    if (shape.acceptance.independent) continue;
+    for (std::uint32_t p = 0; p < shape.policies.size(); ++p) {
+      for (std::uint32_t c = 0; c < shape.capacities.size(); ++c) {
+        const std::uint32_t joint = tallies.layout.joint_index[cell.first_joint + p * cell.capacity_count + c];
+        if (joint == kNoJoint) continue;
+        const CountedPoint point{index, joint, shape.policies[p], shape.capacities[c]};
+        points_.emplace(key_of(point), point);
+      }
+    }
+  }
+}
+
+CountedPoints::Key CountedPoints::key_of(const CountedPoint& point) const {
+  const CellShape& cell = tallies_.shape.cells[point.cell];
+  return {cell.batch, cell.depth, cell.bits, point.policy, point.capacity};
+}
+
+std::optional<CountedPoint> CountedPoints::find_counted(std::uint32_t batch, std::uint32_t depth, Policy policy,
+                                                        std::uint32_t bits, const Capacity& capacity) const {
+  for (const std::uint32_t of_cell : {0U, bits}) {
+    const auto found = points_.find({batch, depth, of_cell, policy, capacity});
+    if (found != points_.end()) return found->second;
+  }
+  return std::nullopt;
+}
+
+CountedPoint CountedPoints::find(std::uint32_t batch, std::uint32_t depth, Policy policy, std::uint32_t bits,
+                                 const Capacity& capacity, const std::string& asked_by) const {
+  if (const auto found = find_counted(batch, depth, policy, bits, capacity)) return *found;
+  fail(ErrorKind::usage,
+       "{}: its {:.3f} experts a layer at batch {}, depth {} were not counted (expected a system that the study was "
+       "simulated for)",
+       asked_by, capacity.mean(tallies_.shape.layers), batch, depth);
+}
+
+namespace {
+
+/// Whether two keys differ in their last part, the capacity, alone.
+template <class Key>
+bool same_but_capacity(const Key& a, const Key& b) {
+  return std::get<0>(a) == std::get<0>(b) && std::get<1>(a) == std::get<1>(b) && std::get<2>(a) == std::get<2>(b) &&
+         std::get<3>(a) == std::get<3>(b);
+}
+
+}  // namespace
+
+std::optional<CountedPoint> CountedPoints::smaller(const CountedPoint& point) const {
+  const Key key = key_of(point);
+  const auto own = points_.find(key);
+  if (own == points_.begin() || !same_but_capacity(std::prev(own)->first, key)) return std::nullopt;
+  return std::prev(own)->second;
+}
+
+std::optional<CountedPoint> CountedPoints::larger(const CountedPoint& point) const {
+  const Key key = key_of(point);
+  const auto next = points_.upper_bound(key);
+  if (next == points_.end() || !same_but_capacity(next->first, key)) return std::nullopt;
+  return next->second;
+}
+
+LayerClassCounts CountedPoints::layer_class(const CountedPoint& point, std::uint32_t number, std::uint32_t layers,
+                                            std::uint32_t slots) const {
+  const JointTally& joint = tallies_.layout.joints[point.joint];
+  const JointBins& of_cell = joints_[point.cell];
+  const std::uint32_t within = point.joint - tallies_.layout.joints_of(point.cell).first;
+  const std::uint64_t first = of_cell.first[within], size = of_cell.first[within + 1] - first;
+  const Bins bins{std::span(of_cell.place).subspan(first, size), std::span(of_cell.count).subspan(first, size)};
+  const std::uint32_t groups = tallies_.shape.joint_groups.total();
+  const std::uint64_t row = std::uint64_t{number} * groups;
+  const std::uint64_t draft = joint.draft - joint.verify, writes = joint.writes - joint.verify;
+
+  LayerClassCounts counts;
+  counts.layers = layers;
+  counts.capacity = slots;
+  counts.verify = read_block(bins, row * joint.rows * joint.columns, groups, joint.rows, joint.columns);
+  if (tallies_.shape.cells[point.cell].depth > 0) {
+    counts.draft = read_block(bins, draft + row * joint.rows, groups, joint.rows, 1);
+  }
+  counts.cache_writes.assign(groups, 0);
+  const Bins written = bins.between(writes + row, writes + row + groups);
+  for (std::size_t i = 0; i < written.place.size(); ++i) {
+    counts.cache_writes[written.place[i] - (writes + row)] = static_cast<double>(written.count[i]);
+  }
+  return counts;
+}
+
+/// The layers that hold one expert more, then the others.
+std::vector<LayerClassCounts> CountedPoints::classes(const CountedPoint& point) const {
+  const std::uint32_t layers = tallies_.shape.layers;
+  const std::uint32_t extra = std::min(point.capacity.extra_layers, layers);
+  std::vector<LayerClassCounts> all;
+  if (extra > 0) all.push_back(layer_class(point, 0, extra, point.capacity.base + 1));
+  if (extra < layers) all.push_back(layer_class(point, 1, layers - extra, point.capacity.base));
+  return all;
+}
+
+Workload CountedPoints::workload(const CountedPoint& point) const {
+  const TallyShape& shape = tallies_.shape;
+  const CellShape& cell = shape.cells[point.cell];
+  Workload workload;
+  workload.batch = cell.batch;
+  workload.depth = cell.depth;
+  workload.draft_width = cell.tree.width;
+  workload.verify_columns = cell.tree.verified(cell.depth);
+  workload.policy = to_string(point.policy);
+  workload.capacity = point.capacity;
+  workload.layers = shape.layers;
+  workload.top_k = shape.top_k;
+  const auto policy = std::find(cell.policies.begin(), cell.policies.end(), point.policy) - cell.policies.begin();
+  const auto capacity =
+      std::find(cell.capacities.begin(), cell.capacities.end(), point.capacity) - cell.capacities.begin();
+  workload.certain =
+      cell.depth == 0 &&
+      certainties(shape, point.cell, static_cast<std::uint32_t>(policy), static_cast<std::uint32_t>(capacity)).pass();
+  workload.groups = shape.joint_groups.groups;
+  workload.replicates = shape.joint_groups.replicates;
+  workload.counts = count_groups(tallies_, point.cell);
+  workload.classes = classes(point);
+  return workload;
+}
+
+Workload CountedPoints::workload(const CountedPoint& point, const CountedPoint& step) const {
+  Workload own = workload(point);
+  const std::vector<LayerClassCounts> steps = classes(step);
+  for (std::size_t c = 0; c < own.classes.size(); ++c) own.classes[c].draft = steps[c].verify;
+  return own;
+}
+
+}  // namespace moecarlo::hw

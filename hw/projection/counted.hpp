@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <tuple>
+
+#include "host/simulate/tallies.hpp"
+#include "hw/plan/workload.hpp"
+
+namespace moecarlo::hw {
+
+/// A design point whose joint histogram was counted.
+struct CountedPoint {
+  std::uint32_t cell = 0;   ///< of the tallies
+  std::uint32_t joint = 0;  ///< of their layout
+  Policy policy{};
+  Capacity capacity;
+
+  friend bool operator==(const CountedPoint& a, const CountedPoint& b) { return a.joint == b.joint; }
+};
+
+/// The design points of the tallies that hardware can be projected onto, and their workloads. Tallies and joint
+/// histograms must outlive it.
+class CountedPoints {
+ public:
+  CountedPoints(const Tallies& tallies, const std::vector<JointBins>& joints);
+
+  /// None where no joint histogram of this capacity was counted at this batch and depth. `bits` chooses among cells
+  /// where they have cells of their own.
+  std::optional<CountedPoint> find_counted(std::uint32_t batch, std::uint32_t depth, Policy policy, std::uint32_t bits,
+                                           const Capacity& capacity) const;
+
+  /// The same; throws a usage error where there is none: the study was simulated for other hardware. `asked_by` names
+  /// the system and scheme that want it.
+  CountedPoint find(std::uint32_t batch, std::uint32_t depth, Policy policy, std::uint32_t bits,
+                    const Capacity& capacity, const std::string& asked_by) const;
+
+  /// The next smaller and the next larger capacity that were counted of the same batch, depth, policy and bits.
+  std::optional<CountedPoint> smaller(const CountedPoint& point) const;
+  std::optional<CountedPoint> larger(const CountedPoint& point) const;
+
+  /// The counted workload of a point.
+  Workload workload(const CountedPoint& point) const;
+
+  /// The same for drafts with unrestricted routing, of a chain: a draft step touches what an autoregressive step does,
+  /// which is `step`, with the same policy and capacity.
+  Workload workload(const CountedPoint& point, const CountedPoint& step) const;
+
+ private:
+  /// Batch, depth, bits of the cell, policy, capacity.
+  using Key = std::tuple<std::uint32_t, std::uint32_t, std::uint32_t, Policy, Capacity>;
+  Key key_of(const CountedPoint& point) const;
+  LayerClassCounts layer_class(const CountedPoint& point, std::uint32_t number, std::uint32_t layers,
+                               std::uint32_t slots) const;
+  std::vector<LayerClassCounts> classes(const CountedPoint& point) const;
+
+  const Tallies& tallies_;
+  const std::vector<JointBins>& joints_;  ///< [cells]
+  std::map<Key, CountedPoint> points_;
+};
+
+}  // namespace moecarlo::hw

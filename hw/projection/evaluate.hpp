@@ -1,0 +1,40 @@
+#pragma once
+
+#include <vector>
+
+#include "host/statistics/breakdown.hpp"
+#include "hw/projection/placement.hpp"
+
+namespace moecarlo::hw {
+
+/// Totals of one group of trajectories.
+struct GroupTotals {
+  double rounds = 0, tokens = 0, seconds = 0, joules = 0;
+};
+
+/// One counted workload on one system and scheme.
+struct Projection {
+  std::vector<GroupTotals> groups;  ///< as Workload::counts: batch-means groups, then the halves of the replicates
+  Placement placement;
+  /// MoE layers of the model / layers of the trace; multiplies the experts' share of everything.
+  double layer_scale = 1;
+  Breakdown breakdown;  ///< means per round over the batch-means groups
+};
+
+/// Time and energy of every group. Time is not linear in hits and misses, so that it is summed over their joint
+/// histogram; what is moved and computed is linear. Histograms are used as distributions, each normalised by its own
+/// count; a group whose histogram is empty takes that of all groups together. Throws usage where the scheme does not
+/// apply to the system or does not draft, the placement is impossible or implies another capacity than was counted, or
+/// top-k is not the model's; input where the counts contradict themselves.
+Projection project(const System& system, const Scheme& scheme, const Model& model, std::uint32_t context,
+                   const Workload& workload, std::uint32_t bits);
+
+/// The same of counts that are held, whatever the capacity that the placement implies.
+Projection project_held(const System& system, const Scheme& scheme, const Model& model, std::uint32_t context,
+                        const Workload& workload, std::uint32_t bits);
+
+/// Ratios of sums over the batch-means groups.
+double tokens_per_second(const Projection& projection, const Workload& workload);
+double joules_per_token(const Projection& projection, const Workload& workload);
+
+}  // namespace moecarlo::hw

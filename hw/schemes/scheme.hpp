@@ -1,0 +1,87 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "hw/plan/plan.hpp"
+#include "hw/plan/storage.hpp"
+
+namespace moecarlo::hw {
+
+/// Which experts a draft step touches.
+enum class DraftRouting {
+  none,       ///< none: another model drafts
+  residents,  ///< routing restricted to the residents
+  all,        ///< as an autoregressive step: hits and misses
+};
+
+/// A way of decoding: what it keeps near and what a round of it moves and computes. One file each, schemes/<name>.cpp,
+/// its constants in presets/schemes/<name>.toml.
+///
+/// Every scheme also decodes without drafting, at depth 0, with its own data still in HB: the machine switches to that
+/// mode where speculation does not pay. Its cache then holds whole experts.
+struct Scheme {
+  std::string name;
+  bool needs_hb = false;   ///< makes no sense on a system without HB
+  bool drafts = false;     ///< speculates at a depth above 0
+  bool uses_bits = false;  ///< the number of kept bits changes its drafts; otherwise it runs at 8
+  DraftRouting draft_routing = DraftRouting::none;
+  Preset preset;  ///< its constants; none for some
+  std::function<Storage(const Model& model, const Serving& serving)> storage;
+  std::function<Plan(const System& system, const Model& model, const Serving& serving, const Placement& placement)>
+      plan;
+};
+
+/// Autoregressive decoding with a cache of whole experts.
+Scheme autoregressive();
+
+/// Elastic-SD (ELMoE-3D, arXiv 2604.14626): the upper bits of the resident experts are the draft model.
+Scheme elastic();
+
+/// EAGLE-SD: a draft head of one layer. The verification uses the cache as autoregressive decoding does.
+Scheme eagle(const Preset& constants);
+
+/// SLM-SD: a small dense model drafts. What of it does not fit into HB is read from EXT.
+Scheme slm(const Preset& constants);
+
+/// Quant-SD: a separate 4-bit copy of the target drafts with unrestricted routing; what of the copy is not resident
+/// comes from EXT, and the verification reads every expert from EXT. MXFP4 experts need no copy: only the dense weights
+/// are copied, and the cache of whole experts serves draft and verification.
+Scheme quant();
+
+/// SPEQ (arXiv 2510.18525): the upper bits of the weights themselves draft, with unrestricted routing; no copy.
+Scheme speq();
+
+/// All schemes, and the one with this name; throws usage, listing the names.
+std::vector<Scheme> schemes();
+Scheme find_scheme(const std::string& name);
+
+/// The same scheme made of other constants. Throws usage where they are not its own or out of range.
+Scheme with_constants(const Scheme& scheme, const Preset& constants);
+
+bool applies(const Scheme& scheme, const System& system);
+
+// What schemes share.
+
+/// Storage and plan of autoregressive decoding; `scheme_bytes` lie in HB beside the cache.
+Storage store_whole_experts(const Model& model, double scheme_bytes = 0);
+Plan plan_autoregressive(const System& system, const Model& model, const Serving& serving);
+
+/// A verification against a cache of whole experts.
+Phase verify_whole_experts(const System& system, const Model& model, const Serving& serving);
+
+/// Upper bits of an expert's weights that a scheme keeps near, at `bits`; all of them where it cannot be sliced.
+double kept_expert_bits(const Model& model, std::uint32_t bits);
+
+/// The slice of one expert of so many bits with the scales. The remaining bits need no scales of their own.
+double slice_bytes(const Model& model, std::uint32_t bits);
+
+/// The dense weights in so many bits, as HB holds them.
+double dense_slice_bytes(const Model& model, std::uint32_t bits);
+
+/// The tokens that a draft step works on.
+double draft_tokens(const Serving& serving);
+
+}  // namespace moecarlo::hw

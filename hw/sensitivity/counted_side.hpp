@@ -1,0 +1,79 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "hw/projection/evaluate.hpp"
+
+namespace moecarlo::hw {
+
+/// A way of decoding with what was counted of it.
+struct CountedDecoding {
+  System system;
+  Scheme scheme;
+  std::uint32_t bits = 8;
+  Workload workload;
+  std::vector<Workload> neighbours;  ///< at most one of a smaller and one of a larger capacity
+};
+
+/// What a decoding runs on, with which constants.
+struct Setting {
+  System system;
+  Scheme scheme;
+  Model model;
+};
+
+/// Logarithms of tokens/s and of joules per token, or differences and slopes of them.
+struct LogRates {
+  double speed = 0, energy = 0;
+};
+inline LogRates operator+(LogRates a, LogRates b) {
+  return {a.speed + b.speed, a.energy + b.energy};
+}
+inline LogRates operator-(LogRates a, LogRates b) {
+  return {a.speed - b.speed, a.energy - b.energy};
+}
+inline LogRates operator*(double factor, LogRates a) {
+  return {factor * a.speed, factor * a.energy};
+}
+
+/// What a setting makes of counts that are held, and the cache that it has room for.
+struct Outcome {
+  LogRates rates;
+  Capacity capacity;
+  double room = 0;  ///< experts a layer, the last one in part
+};
+
+/// How a larger cache changes the counts.
+struct CacheSlope {
+  LogRates per_expert;  ///< a layer
+  std::string between;  ///< which capacities
+};
+
+/// One side of a speed-up, to be looked at in other settings than its own.
+class CountedSide {
+ public:
+  /// `counted` must outlive it. Throws as project() does.
+  CountedSide(const CountedDecoding& counted, const Model& model, std::uint32_t context);
+
+  const Setting& setting() const { return setting_; }
+  const Outcome& outcome() const { return outcome_; }
+
+  /// The side's own counts in another setting. Throws usage where it is not possible there, or where other routing than
+  /// was counted would follow.
+  Outcome at(const Setting& setting) const;
+
+  /// Between the smallest and the largest capacity that was counted; none where only its own was.
+  const std::optional<CacheSlope>& of_cache();
+
+ private:
+  const CountedDecoding& counted_;
+  std::uint32_t context_;
+  Setting setting_;
+  Outcome outcome_;
+  std::optional<std::optional<CacheSlope>> of_cache_;
+};
+
+}  // namespace moecarlo::hw

@@ -1,0 +1,71 @@
+#include "hw/study/bit_trade.hpp"
+
+namespace moecarlo::hw {
+namespace {
+
+constexpr double bits_per_byte = 8;
+
+double bytes_read(const Work& work) {
+  return work.hb_bytes + work.ext_bytes + work.near_bytes;
+}
+
+double bits_a_weight(const Model& model, const Work& expert) {
+  return bytes_read(expert) * bits_per_byte / weights(model.expert);
+}
+
+Quantity less(Quantity a, double constant) {
+  a.value -= constant;
+  for (double& replicate : a.replicates) replicate -= constant;
+  for (double& half : a.halves) half -= constant;
+  return a;
+}
+
+}  // namespace
+
+BitTrade draft_sizes(const System& system, const Scheme& scheme, const Model& model, const Serving& serving,
+                     const Placement& placement, const MeanCounts& counts) {
+  const Plan plan = scheme.plan(system, model, serving, placement);
+  const Phase& draft = *plan.draft;
+  BitTrade trade;
+  trade.room_bytes = placement.cache_bytes;
+  trade.slot_bytes = placement.slot_bytes;
+  trade.slots = placement.slots;
+  trade.draft_bits = bits_a_weight(model, draft.experts.hit);
+  trade.whole_bits = bits_a_weight(model, plan.verify.experts.miss);
+  trade.step_expert_bytes = model.moe_layers * bytes_read(draft.experts.at(counts.draft_hits, counts.draft_misses));
+  trade.step_bytes = trade.step_expert_bytes;
+  for (const FixedPart& part : draft.fixed) trade.step_bytes += part.count * bytes_read(part.work);
+  return trade;
+}
+
+BitTrade with_design(BitTrade sizes, const HardwareResult& row) {
+  sizes.system = row.system;
+  sizes.scheme = row.scheme;
+  sizes.policy = row.policy;
+  sizes.is_variant = row.is_variant();
+  sizes.batch = row.batch;
+  sizes.depth = row.depth;
+  sizes.bits = row.bits;
+  sizes.capacity = row.capacity;
+  sizes.round_ext_bytes = row.breakdown.find(RoundTotal::bytes_ext).value();
+  sizes.tokens_per_second = row.tokens_per_second;
+  return sizes;
+}
+
+Quantity acceptance_of(Quantity tokens_per_round, std::uint32_t batch, std::uint32_t depth) {
+  return (1.0 / (double{1} * batch * depth)) * less(std::move(tokens_per_round), batch);
+}
+
+void add_line_leads(const Sampling& sampling, const std::vector<Quantity>& speeds, std::vector<BitTrade>& trades) {
+  for (std::size_t i = 0; i < trades.size(); ++i) {
+    std::size_t best = i;
+    for (std::size_t j = 0; j < trades.size(); ++j) {
+      if (same_line(trades[i], trades[j]) && speeds[j].value > speeds[best].value) best = j;
+    }
+    trades[i].fastest = best == i;
+    trades[i].lead =
+        trades[i].fastest ? Estimate{1, Margin::exact(), Margin::exact()} : sampling.estimate(speeds[best] / speeds[i]);
+  }
+}
+
+}  // namespace moecarlo::hw

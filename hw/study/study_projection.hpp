@@ -1,0 +1,86 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "host/simulate/tallies.hpp"
+#include "host/statistics/quantity.hpp"
+#include "host/statistics/results.hpp"
+#include "host/study/grid.hpp"
+#include "host/study/study.hpp"
+#include "hw/machine/system.hpp"
+#include "hw/model/model.hpp"
+#include "hw/plan/workload.hpp"
+#include "hw/projection/counted.hpp"
+#include "hw/schemes/bit_slices.hpp"
+#include "hw/schemes/scheme.hpp"
+
+namespace moecarlo::hw {
+
+/// The hardware side of a study: presets read, placements solved, and later every demand projected.
+class StudyProjection {
+ public:
+  /// Reads presets and solves placements: whatever of the study is impossible is known before anything is simulated.
+  /// Combinations that do not fit are left out. Throws usage errors of presets, and where no combination is left, the
+  /// model's experts or top-k are not the trace's, or a scheme cannot draft as the study does.
+  StudyProjection(const HardwareSpec& spec, const GridSpec& grid, const DraftSpec& draft, std::uint32_t trace_layers,
+                  std::uint32_t trace_experts, std::uint32_t trace_top_k);
+
+  /// The capacities that the simulation has to count.
+  std::vector<ImpliedCapacity> implied_capacities() const;
+
+  /// Every (system, scheme, batch, depth, policy, bits) projected onto the hardware, with intervals, and what was left
+  /// out; how far the fastest rows lead; the sensitivity of the best row of each system and scheme; all constants.
+  /// `knows_scores`: absent experts were replaced by score while drafting, not by popularity. Throws a usage error
+  /// where a capacity was not counted: the tallies are of another study's hardware.
+  void project(const Tallies& tallies, const std::vector<JointBins>& joints, bool knows_scores,
+               StudyResults& results) const;
+
+ private:
+  /// A system, or a variant of it with another hybrid-bonded memory, which has a name of its own.
+  struct Machine {
+    System system;
+    std::string variant_of;  ///< empty: it is none
+    double hb_capacity = 1, hb_bandwidth = 1;
+
+    bool is_variant() const { return !variant_of.empty(); }
+  };
+  static std::vector<Machine> machines_of(const HardwareSpec& spec);
+
+  struct Row;
+  std::vector<Row> rows(const CountedPoints& points, const Tallies& tallies) const;
+  std::vector<Row> projected_rows(const CountedPoints& points, const Tallies& tallies, const Sampling& sampling) const;
+  bool is_reference(const Row& row) const;
+  CountedPoint reference_point(const CountedPoints& points, std::uint32_t batch) const;
+  static void add_comparisons(std::vector<Row>& rows, const Sampling& sampling);
+  static void add_leads(const std::vector<Row>& rows, const Sampling& sampling, StudyResults& results);
+  std::vector<Workload> neighbours(const CountedPoints& points, const Row& row) const;
+  static std::vector<BitTrade> bit_trades(const std::vector<Row>& rows, const Sampling& sampling);
+  void add_sensitivity(const CountedPoints& points, const std::vector<Row>& rows, StudyResults& results) const;
+  void add_constants(StudyResults& results) const;
+  void add_notes(bool knows_scores, StudyResults& results) const;
+  const Machine& machine(const std::string& name) const;
+  const Scheme& scheme_named(const std::string& name) const;
+  void add_demands(const GridSpec& grid);
+  void check_reference(const GridSpec& grid);
+  void add_measured_schemes();
+  std::optional<BitSliceResult> bit_slice_result() const;
+
+  HardwareSpec spec_;
+  std::vector<Policy> policies_;
+  std::uint32_t trace_layers_;
+  Model model_;
+  std::optional<System> reference_;  ///< what speed-ups are relative to
+  std::vector<Machine> machines_;
+  std::vector<Scheme> schemes_;  ///< those of the study, each that has been measured with its double behind it
+  std::optional<BitSlices> slices_;
+  std::vector<Demand> demands_;
+  std::vector<LeftOutResult> left_out_;
+  std::map<std::uint32_t, Capacity> reference_capacity_;  ///< by batch; none where the model does not fit
+  std::vector<std::string> notes_;
+};
+
+}  // namespace moecarlo::hw

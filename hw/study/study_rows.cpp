@@ -1,0 +1,307 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <optional>
+#include <set>
+#include <tuple>
+
+#include "host/simulate/plan.hpp"
+#include "host/statistics/quantity.hpp"
+#include "host/study/names.hpp"
+#include "hw/projection/evaluate.hpp"
+#include "hw/sensitivity/sensitivity.hpp"
+#include "hw/study/bit_trade.hpp"
+#include "hw/study/lead.hpp"
+#include "hw/study/study_projection.hpp"
+
+namespace moecarlo::hw {
+namespace {
+
+/// Tokens per second and joules per token with what every group thinks of them.
+struct Rates {
+  Quantity tokens_per_round;
+  Quantity tokens_per_second;
+  Quantity joules_per_token;
+};
+
+/// Speed is E[tokens] / E[time] over rounds (renewal-reward). Where tokens per round do not depend on the trace, the
+/// replicates, which measure what another trace would change, are freed of their noise.
+/// `certain`: every round takes equally long by definition.
+Rates rates_of(const Sampling& sampling, const Projection& projection, bool lengths_read_trace, bool certain) {
+  std::vector<double> rounds, tokens, seconds, joules;
+  for (const GroupTotals& group : projection.groups) {
+    rounds.push_back(group.rounds);
+    tokens.push_back(group.tokens);
+    seconds.push_back(group.seconds);
+    joules.push_back(group.joules);
+  }
+  Quantity tokens_per_round = sampling.ratio(tokens, rounds);
+  if (!lengths_read_trace) tokens_per_round = without_trace_error(std::move(tokens_per_round));
+  Rates rates{tokens_per_round, tokens_per_round / sampling.ratio(seconds, rounds),
+              sampling.ratio(joules, rounds) / tokens_per_round};
+  if (certain) {
+    rates.tokens_per_second = without_error(rates.tokens_per_second);
+    rates.joules_per_token = without_error(rates.joules_per_token);
+  }
+  return rates;
+}
+
+Sampling sampling_of(const Tallies& tallies) {
+  const GroupLayout& layout = tallies.shape.joint_groups;
+  if (tallies.shape.walk == Walk::enumerate || tallies.shape.walk == Walk::replay)
+    return Sampling::exact(layout, layout.groups >= kFewestSequences);
+  return Sampling::random(layout, tallies.trajectories >= tallies.shape.groups.groups,
+                          Replication::of(tallies.shape, layout));
+}
+
+const Estimate kUnknown{std::numeric_limits<double>::quiet_NaN(), std::nullopt, std::nullopt};
+
+}  // namespace
+
+/// One projected row and where its workload was counted. Workloads are not kept: they hold whole histograms.
+struct StudyProjection::Row {
+  const Machine* machine;
+  const Scheme* scheme;
+  const Demand* demand;
+  CountedPoint point;
+  std::optional<CountedPoint> step;  ///< where the draft's routing is unrestricted: the autoregressive step
+  HardwareResult result;
+  Quantity tokens_per_second;
+  std::optional<BitTrade> trade;  ///< where its draft is the upper bits of what it holds
+
+  Workload workload(const CountedPoints& points) const {
+    return step ? points.workload(point, *step) : points.workload(point);
+  }
+  bool shares_workload(const Row& other) const { return point == other.point && step == other.step; }
+  /// Rows of the same workload become neighbours.
+  std::pair<std::uint32_t, std::uint32_t> order() const { return {point.joint, step ? step->joint : kNoJoint}; }
+};
+
+std::vector<StudyProjection::Row> StudyProjection::rows(const CountedPoints& points, const Tallies& tallies) const {
+  std::vector<Row> rows;
+  for (const Demand& demand : demands_) {
+    const Machine& on = machine(demand.system);
+    const Scheme& scheme = scheme_named(demand.scheme);
+    const std::string asked_by = fmt::format("{} with {}", demand.system, demand.scheme);
+    std::set<std::uint32_t> depths;
+    for (const CellShape& cell : tallies.shape.cells) {
+      if (cell.batch == demand.batch && (cell.depth > 0) == demand.drafting) depths.insert(cell.depth);
+    }
+    for (const std::uint32_t depth : depths) {
+      for (const Policy policy : policies_) {
+        const auto counted_at = [&](std::uint32_t at) {
+          return points.find(demand.batch, at, policy, demand.bits, demand.capacity, asked_by);
+        };
+        Row row{&on, &scheme, &demand, counted_at(depth), {}, {}, {}, {}};
+        if (depth > 0 && scheme.draft_routing == DraftRouting::all) row.step = counted_at(0);
+        HardwareResult& result = row.result;
+        result.system = on.system.name;
+        result.variant_of = on.variant_of;
+        result.hb_capacity = on.hb_capacity;
+        result.hb_bandwidth = on.hb_bandwidth;
+        result.scheme = demand.scheme;
+        result.policy = to_string(policy);
+        result.batch = demand.batch;
+        result.depth = depth;
+        result.bits = demand.bits;
+        result.capacity = demand.capacity.mean(trace_layers_);
+        rows.push_back(std::move(row));
+      }
+    }
+  }
+  return rows;
+}
+
+CountedPoint StudyProjection::reference_point(const CountedPoints& points, std::uint32_t batch) const {
+  return points.find(batch, 0, policies_.front(), 8, reference_capacity_.at(batch), reference_->name);
+}
+
+/// Whether a row is what its ratios are relative to, so that they are 1 by definition. Without slots the policy decides
+/// nothing.
+bool StudyProjection::is_reference(const Row& row) const {
+  const HardwareResult& r = row.result;
+  const auto capacity = reference_capacity_.find(r.batch);
+  return reference_ && capacity != reference_capacity_.end() && r.system == reference_->name &&
+         r.scheme == autoregressive().name && row.point.capacity == capacity->second &&
+         (row.point.policy == policies_.front() || row.point.capacity == Capacity{});
+}
+
+std::vector<StudyProjection::Row> StudyProjection::projected_rows(const CountedPoints& points, const Tallies& tallies,
+                                                                  const Sampling& sampling) const {
+  const bool lengths_read_trace = tallies.shape.acceptance_reads_trace();
+  const Scheme plain = autoregressive();
+  std::map<std::uint32_t, std::optional<Rates>> references;  // by batch
+  const auto reference = [&](std::uint32_t batch) -> const std::optional<Rates>& {
+    const auto [known, is_new] = references.try_emplace(batch);
+    if (!is_new || reference_capacity_.count(batch) == 0) return known->second;
+    const Workload workload = points.workload(reference_point(points, batch));
+    const Projection projection = hw::project(*reference_, plain, model_, spec_.context, workload, 8);
+    return known->second = rates_of(sampling, projection, lengths_read_trace, workload.certain);
+  };
+
+  std::vector<Row> all = rows(points, tallies);
+  std::vector<Row*> by_workload;
+  for (Row& row : all) by_workload.push_back(&row);
+  std::stable_sort(by_workload.begin(), by_workload.end(),
+                   [](const Row* a, const Row* b) { return a->order() < b->order(); });
+  const Row* before = nullptr;
+  Workload workload;
+  for (Row* row : by_workload) {
+    if (before == nullptr || !row->shares_workload(*before)) workload = row->workload(points);
+    before = row;
+    HardwareResult& result = row->result;
+    const Projection projection =
+        hw::project(row->machine->system, *row->scheme, model_, spec_.context, workload, result.bits);
+    Rates own = rates_of(sampling, projection, lengths_read_trace, workload.certain);
+    result.tokens_per_second = sampling.estimate(own.tokens_per_second);
+    result.energy_mj_per_token = sampling.estimate(1e3 * own.joules_per_token);
+    result.speedup = result.energy_gain = kUnknown;
+    if (const auto& base = reference(result.batch)) {
+      const auto relative = [&](const Quantity& quotient) {
+        return sampling.estimate(is_reference(*row) ? without_error(quotient) : quotient);
+      };
+      result.speedup = relative(own.tokens_per_second / base->tokens_per_second);
+      result.energy_gain = relative(base->joules_per_token / own.joules_per_token);
+    }
+    result.breakdown = projection.breakdown;
+    if (row->scheme->uses_bits && result.depth > 0) {
+      const Serving serving{spec_.context, result.batch,         result.depth,
+                            result.bits,   workload.draft_width, workload.verify_columns};
+      row->trade =
+          draft_sizes(row->machine->system, *row->scheme, model_, serving, projection.placement, mean_counts(workload));
+      row->trade->acceptance = sampling.estimate(acceptance_of(own.tokens_per_round, result.batch, result.depth));
+    }
+    row->tokens_per_second = std::move(own.tokens_per_second);
+  }
+  add_comparisons(all, sampling);
+  return all;
+}
+
+/// Speculation pays where a round yields more tokens than the scheme's autoregressive mode on the same system in that
+/// time.
+void StudyProjection::add_comparisons(std::vector<Row>& rows, const Sampling& sampling) {
+  using Key = std::tuple<std::string, std::string, std::uint32_t, std::string>;  // system, scheme, batch, policy
+  const auto key_of = [](const Row& row) {
+    return Key{row.demand->system, row.result.scheme, row.result.batch, row.result.policy};
+  };
+  std::map<Key, const Row*> plain;
+  for (const Row& row : rows) {
+    if (row.result.depth == 0) plain[key_of(row)] = &row;
+  }
+  for (Row& row : rows) {
+    HardwareResult& drafted = row.result;
+    const auto found = plain.find(key_of(row));
+    if (drafted.depth == 0 || found == plain.end()) continue;
+    const Quantity& own = found->second->tokens_per_second;
+    drafted.speedup_over_autoregressive = sampling.estimate(row.tokens_per_second / own);
+    const double tokens = drafted.breakdown.find(RoundTotal::seconds).value() * own.value / drafted.batch;
+    drafted.break_even_acceptance = (tokens - 1) / drafted.depth;
+  }
+}
+
+/// Variants of systems are compared with the rows of their own scheme alone.
+void StudyProjection::add_leads(const std::vector<Row>& rows, const Sampling& sampling, StudyResults& results) {
+  std::map<std::uint32_t, std::vector<Contender>> by_batch;
+  std::map<std::tuple<std::string, std::string, std::uint32_t>, std::vector<Contender>> by_scheme;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const HardwareResult& row = rows[i].result;
+    const Contender contender{i, &rows[i].tokens_per_second};
+    if (!row.is_variant()) by_batch[row.batch].push_back(contender);
+    by_scheme[{row.system, row.scheme, row.batch}].push_back(contender);
+  }
+  const auto add = [&](const char* among, const auto& groups) {
+    for (const auto& [key, contenders] : groups) {
+      if (const auto lead = lead_of(among, contenders, sampling)) results.leads.push_back(*lead);
+    }
+  };
+  results.leads.clear();
+  add("batch", by_batch);
+  add("scheme", by_scheme);
+}
+
+std::vector<Workload> StudyProjection::neighbours(const CountedPoints& points, const Row& row) const {
+  std::vector<Workload> found;
+  for (const auto& beside : {points.smaller(row.point), points.larger(row.point)}) {
+    if (!beside) continue;
+    Row other = row;
+    other.point = *beside;
+    if (row.step) {
+      const HardwareResult& r = row.result;
+      other.step = points.find_counted(r.batch, 0, beside->policy, r.bits, beside->capacity);
+      if (!other.step) continue;
+    }
+    found.push_back(without_replicates(other.workload(points)));
+  }
+  return found;
+}
+
+void StudyProjection::add_sensitivity(const CountedPoints& points, const std::vector<Row>& rows,
+                                      StudyResults& results) const {
+  const auto worth = [](const Row& row) {  // by speed alone where there is no reference
+    const double speedup = row.result.speedup.value;
+    return std::pair(std::isfinite(speedup) ? speedup : 0, row.result.tokens_per_second.value);
+  };
+  std::map<std::pair<std::string, std::string>, const Row*> best;  // by system and scheme
+  for (const Row& row : rows) {
+    if (row.result.is_variant()) continue;
+    // Without drafting it would be the reference again.
+    if (reference_ && row.result.system == reference_->name && row.scheme->drafts && row.result.depth == 0) continue;
+    const Row*& known = best[{row.result.system, row.result.scheme}];
+    if (known == nullptr || worth(row) > worth(*known)) known = &row;
+  }
+  results.sensitivity.clear();
+  for (const auto& [key, row] : best) {
+    const HardwareResult& r = row->result;
+    std::optional<CountedDecoding> reference;
+    if (std::isfinite(r.speedup.value)) {
+      const CountedPoint point = reference_point(points, r.batch);
+      reference.emplace(
+          CountedDecoding{*reference_, autoregressive(), 8, without_replicates(points.workload(point)), {}});
+      for (const auto& beside : {points.smaller(point), points.larger(point)}) {
+        if (beside) reference->neighbours.push_back(without_replicates(points.workload(*beside)));
+      }
+    }
+    const SensitivityRow taken{fmt::format("{} {}, batch {}, depth {}, {}, {:.4g} experts per layer, {} bits", r.system,
+                                           r.scheme, r.batch, r.depth, r.policy, r.capacity, r.bits),
+                               {row->machine->system, *row->scheme, r.bits, without_replicates(row->workload(points)),
+                                neighbours(points, *row)},
+                               reference};
+    const auto elasticities = sensitivity(taken, model_, spec_.context);
+    results.sensitivity.insert(results.sensitivity.end(), elasticities.begin(), elasticities.end());
+  }
+}
+
+/// The rows whose drafts are upper bits, each with its lead over the others of its line.
+std::vector<BitTrade> StudyProjection::bit_trades(const std::vector<Row>& rows, const Sampling& sampling) {
+  std::vector<BitTrade> trades;
+  std::vector<Quantity> speeds;
+  for (const Row& row : rows) {
+    if (!row.trade) continue;
+    trades.push_back(with_design(*row.trade, row.result));
+    speeds.push_back(row.tokens_per_second);
+  }
+  add_line_leads(sampling, speeds, trades);
+  return trades;
+}
+
+void StudyProjection::project(const Tallies& tallies, const std::vector<JointBins>& joints, bool knows_scores,
+                              StudyResults& results) const {
+  const CountedPoints points(tallies, joints);
+  const Sampling sampling = sampling_of(tallies);
+  results.reference = reference_ ? reference_->name : "";
+  results.left_out = left_out_;
+  std::vector<Row> all = projected_rows(points, tallies, sampling);
+  add_sensitivity(points, all, results);
+  add_leads(all, sampling, results);
+  results.bit_trades = bit_trades(all, sampling);
+  results.hardware.clear();
+  for (Row& row : all) results.hardware.push_back(std::move(row.result));
+  results.bit_slices = bit_slice_result();
+  add_constants(results);
+  add_notes(knows_scores, results);
+}
+
+}  // namespace moecarlo::hw
