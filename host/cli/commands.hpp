@@ -19,6 +19,8 @@ void add_synth(CLI::App& app, const Common& common);
 void add_simulate(CLI::App& app, const Common& common);
 void add_merge(CLI::App& app, const Common& common);
 void add_model(CLI::App& app, const Common& common);
+void add_systems(CLI::App& app, const Common& common);
+void add_calibrate(CLI::App& app, const Common& common);
 void add_evaluate(CLI::App& app, const Common& common);
 void add_report(CLI::App& app, const Common& common);
 void add_reproduce(CLI::App& app, const Common& common);

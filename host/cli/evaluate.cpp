@@ -19,7 +19,9 @@ namespace {
 
 struct Options {
   std::string directory, output;
-  std::vector<std::string> systems;
+  HardwareChanges changes;
+  std::uint32_t context = 0;
+  std::vector<std::string> set;
   bool force = false, json = false;
 };
 
@@ -58,9 +60,22 @@ void print_rows(const std::vector<HardwareResult>& rows) {
   }
 }
 
+HardwareChanges changes_of(const Options& options) {
+  HardwareChanges changes = options.changes;
+  if (options.context > 0) changes.context = options.context;
+  for (const std::string& pair : options.set) {
+    const std::size_t sign = pair.find('=');
+    if (sign == std::string::npos || sign == 0 || sign + 1 == pair.size()) {
+      fail(ErrorKind::usage, "evaluate: --set: expected CONSTANT=VALUE, e.g. ext.bandwidth=204.8GB/s, found {}", pair);
+    }
+    changes.set[pair.substr(0, sign)] = pair.substr(sign + 1);
+  }
+  return changes;
+}
+
 void evaluate(const Options& options, const Common& common) {
   const auto folder = destination(options);
-  const StudyResults results = results_from_tallies(options.directory, options.systems);
+  const StudyResults results = results_from_tallies(options.directory, changes_of(options));
   if (folder) {
     const OutputFolder made(*folder, true, "");
     write_report(results, *folder);
@@ -86,8 +101,14 @@ void add_evaluate(CLI::App& app, const Common& common) {
   CLI::App* command = app.add_subcommand("evaluate", "Time and energy again, on stored tallies, without simulating");
   command->add_option("DIR", options->directory, "Folder of a finished study")->required();
   command->add_option(
-      "--hardware", options->systems,
+      "--hardware", options->changes.systems,
       "System presets (names or files) instead of the study's; their capacities must have been counted");
+  command->add_option("--schemes", options->changes.schemes, "Schemes instead of the study's");
+  command->add_option("--context", options->context, "Cached tokens of a request instead of the study's")
+      ->check(CLI::Range(1U, 1U << 24));
+  command->add_option("--set", options->set,
+                      "CONSTANT=VALUE, e.g. ext.bandwidth=204.8GB/s, in every system that has it (the reference "
+                      "among them) or in the model");
   command->add_option("-o,--output", options->output, "Folder for a report; default: none is written");
   command->add_flag("--force", options->force, "Write over results that a folder holds, the study's own without -o");
   command->add_flag("--json", options->json, "Print summary.json on stdout");

@@ -71,7 +71,9 @@ int run(int argc, char** argv) {
   add_simulate(app, common);
   add_merge(app, common);
   add_model(app, common);
+  add_systems(app, common);
   add_evaluate(app, common);
+  add_calibrate(app, common);
   add_report(app, common);
   add_reproduce(app, common);
   add_bitslice(app, common);

@@ -82,11 +82,11 @@ void print_energy_gain(const std::string& name, const hw::EnergyGain& gain) {
 }
 
 /// The assumed constants that energy depends on.
-void print_assumed_energies(const std::string& system) {
-  for (const hw::Constant& constant : hw::read_system(system).preset.constants) {
+void print_assumed_energies(const hw::System& system) {
+  for (const hw::Constant& constant : system.preset.constants) {
     const bool of_energy = constant.unit.starts_with("pJ") || constant.unit == "W";
     if (!of_energy || constant.status != "assumed") continue;
-    say("{:<12} {:<18} {:>6} {:<7} {}\n", system, constant.key, constant.value, constant.unit, constant.source);
+    say("{:<12} {:<18} {:>6} {:<7} {}\n", system.name, constant.key, constant.value, constant.unit, constant.source);
   }
 }
 
@@ -103,7 +103,7 @@ void print_energy(const hw::TableLaws& laws, const std::vector<ReproducedCell>& 
       "would "
       "need {:.1f} W more on\nthe xPU's side, a power that its table does not state. Assumed energies\n",
       laws.published_energy_gain, energy.missing_watts);
-  for (const char* system : {"xpu", "elmoe3d-8gb"}) print_assumed_energies(system);
+  for (const hw::System& system : {laws.reference, laws.systems.back()}) print_assumed_energies(system);
 }
 
 /// Counted cells of a model against the published ones, and why they differ.

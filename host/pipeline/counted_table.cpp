@@ -61,7 +61,7 @@ class CountedModel {
       : laws_(laws),
         options_(options),
         model_(hw::read_model(name)),
-        reference_(hw::read_system("xpu")),
+        reference_(laws.reference),
         table_(routing_of(name, law, options)) {}
 
   /// Simulates one acceptance and fills in the cells that have it; without one only the cells without drafting.
@@ -70,7 +70,7 @@ class CountedModel {
     const std::vector<JointBins> joints = joint_bins(tallies);
     const hw::CountedPoints points(tallies, joints);
     for (ReproducedCell* cell : cells) {
-      const hw::System system = hw::read_system(fmt::format("elmoe3d-{}gb", cell->key.hb_gb));
+      const hw::System& system = hw::system_of(laws_, cell->key.hb_gb);
       const hw::Scheme scheme = hw::find_scheme(cell->key.scheme);
       const double reference = tokens_per_second(points, cell->key.batch, reference_, hw::autoregressive(), 0);
       const hw::Workload step = workload(points, cell->key.batch, system, scheme, 0);
@@ -100,7 +100,7 @@ class CountedModel {
     std::vector<ImpliedCapacity> implied;
     for (const ReproducedCell* cell : cells) {
       const std::uint32_t batch = cell->key.batch;
-      const hw::System system = hw::read_system(fmt::format("elmoe3d-{}gb", cell->key.hb_gb));
+      const hw::System& system = hw::system_of(laws_, cell->key.hb_gb);
       const hw::Scheme scheme = hw::find_scheme(cell->key.scheme);
       batches.insert(batch);
       implied.push_back({batch, true, Capacity{}});  // the reference

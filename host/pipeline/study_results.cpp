@@ -128,7 +128,7 @@ StudyResults assemble_results(const Tallies& tallies, const std::vector<JointBin
   return results;
 }
 
-StudyResults results_from_tallies(const std::filesystem::path& directory, const std::vector<std::string>& systems) {
+StudyResults results_from_tallies(const std::filesystem::path& directory, const HardwareChanges& changes) {
   Provenance provenance;
   const std::string file = tallies_path(directory).string();
   std::vector<JointBins> joints;
@@ -143,9 +143,13 @@ StudyResults results_from_tallies(const std::filesystem::path& directory, const 
          tallies.shard.text());
   }
   Study study = parse_study(provenance.study_toml, file, {});
-  if (!systems.empty()) {
+  if (!changes.empty()) {
     if (!study.hardware) fail(ErrorKind::usage, "{}: the study names no hardware.model", file);
-    study.hardware->systems = systems;
+    HardwareSpec& hardware = *study.hardware;
+    if (!changes.systems.empty()) hardware.systems = changes.systems;
+    if (!changes.schemes.empty()) hardware.schemes = changes.schemes;
+    if (changes.context) hardware.context = *changes.context;
+    for (const auto& [constant, text] : changes.set) hardware.set[constant] = text;
   }
   const TraceFacts facts = parse_trace_facts(provenance.trace_json, file);
   const auto projection = make_projection(study, tallies.shape.layers, tallies.shape.experts, tallies.shape.top_k);

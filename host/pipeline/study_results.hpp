@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,9 +26,17 @@ StudyResults assemble_results(const Tallies& tallies, const std::vector<JointBin
                               const TraceFacts& facts, const std::optional<hw::StudyProjection>& projection,
                               const Resample& resample = resample_on_host);
 
-/// The same from a folder, with the hardware of `systems` instead of the study's own unless that is empty; their
-/// capacities must have been counted. Backend and wall time come from the folder's summary, if
-/// there is one.
-StudyResults results_from_tallies(const std::filesystem::path& directory, const std::vector<std::string>& systems);
+/// What of a study's hardware is replaced; what is empty stays.
+struct HardwareChanges {
+  std::vector<std::string> systems{}, schemes{};
+  std::optional<std::uint32_t> context{};
+  std::map<std::string, std::string> set{};  ///< constants: "204.8GB/s"
+
+  bool empty() const { return systems.empty() && schemes.empty() && !context && set.empty(); }
+};
+
+/// The same from a folder, with other hardware where that is asked for; the capacities that it implies must have been
+/// counted.
+StudyResults results_from_tallies(const std::filesystem::path& directory, const HardwareChanges& changes);
 
 }  // namespace moecarlo

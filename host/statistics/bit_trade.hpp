@@ -29,7 +29,8 @@ struct BitTrade {
   double whole_bits = 0;               ///< of each weight that a verification fetches, scales included
   double step_bytes = 0;               ///< one draft step reads in the mean
   double step_expert_bytes = 0;        ///< of them experts
-  double round_ext_bytes = 0;          ///< a round reads of external DRAM in the mean
+  std::string home;                    ///< the memory that holds everything
+  double round_home_bytes = 0;         ///< a round reads of it over its bus in the mean
   Estimate acceptance;                 ///< accepted length / depth
   Estimate tokens_per_second;          ///< all requests together
   bool fastest = false;                ///< of its line

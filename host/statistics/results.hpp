@@ -97,14 +97,15 @@ struct BreakEvenResult {
   double needed_acceptance = 0;  ///< the same as accepted length / depth; above 1: it never pays
 };
 
-/// One projection of a (batch, depth, policy) onto a (system, scheme). A variant is a system of its own name.
+/// One projection of a (batch, depth, policy) onto a (system, scheme). A variant is a system of its own name, like
+/// "elmoe3d-8gb[hb.bandwidth x2]".
 struct HardwareResult {
   std::string system, scheme, policy;
-  std::string variant_of;  ///< the system whose memory was scaled; empty for a system as its preset says
+  std::string variant_of;  ///< the system of which constants were varied; empty for a system as its preset says
   std::uint32_t batch = 1, depth = 0, bits = 8;
   double capacity = 0;
-  double hb_capacity = 1, hb_bandwidth = 1;  ///< factors on the hybrid-bonded memory of `variant_of`
-  Estimate tokens_per_second;                ///< all requests together
+  std::map<std::string, double> vary;  ///< by constant: the factor on it, where that is not 1
+  Estimate tokens_per_second;          ///< all requests together
   Estimate
       speedup;  ///< over autoregressive decoding on the reference at the same batch; NaN where that is not possible
   Estimate energy_mj_per_token;
@@ -115,6 +116,12 @@ struct HardwareResult {
   /// Accepted length / depth at which the two are equally fast; none at depth 0. Above 1: speculation never pays.
   std::optional<double> break_even_acceptance;
   Breakdown breakdown;
+  /// Millijoules of a token: from published and measured constants alone, with derived and fitted ones, with assumed
+  /// ones, which is all.
+  double energy_published = 0, energy_derived = 0, energy_assumed = 0;
+  double operations_per_byte = 0;      ///< that are read of memories
+  std::map<std::string, double> busy;  ///< unit or memory: the share of a round that it needs, hidden or not
+  bool lower_bound = false;            ///< of the time: see Projection in hw/projection/evaluate.hpp
 
   bool is_variant() const { return !variant_of.empty(); }
 };

@@ -122,13 +122,17 @@ HardwareSpec read_hardware(TableReader table, const std::filesystem::path& folde
   hardware.systems = *systems;
   if (auto schemes = table.texts("schemes")) hardware.schemes = *schemes;
   hardware.reference = table.text("reference").value_or(hardware.reference);
-  for (const auto& [key, factors] :
-       {std::pair{"hb_capacity", &hardware.hb_capacity}, {"hb_bandwidth", &hardware.hb_bandwidth}}) {
-    const auto given = table.numbers(key, 0.01, 100);
-    if (!given) continue;
-    factors->insert(factors->end(), given->begin(), given->end());
-    std::sort(factors->begin(), factors->end());
-    factors->erase(std::unique(factors->begin(), factors->end()), factors->end());
+  if (auto set = table.table("set")) {
+    for (const std::string& key : set->keys()) hardware.set.emplace(key, set->text(key).value());
+  }
+  if (auto vary = table.table("vary")) {
+    for (const std::string& key : vary->keys()) {
+      std::vector<double> factors = vary->numbers(key, 0.01, 100).value();
+      factors.push_back(1);
+      std::sort(factors.begin(), factors.end());
+      factors.erase(std::unique(factors.begin(), factors.end()), factors.end());
+      hardware.vary.emplace(key, factors);
+    }
   }
   if (const auto slices = table.text("bit_slices")) {
     hardware.bit_slices = std::filesystem::weakly_canonical(folder / *slices).string();

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -68,9 +69,10 @@ struct HardwareSpec {
   std::vector<std::string> systems;
   std::vector<std::string> schemes{"ar", "elastic"};
   std::string reference = "xpu";  ///< speed-ups are over autoregressive decoding on this system; "none": there are none
-  /// What if hybrid-bonded memory were larger or faster: factors, crossed; 1 is always among them. Standby power
-  /// follows the capacity.
-  std::vector<double> hb_capacity{1}, hb_bandwidth{1};
+  /// What if: factors on constants of systems or of the model ("hb.bandwidth", "attention.kv_bits"), ascending, all
+  /// crossed; 1 is always among them. Each other combination is a system of its own name.
+  std::map<std::string, std::vector<double>> vary{};
+  std::map<std::string, std::string> set{};  ///< constants in place of the presets' own: "204.8GB/s"
   std::string bit_slices{};  ///< path of a bitslice.json about the experts' weights; empty: none is used
 };
 

@@ -107,6 +107,13 @@ std::optional<std::string> TableReader::text(const std::string& key) {
   return node->as_string()->get();
 }
 
+std::vector<std::string> TableReader::keys() const {
+  std::vector<std::string> keys;
+  for (const auto& [key, node] : *table_) keys.emplace_back(key.str());
+  std::sort(keys.begin(), keys.end());
+  return keys;
+}
+
 bool TableReader::is_text(const std::string& key) const {
   const toml::node* node = table_->get(key);
   return node != nullptr && node->is_string();

@@ -39,6 +39,7 @@ class TableReader {
   std::optional<std::vector<double>> numbers(const std::string& key, double low, double high);
   std::optional<bool> boolean(const std::string& key);
   bool is_text(const std::string& key) const;
+  std::vector<std::string> keys() const;  ///< all that are there, sorted
 
   template <class T>
   std::optional<T> choice(const std::string& key, const Names<T>& names) {

@@ -60,9 +60,17 @@ toml::table to_table(const Study& study) {
                          {"context", std::int64_t{study.hardware->context}},
                          {"systems", toml_list(study.hardware->systems)},
                          {"schemes", toml_list(study.hardware->schemes)},
-                         {"reference", study.hardware->reference},
-                         {"hb_capacity", toml_list(study.hardware->hb_capacity)},
-                         {"hb_bandwidth", toml_list(study.hardware->hb_bandwidth)}};
+                         {"reference", study.hardware->reference}};
+    if (!study.hardware->set.empty()) {
+      toml::table set;
+      for (const auto& [constant, text] : study.hardware->set) set.insert(constant, text);
+      hardware.insert("set", std::move(set));
+    }
+    if (!study.hardware->vary.empty()) {
+      toml::table vary;
+      for (const auto& [constant, factors] : study.hardware->vary) vary.insert(constant, toml_list(factors));
+      hardware.insert("vary", std::move(vary));
+    }
     if (!study.hardware->bit_slices.empty()) hardware.insert("bit_slices", study.hardware->bit_slices);
     root.insert("hardware", std::move(hardware));
   }

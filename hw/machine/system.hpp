@@ -1,62 +1,103 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "hw/machine/resource.hpp"
 #include "hw/presets/preset.hpp"
 
 namespace moecarlo::hw {
 
-/// Hybrid-bonded DRAM: fast, small, one bank under each processing element (PE).
-struct HybridBonded {
-  double capacity_bytes = 0;
-  double bytes_per_second = 0;  ///< achieved: peak x efficiency, all banks together
-  double read_joules_per_byte = 0, write_joules_per_byte = 0;
-  /// A bank feeds only the PE above it. An expert lies in the banks of so many PEs, one of this many groups of PEs; the
-  /// groups work side by side, and those without an expert idle.
-  double expert_groups = 1;
-};
-
-/// The links between the PEs of a hybrid-bonded part. Bandwidths are per PE.
-struct Links {
-  double streamline_bytes_per_second = 0;   ///< into each PE: broadcast activations, its share of what EXT delivers
-  double aggregation_bytes_per_second = 0;  ///< out of each PE: its outputs
-  double output_bytes = 0;                  ///< one output on the aggregation link
-  double joules_per_byte = 0;
-};
-
-/// Multipliers inside or beside the external DRAM, which see more of its bandwidth than the bus shows.
-struct NearMemory {
-  double bytes_per_second = 0;  ///< achieved
-  double ops_per_second = 0;    ///< counted as System::ops_per_second counts them
-  double read_joules_per_byte = 0, joules_per_op = 0;
-  /// Share of each kind of work that lies within its reach. Of the experts those that it holds.
-  double dense_share = 0, cache_share = 0;
-  double capacity_bytes = 0;  ///< of the experts that it can reach, in index order
-  bool works_beside = false;  ///< a part may be split between it and the logic; else one of them takes all of it
-};
-
-/// One machine, in SI units. Source of the machine rules: ELMoE-3D, arXiv 2604.14626.
-struct System {
+/// A memory that data are placed in.
+struct Tier {
   std::string name;
-  double processing_elements = 0;
-  double ops_per_second = 0;  ///< peak at `bits_per_pass`; one multiply-accumulate = 2 ops
-  double bits_per_pass = 0;   ///< weight bits that one pass through the multipliers takes
-  double joules_per_op = 0;
-  double ext_capacity_bytes = 0;
-  double ext_bytes_per_second = 0;  ///< achieved: peak x efficiency
-  double ext_joules_per_byte = 0;
-  std::optional<HybridBonded> hb;  ///< with it come the links
-  std::optional<Links> links;
-  std::optional<NearMemory> near;
-  double static_watts = 0;
-  Preset preset;  ///< the constants all this was made of
+  double capacity_bytes = 0;
+  std::uint8_t read = 0, written = 0;  ///< the resources of what is read of it and written into it
+};
+
+/// A processor: the resource of its operations, and the resources that whatever it reads of each tier crosses.
+struct Unit {
+  std::string name;
+  std::uint8_t operations = 0;
+  double bits_per_pass = 0;                      ///< weight bits that one pass through the multipliers takes
+  double decode = 0;                             ///< operations to unpack a weight of fewer bits than one pass takes
+  double elements = 1;                           ///< processing elements
+  std::vector<std::vector<std::uint8_t>> paths;  ///< [tiers]; empty: it does not see that tier
+  /// Links that bring every activation to each element and take outputs away, of so many bytes each.
+  std::optional<std::uint8_t> broadcast, collect;
+  double output_bytes = 0;
 
   /// Passes that a weight of so many bits takes: 1 up to bits_per_pass, 2 up to twice that, ...
   double passes(double weight_bits) const;
+  bool sees(std::size_t tier) const { return tier < paths.size() && !paths[tier].empty(); }
 };
 
-/// Throws usage where the preset lacks a constant, holds an unknown one, or one out of range.
+/// A second unit that can do some of the first one's work on the home tier: the share of each kind that it can.
+struct Helper {
+  std::uint8_t unit = 0;
+  double dense_share = 0, cache_share = 0;
+  double capacity_bytes = 0;  ///< of the experts that it can reach, in index order
+  bool works_beside = false;  ///< a part may be split between the two; else one of them takes all that it can
+};
+
+/// What happens to an expert that is not near: shares of the misses, which add up to 1.
+struct Misses {
+  double in_place = 1;  ///< the first unit reads it where it is; what is admitted is written behind
+  double fetch = 0;     ///< it moves to the nearest tier, as one message, and is read from there
+  double there = 0;     ///< the unit beside it computes it, and activations cross the link
+  std::uint8_t far_unit = 0;
+  std::vector<std::uint8_t> link;  ///< what activations cross to get there and back
+};
+
+/// Experts that are fetched before their layer asks for them, beside the layers before.
+struct Prefetch {
+  double layers = 1;     ///< so many before it
+  double recall = 0;     ///< share of the misses that is foreseen; 0: nothing is
+  double precision = 1;  ///< share of what is fetched ahead that is asked for
+};
+
+/// Seconds that no resource explains.
+struct Overheads {
+  double pass = 0, layer = 0;
+  double managed_layer = 0;  ///< of a layer whose experts do not all lie near
+  bool any() const { return pass > 0 || layer > 0 || managed_layer > 0; }
+};
+
+/// Equal devices that share every layer: the rates and capacities of a System are those of all of them together, and
+/// each layer ends with an all-reduce over a link.
+struct Devices {
+  double count = 1;
+  std::uint8_t link = 0;
+};
+
+/// One machine, in SI units. The rules of the model: docs/machines.md.
+struct System {
+  std::string name;
+  std::vector<Resource> resources;
+  std::vector<Tier> tiers;  ///< nearest first; the last is home and holds everything
+  std::vector<Unit> units;  ///< the first computes what nothing else says
+  std::optional<Helper> helper;
+  Misses misses;
+  Prefetch prefetch;
+  bool reads_per_row = false;  ///< each token reads its experts anew: kernels that do not share reads
+  Overheads overheads;
+  Devices devices;
+  std::array<double, kStandings> static_watts{};  ///< of all devices, by where the figure comes from
+  Preset preset;                                  ///< the constants all this was made of
+
+  std::size_t home() const { return tiers.size() - 1; }
+  bool has_cache() const { return tiers.size() > 1; }
+  double watts() const { return static_watts[0] + static_watts[1] + static_watts[2]; }
+  /// The coupled store's groups; 1 where there is none.
+  double groups() const;
+  /// Sum of the amounts of all resources of this name and kind.
+  double amount(const Work& work, std::string_view name) const;
+};
+
+/// Throws usage where the preset lacks a constant, holds an unknown one, one out of range, or names what it does not
+/// describe.
 System make_system(const Preset& preset);
 
 /// The system that `name` stands for; see find_preset.

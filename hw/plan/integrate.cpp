@@ -12,59 +12,59 @@ namespace {
 struct Passes {
   PassSums sums;
   double seconds = 0;
-  double near_bytes = 0, near_ops = 0;  ///< what near memory took, which is not linear in hits and misses
+  Work not_linear;  ///< what does not add up from the sums: what a helper may take, and rows
 
   Passes& operator+=(const Passes& other) {
     sums += other.sums;
     seconds += other.seconds;
-    near_bytes += other.near_bytes;
-    near_ops += other.near_ops;
+    not_linear += other.not_linear;
     return *this;
   }
 };
 
-/// factor x each count, added to a member of each group's passes.
-void add(std::vector<Passes>& groups, double Passes::*member, double factor, std::span<const double> counts) {
-  for (std::size_t g = 0; g < counts.size(); ++g) groups[g].*member += counts[g] * factor;
+bool is_linear(const ExpertsWork& work) {
+  const auto shared = [](const Task& task) { return task.there.size() > 0; };
+  const bool rows = work.hit_row.size() + work.miss_row.size() > 0;
+  return !rows && !shared(work.pass) && !shared(work.hit) && !shared(work.miss);
 }
 
 /// Every group's passes over the layers of one class.
-std::vector<Passes> passes_of(const System& system, const ExpertsPart& experts, const JointCounts& joint) {
+std::vector<Passes> passes_of(const System& system, const ExpertsWork& experts, const JointCounts& joint) {
   std::vector<Passes> groups(joint.groups());
   for (std::uint32_t g = 0; g < joint.groups(); ++g) groups[g].sums = joint.sums(g);
-  double busiest = 1;
-  std::optional<std::uint32_t> hits_of_busiest;
+  const bool linear = is_linear(experts);
+  double load = 1;
+  std::optional<std::uint32_t> hits_of_load;
   for (std::size_t i = 0; i < joint.bins().size(); ++i) {
     const JointBin bin = joint.bins()[i];
-    if (hits_of_busiest != bin.hits) {
-      busiest = busiest_banks(system, bin.hits);
-      hits_of_busiest = bin.hits;
+    if (hits_of_load != bin.hits) {
+      load = coupled_load(system, bin.hits);
+      hits_of_load = bin.hits;
     }
-    const Work work = divide(system, experts.at(bin.hits, bin.misses), busiest);
-    add(groups, &Passes::seconds, roofs(system, work, busiest).seconds(), joint.counts(i));
-    if (!system.near) continue;
-    add(groups, &Passes::near_bytes, work.near_bytes, joint.counts(i));
-    add(groups, &Passes::near_ops, work.near_ops, joint.counts(i));
+    const Task task = experts.at(bin.hits, bin.misses);
+    const Done done = run(system, task, load);
+    const std::span<const double> counts = joint.counts(i);
+    for (std::size_t g = 0; g < counts.size(); ++g) groups[g].seconds += counts[g] * done.seconds;
+    if (linear) continue;
+    for (std::size_t g = 0; g < counts.size(); ++g) {
+      if (counts[g] > 0) groups[g].not_linear += counts[g] * done.work;
+    }
   }
   return groups;
 }
 
-/// One phase, ready to be summed over groups.
-struct PhaseTable {
-  const Phase* phase = nullptr;
-  bool drafting = false;
-  double passes_per_round = 1;
+/// One part's experts, ready to be summed over groups.
+struct Table {
   std::vector<std::vector<Passes>> classes;  ///< [classes][groups]
   std::vector<Passes> pooled;                ///< [classes] over all batch-means groups
-
-  RoundPart part(Component component) const { return round_part(drafting, component); }
+  bool linear = true;
 };
 
-PhaseTable tabulate(const System& system, const Workload& workload, const Phase& phase, bool drafting) {
-  PhaseTable table{&phase, drafting, drafting ? static_cast<double>(workload.depth) : 1, {}, {}};
-  if (!phase.touches_experts) return table;
+Table tabulate(const System& system, const Workload& workload, const RoutedPart& part) {
+  Table table;
+  table.linear = is_linear(part.work);
   for (const LayerClassCounts& layers : workload.classes) {
-    table.classes.push_back(passes_of(system, phase.experts, drafting ? layers.draft : layers.verify));
+    table.classes.push_back(passes_of(system, part.work, part.drafting ? layers.draft : layers.verify));
     Passes& pooled = table.pooled.emplace_back();
     for (std::uint32_t g = 0; g < std::min<std::size_t>(workload.groups, table.classes.back().size()); ++g) {
       pooled += table.classes.back()[g];
@@ -73,72 +73,55 @@ PhaseTable tabulate(const System& system, const Workload& workload, const Phase&
   return table;
 }
 
-/// What a layer class's experts did in the passes that a group made; the counts are a distribution.
-PartTotal experts_total(const ExpertsPart& part, const Passes& passes, double scale) {
+Work work_of(const ExpertsWork& experts, const Passes& passes, bool linear) {
+  if (!linear) return passes.not_linear;
   const PassSums& sums = passes.sums;
-  Work work = sums.touching * part.pass + sums.hits * part.hit + sums.misses * part.miss;
-  work.ext_bytes += work.near_bytes - passes.near_bytes;
-  work.ops += work.near_ops - passes.near_ops;
-  work.near_bytes = passes.near_bytes;
-  work.near_ops = passes.near_ops;
-  return {scale * passes.seconds, scale * work};
-}
-
-PartTotal experts_total(const PhaseTable& table, const Workload& workload, std::size_t group, double layer_scale) {
-  PartTotal total;
-  for (std::size_t c = 0; c < workload.classes.size(); ++c) {
-    const bool counted = group < table.classes[c].size() && table.classes[c][group].sums.count > 0;
-    const Passes& passes = counted ? table.classes[c][group] : table.pooled[c];
-    if (passes.sums.count == 0) {
-      fail(ErrorKind::input, "workload: no {} pass was counted (expected at least one)",
-           table.drafting ? "draft" : "verify");
-    }
-    const double made =
-        static_cast<double>(workload.counts[group].rounds) * table.passes_per_round * workload.classes[c].layers;
-    total += experts_total(table.phase->experts, passes, layer_scale * made / passes.sums.count);
-  }
-  return total;
-}
-
-void add_fixed_parts(const System& system, const PhaseTable& table, const Workload& workload,
-                     std::vector<PartTotals>& totals) {
-  for (const FixedPart& part : table.phase->fixed) {
-    const Work work = divide(system, part.work);
-    const double seconds = roofs(system, work).seconds();
-    for (std::size_t g = 0; g < totals.size(); ++g) {
-      const double times = static_cast<double>(workload.counts[g].rounds) * table.passes_per_round * part.count;
-      totals[g][table.part(part.component)] += {times * seconds, times * work};
-    }
-  }
-}
-
-void add_phase(const System& system, const PhaseTable& table, const Workload& workload, double layer_scale,
-               std::vector<PartTotals>& totals) {
-  add_fixed_parts(system, table, workload, totals);
-  if (!table.phase->touches_experts) return;
-  for (std::size_t g = 0; g < totals.size(); ++g) {
-    PartTotal& experts = totals[g][table.part(Component::experts)];
-    if (workload.counts[g].rounds > 0) experts += experts_total(table, workload, g, layer_scale);
-  }
+  Work work = sums.touching * experts.pass.own;
+  work += sums.hits * experts.hit.own;
+  return work += sums.misses * experts.miss.own;
 }
 
 }  // namespace
 
-PartTotal& PartTotal::operator+=(const PartTotal& other) {
-  seconds += other.seconds;
-  work += other.work;
-  return *this;
-}
+PassTotals integrate(const System& system, const Plan& plan, const Workload& workload, double layer_scale) {
+  GroupWeights weights;
+  weights.pooled = workload.groups;
+  for (const GroupCounts& group : workload.counts) weights.rounds.push_back(static_cast<double>(group.rounds));
 
-std::vector<PartTotals> integrate(const System& system, const Plan& plan, const Workload& workload,
-                                  double layer_scale) {
-  std::vector<PartTotals> totals(workload.counts.size());
-  add_phase(system, tabulate(system, workload, plan.verify, false), workload, layer_scale, totals);
-  if (plan.draft) add_phase(system, tabulate(system, workload, *plan.draft, true), workload, layer_scale, totals);
-  for (std::size_t g = 0; g < totals.size(); ++g) {
+  const AddExperts add_experts = [&](const RoutedPart& part, double times, PassTotals& totals) {
+    const Table table = tabulate(system, workload, part);
+    Done& label = totals.parts[part.label];
+    for (std::size_t g = 0; g < weights.rounds.size(); ++g) {
+      if (weights.rounds[g] == 0) continue;
+      for (std::size_t c = 0; c < workload.classes.size(); ++c) {
+        const bool counted = g < table.classes[c].size() && table.classes[c][g].sums.count > 0;
+        const Passes& passes = counted ? table.classes[c][g] : table.pooled[c];
+        if (passes.sums.count == 0) {
+          fail(ErrorKind::input, "workload: no {} pass was counted (expected at least one)",
+               part.drafting ? "draft" : "verify");
+        }
+        const double made = weights.rounds[g] * times * workload.classes[c].layers;
+        const double scale = layer_scale * made / passes.sums.count;
+        Done done{scale * passes.seconds, scale * work_of(part.work, passes, table.linear)};
+        totals.groups[g].seconds += done.seconds;
+        totals.groups[g].work += done.work;
+        if (g >= weights.pooled) continue;
+        label.seconds += done.seconds;
+        label.work += done.work;
+      }
+    }
+  };
+  PassTotals totals = sum_pass(system, plan.round, weights, add_experts);
+
+  // What is fetched has been written already.
+  const double bytes = system.has_cache() ? system.misses.in_place * plan.cache_write_bytes : 0;
+  if (bytes == 0) return totals;
+  for (std::size_t g = 0; g < totals.groups.size(); ++g) {
     double writes = 0;
     for (const LayerClassCounts& layers : workload.classes) writes += layers.cache_writes[g];
-    totals[g][RoundPart::verify_experts].work.hb_written_bytes += layer_scale * writes * plan.cache_write_bytes;
+    const Work written = write(system, 0, layer_scale * writes * bytes);
+    totals.groups[g].work += written;
+    if (g < weights.pooled) totals.parts[RoundPart::verify_experts].work += written;
   }
   return totals;
 }

@@ -1,31 +1,8 @@
 #include "hw/plan/mean_time.hpp"
 
+#include "hw/plan/totals.hpp"
+
 namespace moecarlo::hw {
-namespace {
-
-struct PassCost {
-  double seconds = 0;
-  Work work;  ///< divided
-};
-
-PassCost pass_cost(const System& system, const Model& model, const Phase& phase, double hits, double misses) {
-  PassCost cost;
-  const auto add = [&](double count, const Work& work, double seconds) {
-    cost.seconds += count * seconds;
-    cost.work += count * work;
-  };
-  for (const FixedPart& part : phase.fixed) {
-    const Work work = divide(system, part.work);
-    add(part.count, work, roofs(system, work).seconds());
-  }
-  if (!phase.touches_experts) return cost;
-  const double busiest = busiest_banks(system, hits);
-  const Work experts = divide(system, phase.experts.at(hits, misses), busiest);
-  add(model.moe_layers, experts, roofs(system, experts, busiest).seconds());
-  return cost;
-}
-
-}  // namespace
 
 MeanCounts mean_counts(const Workload& workload) {
   PassSums verify, draft;
@@ -40,23 +17,15 @@ MeanCounts mean_counts(const Workload& workload) {
           per_pass(draft.misses, draft)};
 }
 
-PassTimes time_at_means(const System& system, const Model& model, const Plan& plan, const MeanCounts& counts) {
-  PassTimes times;
-  times.verify = pass_cost(system, model, plan.verify, counts.hits, counts.misses).seconds;
-  if (plan.draft)
-    times.draft_step = pass_cost(system, model, *plan.draft, counts.draft_hits, counts.draft_misses).seconds;
-  return times;
-}
-
-RoundCost cost_at_means(const System& system, const Model& model, const Plan& plan, const MeanCounts& counts,
-                        std::uint32_t depth) {
-  PassCost round = pass_cost(system, model, plan.verify, counts.hits, counts.misses);
-  if (plan.draft) {
-    const PassCost step = pass_cost(system, model, *plan.draft, counts.draft_hits, counts.draft_misses);
-    round.seconds = depth * step.seconds + round.seconds;
-    round.work += static_cast<double>(depth) * step.work;
-  }
-  return {round.seconds, energy(system, round.work, round.seconds)};
+Done at_means(const System& system, const Model& model, const Pass& pass, const MeanCounts& counts) {
+  const AddExperts add_experts = [&](const RoutedPart& part, double times, PassTotals& totals) {
+    const double hits = part.drafting ? counts.draft_hits : counts.hits;
+    const double misses = part.drafting ? counts.draft_misses : counts.misses;
+    const Done done = run(system, part.work.at(hits, misses), coupled_load(system, hits));
+    totals.groups.front().seconds += times * model.moe_layers * done.seconds;
+    totals.groups.front().work += (times * model.moe_layers) * done.work;
+  };
+  return sum_pass(system, pass, {{1}, 1}, add_experts).groups.front();
 }
 
 }  // namespace moecarlo::hw

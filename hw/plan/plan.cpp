@@ -1,108 +1,148 @@
 #include "hw/plan/plan.hpp"
 
 #include <algorithm>
-#include <cmath>
 
 namespace moecarlo::hw {
 namespace {
 
 constexpr double bits_per_byte = 8;
+constexpr double activation_bytes = 2;  // of what devices exchange
 
-/// Weights read once and used by every token.
-struct DenseWeights {
-  const WeightFormat& format;
-  double kept_bits, spilled_share;
-};
+RoundPart of(bool drafting, RoundPart in_draft, RoundPart in_verify) {
+  return drafting ? in_draft : in_verify;
+}
 
-Work dense_work(const System& system, const DenseWeights& read, const std::vector<Matrix>& matrices, double tokens) {
-  const double bytes = weights(matrices) * read.format.stored_bits(read.kept_bits) / bits_per_byte;
-  const Work work = compute(system, matrices, tokens, read.kept_bits) + read_nearest(system, bytes, read.spilled_share);
-  return system.near ? within_reach(system.near->dense_share, work) : work;
+Task dense_work(const System& system, const WeightFormat& format, const LayerPass& pass,
+                const std::vector<Matrix>& matrices) {
+  const double helped = system.helper ? system.helper->dense_share : 0;
+  const double bytes = weights(matrices) * format.stored_bits(pass.kept_bits) / bits_per_byte;
+  Task task = compute_shared(system, matrices, pass.tokens, pass.kept_bits, helped);
+  task += read_shared(system, 0, pass.near_share * bytes, helped);
+  if (pass.near_share < 1) task += read_shared(system, system.home(), (1 - pass.near_share) * bytes, helped);
+  task.own += decode(system.units.front(), weights(matrices), pass.kept_bits);
+  return task;
 }
 
 /// Scores and values over the cached context of every request; states are written as well as read.
-Work context_work(const System& system, const Model& model, const Mixer& mixer, const Serving& serving, double tokens) {
-  Work work = read_nearest(system, serving.batch * (mixer.read_bytes(serving.context) + mixer.state_bytes));
-  work.ops = 2 * tokens * mixer.macs(serving.context) * system.passes(model.kv_bits);
-  return system.near ? within_reach(system.near->cache_share, work) : work;
+Task context_work(const System& system, const Model& model, const Mixer& mixer, const Serving& serving, double tokens) {
+  const double helped = system.helper ? system.helper->cache_share : 0;
+  return read_shared(system, 0, serving.batch * (mixer.read_bytes(serving.context) + mixer.state_bytes), helped) +
+         operate_shared(system, tokens * mixer.macs(serving.context), model.kv_bits, helped);
 }
 
-/// Expected number in the fullest of `groups` groups of so many experts: the sum over m of P(some group holds more than
-/// m). The chance that none does is n! / groups^n times the coefficient of x^n in (sum of x^i / i!, i <= m)^groups.
-double mean_largest(std::size_t experts, double groups) {
-  double mean = 0;
-  for (std::size_t most = 0; most < experts; ++most) {
-    // Poisson weights of mean experts / groups in place of 1 / i!, so that nothing overflows.
-    const double rate = static_cast<double>(experts) / groups;
-    std::vector<double> one(most + 1), all{1.0};
-    for (std::size_t i = 0; i <= most; ++i) {
-      one[i] = std::exp(static_cast<double>(i) * std::log(rate) - rate - std::lgamma(static_cast<double>(i) + 1));
-    }
-    for (int group = 0; group < static_cast<int>(groups); ++group) {
-      std::vector<double> next(std::min(experts + 1, all.size() + most), 0.0);
-      for (std::size_t a = 0; a < all.size(); ++a) {
-        for (std::size_t b = 0; b <= most && a + b < next.size(); ++b) next[a + b] += all[a] * one[b];
-      }
-      all = std::move(next);
-    }
-    const double total = static_cast<double>(experts);
-    const double poisson = std::exp(total * std::log(total) - total - std::lgamma(total + 1));
-    const double none_above = all.size() > experts ? all[experts] / poisson : 0;
-    mean += 1 - none_above;
-    if (none_above > 1 - 1e-12) break;
+/// A ring: every device sends and receives the payload twice but for its own share.
+Task all_reduce(const System& system, double payload_bytes) {
+  const double steps = 2 * (system.devices.count - 1);
+  Task task;
+  task.own.add(system.devices.link, steps * payload_bytes, steps);
+  return task;
+}
+
+std::vector<Pass> between(const System& system, bool drafting, double layers, double payload_bytes, double seconds) {
+  std::vector<Pass> parts;
+  if (system.devices.count > 1) {
+    parts.push_back(
+        {Part{of(drafting, RoundPart::draft_link, RoundPart::verify_link), layers, all_reduce(system, payload_bytes)}});
   }
-  return mean;
+  if (seconds > 0)
+    parts.push_back({Part{of(drafting, RoundPart::draft_overhead, RoundPart::verify_overhead), 1, {}, seconds}});
+  return parts;
+}
+
+/// The share of the experts that the helper can reach: all that its own memory holds.
+double held_by_helper(const System& system, const Model& model) {
+  return system.helper ? std::min(1.0, system.helper->capacity_bytes / experts_bytes(model)) : 0;
 }
 
 }  // namespace
 
-RoundPart round_part(bool drafting, Component component) {
-  constexpr auto first_of_verify = static_cast<std::uint8_t>(RoundPart::verify_attention);
-  return static_cast<RoundPart>((drafting ? 0 : first_of_verify) + static_cast<std::uint8_t>(component));
-}
-
-ExpertsPart within_reach_of_near_memory(const System& system, const Model& model, ExpertsPart experts) {
-  if (!system.near) return experts;
-  const double held = std::min(1.0, system.near->capacity_bytes / experts_bytes(model));
-  return {within_reach(held, experts.pass), within_reach(held, experts.hit), within_reach(held, experts.miss)};
-}
-
-double busiest_group(double experts, double groups) {
-  if (groups <= 1 || experts <= 0) return 1;
-  const auto below = static_cast<std::size_t>(experts);
-  const double share = experts - static_cast<double>(below);
-  const double lower = below == 0 ? 0 : mean_largest(below, groups);
-  const double largest = share == 0 ? lower : (1 - share) * lower + share * mean_largest(below + 1, groups);
-  return largest * groups / experts;
-}
-
-double busiest_banks(const System& system, double hits) {
-  return system.hb ? busiest_group(hits, system.hb->expert_groups) : 1;
-}
-
-Work ExpertsPart::at(double hits, double misses) const {
-  if (hits + misses == 0) return {};
-  return pass + hits * hit + misses * miss;
-}
-
-std::vector<FixedPart> dense_parts(const System& system, const Model& model, const Serving& serving, double tokens,
-                                   double kept_bits, double spilled_share) {
-  const DenseWeights read{model.dense_format, kept_bits, spilled_share};
-  std::vector<FixedPart> parts;
+std::vector<Pass> dense_parts(const System& system, const Model& model, const Serving& serving, const LayerPass& pass) {
+  std::vector<Pass> parts;
   for (const LayerKind& kind : model.layers) {
-    const Work layer = dense_work(system, read, kind.mixer.matrices, tokens) +
-                       dense_work(system, read, kind.dense, tokens) +
-                       context_work(system, model, kind.mixer, serving, tokens);
-    parts.push_back({Component::attention, static_cast<double>(kind.count), layer});
+    const Task layer = dense_work(system, model.dense_format, pass, kind.mixer.matrices) +
+                       dense_work(system, model.dense_format, pass, kind.dense) +
+                       context_work(system, model, kind.mixer, serving, pass.tokens);
+    parts.push_back({Part{of(pass.drafting, RoundPart::draft_attention, RoundPart::verify_attention),
+                          static_cast<double>(kind.count), layer}});
   }
-  parts.push_back({Component::lm_head, 1, dense_work(system, read, {model.lm_head()}, tokens)});
+  parts.push_back({Part{of(pass.drafting, RoundPart::draft_lm_head, RoundPart::verify_lm_head), 1,
+                        dense_work(system, model.dense_format, pass, {model.lm_head()})}});
   return parts;
 }
 
-Work expert_compute(const System& system, const Model& model, double tokens, double weight_bits) {
-  Work work = compute(system, model.expert, tokens * model.top_k, weight_bits);
-  work.ops *= model.expert_format.multiplied_share(weight_bits, system.bits_per_pass);
-  return work;
+std::vector<Pass> parts_between(const System& system, const Model& model, const LayerPass& pass) {
+  const Overheads& overheads = system.overheads;
+  const double managed = pass.experts_near ? 0 : overheads.managed_layer * model.moe_layers;
+  const double layers = count_layers(model);
+  return between(system, pass.drafting, layers, pass.tokens * model.hidden * activation_bytes,
+                 overheads.pass + layers * overheads.layer + managed);
+}
+
+std::vector<Pass> parts_between(const System& system, double layers, double hidden, double tokens) {
+  return between(system, true, layers, tokens * hidden * activation_bytes,
+                 system.overheads.pass + layers * system.overheads.layer);
+}
+
+ExpertsWork expert_compute(const System& system, const Model& model, double tokens, double weight_bits) {
+  const Unit& first = system.units.front();
+  const double multiplied = model.expert_format.multiplied_share(weight_bits, first.bits_per_pass);
+  ExpertsWork experts;
+  experts.rows = tokens * model.top_k;
+  const double there = system.misses.there;
+  if (there == 0) {
+    experts.pass =
+        compute_shared(system, model.expert, experts.rows, weight_bits, held_by_helper(system, model), multiplied);
+    return experts;
+  }
+  const Unit& far = system.units[system.misses.far_unit];
+  experts.hit_row = compute(first, model.expert, 1, weight_bits, multiplied);
+  experts.miss_row = (1 - there) * experts.hit_row + there * compute(far, model.expert, 1, weight_bits);
+  const double bytes = activation_bytes * (model.expert.front().inputs + model.expert.back().outputs);
+  for (const std::uint8_t link : system.misses.link) experts.miss_row.add(link, there * bytes);
+  return experts;
+}
+
+Work fetch(const System& system, double bytes) {
+  return read(system, system.units.front(), system.home(), bytes, 1) + write(system, 0, bytes);
+}
+
+double fetched_ahead(const System& system, const Model& model) {
+  const double layers = model.moe_layers;
+  return system.prefetch.recall * std::max(0.0, layers - system.prefetch.layers) / layers;
+}
+
+void add_reads(const System& system, const Model& model, const ExpertBytes& hit, const ExpertBytes& miss,
+               double weight_bits, ExpertsWork& experts) {
+  const Unit& first = system.units.front();
+  const double held = held_by_helper(system, model), weights_of_one = weights(model.expert);
+  const Misses& misses = system.misses;
+  const std::size_t home = system.home();
+  const bool per_row = system.reads_per_row;
+  // What is read by kernels that do not share reads counts for each row, what moves over a link to stay once.
+  const auto add = [&](Task& once, Work& row, const Task& reads) {
+    if (!per_row) {
+      once += reads;
+    } else {
+      row += reads.own + reads.here;
+    }
+  };
+  add(experts.hit, experts.hit_row, read_shared(system, 0, hit.near, held));
+  if (hit.home > 0) add(experts.hit, experts.hit_row, read_shared(system, home, hit.home, held));
+  experts.hit.own += decode(first, weights_of_one, weight_bits);
+  if (miss.near > 0) add(experts.miss, experts.miss_row, read_shared(system, 0, miss.near, held));
+  if (miss.home == 0) return;
+  if (misses.in_place > 0)
+    add(experts.miss, experts.miss_row, misses.in_place * read_shared(system, home, miss.home, held));
+  if (misses.fetch > 0) {
+    experts.miss.own += misses.fetch * (1 - fetched_ahead(system, model)) * fetch(system, miss.home);
+    add(experts.miss, experts.miss_row, misses.fetch * Task{read(system, first, 0, miss.home), {}, {}});
+  }
+  if (misses.there > 0) {
+    const Unit& far = system.units[misses.far_unit];
+    add(experts.miss, experts.miss_row, misses.there * Task{read(system, far, home, miss.home), {}, {}});
+    experts.miss.own += misses.there * decode(far, weights_of_one, weight_bits);
+  }
+  experts.miss.own += (1 - misses.there) * decode(first, weights_of_one, weight_bits);
 }
 
 }  // namespace moecarlo::hw

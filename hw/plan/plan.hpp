@@ -1,12 +1,10 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
-#include <string>
 #include <vector>
 
-#include "host/statistics/breakdown.hpp"
-#include "hw/machine/work.hpp"
+#include "hw/model/model.hpp"
+#include "hw/plan/pass.hpp"
 
 namespace moecarlo::hw {
 
@@ -17,61 +15,48 @@ struct Serving {
   std::uint32_t draft_width = 1, verify_columns = 1;
 };
 
-/// The pieces of a pass: attention (with router, shared experts and layers without experts), a drafter of its own, the
-/// experts, the projection onto the vocabulary.
-enum class Component : std::uint8_t { attention, drafter, experts, lm_head };
-
-/// What a component is in a round.
-RoundPart round_part(bool drafting, Component component);
-
-/// A piece of a pass that does not depend on the routing, done `count` times one after the other.
-struct FixedPart {
-  Component component;
-  double count = 1;
-  Work work;
-};
-
-/// The experts of one MoE layer in one pass, as a function of how many distinct ones were found in the cache and not.
-struct ExpertsPart {
-  Work pass;  ///< done once as soon as any expert is touched
-  Work hit, miss;
-
-  Work at(double hits, double misses) const;
-};
-
-/// Expected load of the busiest of `groups` groups, in multiples of the mean load, where so many experts lie in groups
-/// at random: the bank groups of HB. Between whole numbers of experts it is interpolated.
-double busiest_group(double experts, double groups);
-
-/// How long the hits of one layer take to read, in multiples of what equally loaded banks would take: as long as the
-/// busiest group of banks.
-double busiest_banks(const System& system, double hits);
-
-/// The same experts, with what near memory can reach of them marked: all that it holds.
-ExpertsPart within_reach_of_near_memory(const System& system, const Model& model, ExpertsPart experts);
-
-/// One pass through the model. Parts follow one another; inside a part all resources work at once.
-struct Phase {
-  std::vector<FixedPart> fixed;  ///< all but the experts
-  bool touches_experts = true;   ///< a drafter of its own has none
-  ExpertsPart experts;
-};
-
-/// A round: `depth` draft passes and one verify pass. Without a draft the verify pass is the autoregressive step.
+/// What a round does.
 struct Plan {
-  Phase verify;
-  std::optional<Phase> draft;
-  double cache_write_bytes = 0;  ///< HB bytes written for one expert that enters the cache
+  Pass round;
+  double cache_write_bytes = 0;  ///< written into the nearest tier for one expert that enters the cache
 };
 
-/// The fixed parts of a pass over `tokens` tokens of all requests together, dense weights read once at `kept_bits`
-/// upper bits each, the KV cache of every request once. `spilled_share` of the weights lies in EXT; the KV cache never
-/// does where there is HB.
-std::vector<FixedPart> dense_parts(const System& system, const Model& model, const Serving& serving, double tokens,
-                                   double kept_bits, double spilled_share = 0);
+/// A pass over the target's layers by so many tokens of all requests together, weights in so many bits.
+struct LayerPass {
+  bool drafting = false;
+  double tokens = 1, kept_bits = 8;
+  double near_share = 1;     ///< of the dense weights; the rest is read from home
+  bool experts_near = true;  ///< every expert lies in the nearest tier: no layer has to be managed
+};
+
+/// All of the pass but the experts: dense weights read once, the KV cache of every request once.
+std::vector<Pass> dense_parts(const System& system, const Model& model, const Serving& serving, const LayerPass& pass);
+
+/// What happens between the layers: what equal devices exchange, and what no resource explains. Nothing where the
+/// system has neither.
+std::vector<Pass> parts_between(const System& system, const Model& model, const LayerPass& pass);
+
+/// The same of a drafter of its own with so many layers of that width.
+std::vector<Pass> parts_between(const System& system, double layers, double hidden, double tokens);
 
 /// The multiplications of one MoE layer's experts for `tokens` tokens, each taking top_k of them, and no reads. Those
 /// by slices of zeros are left out where the experts' slices are measured.
-Work expert_compute(const System& system, const Model& model, double tokens, double weight_bits);
+ExpertsWork expert_compute(const System& system, const Model& model, double tokens, double weight_bits);
+
+/// Bytes that are read of one expert near and at home.
+struct ExpertBytes {
+  double near = 0, home = 0;
+};
+
+/// Copying so many bytes of one expert from home to near.
+Work fetch(const System& system, double bytes);
+
+/// Share of the misses that are fetched ahead: none in the first layers, which have too few before them.
+double fetched_ahead(const System& system, const Model& model);
+
+/// Adds to what is computed what is read of an expert that hits, and of one that misses, which then does what misses of
+/// the system do; weights in so many bits. What is fetched ahead is left out.
+void add_reads(const System& system, const Model& model, const ExpertBytes& hit, const ExpertBytes& miss,
+               double weight_bits, ExpertsWork& experts);
 
 }  // namespace moecarlo::hw

@@ -1,5 +1,8 @@
 #include "hw/projection/evaluate.hpp"
 
+#include <algorithm>
+#include <map>
+
 #include "host/support/error.hpp"
 #include "hw/plan/integrate.hpp"
 #include "hw/plan/mean_time.hpp"
@@ -20,46 +23,76 @@ void check_workload(const System& system, const Scheme& scheme, const Model& mod
          workload.counts.size());
 }
 
-GroupTotals group_totals(const System& system, const GroupCounts& group, const PartTotals& parts) {
-  PartTotal all;
-  parts.for_each([&](RoundPart, const PartTotal& part) { all += part; });
-  return {static_cast<double>(group.rounds), group.tokens, all.seconds, energy(system, all.work, all.seconds).total()};
+/// The seconds that resources of one name would need for work, whatever else is done.
+void add_resource_times(const System& system, const std::string& part, const Work& work,
+                        std::vector<Breakdown::Figure>& figures) {
+  const std::size_t first = figures.size();
+  for (std::size_t r = 0; r < system.resources.size(); ++r) {
+    const Resource& resource = system.resources[r];
+    if (resource.seconds_per == 0) continue;
+    const double seconds = resource_seconds(system, work, r);
+    const std::string name = part + "." + resource.name;
+    const auto same = std::find_if(figures.begin() + static_cast<std::ptrdiff_t>(first), figures.end(),
+                                   [&](const auto& figure) { return figure.name == name; });
+    if (same == figures.end()) {
+      figures.push_back({name, seconds});
+    } else {
+      same->value = std::max(same->value, seconds);
+    }
+  }
 }
 
-void describe_part(const System& system, RoundPart part, const PartTotal& total, double rounds, Breakdown& breakdown) {
-  const Roofs alone = roofs(system, (1 / rounds) * total.work);
-  breakdown.set(part, PartTime::lasts, total.seconds / rounds);
-  breakdown.set(part, PartTime::hb, alone.hb);
-  breakdown.set(part, PartTime::ext, alone.ext);
-  breakdown.set(part, PartTime::compute, alone.compute);
-  breakdown.set(part, PartTime::link, alone.link);
-  if (system.near) breakdown.set(part, PartTime::near, alone.near);
+/// Joules by category and bytes by name.
+void add_amounts(const System& system, const Work& work, std::vector<Breakdown::Figure>& figures) {
+  std::map<std::string, double> sums;
+  for (std::size_t r = 0; r < system.resources.size(); ++r) {
+    const Resource& resource = system.resources[r];
+    sums["energy." + resource.energy] += work.amount(r) * resource.joules_per;
+    if (resource.kind != ResourceKind::unit) sums["bytes." + resource.name] += work.amount(r);
+  }
+  for (const auto& [name, value] : sums) figures.push_back({name, value});
 }
 
-Breakdown describe(const System& system, const PartTotals& parts, double rounds, double tokens) {
-  Breakdown breakdown;
-  PartTotal all;
-  parts.for_each([&](RoundPart part, const PartTotal& total) {
-    describe_part(system, part, total, rounds, breakdown);
-    all += total;
+/// How a round uses the machine.
+void add_use(const System& system, const PartTotals& parts, double rounds, Projection& projection) {
+  Done all;
+  parts.for_each([&](RoundPart, const Done& total) {
+    all.seconds += total.seconds / rounds;
+    all.work += (1 / rounds) * total.work;
+  });
+  projection.joules = joules_by_standing(system, all.work, all.seconds);
+  double operations = 0;
+  for (std::size_t r = 0; r < system.resources.size(); ++r) {
+    const Resource& resource = system.resources[r];
+    if (resource.kind == ResourceKind::unit) operations += all.work.amount(r);
+    if (resource.kind == ResourceKind::link || resource.seconds_per == 0 || all.seconds == 0) continue;
+    double& busy = projection.busy[resource.name];
+    busy = std::max(busy, resource_seconds(system, all.work, r) / all.seconds);
+  }
+  const double bytes = bytes_read(system, all.work);
+  projection.operations_per_byte = bytes > 0 ? operations / bytes : 0;
+}
+
+Breakdown describe(const System& system, const PartTotals& parts, double rounds, double tokens,
+                   double seconds_at_means) {
+  std::vector<Breakdown::Figure> figures;
+  Done all;
+  parts.for_each([&](RoundPart part, const Done& total) {
+    const std::string name(name_of(part));
+    figures.push_back({name, total.seconds / rounds});
+    add_resource_times(system, name, (1 / rounds) * total.work, figures);
+    all.seconds += total.seconds;
+    all.work += total.work;
   });
   const Work work = (1 / rounds) * all.work;
   const double seconds = all.seconds / rounds;
-  const Energy joules = energy(system, work, seconds);
-  breakdown.set(RoundTotal::energy_compute, joules.compute);
-  breakdown.set(RoundTotal::energy_ext, joules.ext);
-  breakdown.set(RoundTotal::energy_hb, joules.hb);
-  breakdown.set(RoundTotal::energy_communication, joules.communication);
-  breakdown.set(RoundTotal::energy_static, joules.static_);
-  breakdown.set(RoundTotal::bytes_hb, work.hb_bytes);
-  breakdown.set(RoundTotal::bytes_hb_written, work.hb_written_bytes);
-  breakdown.set(RoundTotal::bytes_ext, work.ext_bytes);
-  if (system.near) breakdown.set(RoundTotal::bytes_near, work.near_bytes);
-  breakdown.set(RoundTotal::bytes_link, link_bytes(system, work));
-  breakdown.set(RoundTotal::seconds, seconds);
-  breakdown.set(RoundTotal::joules, joules.total());
-  breakdown.set(RoundTotal::tokens, tokens / rounds);
-  return breakdown;
+  add_amounts(system, work, figures);
+  figures.push_back({"energy.static", system.watts() * seconds});
+  figures.push_back({"joules", joules_of(system, work, seconds)});
+  figures.push_back({"seconds", seconds});
+  figures.push_back({"seconds_at_means", seconds_at_means});
+  figures.push_back({"tokens", tokens / rounds});
+  return Breakdown(std::move(figures));
 }
 
 GroupTotals batch_means_sum(const Projection& projection, const Workload& workload) {
@@ -94,18 +127,19 @@ Projection project_held(const System& system, const Scheme& scheme, const Model&
   projection.layer_scale = static_cast<double>(model.moe_layers) / workload.layers;
 
   const Plan plan = scheme.plan(system, model, serving, projection.placement);
-  const auto parts = integrate(system, plan, workload, projection.layer_scale);
-  for (std::size_t g = 0; g < parts.size(); ++g)
-    projection.groups.push_back(group_totals(system, workload.counts[g], parts[g]));
-
-  PartTotals mean;
-  for (std::uint32_t g = 0; g < workload.groups; ++g)
-    parts[g].for_each([&](RoundPart part, const PartTotal& total) { mean[part] += total; });
+  const PassTotals totals = integrate(system, plan, workload, projection.layer_scale);
+  for (std::size_t g = 0; g < totals.groups.size(); ++g) {
+    const GroupCounts& group = workload.counts[g];
+    const Done& done = totals.groups[g];
+    projection.groups.push_back(
+        {static_cast<double>(group.rounds), group.tokens, done.seconds, joules_of(system, done.work, done.seconds)});
+  }
   const GroupTotals sum = batch_means_sum(projection, workload);
   if (sum.rounds == 0) fail(ErrorKind::input, "workload: no round was counted (expected at least one)");
-  projection.breakdown = describe(system, mean, sum.rounds, sum.tokens);
-  const PassTimes times = time_at_means(system, model, plan, mean_counts(workload));
-  projection.breakdown.set(RoundTotal::seconds_at_means, workload.depth * times.draft_step + times.verify);
+  projection.lower_bound = totals.lower_bound;
+  add_use(system, totals.parts, sum.rounds, projection);
+  projection.breakdown = describe(system, totals.parts, sum.rounds, sum.tokens,
+                                  at_means(system, model, plan.round, mean_counts(workload)).seconds);
   return projection;
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <map>
+#include <string>
 #include <vector>
 
 #include "host/statistics/breakdown.hpp"
@@ -18,7 +20,12 @@ struct Projection {
   Placement placement;
   /// MoE layers of the model / layers of the trace; multiplies the experts' share of everything.
   double layer_scale = 1;
-  Breakdown breakdown;  ///< means per round over the batch-means groups
+  Breakdown breakdown;                 ///< means per round over the batch-means groups
+  JoulesByStanding joules;             ///< of a round, by where the constants come from
+  double operations_per_byte = 0;      ///< of all units, over what is read of all stores
+  std::map<std::string, double> busy;  ///< unit or store: share of the round that it needs, hidden or not
+  /// Some of the time is that of means which only single layers and passes could compare: it is no more than a bound.
+  bool lower_bound = false;
 };
 
 /// Time and energy of every group. Time is not linear in hits and misses, so that it is summed over their joint

@@ -16,27 +16,6 @@ Capacity spread(double slots, const Model& model, std::uint32_t trace_layers) {
   return {base, static_cast<std::uint32_t>(total % trace_layers)};
 }
 
-void place_hb(const System& system, const Scheme& scheme, const Model& model, const Storage& storage,
-              Placement& placement) {
-  placement.hb_bytes = system.hb->capacity_bytes;
-  const double left = placement.hb_bytes - placement.dense_bytes - placement.kv_bytes;
-  if (storage.may_spill && left >= 0 && storage.scheme_bytes > left) {
-    placement.scheme_bytes = left;
-    placement.spilled_share = 1 - left / storage.scheme_bytes;
-  }
-  const double taken = placement.dense_bytes + placement.kv_bytes + placement.scheme_bytes;
-  if (taken > placement.hb_bytes)
-    fail(ErrorKind::usage,
-         "{} on {} with {}: does not fit in HB (dense {:.3f} GB + KV cache {:.3f} GB + scheme data {:.3f} GB, HB holds "
-         "{:.3f} GB)",
-         model.name, system.name, scheme.name, placement.dense_bytes / 1e9, placement.kv_bytes / 1e9,
-         placement.scheme_bytes / 1e9, placement.hb_bytes / 1e9);
-  placement.cache_bytes = placement.hb_bytes - taken;
-  const double all_experts = static_cast<double>(model.experts) * model.moe_layers;
-  placement.room = std::min(placement.cache_bytes / placement.slot_bytes, all_experts);
-  placement.slots = std::floor(placement.room);
-}
-
 /// Autoregressive decoding, then drafting at every number of bits that matters.
 std::vector<Demand> demands_at(const System& system, const Scheme& scheme, const Model& model, Serving serving,
                                std::span<const std::uint32_t> bits, std::uint32_t trace_layers) {
@@ -59,22 +38,16 @@ std::vector<Demand> demands_at(const System& system, const Scheme& scheme, const
 Placement place(const System& system, const Scheme& scheme, const Model& model, const Serving& serving,
                 std::uint32_t trace_layers) {
   if (!applies(scheme, system))
-    fail(ErrorKind::usage, "{} on {}: the scheme needs hybrid-bonded DRAM", scheme.name, system.name);
+    fail(ErrorKind::usage, "{} on {}: the scheme needs a tier before the last", scheme.name, system.name);
   if (serving.bits < 1 || serving.bits > 8)
     fail(ErrorKind::usage, "bits: out of range (expected 1 to 8, found {})", serving.bits);
   if (trace_layers == 0) fail(ErrorKind::usage, "{}: the trace has no layer (expected at least one)", model.name);
-  const Storage storage = scheme.storage(model, serving);
-  Placement placement;
-  placement.dense_bytes = dense_bytes(model);
-  placement.kv_bytes = request_bytes(model, serving.context) * serving.batch;
-  placement.scheme_bytes = storage.scheme_bytes;
-  placement.slot_bytes = storage.slot_bytes;
-  if (system.hb) place_hb(system, scheme, model, storage, placement);
-  placement.ext_free_bytes =
-      system.ext_capacity_bytes - stored_bytes(model) - storage.home_bytes - (system.hb ? 0 : placement.kv_bytes);
-  if (placement.ext_free_bytes < 0)
-    fail(ErrorKind::usage, "{} on {}: does not fit in EXT (short by {:.3f} GB, EXT holds {:.3f} GB)", model.name,
-         system.name, -placement.ext_free_bytes / 1e9, system.ext_capacity_bytes / 1e9);
+  std::vector<Item> items{
+      {"dense weights", ItemKind::pinned, dense_bytes(model), dense_bytes(model) + embedding_bytes(model)},
+      {"KV cache", ItemKind::pinned, request_bytes(model, serving.context) * serving.batch}};
+  for (const Item& item : scheme.items(model, serving)) items.push_back(item);
+  Placement placement =
+      place_items(system, items, fmt::format("{} on {} with {}", model.name, system.name, scheme.name));
   placement.capacity = spread(placement.slots, model, trace_layers);
   return placement;
 }
@@ -86,11 +59,11 @@ Demands demands(std::span<const System> systems, std::span<const Scheme> schemes
   for (const System& system : systems)
     for (const Scheme& scheme : schemes) {
       if (!applies(scheme, system)) {
-        all.left_out.push_back({system.name,
-                                scheme.name,
-                                {},
-                                fmt::format("scheme {} does not apply to system {}, which has no hybrid-bonded memory",
-                                            scheme.name, system.name)});
+        all.left_out.push_back(
+            {system.name,
+             scheme.name,
+             {},
+             fmt::format("scheme {} does not apply to system {}, which has a single tier", scheme.name, system.name)});
         continue;
       }
       for (const std::uint32_t batch : batches) {

@@ -11,8 +11,8 @@
 namespace moecarlo::hw {
 
 /// `trace_layers` is the number of MoE layers of the trace; where it is not the model's, the mean slots per layer are
-/// kept. Throws usage, with the numbers, where dense weights, KV cache and scheme data exceed HB, or the weights exceed
-/// EXT.
+/// kept. The dense weights and the KV cache of every request are pinned near, then comes what the scheme keeps. Throws
+/// usage as place_items does.
 Placement place(const System& system, const Scheme& scheme, const Model& model, const Serving& serving,
                 std::uint32_t trace_layers);
 

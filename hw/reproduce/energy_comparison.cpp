@@ -22,9 +22,9 @@ EnergyComparison compare_energy(const TableLaws& laws, const std::vector<Reprodu
   double watts_per_gain = 0;  // what a watt more on the reference adds to the mean gain
   for (const ReproducedCell& cell : cells) {
     if (cell.key.scheme != "elastic" || cell.key.hb_gb != 8 || !cell.sd) continue;
-    const Energy &own = cell.token.joules, &reference = cell.reference_token.joules;
-    EnergyGain gain{1, reference.total() / own.total(), reference.total() / (own.ext + own.hb),
-                    reference.ext / (own.ext + own.hb)};
+    const JoulesByStanding &own = cell.token.joules, &reference = cell.reference_token.joules;
+    EnergyGain gain{1, reference.total() / own.total(), reference.total() / (own.published + own.derived),
+                    (reference.published + reference.derived) / (own.published + own.derived)};
     for (EnergyGain* into : {&sums.all, &sums.by_model[cell.key.model]}) *into += gain;
     watts_per_gain += cell.reference_token.seconds / own.total();
   }

@@ -15,9 +15,7 @@ namespace {
 
 constexpr std::uint32_t kElasticBits = 4;
 constexpr double kOwnError = 0.03;
-constexpr std::array<const char*, 4> kSchemes{"elastic", "eagle", "slm", "quant"};
 constexpr std::array<std::uint32_t, 4> kBatches{1, 4, 8, 16};
-constexpr std::array<std::uint32_t, 2> kHbSizes{4, 8};
 
 std::vector<std::string> split(const std::string& line) {
   std::vector<std::string> fields{""};
@@ -79,7 +77,8 @@ struct Design {
 
   RoundCost cost(const System& on, const Scheme& with, const Serving& how, const Placement& placement,
                  const MeanCounts& counts) const {
-    return cost_at_means(on, model, with.plan(on, model, how, placement), counts, how.depth);
+    const Done round = at_means(on, model, with.plan(on, model, how, placement).round, counts);
+    return {round.seconds, joules_by_standing(on, round.work, round.seconds)};
   }
 
   RoundCost of_reference() const {
@@ -130,9 +129,8 @@ std::optional<double> hit_share_for(const Design& design, double speedup) {
 
 /// A cost shared out among the tokens that it emits.
 RoundCost per_token(const RoundCost& cost, double tokens) {
-  const Energy& j = cost.joules;
-  return {cost.seconds / tokens,
-          {j.compute / tokens, j.ext / tokens, j.hb / tokens, j.communication / tokens, j.static_ / tokens}};
+  const JoulesByStanding& j = cost.joules;
+  return {cost.seconds / tokens, {j.published / tokens, j.derived / tokens, j.assumed / tokens}};
 }
 
 ReproducedCell reproduce_cell(const Design& design, const TableKey& key, const PublishedCell* published) {
@@ -208,6 +206,9 @@ TableLaws make_table_laws(const Preset& preset) {
   laws.overlap = reader.share("tree.overlap");
   laws.context = reader.count("serving.context");
   laws.published_energy_gain = reader.positive("published.energy_gain_8gb", "count");
+  laws.reference = read_system(reader.text("table.reference"));
+  for (const std::string& name : reader.texts("table.systems")) laws.systems.push_back(read_system(name));
+  laws.schemes = reader.texts("table.schemes");
   const std::string table = "locality.";
   for (const Constant& constant : preset.constants) {
     if (constant.key.compare(0, table.size(), table) != 0) continue;
@@ -221,18 +222,30 @@ TableLaws make_table_laws(const Preset& preset) {
   return laws;
 }
 
+std::uint32_t near_gigabytes(const System& system) {
+  constexpr double bytes_per_gibibyte = 1073741824;
+  return static_cast<std::uint32_t>(system.tiers.front().capacity_bytes / bytes_per_gibibyte);
+}
+
+const System& system_of(const TableLaws& laws, std::uint32_t hb_gb) {
+  for (const System& system : laws.systems) {
+    if (near_gigabytes(system) == hb_gb) return system;
+  }
+  fail(ErrorKind::usage, "{}: no system with {} GB of near memory", laws.preset.file, hb_gb);
+}
+
 std::vector<ReproducedCell> reproduce_table(const TableLaws& laws, const std::vector<PublishedCell>& published) {
-  const System reference = read_system("xpu");
   std::vector<ReproducedCell> cells;
-  for (const std::uint32_t hb : kHbSizes) {
-    const System system = read_system(fmt::format("elmoe3d-{}gb", hb));
+  std::vector<std::uint32_t> sizes;
+  for (const System& system : laws.systems) {
+    const std::uint32_t hb = sizes.emplace_back(near_gigabytes(system));
     for (const auto& [name, routing] : laws.routing) {
       const Model model = read_model(name);
-      for (const char* scheme_name : kSchemes) {
+      for (const std::string& scheme_name : laws.schemes) {
         const Scheme scheme = find_scheme(scheme_name);
         for (const std::uint32_t batch : kBatches) {
           const TableKey key{hb, name, scheme_name, batch};
-          const Design design{laws, system, reference, model, scheme, routing, batch};
+          const Design design{laws, system, laws.reference, model, scheme, routing, batch};
           cells.push_back(reproduce_cell(design, key, find_cell(published, key)));
         }
       }
@@ -242,7 +255,7 @@ std::vector<ReproducedCell> reproduce_table(const TableLaws& laws, const std::ve
     const auto same = [&](const ReproducedCell& cell) { return cell.key == one.key; };
     if (std::any_of(cells.begin(), cells.end(), same)) continue;
     fail(ErrorKind::input, "{}: no such cell (expected hb_gb {}, a model of {}, a scheme of {}, a batch of {})",
-         one.place, fmt::join(kHbSizes, " or "), fmt::join(names_of(laws), ", "), fmt::join(kSchemes, ", "),
+         one.place, fmt::join(sizes, " or "), fmt::join(names_of(laws), ", "), fmt::join(laws.schemes, ", "),
          fmt::join(kBatches, ", "));
   }
   return cells;

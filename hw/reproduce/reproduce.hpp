@@ -13,7 +13,7 @@
 
 namespace moecarlo::hw {
 
-/// One design of the published table: scheme and model on elmoe3d-<hb_gb>gb at a batch.
+/// One design of the published table: scheme and model on the system with so many GB of near memory at a batch.
 struct TableKey {
   std::uint32_t hb_gb = 0;
   std::string model, scheme;  ///< names of a model preset and of a scheme
@@ -42,9 +42,22 @@ struct TableLaws {
   double overlap = 0;
   double published_energy_gain = 0;  ///< mean over everything evaluated at 8 GB: xPU's energy per token over Elastic's
   std::vector<std::pair<std::string, RoutingLaw>> routing;  ///< by model preset
+  System reference;                                         ///< what speed-ups are over
+  std::vector<System> systems;                              ///< by size of their near memory, ascending
+  std::vector<std::string> schemes;
   Preset preset;
 };
 TableLaws make_table_laws(const Preset& preset);
+
+/// The system with so many GB of near memory; throws usage where there is none.
+const System& system_of(const TableLaws& laws, std::uint32_t hb_gb);
+std::uint32_t near_gigabytes(const System& system);
+
+/// What a round, or one token of it, costs.
+struct RoundCost {
+  double seconds = 0;
+  JoulesByStanding joules;
+};
 
 /// One cell of the table as the model has it: by the law, and with hits counted on routing.
 struct ReproducedCell {
@@ -64,7 +77,7 @@ struct ReproducedCell {
   std::optional<double> alpha() const { return published ? std::optional(published->alpha) : std::nullopt; }
 };
 
-/// All models x HB sizes x schemes (elastic, eagle, slm, quant) x batches 1, 4, 8, 16, in this order.
+/// All models x systems x schemes x batches 1, 4, 8, 16, in this order.
 /// Autoregressive hits follow hit_share; hits of a verification, whose union is large, held_share: the published
 /// speculative cells respect what fits, the autoregressive ones do not.
 std::vector<ReproducedCell> reproduce_table(const TableLaws& laws, const std::vector<PublishedCell>& published);

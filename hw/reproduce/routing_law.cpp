@@ -33,6 +33,16 @@ double RoutingLaw::distinct(double tokens) const {
   return sum;
 }
 
+double RoutingLaw::distinct_among(double slots, double tokens) const {
+  if (top_k >= experts) return tokens > 0 ? std::min<double>(slots, experts) : 0;
+  const double scale = scale_of(*this);
+  double sum = 0;
+  for (std::uint32_t i = 1; i <= experts && i < slots + 1; ++i) {
+    sum -= std::min(1.0, slots + 1 - i) * std::expm1(-tokens * scale * std::pow(i, -popularity));
+  }
+  return sum;
+}
+
 double RoutingLaw::hit_share(double slots) const {
   return slots < 1 ? 0 : std::pow(std::min(1.0, slots / experts), locality);
 }

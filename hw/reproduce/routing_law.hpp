@@ -15,6 +15,9 @@ struct RoutingLaw {
   /// with probability 1 - exp(-c (i + 1)^-s), c such that it takes top_k in the mean.
   double distinct(double tokens) const;
 
+  /// The same of the `slots` most popular ones alone, the last of which may count in part.
+  double distinct_among(double slots, double tokens) const;
+
   /// Share of the distinct experts that a cache of so many whole experts holds: (slots / experts)^locality, and 0 below
   /// one slot. It does not ask whether that many fit: see held_share.
   double hit_share(double slots) const;

@@ -58,8 +58,8 @@ Scheme on_measured_slices(const Scheme& scheme, const Model& measured) {
     model.expert_format.measured = figures;
     return model;
   };
-  own.storage = [storage = scheme.storage, coded](const Model& model, const Serving& serving) {
-    return storage(coded(model), serving);
+  own.items = [items = scheme.items, coded](const Model& model, const Serving& serving) {
+    return items(coded(model), serving);
   };
   own.plan = [plan = scheme.plan, coded](const System& system, const Model& model, const Serving& serving,
                                          const Placement& placement) {
@@ -86,16 +86,16 @@ std::vector<MeasuredQuantity> measured_quantities(const System& system, const Mo
   const WeightFormat &before = nominal.expert_format, &after = measured.expert_format;
   const auto lower = [&](const WeightFormat& format) { return format.stored_bits() - format.stored_bits(bits); };
   constexpr double bytes_per_megabyte = 1e6;
+  const double bits_per_pass = system.units.front().bits_per_pass;
   return {
       {fmt::format("upper slice of {} bits, with its scale", bits), "bit per weight", before.stored_bits(bits),
        after.stored_bits(bits)},
       {fmt::format("lower slice of {} bits", 8 - bits), "bit per weight", lower(before), lower(after)},
       {"whole expert", "MB", expert_bytes(nominal) / bytes_per_megabyte, expert_bytes(measured) / bytes_per_megabyte},
       {fmt::format("multiplications of a draft at {} bits, {}", bits, system.name), "share",
-       before.multiplied_share(bits, system.bits_per_pass), after.multiplied_share(bits, system.bits_per_pass)},
+       before.multiplied_share(bits, bits_per_pass), after.multiplied_share(bits, bits_per_pass)},
       {fmt::format("multiplications of a verification, {}", system.name), "share",
-       before.multiplied_share(before.bits, system.bits_per_pass),
-       after.multiplied_share(after.bits, system.bits_per_pass)}};
+       before.multiplied_share(before.bits, bits_per_pass), after.multiplied_share(after.bits, bits_per_pass)}};
 }
 
 }  // namespace moecarlo::hw

@@ -27,15 +27,6 @@ struct Head {
   }
 };
 
-Phase draft(const System& system, const Model& model, const Serving& serving, const Head& head) {
-  Phase phase;
-  phase.touches_experts = false;
-  phase.fixed.push_back({Component::drafter, 1,
-                         compute(system, head_matrices(model), draft_tokens(serving), head.format.bits) +
-                             read_nearest(system, head.bytes(model) + head.kv_bytes(model, serving))});
-  return phase;
-}
-
 }  // namespace
 
 Scheme eagle(const Preset& constants) {
@@ -46,14 +37,17 @@ Scheme eagle(const Preset& constants) {
   scheme.name = "eagle";
   scheme.drafts = true;
   scheme.preset = constants;
-  scheme.storage = [head](const Model& model, const Serving& serving) {
-    Storage storage = store_whole_experts(model, head.bytes(model) + head.kv_bytes(model, serving));
-    storage.home_bytes = head.bytes(model);
-    return storage;
+  scheme.items = [head](const Model& model, const Serving& serving) {
+    return std::vector<Item>{{"draft head", ItemKind::pinned, head.bytes(model), head.bytes(model)},
+                             {"its KV cache", ItemKind::pinned, head.kv_bytes(model, serving)},
+                             cached_experts(model, expert_bytes(model))};
   };
-  scheme.plan = [head](const System& system, const Model& model, const Serving& serving, const Placement&) {
-    Plan plan = plan_autoregressive(system, model, serving);
-    if (serving.depth > 0) plan.draft = draft(system, model, serving, head);
+  scheme.plan = [head](const System& system, const Model& model, const Serving& serving, const Placement& placement) {
+    Plan plan = plan_autoregressive(system, model, serving, placement);
+    if (serving.depth == 0) return plan;
+    const OwnDrafter drafter{
+        head_matrices(model), head.format.bits, 1, model.hidden, head.bytes(model) + head.kv_bytes(model, serving), 1};
+    plan.round = draft_and_verify(serving, own_draft(system, serving, drafter), std::move(plan.round));
     return plan;
   };
   return scheme;

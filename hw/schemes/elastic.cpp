@@ -5,47 +5,54 @@
 namespace moecarlo::hw {
 namespace {
 
-/// Nothing comes from EXT. Each token computes top_k experts even where fewer are resident: an upper bound, and small
+/// Nothing comes from home. Each token computes top_k experts even where fewer are resident: an upper bound, and small
 /// beside the reads.
-Phase draft(const System& system, const Model& model, const Serving& serving) {
-  Phase phase;
-  phase.fixed = dense_parts(system, model, serving, draft_tokens(serving),
-                            std::min<double>(serving.bits, model.dense_format.bits));
-  phase.experts.pass = expert_compute(system, model, draft_tokens(serving), kept_expert_bits(model, serving.bits));
-  phase.experts.hit = read_hb(slice_bytes(model, serving.bits));
-  return phase;
+TargetPass draft(const Model& model, const Serving& serving) {
+  TargetPass pass;
+  pass.layers.drafting = true;
+  pass.layers.tokens = draft_tokens(serving);
+  pass.layers.kept_bits = std::min<double>(serving.bits, model.dense_format.bits);
+  pass.hit.near = slice_bytes(model, serving.bits);
+  pass.expert_bits = kept_expert_bits(model, serving.bits);
+  return pass;
 }
 
-/// Exact: a hit joins its slice from HB with the remaining bits from EXT, a miss comes whole from EXT.
-Phase verify(const System& system, const Model& model, const Serving& serving) {
-  const double slice = slice_bytes(model, serving.bits);
-  Phase phase = verify_whole_experts(system, model, serving);
-  const Work hit = read_hb(slice) + read_ext(expert_bytes(model) - slice);
-  phase.experts.hit = within_reach_of_near_memory(system, model, {{}, hit, {}}).hit;
-  return phase;
+/// Exact: a hit joins its near slice with the remaining bits from home, a miss comes whole from home.
+TargetPass verify(const Model& model, const Serving& serving, const Placement& placement) {
+  TargetPass pass = whole_verification(model, serving, placement);
+  pass.hit.near = slice_bytes(model, serving.bits);
+  pass.hit.home = expert_bytes(model) - pass.hit.near;
+  return pass;
 }
 
 }  // namespace
 
-Scheme elastic() {
+Scheme upper_bits(bool drafts_misses) {
   Scheme scheme;
-  scheme.name = "elastic";
-  scheme.needs_hb = true;
   scheme.drafts = true;
   scheme.uses_bits = true;
+  scheme.items = [](const Model& model, const Serving& serving) {
+    return std::vector{
+        cached_experts(model, serving.depth == 0 ? expert_bytes(model) : slice_bytes(model, serving.bits))};
+  };
+  scheme.plan = [drafts_misses](const System& system, const Model& model, const Serving& serving,
+                                const Placement& placement) {
+    if (serving.depth == 0) return plan_autoregressive(system, model, serving, placement);
+    TargetPass drafting = draft(model, serving);
+    drafting.layers.experts_near = placement.all_near || !drafts_misses;
+    drafting.miss.home = drafts_misses ? slice_bytes(model, serving.bits) : 0;
+    return Plan{draft_and_verify(serving, target_pass(system, model, serving, drafting),
+                                 target_pass(system, model, serving, verify(model, serving, placement))),
+                slice_bytes(model, serving.bits)};
+  };
+  return scheme;
+}
+
+Scheme elastic() {
+  Scheme scheme = upper_bits(false);
+  scheme.name = "elastic";
+  scheme.needs_cache = true;
   scheme.draft_routing = DraftRouting::residents;
-  scheme.storage = [](const Model& model, const Serving& serving) {
-    if (serving.depth == 0) return store_whole_experts(model);
-    return Storage{.slot_bytes = slice_bytes(model, serving.bits)};
-  };
-  scheme.plan = [](const System& system, const Model& model, const Serving& serving, const Placement&) {
-    if (serving.depth == 0) return plan_autoregressive(system, model, serving);
-    Plan plan;
-    plan.verify = verify(system, model, serving);
-    plan.draft = draft(system, model, serving);
-    plan.cache_write_bytes = slice_bytes(model, serving.bits);
-    return plan;
-  };
   return scheme;
 }
 

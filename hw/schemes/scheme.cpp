@@ -50,7 +50,46 @@ Scheme with_constants(const Scheme& scheme, const Preset& constants) {
 }
 
 bool applies(const Scheme& scheme, const System& system) {
-  return system.hb.has_value() || !scheme.needs_hb;
+  return system.has_cache() || !scheme.needs_cache;
+}
+
+Item cached_experts(const Model& model, double slot_bytes) {
+  return {"experts", ItemKind::cached, slot_bytes, experts_bytes(model),
+          static_cast<double>(model.experts) * model.moe_layers};
+}
+
+Pass target_pass(const System& system, const Model& model, const Serving& serving, const TargetPass& pass) {
+  std::vector<Pass> parts = dense_parts(system, model, serving, pass.layers);
+  ExpertsWork experts = expert_compute(system, model, pass.layers.tokens, pass.expert_bits);
+  add_reads(system, model, pass.hit, pass.miss, pass.expert_bits, experts);
+  const bool drafting = pass.layers.drafting;
+  parts.push_back({RoutedPart{drafting ? RoundPart::draft_experts : RoundPart::verify_experts, drafting, experts}});
+  for (Pass& part : parts_between(system, model, pass.layers)) parts.push_back(std::move(part));
+  const double ahead = fetched_ahead(system, model);
+  if (ahead == 0 || pass.miss.home == 0) return then(std::move(parts));
+  ExpertsWork stream;
+  stream.miss.own = (system.misses.fetch * ahead / system.prefetch.precision) * fetch(system, pass.miss.home);
+  return beside(then(std::move(parts)),
+                {RoutedPart{drafting ? RoundPart::draft_experts : RoundPart::verify_experts, drafting, stream}});
+}
+
+Pass own_draft(const System& system, const Serving& serving, const OwnDrafter& drafter) {
+  const Unit& first = system.units.front();
+  const double tokens = draft_tokens(serving);
+  Task task{compute(first, drafter.matrices, tokens, drafter.bits), {}, {}};
+  task.own += decode(first, weights(drafter.matrices), drafter.bits);
+  task.own += read(system, first, 0, drafter.near_share * drafter.bytes);
+  if (drafter.near_share < 1) task.own += read(system, first, system.home(), (1 - drafter.near_share) * drafter.bytes);
+  std::vector<Pass> parts{{Part{RoundPart::draft_drafter, 1, task}}};
+  for (Pass& part : parts_between(system, drafter.layers, drafter.hidden, tokens)) parts.push_back(std::move(part));
+  return then(std::move(parts));
+}
+
+Pass draft_and_verify(const Serving& serving, Pass draft, Pass verify) {
+  std::vector<Pass> passes;
+  passes.push_back(times(serving.depth, std::move(draft)));
+  passes.push_back(std::move(verify));
+  return then(std::move(passes));
 }
 
 double kept_expert_bits(const Model& model, std::uint32_t bits) {

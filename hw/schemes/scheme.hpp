@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "hw/placement/items.hpp"
 #include "hw/plan/plan.hpp"
-#include "hw/plan/storage.hpp"
 
 namespace moecarlo::hw {
 
@@ -20,16 +20,17 @@ enum class DraftRouting {
 /// A way of decoding: what it keeps near and what a round of it moves and computes. One file each, schemes/<name>.cpp,
 /// its constants in presets/schemes/<name>.toml.
 ///
-/// Every scheme also decodes without drafting, at depth 0, with its own data still in HB: the machine switches to that
+/// Every scheme also decodes without drafting, at depth 0, with its own data still near: the machine switches to that
 /// mode where speculation does not pay. Its cache then holds whole experts.
 struct Scheme {
   std::string name;
-  bool needs_hb = false;   ///< makes no sense on a system without HB
-  bool drafts = false;     ///< speculates at a depth above 0
-  bool uses_bits = false;  ///< the number of kept bits changes its drafts; otherwise it runs at 8
+  bool needs_cache = false;  ///< makes no sense on a system with a single tier
+  bool drafts = false;       ///< speculates at a depth above 0
+  bool uses_bits = false;    ///< the number of kept bits changes its drafts; otherwise it runs at 8
   DraftRouting draft_routing = DraftRouting::none;
   Preset preset;  ///< its constants; none for some
-  std::function<Storage(const Model& model, const Serving& serving)> storage;
+  /// What it keeps beside the target's dense weights and KV cache, the cached experts among it.
+  std::function<std::vector<Item>(const Model& model, const Serving& serving)> items;
   std::function<Plan(const System& system, const Model& model, const Serving& serving, const Placement& placement)>
       plan;
 };
@@ -43,12 +44,12 @@ Scheme elastic();
 /// EAGLE-SD: a draft head of one layer. The verification uses the cache as autoregressive decoding does.
 Scheme eagle(const Preset& constants);
 
-/// SLM-SD: a small dense model drafts. What of it does not fit into HB is read from EXT.
+/// SLM-SD: a small dense model drafts. What of it does not fit near is read from home.
 Scheme slm(const Preset& constants);
 
 /// Quant-SD: a separate 4-bit copy of the target drafts with unrestricted routing; what of the copy is not resident
-/// comes from EXT, and the verification reads every expert from EXT. MXFP4 experts need no copy: only the dense weights
-/// are copied, and the cache of whole experts serves draft and verification.
+/// comes from home, and the verification reads every expert from home. MXFP4 experts need no copy: only the dense
+/// weights are copied, and the cache of whole experts serves draft and verification.
 Scheme quant();
 
 /// SPEQ (arXiv 2510.18525): the upper bits of the weights themselves draft, with unrestricted routing; no copy.
@@ -65,12 +66,35 @@ bool applies(const Scheme& scheme, const System& system);
 
 // What schemes share.
 
-/// Storage and plan of autoregressive decoding; `scheme_bytes` lie in HB beside the cache.
-Storage store_whole_experts(const Model& model, double scheme_bytes = 0);
-Plan plan_autoregressive(const System& system, const Model& model, const Serving& serving);
+/// The cached experts, whole or so many bytes of each.
+Item cached_experts(const Model& model, double slot_bytes);
 
-/// A verification against a cache of whole experts.
-Phase verify_whole_experts(const System& system, const Model& model, const Serving& serving);
+Plan plan_autoregressive(const System& system, const Model& model, const Serving& serving, const Placement& placement);
+
+/// A pass through the target's layers that reads so many bytes of each expert that hits or misses, in so many bits.
+struct TargetPass {
+  LayerPass layers;
+  ExpertBytes hit, miss;
+  double expert_bits = 8;
+};
+Pass target_pass(const System& system, const Model& model, const Serving& serving, const TargetPass& pass);
+
+/// A verification of whole experts against a cache of these.
+TargetPass whole_verification(const Model& model, const Serving& serving, const Placement& placement);
+
+/// One draft step of a drafter of its own: its matrices, and the bytes that it reads near and at home.
+struct OwnDrafter {
+  std::vector<Matrix> matrices;
+  double bits = 8, layers = 1, hidden = 0;
+  double bytes = 0, near_share = 1;
+};
+Pass own_draft(const System& system, const Serving& serving, const OwnDrafter& drafter);
+
+/// The upper bits of the experts themselves draft: of all that a token takes, or of what is near alone.
+Scheme upper_bits(bool drafts_misses);
+
+/// Draft steps, then a verification.
+Pass draft_and_verify(const Serving& serving, Pass draft, Pass verify);
 
 /// Upper bits of an expert's weights that a scheme keeps near, at `bits`; all of them where it cannot be sliced.
 double kept_expert_bits(const Model& model, std::uint32_t bits);
@@ -78,7 +102,7 @@ double kept_expert_bits(const Model& model, std::uint32_t bits);
 /// The slice of one expert of so many bits with the scales. The remaining bits need no scales of their own.
 double slice_bytes(const Model& model, std::uint32_t bits);
 
-/// The dense weights in so many bits, as HB holds them.
+/// The dense weights in so many bits.
 double dense_slice_bytes(const Model& model, std::uint32_t bits);
 
 /// The tokens that a draft step works on.

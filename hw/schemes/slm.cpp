@@ -29,14 +29,7 @@ struct Drafter {
   }
 };
 
-Phase draft(const System& system, const Serving& serving, const Drafter& drafter, const Placement& placement) {
-  const Work work = compute(system, drafter.matrices(), draft_tokens(serving), drafter.format.bits) +
-                    read_nearest(system, drafter.read_bytes() + drafter.kv_bytes(serving), placement.spilled_share);
-  Phase phase;
-  phase.touches_experts = false;
-  phase.fixed.push_back({Component::drafter, 1, work});
-  return phase;
-}
+constexpr const char* kDrafter = "drafter with its KV cache";
 
 }  // namespace
 
@@ -56,16 +49,22 @@ Scheme slm(const Preset& constants) {
   scheme.name = "slm";
   scheme.drafts = true;
   scheme.preset = constants;
-  scheme.storage = [drafter](const Model& model, const Serving& serving) {
-    Storage storage = store_whole_experts(model, drafter.kept_bytes() + drafter.kv_bytes(serving));
-    storage.home_bytes = drafter.kept_bytes();
-    storage.may_spill = true;
-    return storage;
+  scheme.items = [drafter](const Model& model, const Serving& serving) {
+    return std::vector<Item>{
+        {kDrafter, ItemKind::spills, drafter.kept_bytes() + drafter.kv_bytes(serving), drafter.kept_bytes()},
+        cached_experts(model, expert_bytes(model))};
   };
   scheme.plan = [drafter](const System& system, const Model& model, const Serving& serving,
                           const Placement& placement) {
-    Plan plan = plan_autoregressive(system, model, serving);
-    if (serving.depth > 0) plan.draft = draft(system, serving, drafter, placement);
+    Plan plan = plan_autoregressive(system, model, serving, placement);
+    if (serving.depth == 0) return plan;
+    const OwnDrafter own{drafter.matrices(),
+                         drafter.format.bits,
+                         drafter.layers,
+                         drafter.hidden,
+                         drafter.read_bytes() + drafter.kv_bytes(serving),
+                         placement.share(kDrafter)};
+    plan.round = draft_and_verify(serving, own_draft(system, serving, own), std::move(plan.round));
     return plan;
   };
   return scheme;

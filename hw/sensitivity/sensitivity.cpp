@@ -35,6 +35,11 @@ bool is_whole(const Constant& constant) {
   return constant.unit == "count" || constant.unit == "bit";
 }
 
+bool is_yes_or_no(const Constant& constant) {
+  const std::string_view name = "works_beside";
+  return constant.key.size() > name.size() && constant.key.substr(constant.key.size() - name.size()) == name;
+}
+
 /// The next values below and above that a constant can have.
 std::pair<double, double> values_beside(const Constant& constant) {
   if (is_whole(constant)) return {std::max(1.0, constant.value - 1), constant.value + 1};
@@ -66,7 +71,7 @@ class RowSensitivity {
   bool one_system() const { return one_system_; }
 
   Slopes of(Owner owner, const Constant& constant) {
-    if (constant.key == "near.works_beside") return {{}, {}, "not taken: yes or no, not a quantity"};
+    if (is_yes_or_no(constant)) return {{}, {}, "not taken: yes or no, not a quantity"};
     if (constant.value == 0) return {{}, {}, "not taken: 0, of which there is no per cent"};
     const auto [below, above] = values_beside(constant);
     const At here = unchanged(constant.value);
@@ -111,10 +116,11 @@ class RowSensitivity {
     slopes.own = slope(own_, low.own, high.own);
     if (reference_) slopes.reference = slope(*reference_, low.reference, high.reference);
     if (slopes.own && slopes.reference.has_value() == reference_.has_value()) return slopes;
-    return {{},
-            {},
-            "not counted: no other capacity was, and it changes how many experts are cached; hardware.hb_capacity = "
-            "[0.9, 1.1] in the study counts two"};
+    return {
+        {},
+        {},
+        "not counted: no other capacity was, and it changes how many experts are cached; [hardware.vary] with factors "
+        "[0.9, 1.1] on a capacity counts two"};
   }
 
   CountedSide own_;

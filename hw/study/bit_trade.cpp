@@ -5,12 +5,8 @@ namespace {
 
 constexpr double bits_per_byte = 8;
 
-double bytes_read(const Work& work) {
-  return work.hb_bytes + work.ext_bytes + work.near_bytes;
-}
-
-double bits_a_weight(const Model& model, const Work& expert) {
-  return bytes_read(expert) * bits_per_byte / weights(model.expert);
+double bits_a_weight(const System& system, const Model& model, const Task& expert) {
+  return bytes_read(system, expert.own + expert.here) * bits_per_byte / weights(model.expert);
 }
 
 Quantity less(Quantity a, double constant) {
@@ -25,16 +21,18 @@ Quantity less(Quantity a, double constant) {
 BitTrade draft_sizes(const System& system, const Scheme& scheme, const Model& model, const Serving& serving,
                      const Placement& placement, const MeanCounts& counts) {
   const Plan plan = scheme.plan(system, model, serving, placement);
-  const Phase& draft = *plan.draft;
+  const ExpertsWork& draft = find_routed(plan.round, RoundPart::draft_experts)->work;
+  const ExpertsWork& verify = find_routed(plan.round, RoundPart::verify_experts)->work;
   BitTrade trade;
   trade.room_bytes = placement.cache_bytes;
   trade.slot_bytes = placement.slot_bytes;
   trade.slots = placement.slots;
-  trade.draft_bits = bits_a_weight(model, draft.experts.hit);
-  trade.whole_bits = bits_a_weight(model, plan.verify.experts.miss);
-  trade.step_expert_bytes = model.moe_layers * bytes_read(draft.experts.at(counts.draft_hits, counts.draft_misses));
-  trade.step_bytes = trade.step_expert_bytes;
-  for (const FixedPart& part : draft.fixed) trade.step_bytes += part.count * bytes_read(part.work);
+  trade.draft_bits = bits_a_weight(system, model, draft.hit);
+  trade.whole_bits = bits_a_weight(system, model, verify.miss);
+  const Task experts = draft.at(counts.draft_hits, counts.draft_misses);
+  trade.step_expert_bytes = model.moe_layers * bytes_read(system, experts.own + experts.here);
+  trade.step_bytes = bytes_read(system, at_means(system, model, *find_repeated(plan.round), counts).work);
+  trade.home = system.tiers.back().name;
   return trade;
 }
 
@@ -47,7 +45,7 @@ BitTrade with_design(BitTrade sizes, const HardwareResult& row) {
   sizes.depth = row.depth;
   sizes.bits = row.bits;
   sizes.capacity = row.capacity;
-  sizes.round_ext_bytes = row.breakdown.find(RoundTotal::bytes_ext).value();
+  sizes.round_home_bytes = row.breakdown.at("bytes." + sizes.home);
   sizes.tokens_per_second = row.tokens_per_second;
   return sizes;
 }

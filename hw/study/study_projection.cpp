@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "host/support/error.hpp"
+#include "host/support/nearest_name.hpp"
 #include "hw/projection/placement.hpp"
 
 namespace moecarlo::hw {
@@ -14,12 +15,47 @@ namespace {
 
 constexpr const char* kNoReference = "none";
 
-/// "elmoe3d-8gb[hb.capacity x0.5, hb.bandwidth x2]"
-std::string variant_name(const std::string& system, double capacity, double bandwidth) {
-  std::vector<std::string> factors;
-  if (capacity != 1) factors.push_back(fmt::format("hb.capacity x{}", capacity));
-  if (bandwidth != 1) factors.push_back(fmt::format("hb.bandwidth x{}", bandwidth));
-  return fmt::format("{}[{}]", system, fmt::join(factors, ", "));
+/// "NAME[hb.bandwidth x2, hb.capacity x0.5]"
+std::string variant_name(const std::string& system, const std::map<std::string, double>& factors) {
+  std::vector<std::string> words;
+  for (const auto& [constant, factor] : factors) words.push_back(fmt::format("{} x{}", constant, factor));
+  return fmt::format("{}[{}]", system, fmt::join(words, ", "));
+}
+
+/// All combinations of the factors on those constants that one of the presets has, factors of 1 left out.
+std::vector<std::map<std::string, double>> crossed(const std::map<std::string, std::vector<double>>& vary,
+                                                   const Preset& system, const Preset& model) {
+  std::vector<std::map<std::string, double>> all{{}};
+  for (const auto& [constant, factors] : vary) {
+    if (!has_constant(system, constant) && !has_constant(model, constant)) continue;
+    std::vector<std::map<std::string, double>> longer;
+    for (const auto& chosen : all) {
+      for (const double factor : factors) {
+        longer.push_back(chosen);
+        if (factor != 1) longer.back().emplace(constant, factor);
+      }
+    }
+    all = std::move(longer);
+  }
+  return all;
+}
+
+/// The preset with what the study sets of it.
+Preset with_set(Preset preset, const std::map<std::string, std::string>& set) {
+  for (const auto& [constant, text] : set) {
+    if (has_constant(preset, constant)) preset = with_text(std::move(preset), constant, text);
+  }
+  return preset;
+}
+
+System read_system_with(const std::string& name, const std::map<std::string, std::string>& set) {
+  const System system = read_system(name);
+  return set.empty() ? system : make_system(with_set(system.preset, set));
+}
+
+Model read_model_with(const std::string& name, const std::map<std::string, std::string>& set) {
+  const Model model = read_model(name);
+  return set.empty() ? model : make_model(with_set(model.preset, set));
 }
 
 /// A sentence for each system and scheme; the numbers are those of the smallest batch that does not fit.
@@ -44,9 +80,10 @@ StudyProjection::StudyProjection(const HardwareSpec& spec, const GridSpec& grid,
     : spec_(spec),
       policies_(grid.policy),
       trace_layers_(trace_layers),
-      model_(read_model(spec.model)),
-      machines_(machines_of(spec)) {
-  if (spec.reference != kNoReference) reference_ = read_system(spec.reference);
+      model_(read_model_with(spec.model, spec.set)),
+      machines_(machines_of(spec, model_)) {
+  check_changes(spec);
+  if (spec.reference != kNoReference) reference_ = read_system_with(spec.reference, spec.set);
   if (model_.experts != trace_experts || model_.top_k != trace_top_k) {
     fail(ErrorKind::usage,
          "study: hardware.model {} does not fit the trace (expected the trace's {} experts with top-{}, found {} with "
@@ -80,7 +117,7 @@ StudyProjection::StudyProjection(const HardwareSpec& spec, const GridSpec& grid,
 /// Placements of all combinations: those that are possible, and those that are left out.
 void StudyProjection::add_demands(const GridSpec& grid) {
   for (const Machine& one : machines_) {
-    Demands own = demands({&one.system, 1}, schemes_, model_, spec_.context, grid.batch, grid.bits, trace_layers_);
+    Demands own = demands({&one.system, 1}, schemes_, one.model, spec_.context, grid.batch, grid.bits, trace_layers_);
     demands_.insert(demands_.end(), own.possible.begin(), own.possible.end());
     left_out_.insert(left_out_.end(), own.left_out.begin(), own.left_out.end());
   }
@@ -154,7 +191,7 @@ std::optional<BitSliceResult> StudyProjection::bit_slice_result() const {
     for (MeasuredQuantity& quantity : measured_quantities(on.system, model_, own, demand.bits)) {
       add(std::move(quantity));
     }
-    if (!on.system.hb) continue;
+    if (!on.system.has_cache()) continue;
     add({fmt::format("experts cached, {} {}, batch {}, {} bits", demand.system, demand.scheme, demand.batch,
                      demand.bits),
          "per layer", demand.capacity.mean(trace_layers_), twin->capacity.mean(trace_layers_)});
@@ -179,20 +216,38 @@ const Scheme& StudyProjection::scheme_named(const std::string& name) const {
   return *std::find_if(schemes_.begin(), schemes_.end(), [&](const Scheme& one) { return one.name == name; });
 }
 
-std::vector<StudyProjection::Machine> StudyProjection::machines_of(const HardwareSpec& spec) {
+/// Refuses a constant to vary or to set that nothing has.
+void StudyProjection::check_changes(const HardwareSpec& spec) const {
+  const auto check = [&](const char* table, const std::string& constant) {
+    std::vector<std::string_view> names;
+    for (const Constant& known : model_.preset.constants) names.emplace_back(known.key);
+    for (const Machine& one : machines_) {
+      for (const Constant& known : one.system.preset.constants) names.emplace_back(known.key);
+    }
+    if (std::find(names.begin(), names.end(), constant) != names.end()) return;
+    fail(ErrorKind::usage, "study: hardware.{}: no system and not the model has a constant '{}'{}", table, constant,
+         is_it(constant, names));
+  };
+  for (const auto& [constant, factors] : spec.vary) check("vary", constant);
+  for (const auto& [constant, text] : spec.set) check("set", constant);
+}
+
+std::vector<StudyProjection::Machine> StudyProjection::machines_of(const HardwareSpec& spec, const Model& model) {
   std::vector<Machine> machines;
   for (const std::string& name : spec.systems) {
-    const System system = read_system(name);
-    machines.push_back({system, ""});
-    if (!system.hb) continue;
-    for (const double capacity : spec.hb_capacity) {
-      for (const double bandwidth : spec.hb_bandwidth) {
-        if (capacity == 1 && bandwidth == 1) continue;
-        Preset preset = scaled(system.preset, "hb.capacity", capacity);
-        preset = scaled(scaled(preset, "static.hb", capacity), "hb.bandwidth", bandwidth);
-        preset.name = variant_name(system.name, capacity, bandwidth);
-        machines.push_back({make_system(preset), system.name, capacity, bandwidth});
+    const System system = read_system_with(name, spec.set);
+    for (const auto& factors : crossed(spec.vary, system.preset, model.preset)) {
+      if (factors.empty()) {
+        machines.push_back({system, model, "", {}});
+        continue;
       }
+      Preset own = system.preset, of_model = model.preset;
+      for (const auto& [constant, factor] : factors) {
+        if (has_constant(own, constant)) own = scaled(own, constant, factor);
+        if (has_constant(of_model, constant)) of_model = scaled(of_model, constant, factor);
+      }
+      own.name = variant_name(system.name, factors);
+      machines.push_back({make_system(own), make_model(of_model), system.name, factors});
     }
   }
   return machines;

@@ -40,15 +40,17 @@ class StudyProjection {
                StudyResults& results) const;
 
  private:
-  /// A system, or a variant of it with another hybrid-bonded memory, which has a name of its own.
+  /// A system with the model on it, or a variant of either, which has a name of its own.
   struct Machine {
     System system;
-    std::string variant_of;  ///< empty: it is none
-    double hb_capacity = 1, hb_bandwidth = 1;
+    Model model;
+    std::string variant_of;              ///< empty: it is none
+    std::map<std::string, double> vary;  ///< factors by constant
 
     bool is_variant() const { return !variant_of.empty(); }
   };
-  static std::vector<Machine> machines_of(const HardwareSpec& spec);
+  static std::vector<Machine> machines_of(const HardwareSpec& spec, const Model& model);
+  void check_changes(const HardwareSpec& spec) const;
 
   struct Row;
   std::vector<Row> rows(const CountedPoints& points, const Tallies& tallies) const;

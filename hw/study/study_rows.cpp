@@ -100,8 +100,7 @@ std::vector<StudyProjection::Row> StudyProjection::rows(const CountedPoints& poi
         HardwareResult& result = row.result;
         result.system = on.system.name;
         result.variant_of = on.variant_of;
-        result.hb_capacity = on.hb_capacity;
-        result.hb_bandwidth = on.hb_bandwidth;
+        result.vary = on.vary;
         result.scheme = demand.scheme;
         result.policy = to_string(policy);
         result.batch = demand.batch;
@@ -154,7 +153,7 @@ std::vector<StudyProjection::Row> StudyProjection::projected_rows(const CountedP
     before = row;
     HardwareResult& result = row->result;
     const Projection projection =
-        hw::project(row->machine->system, *row->scheme, model_, spec_.context, workload, result.bits);
+        hw::project(row->machine->system, *row->scheme, row->machine->model, spec_.context, workload, result.bits);
     Rates own = rates_of(sampling, projection, lengths_read_trace, workload.certain);
     result.tokens_per_second = sampling.estimate(own.tokens_per_second);
     result.energy_mj_per_token = sampling.estimate(1e3 * own.joules_per_token);
@@ -167,11 +166,19 @@ std::vector<StudyProjection::Row> StudyProjection::projected_rows(const CountedP
       result.energy_gain = relative(base->joules_per_token / own.joules_per_token);
     }
     result.breakdown = projection.breakdown;
+    result.lower_bound = projection.lower_bound;
+    result.operations_per_byte = projection.operations_per_byte;
+    result.busy = projection.busy;
+    const double joules = projection.joules.total();
+    const double of_token = joules > 0 ? result.energy_mj_per_token.value / joules : 0;
+    result.energy_published = of_token * projection.joules.published;
+    result.energy_derived = result.energy_published + of_token * projection.joules.derived;
+    result.energy_assumed = result.energy_derived + of_token * projection.joules.assumed;
     if (row->scheme->uses_bits && result.depth > 0) {
       const Serving serving{spec_.context, result.batch,         result.depth,
                             result.bits,   workload.draft_width, workload.verify_columns};
-      row->trade =
-          draft_sizes(row->machine->system, *row->scheme, model_, serving, projection.placement, mean_counts(workload));
+      row->trade = draft_sizes(row->machine->system, *row->scheme, row->machine->model, serving, projection.placement,
+                               mean_counts(workload));
       row->trade->acceptance = sampling.estimate(acceptance_of(own.tokens_per_round, result.batch, result.depth));
     }
     row->tokens_per_second = std::move(own.tokens_per_second);
@@ -197,7 +204,7 @@ void StudyProjection::add_comparisons(std::vector<Row>& rows, const Sampling& sa
     if (drafted.depth == 0 || found == plain.end()) continue;
     const Quantity& own = found->second->tokens_per_second;
     drafted.speedup_over_autoregressive = sampling.estimate(row.tokens_per_second / own);
-    const double tokens = drafted.breakdown.find(RoundTotal::seconds).value() * own.value / drafted.batch;
+    const double tokens = drafted.breakdown.at("seconds") * own.value / drafted.batch;
     drafted.break_even_acceptance = (tokens - 1) / drafted.depth;
   }
 }

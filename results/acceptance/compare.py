@@ -25,7 +25,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 BITS = [2, 3, 4]
-HB_GIB = 8  # of the system in study.toml, which hb_capacity scales
+HB_GIB = 8  # of the system in study.toml, of which [hardware.vary] scales the capacity
 REFERENCE = dict(figure="speedup", policy="static", batch=1, bits=4, memory=8, depth=4)
 # `memory`: share of the experts that is resident for an accepted length, GiB of hybrid-bonded DRAM for a speed-up.
 DESIGN = ["figure", "policy", "batch", "bits", "memory", "depth"]
@@ -60,7 +60,7 @@ def rows_of(summary, model):
             continue
         tokens = one["tokens_per_second"]["value"] * one["breakdown"]["seconds"] / one["batch"]
         rows.append(dict(model=model, figure="speedup", policy=one["policy"], batch=one["batch"], bits=one["bits"],
-                         memory=HB_GIB * one["hb_capacity"], depth=one["depth"], share=one["capacity"] / experts,
+                         memory=HB_GIB * one["vary"].get("hb.capacity", 1), depth=one["depth"], share=one["capacity"] / experts,
                          tokens=tokens, **one["speedup"]))
     for row in rows:
         row.pop("per_layer", None)

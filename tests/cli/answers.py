@@ -43,7 +43,7 @@ class Answers:
         self.points = {design(point): point for point in summary["points"]}
         self.own = [point for point in summary["points"] if not point["implied"]]
         self.rows = summary["hardware"]
-        self.reference = "the xPU" if summary["reference"] == "xpu" else summary["reference"]
+        self.reference = summary["reference"]
         self.drafting = [row for row in self.rows if row["depth"] > 0]
         self.typical = self.typical_point()
 

@@ -3,6 +3,7 @@ is worked out again from the rows of summary.json, and hardware.csv finds all it
 
 MOECARLO_ANSWERS_STUDIES=200 in the environment tries so many of them."""
 
+import itertools
 import csv
 import math
 import os
@@ -102,18 +103,17 @@ class RandomStudies(elastic.Elastic):
         hardware, grid = summary["study"]["hardware"], summary["study"]["grid"]
         names = {}
         for system in hardware["systems"]:
-            names[system] = (None, 1, 1)
-            if "hb-" not in system and "elmoe" not in system:
-                continue
-            for capacity in hardware["hb_capacity"]:
-                for bandwidth in hardware["hb_bandwidth"]:
-                    factors = [f"{key} x{value:g}" for key, value in
-                               (("hb.capacity", capacity), ("hb.bandwidth", bandwidth)) if value != 1]
-                    if factors:
-                        names[f"{system}[{', '.join(factors)}]"] = (system, capacity, bandwidth)
+            names[system] = (None, {})
+            has_hb = "hb-" in system or "elmoe" in system
+            vary = {key: factors for key, factors in hardware.get("vary", {}).items() if has_hb or "hb" not in key}
+            for factors in itertools.product(*vary.values()):
+                chosen = {key: factor for key, factor in zip(vary, factors) if factor != 1}
+                if chosen:
+                    name = ", ".join(f"{key} x{factor:g}" for key, factor in sorted(chosen.items()))
+                    names[f"{system}[{name}]"] = (system, chosen)
         there = {(row["system"], row["scheme"], row["batch"]) for row in summary["hardware"]}
         for row in summary["hardware"]:
-            self.assertEqual((row["variant_of"], row["hb_capacity"], row["hb_bandwidth"]), names[row["system"]])
+            self.assertEqual((row["variant_of"], row["vary"]), names[row["system"]])
             self.seen["variants"] += row["variant_of"] is not None
         out = set()
         for one in summary["left_out"]:
@@ -293,7 +293,7 @@ class Resolved(elastic.Elastic):
         reasons = {(one["system"], one["scheme"], one["batch"]): one["reason"] for one in results["left_out"]}
         self.assertCountEqual(reasons, [("xpu", "elastic", None), ("elmoe3d-4gb", "ar", 16),
                                         ("elmoe3d-4gb", "elastic", 16)])
-        self.assertRegex(reasons["elmoe3d-4gb", "ar", 16], r"does not fit in HB \(dense [\d.]+ GB \+ KV cache [\d.]+ GB")
+        self.assertRegex(reasons["elmoe3d-4gb", "ar", 16], r"does not fit in hb \(dense weights [\d.]+ GB \+ KV cache [\d.]+ GB")
         self.assertRegex(" ".join(results["notes"]), r"Left out at batch 16: \S+ on elmoe3d-4gb with ar: does not fit")
 
     def test_a_study_of_which_nothing_fits_is_refused_with_the_numbers(self):
@@ -303,12 +303,12 @@ class Resolved(elastic.Elastic):
             study={"trace": "trace.h5"}, grid={"depth": [0], "policy": ["lru"], "capacity": [5]},
             acceptance={"alpha": 0.5}, hardware=hardware))
         self.refused(program.USAGE, "simulate", self.folder / "study.toml", "-o", self.folder / "out",
-                     says=["no scheme of hardware.schemes is possible", "does not fit in EXT (short by"])
+                     says=["no scheme of hardware.schemes is possible", "does not fit in ext (short by"])
 
     def test_where_the_xpu_is_too_small_speeds_have_no_speed_up(self):
         # 52 GB of keys and values fit into ten times the hybrid-bonded memory, and not beside the weights on the xPU.
-        hardware = {"model": "config.json", "systems": ["elmoe3d-8gb"], "schemes": ["ar"], "hb_capacity": [10],
-                    "context": 4_200_000}
+        hardware = {"model": "config.json", "systems": ["elmoe3d-8gb"], "schemes": ["ar"],
+                    "vary": {"hb.capacity": [10]}, "context": 4_200_000}
         results = self.results(grid={"depth": [2]}, hardware=hardware)
         self.assertEqual({row["system"] for row in results["hardware"]}, {"elmoe3d-8gb[hb.capacity x10]"})
         for row in results["hardware"]:

@@ -51,7 +51,10 @@ def toml(**tables):
     """A study file: toml(study={...}, grid={...}, ...). JSON's lists, numbers and texts are TOML's, too."""
     lines = []
     for table, keys in tables.items():
-        lines += [f"[{table}]"] + [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
+        inner = {key: value for key, value in keys.items() if isinstance(value, dict)}
+        lines += [f"[{table}]"] + [f"{key} = {json.dumps(value)}" for key, value in keys.items() if key not in inner]
+        for name, rows in inner.items():
+            lines += [f"[{table}.{name}]"] + [f'"{key}" = {json.dumps(value)}' for key, value in rows.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -65,9 +65,9 @@ def random_study(number):
     hardware = {"model": "config.json", "systems": some(dice, SYSTEMS, 4), "schemes": schemes,
                 "context": dice.choice(CONTEXTS), "reference": dice.choice(4 * ["xpu"] + ["none", "hb-xpu"])}
     if dice.random() < 0.4:
-        hardware["hb_capacity"] = some(dice, [0.2, 0.5, 2], 2)
+        hardware.setdefault("vary", {})["hb.capacity"] = some(dice, [0.2, 0.5, 2], 2)
     if dice.random() < 0.4:
-        hardware["hb_bandwidth"] = some(dice, [0.5, 2], 2)
+        hardware.setdefault("vary", {})["attention.kv_bits"] = some(dice, [0.5, 2], 2)
     if dice.random() < 0.9:
         tables["hardware"] = hardware
     elif grid.get("bits") and acceptance.get("model") != "captured":

@@ -198,19 +198,21 @@ class Results(program.ProgramTest):
 
     def test_variants_of_the_memory_are_rows_of_their_system_and_those_that_no_other_beats_a_table(self):
         self.trace(layers=24, experts=32, top_k=4)
-        swept = {**HARDWARE, "hb_capacity": [0.3, 0.5, 2], "hb_bandwidth": [2]}
+        swept = {**HARDWARE, "vary": {"hb.capacity": [0.3, 0.5, 2], "hb.bandwidth": [2]}}
         results = self.results(grid={"depth": [3], "capacity": [8]}, hardware=swept)
         rows = [row for row in results["hardware"] if row["scheme"] == "ar" and row["policy"] == "lru"]
         names = {(0.5, 1): "[hb.capacity x0.5]", (2, 1): "[hb.capacity x2]", (1, 1): "", (1, 2): "[hb.bandwidth x2]",
-                 (0.5, 2): "[hb.capacity x0.5, hb.bandwidth x2]", (2, 2): "[hb.capacity x2, hb.bandwidth x2]"}
-        self.assertEqual({(row["hb_capacity"], row["hb_bandwidth"]): row["system"] for row in rows
+                 (0.5, 2): "[hb.bandwidth x2, hb.capacity x0.5]", (2, 2): "[hb.bandwidth x2, hb.capacity x2]"}
+        of = lambda row, key: row["vary"].get(f"hb.{key}", 1)
+        self.assertEqual({(of(row, "capacity"), of(row, "bandwidth")): row["system"] for row in rows
                           if row["system"] != "xpu"}, {key: "elmoe3d-4gb" + name for key, name in names.items()})
         self.assertEqual(sum(row["system"] == "xpu" for row in rows), 1)
-        by_capacity = {row["hb_capacity"]: row for row in rows if row["hb_bandwidth"] == 1 and row["system"] != "xpu"}
+        by_capacity = {of(row, "capacity"): row for row in rows
+                       if of(row, "bandwidth") == 1 and row["system"] != "xpu"}
         self.assertLess(by_capacity[0.5]["capacity"], by_capacity[1]["capacity"])
         self.assertLess(by_capacity[1]["speedup"]["value"], by_capacity[2]["speedup"]["value"])
         self.assertTrue(any(note.startswith("Left out at batch 1: ") and "elmoe3d-4gb[hb.capacity x0.3]" in note
-                            and "does not fit in HB" in note for note in results["notes"]))
+                            and "does not fit in hb" in note for note in results["notes"]))
         report = (self.output / "report.md").read_text()
         self.assertIn("Pareto front", report)
         # Sensitivity and the main tables are of the systems themselves.

@@ -15,7 +15,7 @@ FIGURES = {"speed_elasticity": "tokens_per_second", "elasticity": "speedup",
 
 # Of each preset some constants: energies and powers, rates, whole numbers, what is assumed and what is not.
 SAMPLE = [("systems/elmoe3d-4gb", key) for key in ("logic.energy", "static.logic", "hb.read_energy", "ext.bandwidth",
-                                                   "links.energy", "logic.bits_per_pass")]
+                                                   "streamline.energy", "logic.bits_per_pass")]
 SAMPLE += [("systems/xpu", key) for key in ("ext.bandwidth", "ext.energy", "static.ext")]
 SAMPLE += [("schemes/eagle", key) for key in ("head.bits", "head.scale_bits")]
 SAMPLE += [(f"models/{MODEL}", key) for key in ("attention.kv_bits", "layers.vocabulary", "experts.ffn", "experts.bits")]
@@ -142,7 +142,7 @@ class Sensitivity(program.ProgramTest):
                 self.assertGreater(largest[name][elasticity], 0.05, (name, elasticity))
 
     def test_what_moves_the_cache_is_taken_between_the_capacities_beside_it(self):
-        study = self.simulated(hb_capacity=[0.95, 1.05], schemes=["ar"])
+        study = self.simulated(vary={"hb.capacity": [0.95, 1.05]}, schemes=["ar"])
         for key in ("hb.capacity", f"{MODEL}: experts.scale_bits", f"{MODEL}: dense.scale_bits"):
             row = [one for one in study["sensitivity"] if one["row"].startswith("elmoe3d") and one["constant"] == key]
             self.assertRegex(row[0]["method"], r"between the counted [\d.]+ and [\d.]+ experts a layer; ", key)

@@ -46,14 +46,20 @@ TEST(BitSlices, draft_and_verification_move_and_multiply_what_was_measured) {
   EXPECT_EQ(own.name, "elastic-measured");
   const Plan before = plan_of(nominal, system, model), after = plan_of(own, system, model);
   const Model coded = measured(model, slices);
-  EXPECT_DOUBLE_EQ(after.draft->experts.hit.hb_bytes, slice_bytes(coded, 4));
-  EXPECT_DOUBLE_EQ(after.verify.experts.hit.ext_bytes, expert_bytes(coded) - slice_bytes(coded, 4));
-  EXPECT_DOUBLE_EQ(after.verify.experts.miss.ext_bytes, expert_bytes(coded));
+  const auto work = [](const Plan& plan, RoundPart part) { return find_routed(plan.round, part)->work; };
+  const ExpertsWork draft = work(after, RoundPart::draft_experts), verify = work(after, RoundPart::verify_experts);
+  EXPECT_DOUBLE_EQ(system.amount(draft.hit.own, "hb"), slice_bytes(coded, 4));
+  EXPECT_DOUBLE_EQ(system.amount(verify.hit.own, "ext"), expert_bytes(coded) - slice_bytes(coded, 4));
+  EXPECT_DOUBLE_EQ(system.amount(verify.miss.own, "ext"), expert_bytes(coded));
   EXPECT_DOUBLE_EQ(after.cache_write_bytes, slice_bytes(coded, 4));
   // 7 = 0000 0111: half of the upper halves are zero, no lower one (-9 = 1111 0111).
-  EXPECT_DOUBLE_EQ(after.draft->experts.pass.ops, 0.5 * before.draft->experts.pass.ops);
-  EXPECT_DOUBLE_EQ(after.verify.experts.pass.ops, 0.75 * before.verify.experts.pass.ops);
-  EXPECT_EQ(after.verify.experts.pass.broadcast_bytes, before.verify.experts.pass.broadcast_bytes);
+  const Unit& logic = system.units.front();
+  const auto share = [&](RoundPart part, std::size_t resource) {
+    return work(after, part).pass.own.amount(resource) / work(before, part).pass.own.amount(resource);
+  };
+  EXPECT_DOUBLE_EQ(share(RoundPart::draft_experts, logic.operations), 0.5);
+  EXPECT_DOUBLE_EQ(share(RoundPart::verify_experts, logic.operations), 0.75);
+  EXPECT_EQ(share(RoundPart::verify_experts, *logic.broadcast), 1);
 }
 
 TEST(BitSlices, more_coded_experts_fit) {

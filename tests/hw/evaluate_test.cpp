@@ -106,12 +106,12 @@ TEST(Project, NoPartBeatsAnyOfItsRoofs) {
   const auto breakdown = project_sample(two_rounds()).breakdown;
   int parts = 0;
   for (std::size_t i = 0; i < kRoundParts; ++i) {
-    const auto part = static_cast<RoundPart>(i);
-    const auto lasts = breakdown.find(part, PartTime::lasts);
+    const std::string name(name_of(static_cast<RoundPart>(i)));
+    const auto lasts = breakdown.find(name);
     if (!lasts) continue;
     ++parts;
-    for (const PartTime resource : {PartTime::hb, PartTime::ext, PartTime::compute, PartTime::link})
-      EXPECT_GE(*lasts * (1 + 1e-12), breakdown.find(part, resource).value()) << Breakdown::name_of(part);
+    for (const char* resource : {".hb", ".ext", ".compute", ".link"})
+      EXPECT_GE(*lasts * (1 + 1e-12), breakdown.at(name + resource)) << name;
   }
   EXPECT_EQ(parts, 6);
 }
@@ -215,9 +215,9 @@ std::tuple<Breakdown, double, double> reported(const System& system, const Model
                                                std::uint32_t hits, std::uint32_t misses) {
   const Placement placement = place(system, autoregressive(), model, {context, batch, 0, 8}, model.moe_layers);
   Workload workload = one_step(model, placement, batch, hits, misses);
-  workload.classes[0].cache_writes[0] = 1;
-  return {project(system, autoregressive(), model, context, workload, 8).breakdown, placement.hb_bytes,
-          placement.ext_free_bytes};
+  workload.classes[0].cache_writes[0] = system.has_cache() ? 1 : 0;
+  return {project(system, autoregressive(), model, context, workload, 8).breakdown, placement.near_bytes,
+          placement.home_free_bytes};
 }
 
 TEST(Project, EveryConstantOfASystemChangesWhatIsReportedOrIsRefused) {
@@ -229,13 +229,13 @@ TEST(Project, EveryConstantOfASystemChangesWhatIsReportedOrIsRefused) {
       for (Constant& one : preset.constants) {
         if (one.key == constant.key) one.value = value;
       }
-      const std::uint32_t hits = system.hb ? 1 : 0;
+      const std::uint32_t hits = system.has_cache() ? 1 : 0;
       bool changes = false;
       const auto change = [&] {
         const System changed = make_system(preset);
         changes = reported(changed, small, 1, hits, 1) != reported(system, small, 1, hits, 1);
         // A step that few multipliers near memory cannot keep up with.
-        if (system.near)
+        if (system.helper)
           changes = changes || reported(changed, large, 200, 0, 64) != reported(system, large, 200, 0, 64);
       };
       return error_of(change) != "no error" || changes;

@@ -45,14 +45,18 @@ TEST(Model, AutoregressiveStepOfTheXpuIsDensePlusCachePlusTopK) {
 
 TEST(Model, SliceOfFourBitsIsFourAndAHalfBitsAWeightAndMxfp4StaysWhole) {
   const Model qwen = read_model("qwen3-30b-a3b"), gpt = read_model("gpt-oss-20b");
-  EXPECT_NEAR(elastic().storage(qwen, {1024, 1, 1, 4}).slot_bytes / 1e6, 2.65, 0.0051);
-  EXPECT_EQ(elastic().storage(qwen, {1024, 1, 1, 8}).slot_bytes, expert_bytes(qwen));
+  EXPECT_NEAR(elastic().items(qwen, {1024, 1, 1, 4}).back().bytes / 1e6, 2.65, 0.0051);
+  EXPECT_EQ(elastic().items(qwen, {1024, 1, 1, 8}).back().bytes, expert_bytes(qwen));
   for (const std::uint32_t bits : {1U, 4U, 8U})
-    EXPECT_EQ(elastic().storage(gpt, {1024, 1, 1, bits}).slot_bytes, expert_bytes(gpt));
+    EXPECT_EQ(elastic().items(gpt, {1024, 1, 1, bits}).back().bytes, expert_bytes(gpt));
 }
 
 TEST(Model, EveryConstantOfAPresetChangesItsSizesOrIsRefused) {
-  const auto sizes = [](const Model& model) {
+  const auto eagle_bytes = [](const Model& model) {
+    const std::vector<Item> items = find_scheme("eagle").items(model, {1024, 1, 1, 8});
+    return items.at(0).bytes + items.at(1).bytes;
+  };
+  const auto sizes = [&](const Model& model) {
     const WeightFormat &dense = model.dense_format, &expert = model.expert_format;
     return std::vector<double>{dense_bytes(model),
                                expert_bytes(model),
@@ -60,7 +64,7 @@ TEST(Model, EveryConstantOfAPresetChangesItsSizesOrIsRefused) {
                                stored_bytes(model),
                                model.layers[0].mixer.macs_per_position,
                                static_cast<double>(model.top_k),
-                               find_scheme("eagle").storage(model, {1024, 1, 1, 8}).scheme_bytes,
+                               eagle_bytes(model),
                                dense.stored_bits(4),
                                expert.stored_bits(4)};
   };

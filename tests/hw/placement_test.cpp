@@ -19,7 +19,8 @@ TEST(Placement, ExpertsFillWhatDenseWeightsAndCacheLeave) {
     // (2^32 or 2^33 - 1.29e9 - 0.05e9) / 13.22e6 / 24, rounded to one digit.
     EXPECT_NEAR(placement.cache_bytes / placement.slot_bytes / 24, expected, 0.05) << name;
     EXPECT_EQ(24 * placement.capacity.base + placement.capacity.extra_layers, placement.slots);
-    EXPECT_EQ(placement.dense_bytes + placement.kv_bytes + placement.cache_bytes, placement.hb_bytes);
+    EXPECT_EQ(placement.bytes("dense weights") + placement.bytes("KV cache") + placement.cache_bytes,
+              placement.near_bytes);
     const double free = placement.cache_bytes - placement.slots * placement.slot_bytes;
     EXPECT_GE(free, 0);
     EXPECT_LT(free, placement.slot_bytes);
@@ -31,8 +32,8 @@ TEST(Placement, KvCacheOfEveryRequestTakesRoomFromTheExperts) {
   const Model model = read_model("qwen3-30b-a3b");
   const Placement one = place(system, elastic(), model, {1024, 1, 1, 4}, 48);
   const Placement many = place(system, elastic(), model, {2048, 8, 1, 4}, 48);
-  EXPECT_DOUBLE_EQ(many.kv_bytes, 16 * one.kv_bytes);
-  EXPECT_DOUBLE_EQ(one.cache_bytes - many.cache_bytes, 15 * one.kv_bytes);
+  EXPECT_DOUBLE_EQ(many.bytes("KV cache"), 16 * one.bytes("KV cache"));
+  EXPECT_DOUBLE_EQ(one.cache_bytes - many.cache_bytes, 15 * one.bytes("KV cache"));
 }
 
 TEST(Placement, FewerBitsMakeRoomForMoreExpertsUpToAllOfThem) {
@@ -67,7 +68,7 @@ TEST(Placement, SystemWithoutHbCachesNothing) {
 TEST(Placement, KvCacheLiesInExternalMemoryOnlyWithoutHb) {
   const Model model = read_model("gpt-oss-20b");
   const auto free = [&](const char* system, std::uint32_t batch) {
-    return place(read_system(system), autoregressive(), model, {1024, batch, 0, 8}, 24).ext_free_bytes;
+    return place(read_system(system), autoregressive(), model, {1024, batch, 0, 8}, 24).home_free_bytes;
   };
   EXPECT_NEAR(free("xpu", 1) - free("xpu", 3), 2 * 1024 * 24 * 2048.0, 1e-3);
   EXPECT_EQ(free("elmoe3d-4gb", 1), free("elmoe3d-4gb", 3));
@@ -75,16 +76,15 @@ TEST(Placement, KvCacheLiesInExternalMemoryOnlyWithoutHb) {
 
 TEST(Placement, RefusesWhatDoesNotFitWithTheNumbers) {
   const Model model = read_model("qwen3-30b-a3b");
-  EXPECT_THAT(
-      error_of([&] {
-        place(read_system("elmoe3d-4gb"), elastic(), model, {8192, 16, 1, 4}, 48);
-      }),
-      HasSubstr("does not fit in HB (dense 1.307 GB + KV cache 12.885 GB + scheme data 0.000 GB, HB holds 4.295 GB)"));
+  EXPECT_THAT(error_of([&] {
+                place(read_system("elmoe3d-4gb"), elastic(), model, {8192, 16, 1, 4}, 48);
+              }),
+              HasSubstr("does not fit in hb (dense weights 1.307 GB + KV cache 12.885 GB, hb holds 4.295 GB)"));
   const System tight = make_system(scaled(read_system("xpu").preset, "ext.capacity", 0.4));
   EXPECT_THAT(error_of([&] {
                 place(tight, autoregressive(), model, {1024, 1, 0, 8}, 48);
               }),
-              HasSubstr("does not fit in EXT (short by"));
+              HasSubstr("does not fit in ext (short by"));
 }
 
 TEST(Placement, RefusesBitsOutOfRangeAndASchemeThatNeedsHb) {
@@ -97,7 +97,7 @@ TEST(Placement, RefusesBitsOutOfRangeAndASchemeThatNeedsHb) {
   EXPECT_THAT(error_of([&] {
                 place(read_system("xpu"), elastic(), model, {1024, 1, 1, 4}, 24);
               }),
-              HasSubstr("elastic on xpu: the scheme needs hybrid-bonded DRAM"));
+              HasSubstr("elastic on xpu: the scheme needs a tier before the last"));
   EXPECT_THAT(error_of([] { find_scheme("eager"); }),
               HasSubstr("eager: no such scheme (expected one of ar, elastic, eagle, slm, quant, speq)"));
 }
@@ -137,7 +137,7 @@ TEST(Demands, OfABatchThatDoesNotFitAreLeftOutWithTheNumbersAndTheOthersStay) {
   ASSERT_EQ(left_out.size(), 2U);
   EXPECT_EQ(left_out[1].scheme, "elastic");
   EXPECT_EQ(left_out[1].batch, 64U);
-  EXPECT_THAT(left_out[1].reason, HasSubstr("does not fit in HB (dense 1.3"));
+  EXPECT_THAT(left_out[1].reason, HasSubstr("does not fit in hb (dense weights 1.3"));
 }
 
 TEST(Placement, SchemeDataTakeTheRoomOfExpertsAndSpillOnlyWhereTheyMay) {
@@ -149,13 +149,15 @@ TEST(Placement, SchemeDataTakeTheRoomOfExpertsAndSpillOnlyWhereTheyMay) {
   // cache.
   const double weights =
       3.0 * 2048 * 2048 + 2.0 * 2048 * (4096 + 2 * 512) + 4096.0 * 2048 + 3.0 * 2048 * 6144 + 2048.0 * 151936;
-  EXPECT_NEAR(head.scheme_bytes, weights * 8.5 / 8 + 2 * 512 * 2 * 1024, 1);
-  EXPECT_DOUBLE_EQ(plain.cache_bytes - head.cache_bytes, head.scheme_bytes);
-  EXPECT_EQ(head.spilled_share, 0);
+  const double of_head = head.bytes("draft head") + head.bytes("its KV cache");
+  EXPECT_NEAR(of_head, weights * 8.5 / 8 + 2 * 512 * 2 * 1024, 1);
+  EXPECT_DOUBLE_EQ(plain.cache_bytes - head.cache_bytes, of_head);
+  EXPECT_EQ(head.share("draft head"), 1);
 
   const Placement drafter = place(system, find_scheme("slm"), model, {1024, 16, 2, 8}, 48);
-  EXPECT_NEAR(drafter.scheme_bytes / 1e9, 4.294967 - 1.3070 - 1.6106, 1e-3);  // all that is left
-  EXPECT_NEAR(drafter.spilled_share, 1 - drafter.scheme_bytes / (1.8884e9 + 16 * 1024 * 28672.0), 1e-3);
+  const double of_drafter = drafter.bytes("drafter with its KV cache");
+  EXPECT_NEAR(of_drafter / 1e9, 4.294967 - 1.3070 - 1.6106, 1e-3);  // all that is left
+  EXPECT_NEAR(drafter.share("drafter with its KV cache"), of_drafter / (1.8884e9 + 16 * 1024 * 28672.0), 1e-3);
   EXPECT_EQ(drafter.slots, 0);
   const Placement copy = place(system, quant(), model, {1024, 1, 0, 8}, 48);
   EXPECT_EQ(copy.slots, 0);  // the copy stays where it is

@@ -5,20 +5,32 @@
 #include <algorithm>
 #include <vector>
 
+#include "hw/plan/totals.hpp"
 #include "hw/schemes/scheme.hpp"
 
 namespace moecarlo::hw {
 namespace {
 
+Work fixed_work(const System& system, const std::vector<Pass>& parts) {
+  return sum_pass(system, then(parts), {{1}, 1}, nullptr).groups.front().work;
+}
+
+double operations(const System& system, const Work& work) {
+  return work.amount(system.units.front().operations);
+}
+
+/// Bytes that reach one processing element.
+double broadcast(const System& system, const Work& work) {
+  return work.amount(system.units.front().broadcast.value()) / system.units.front().elements;
+}
+
 TEST(Plan, FixedPartsReadTheDenseWeightsOnceAndTheCacheOfEveryRequest) {
   const System system = read_system("elmoe3d-4gb");
   for (const char* name : {"qwen3-30b-a3b", "glm-4.7-flash", "deepseek-v2-lite", "gpt-oss-20b"}) {
     const Model model = read_model(name);
-    const Serving serving{2048, 3, 0, 8};
-    Work all;
-    for (const FixedPart& fixed : dense_parts(system, model, serving, 3, 8)) all += fixed.count * fixed.work;
-    EXPECT_NEAR(all.hb_bytes, dense_bytes(model) + 3 * 2048 * kv_bytes_per_token(model), 1) << name;
-    EXPECT_EQ(all.ext_bytes, 0) << name;
+    const Work all = fixed_work(system, dense_parts(system, model, {2048, 3, 0, 8}, {false, 3, 8}));
+    EXPECT_NEAR(system.amount(all, "hb"), dense_bytes(model) + 3 * 2048 * kv_bytes_per_token(model), 1) << name;
+    EXPECT_EQ(system.amount(all, "ext"), 0) << name;
   }
 }
 
@@ -27,7 +39,8 @@ TEST(Plan, AttentionOverTheCacheCountsEveryHeadOfEitherKind) {
   const auto cache_ops = [&](const char* name) {
     const Model model = read_model(name);
     const auto ops = [&](std::uint32_t context) {
-      return dense_parts(system, model, {context, 2, 0, 8}, 6, 8).at(0).work.ops;
+      const auto parts = dense_parts(system, model, {context, 2, 0, 8}, {false, 6, 8});
+      return operations(system, std::get<Part>(parts.at(0).what).task.own);
     };
     return ops(1000) - ops(0);
   };
@@ -39,47 +52,64 @@ TEST(Plan, AttentionOverTheCacheCountsEveryHeadOfEitherKind) {
 
 TEST(Plan, ExpertsComputeTopKOfEachToken) {
   const Model model = read_model("qwen3-30b-a3b");
-  const Work work = expert_compute(read_system("xpu"), model, 10, 8);
-  EXPECT_DOUBLE_EQ(work.ops, 2.0 * 10 * 8 * 3 * 2048 * 768 * 2);
+  const System system = read_system("xpu");
+  EXPECT_DOUBLE_EQ(operations(system, expert_compute(system, model, 10, 8).pass.own),
+                   2.0 * 10 * 8 * 3 * 2048 * 768 * 2);
 }
 
 TEST(Plan, PassThatTouchesNoExpertDoesNothing) {
-  ExpertsPart experts;
-  experts.pass.ops = 7;
-  experts.hit.hb_bytes = 3;
-  experts.miss.ext_bytes = 5;
-  EXPECT_EQ(experts.at(0, 0).ops, 0);
-  const Work work = experts.at(2, 1);
-  EXPECT_EQ(work.ops, 7);
-  EXPECT_EQ(work.hb_bytes, 6);
-  EXPECT_EQ(work.ext_bytes, 5);
+  ExpertsWork experts;
+  experts.pass.own.add(0, 7);
+  experts.hit.own.add(1, 3);
+  experts.miss.own.add(2, 5);
+  EXPECT_EQ(experts.at(0, 0).own.size(), 0U);
+  const Work work = experts.at(2, 1).own;
+  EXPECT_EQ(work.amount(0), 7);
+  EXPECT_EQ(work.amount(1), 6);
+  EXPECT_EQ(work.amount(2), 5);
 }
 
-TEST(Plan, ElasticReadsTheSliceNearAndTheRestOfAHitFromExternalMemory) {
+TEST(Plan, RowsAreSharedByHitsAndMissesAsTheDistinctExpertsAre) {
+  ExpertsWork experts;
+  experts.rows = 8;
+  experts.hit_row.add(0, 10);
+  experts.miss_row.add(1, 100);
+  const Work work = experts.at(3, 1).own;
+  EXPECT_EQ(work.amount(0), 6 * 10);
+  EXPECT_EQ(work.amount(1), 2 * 100);
+}
+
+TEST(Plan, ElasticReadsTheSliceNearAndTheRestOfAHitFromHome) {
   const System system = read_system("elmoe3d-4gb");
   const Model model = read_model("qwen3-30b-a3b");
   const double weights_bytes = 3.0 * 2048 * 768 / 8;
   for (const std::uint32_t bits : {2U, 4U, 6U}) {
     const Plan plan = elastic().plan(system, model, {1024, 1, 4, bits}, {});
-    EXPECT_DOUBLE_EQ(plan.verify.experts.hit.hb_bytes, (bits + 0.5) * weights_bytes);
-    EXPECT_DOUBLE_EQ(plan.verify.experts.hit.ext_bytes, (8 - bits) * weights_bytes);
-    EXPECT_DOUBLE_EQ(plan.verify.experts.miss.ext_bytes, 8.5 * weights_bytes);
-    EXPECT_DOUBLE_EQ(plan.draft->experts.hit.hb_bytes, (bits + 0.5) * weights_bytes);
-    EXPECT_EQ(plan.draft->experts.hit.ext_bytes, 0);
+    const ExpertsWork& verify = find_routed(plan.round, RoundPart::verify_experts)->work;
+    const ExpertsWork& draft = find_routed(plan.round, RoundPart::draft_experts)->work;
+    EXPECT_DOUBLE_EQ(system.amount(verify.hit.own, "hb"), (bits + 0.5) * weights_bytes);
+    EXPECT_DOUBLE_EQ(system.amount(verify.hit.own, "ext"), (8 - bits) * weights_bytes);
+    EXPECT_DOUBLE_EQ(system.amount(verify.miss.own, "ext"), 8.5 * weights_bytes);
+    EXPECT_DOUBLE_EQ(system.amount(draft.hit.own, "hb"), (bits + 0.5) * weights_bytes);
+    EXPECT_EQ(system.amount(draft.hit.own, "ext"), 0);
   }
 }
 
 TEST(Plan, ElasticReadsMxfp4ExpertsWholeFromWhereTheyAre) {
-  const Plan plan = elastic().plan(read_system("elmoe3d-4gb"), read_model("gpt-oss-20b"), {1024, 1, 4, 4}, {});
-  EXPECT_DOUBLE_EQ(plan.verify.experts.hit.hb_bytes, 3.0 * 2880 * 2880 * 4.25 / 8);
-  EXPECT_EQ(plan.verify.experts.hit.ext_bytes, 0);
-  EXPECT_DOUBLE_EQ(plan.draft->fixed.at(1).work.hb_bytes, 2880.0 * 201088 * 4.5 / 8);
+  const System system = read_system("elmoe3d-4gb");
+  const Plan plan = elastic().plan(system, read_model("gpt-oss-20b"), {1024, 1, 4, 4}, {});
+  const ExpertsWork& verify = find_routed(plan.round, RoundPart::verify_experts)->work;
+  EXPECT_DOUBLE_EQ(system.amount(verify.hit.own, "hb"), 3.0 * 2880 * 2880 * 4.25 / 8);
+  EXPECT_EQ(system.amount(verify.hit.own, "ext"), 0);
+  EXPECT_DOUBLE_EQ(system.amount(find_part(plan.round, RoundPart::draft_lm_head)->task.own, "hb"),
+                   2880.0 * 201088 * 4.5 / 8);
 }
 
 TEST(Plan, ActivationsAreBroadcastOnceToAllMatricesThatTheyAreMultipliedWith) {
   const System system = read_system("elmoe3d-4gb");
   const auto layer = [&](const char* name, double tokens) {
-    return dense_parts(system, read_model(name), {1024, 1, 0, 8}, tokens, 8).at(0).work.broadcast_bytes;
+    const auto parts = dense_parts(system, read_model(name), {1024, 1, 0, 8}, {false, tokens, 8});
+    return broadcast(system, std::get<Part>(parts.at(0).what).task.own);
   };
   // One byte each: into query, key and value; out of 64 heads of 64; into the router.
   EXPECT_EQ(layer("gpt-oss-20b", 1), 2880 + 64 * 64 + 2880);
@@ -90,16 +120,15 @@ TEST(Plan, ActivationsAreBroadcastOnceToAllMatricesThatTheyAreMultipliedWith) {
   // Queries of a rank of their own.
   EXPECT_EQ(layer("glm-4.7-flash", 1), (2048 + 768 + 512 + 20 * 256) + (2048 + 1536));
   // Gate with up, then down, for each of 4 experts.
-  EXPECT_EQ(expert_compute(system, read_model("gpt-oss-20b"), 1, 4).broadcast_bytes, 4 * (2880 + 2880));
+  EXPECT_EQ(broadcast(system, expert_compute(system, read_model("gpt-oss-20b"), 1, 4).pass.own), 4 * (2880 + 2880));
 }
 
 TEST(Plan, DraftersBroadcastASharedInputOnce) {
   const System system = read_system("elmoe3d-8gb");
   const Model model = read_model("qwen3-30b-a3b");
-  const Serving serving{1024, 1, 1, 8};
   const auto drafter = [&](const char* name) {
-    const Scheme scheme = find_scheme(name);
-    return scheme.plan(system, model, serving, {}).draft->fixed.at(0).work.broadcast_bytes;
+    const Plan plan = find_scheme(name).plan(system, model, {1024, 1, 1, 8}, {});
+    return broadcast(system, find_part(plan.round, RoundPart::draft_drafter)->task.own);
   };
   // Three features; token and feature into query, key and value; 32 heads of 128; gate with up; down; vocabulary.
   EXPECT_EQ(drafter("eagle"), 3 * 2048 + 2 * 2048 + 4096 + 2048 + 6144 + 2048);
@@ -135,13 +164,15 @@ TEST(BusiestGroup, IsTheMeanOverAllPlacements) {
 TEST(BusiestGroup, IdleElementsIdleTheirBandwidth) {
   System system = read_system("elmoe3d-8gb");
   const Model model = read_model("qwen3-30b-a3b");
-  const ExpertsPart experts = plan_autoregressive(system, model, {1024, 1, 0, 8}).verify.experts;
+  const Plan plan = plan_autoregressive(system, model, {1024, 1, 0, 8}, {});
+  const ExpertsWork& experts = find_routed(plan.round, RoundPart::verify_experts)->work;
+  const std::size_t hb = system.units.front().paths.front().front();
   const auto hb_seconds = [&](double hits) {
-    return roofs(system, divide(system, experts.at(hits, 0)), busiest_banks(system, hits)).hb;
+    return resource_seconds(system, run(system, experts.at(hits, 0)).work, hb, coupled_load(system, hits));
   };
   const double spread = hb_seconds(1);
   system = make_system(scaled(system.preset, "hb.elements_per_expert", 1.0 / 8));
-  EXPECT_EQ(system.hb->expert_groups, 8);
+  EXPECT_EQ(system.groups(), 8);
   EXPECT_NEAR(hb_seconds(1), 8 * spread, 1e-12);
   EXPECT_LT(hb_seconds(64), 1.8 * 64 * spread);
 }

@@ -49,5 +49,16 @@ TEST(EffectiveTokens, AreTheTokensWithoutOverlapAndSaturateWithIt) {
   EXPECT_NEAR(effective_tokens(1e9, 0.25), 4, 1e-6);
 }
 
+TEST(RoutingLaw, TheMostPopularExpertsAreTouchedMoreOftenThanTheirShareOfAll) {
+  const RoutingLaw uniform{64, 4, 0, 1}, skewed{64, 4, 1, 1};
+  EXPECT_NEAR(uniform.distinct_among(16, 3), uniform.distinct(3) / 4, 1e-12);
+  EXPECT_GT(skewed.distinct_among(16, 3), skewed.distinct(3) / 2);
+  for (const RoutingLaw& law : {uniform, skewed}) {
+    EXPECT_DOUBLE_EQ(law.distinct_among(64, 3), law.distinct(3));
+    EXPECT_EQ(law.distinct_among(0, 3), 0);
+    EXPECT_NEAR(law.distinct_among(10.5, 3), (law.distinct_among(10, 3) + law.distinct_among(11, 3)) / 2, 1e-12);
+  }
+}
+
 }  // namespace
 }  // namespace moecarlo::hw

@@ -10,15 +10,21 @@ std::string row(const std::string& name, double value, const std::string& unit) 
 }
 
 System sample_system(double hb_bytes) {
-  std::string text = "[logic]\n" + row("processing_elements", 2, "count") + row("macs_per_element", 1e6, "count") +
-                     row("clock", 1, "GHz") + row("bits_per_pass", 4, "bit") + row("energy", 1, "pJ/op");
-  text += "[hb]\n" + row("capacity", hb_bytes / 1073741824.0, "GiB") + row("bandwidth", 10, "GB/s") +
-          row("efficiency", 1, "share") + row("read_energy", 1, "pJ/bit") + row("write_energy", 1, "pJ/bit") +
-          row("elements_per_expert", 2, "count");
-  text += "[ext]\n" + row("capacity", 1, "GB") + row("bandwidth", 1, "GB/s") + row("efficiency", 1, "share") +
-          row("energy", 1, "pJ/bit");
-  text += "[links]\n" + row("streamline", 1e6, "GB/s") + row("aggregation", 1e6, "GB/s") + row("output_size", 4, "B") +
-          row("energy", 1, "pJ/bit");
+  std::string text = "[system]\ntiers = [\"hb\", \"ext\"]\nunits = [\"logic\"]\n";
+  text +=
+      "[logic]\nkind = \"unit\"\nsees = [\"hb\", \"ext via streamline\"]\nbroadcast = \"streamline\"\n"
+      "collect = \"aggregation\"\n" +
+      row("output_size", 4, "B") + row("processing_elements", 2, "count") + row("macs_per_element", 1e6, "count") +
+      row("clock", 1, "GHz") + row("bits_per_pass", 4, "bit") + row("energy", 1, "pJ/op");
+  text += "[hb]\nkind = \"store\"\ncoupled = \"logic\"\n" + row("capacity", hb_bytes / 1073741824.0, "GiB") +
+          row("bandwidth", 10, "GB/s") + row("efficiency", 1, "share") + row("read_energy", 1, "pJ/bit") +
+          row("write_energy", 1, "pJ/bit") + row("elements_per_expert", 2, "count");
+  text += "[ext]\nkind = \"store\"\n" + row("capacity", 1, "GB") + row("bandwidth", 1, "GB/s") +
+          row("efficiency", 1, "share") + row("energy", 1, "pJ/bit");
+  for (const char* link : {"streamline", "aggregation"}) {
+    text += fmt::format("[{}]\nkind = \"link\"\nfigure = \"link\"\nlanes = \"logic\"\n", link) +
+            row("bandwidth", 1e6, "GB/s") + row("efficiency", 1, "share") + row("energy", 1, "pJ/bit");
+  }
   text += "[static]\n" + row("logic", 0, "W") + row("hb", 0, "W") + row("ext", 0, "W");
   const SampleFile file("sample.toml", text);
   return read_system(file.path());

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "hw/plan/mean_time.hpp"
+#include "hw/plan/totals.hpp"
 #include "tests/hw/samples.hpp"
 
 namespace moecarlo::hw {
@@ -16,17 +17,13 @@ Plan plan_of(const Scheme& scheme, const System& system, const Model& model, con
   return scheme.plan(system, model, serving, place(system, scheme, model, serving, model.moe_layers));
 }
 
-/// All that a plan moves and computes at some counts of hits and misses.
-Work total(const Plan& plan, const Model& model, const MeanCounts& counts, std::uint32_t depth) {
-  const auto pass = [&](const Phase& phase, double hits, double misses) {
-    Work work;
-    for (const FixedPart& part : phase.fixed) work += part.count * part.work;
-    if (phase.touches_experts) work += static_cast<double>(model.moe_layers) * phase.experts.at(hits, misses);
-    return work;
-  };
-  Work work = pass(plan.verify, counts.hits, counts.misses);
-  if (plan.draft) work += static_cast<double>(depth) * pass(*plan.draft, counts.draft_hits, counts.draft_misses);
-  return work;
+/// What a round moves and computes at some counts of hits and misses.
+Work total(const System& system, const Plan& plan, const Model& model, const MeanCounts& counts) {
+  return at_means(system, model, plan.round, counts).work;
+}
+
+const ExpertsWork& experts_of(const Plan& plan, RoundPart label) {
+  return find_routed(plan.round, label)->work;
 }
 
 TEST(Schemes, DecodeWithoutDraftingAsAutoregressiveDecodingDoes) {
@@ -36,9 +33,9 @@ TEST(Schemes, DecodeWithoutDraftingAsAutoregressiveDecodingDoes) {
   const Plan plain = plan_of(autoregressive(), system, model, serving);
   for (const Scheme& scheme : schemes()) {
     const Plan own = plan_of(scheme, system, model, serving);
-    EXPECT_FALSE(own.draft) << scheme.name;
+    EXPECT_EQ(find_repeated(own.round), nullptr) << scheme.name;
     const MeanCounts counts{5, 7, 0, 0};
-    EXPECT_EQ(time_at_means(system, model, own, counts).verify, time_at_means(system, model, plain, counts).verify)
+    EXPECT_EQ(at_means(system, model, own.round, counts).seconds, at_means(system, model, plain.round, counts).seconds)
         << scheme.name;
   }
 }
@@ -49,10 +46,12 @@ TEST(Schemes, EveryVerificationReadsEachTouchedExpertOnceAndWhole) {
     const Model model = read_model(name);
     for (const Scheme& scheme : schemes()) {
       const Serving serving{1024, 4, scheme.drafts ? 3U : 0U, 4};
-      const ExpertsPart experts = plan_of(scheme, system, model, serving).verify.experts;
-      EXPECT_NEAR(experts.hit.hb_bytes + experts.hit.ext_bytes, expert_bytes(model), 1e-6) << name << scheme.name;
-      EXPECT_EQ(experts.miss.hb_bytes, 0) << name << scheme.name;
-      EXPECT_EQ(experts.miss.ext_bytes, expert_bytes(model)) << name << scheme.name;
+      const Plan plan = plan_of(scheme, system, model, serving);
+      const ExpertsWork& experts = experts_of(plan, RoundPart::verify_experts);
+      const auto read = [&](const Task& task, const char* of) { return system.amount(task.own, of); };
+      EXPECT_NEAR(read(experts.hit, "hb") + read(experts.hit, "ext"), expert_bytes(model), 1e-6) << name << scheme.name;
+      EXPECT_EQ(read(experts.miss, "hb"), 0) << name << scheme.name;
+      EXPECT_EQ(read(experts.miss, "ext"), expert_bytes(model)) << name << scheme.name;
     }
   }
 }
@@ -60,20 +59,23 @@ TEST(Schemes, EveryVerificationReadsEachTouchedExpertOnceAndWhole) {
 TEST(Schemes, DraftsMoveWhatTheyAreMadeOf) {
   const System system = read_system("elmoe3d-8gb");
   const Model model = read_model("qwen3-30b-a3b");
-  const auto draft = [&](const Scheme& scheme) { return *plan_of(scheme, system, model, kDrafting).draft; };
+  const auto plan = [&](const Scheme& scheme) { return plan_of(scheme, system, model, kDrafting); };
+  const auto drafter = [&](const char* name, const char* of) {
+    return system.amount(find_part(plan(find_scheme(name)).round, RoundPart::draft_drafter)->task.own, of);
+  };
   const double cache = 4 * 1024 * kv_bytes_per_token(model);
   // Qwen2.5-1.5B: 1.64 GB a step and 28.7 kB a cached token; EAGLE: its head and 2 x 512 numbers a token.
-  const Work small = draft(find_scheme("slm")).fixed.at(0).work;
-  EXPECT_NEAR(small.hb_bytes / 1e9, 1.640 + 4 * 1024 * 28672 / 1e9, 5e-4);
-  EXPECT_EQ(small.ext_bytes, 0);
-  EXPECT_NEAR(draft(find_scheme("eagle")).fixed.at(0).work.hb_bytes,
-              place(system, find_scheme("eagle"), model, kDrafting, 48).scheme_bytes, 1);
+  EXPECT_NEAR(drafter("slm", "hb") / 1e9, 1.640 + 4 * 1024 * 28672 / 1e9, 5e-4);
+  EXPECT_EQ(drafter("slm", "ext"), 0);
+  const Placement placement = place(system, find_scheme("eagle"), model, kDrafting, 48);
+  EXPECT_NEAR(drafter("eagle", "hb"), placement.bytes("draft head") + placement.bytes("its KV cache"), 1);
   for (const Scheme& scheme : {elastic(), speq(), quant()}) {
-    double dense = 0;
-    for (const FixedPart& part : draft(scheme).fixed) dense += part.count * part.work.hb_bytes;
-    EXPECT_NEAR(dense, dense_slice_bytes(model, 4) + cache, 1) << scheme.name;
-    EXPECT_EQ(draft(scheme).experts.hit.hb_bytes, slice_bytes(model, 4)) << scheme.name;
-    EXPECT_EQ(draft(scheme).experts.miss.ext_bytes, scheme.name == "elastic" ? 0 : slice_bytes(model, 4))
+    const Plan own = plan(scheme);
+    const Work step = at_means(system, model, *find_repeated(own.round), {}).work;
+    EXPECT_NEAR(system.amount(step, "hb"), dense_slice_bytes(model, 4) + cache, 1) << scheme.name;
+    const ExpertsWork& experts = experts_of(own, RoundPart::draft_experts);
+    EXPECT_EQ(system.amount(experts.hit.own, "hb"), slice_bytes(model, 4)) << scheme.name;
+    EXPECT_EQ(system.amount(experts.miss.own, "ext"), scheme.name == "elastic" ? 0 : slice_bytes(model, 4))
         << scheme.name;
   }
 }
@@ -84,13 +86,12 @@ TEST(Schemes, ACopyThatSpillsLeavesTheKvCacheWhereItIs) {
   const Model model = sample_model();
   const Serving serving{10, 1, 1, 8};
   const Placement placement = place(system, quant(), model, serving, 2);
-  EXPECT_NEAR(placement.spilled_share, 0.75, 1e-12);
+  EXPECT_NEAR(placement.share("copy"), 0.25, 1e-12);
   EXPECT_EQ(placement.slots, 0);
-  Work read;
-  const Phase draft = plan_of(quant(), system, model, serving).draft.value();
-  for (const FixedPart& part : draft.fixed) read += part.count * part.work;
-  EXPECT_NEAR(read.hb_bytes, 2560 + 1476, 1e-9);
-  EXPECT_NEAR(read.ext_bytes, 3 * 1476, 1e-9);
+  const Plan plan = plan_of(quant(), system, model, serving);
+  const Work step = at_means(system, model, *find_repeated(plan.round), {}).work;
+  EXPECT_NEAR(system.amount(step, "hb"), 2560 + 1476, 1e-9);
+  EXPECT_NEAR(system.amount(step, "ext"), 3 * 1476, 1e-9);
 }
 
 TEST(Schemes, DoublingABandwidthThatHoldsNothingUpChangesNoTime) {
@@ -101,14 +102,16 @@ TEST(Schemes, DoublingABandwidthThatHoldsNothingUpChangesNoTime) {
     const auto times = [&](const char* key) {
       System system = read_system("elmoe3d-4gb");
       if (key != nullptr) system = make_system(scaled(system.preset, key, 2));
-      return time_at_means(system, model, plan_of(scheme, system, model, kDrafting), counts);
+      const Plan plan = plan_of(scheme, system, model, kDrafting);
+      return std::pair(at_means(system, model, *find_repeated(plan.round), counts).seconds,
+                       at_means(system, model, plan.round, counts).seconds);
     };
-    for (const char* key : {"links.streamline", "links.aggregation", "logic.clock"}) {
-      EXPECT_EQ(times(key).verify, times(nullptr).verify) << scheme.name << key;
-      EXPECT_EQ(times(key).draft_step, times(nullptr).draft_step) << scheme.name << key;
+    const auto [step, round] = times(nullptr);
+    for (const char* key : {"streamline.bandwidth", "aggregation.bandwidth", "logic.clock"}) {
+      EXPECT_EQ(times(key), std::pair(step, round)) << scheme.name << key;
     }
-    EXPECT_LT(times("ext.bandwidth").verify, times(nullptr).verify) << scheme.name;
-    EXPECT_LT(times("hb.bandwidth").draft_step, times(nullptr).draft_step) << scheme.name;
+    EXPECT_LT(times("ext.bandwidth").second, round) << scheme.name;
+    EXPECT_LT(times("hb.bandwidth").first, step) << scheme.name;
   }
 }
 
@@ -116,16 +119,20 @@ TEST(Schemes, MoveTheSameWhetherNearMemoryHelpsOrNot) {
   const Model model = read_model("deepseek-v2-lite");
   const MeanCounts counts{0, 20, 0, 6};
   for (const Scheme& scheme : schemes()) {
-    if (scheme.needs_hb) continue;
+    if (scheme.needs_cache) continue;
     const Serving serving{1024, 4, scheme.drafts ? 3U : 0U, 4};
-    const Work plain = total(plan_of(scheme, read_system("xpu"), model, serving), model, counts, serving.depth);
+    const System xpu = read_system("xpu");
+    const Work plain = total(xpu, plan_of(scheme, xpu, model, serving), model, counts);
     for (const char* name : {"xpu-pim", "xpu-logicpim", "xpu-nmp"}) {
       const System system = read_system(name);
-      const Work marked = total(plan_of(scheme, system, model, serving), model, counts, serving.depth);
-      EXPECT_NEAR(marked.ext_bytes + marked.near_bytes, plain.ext_bytes, 1e-9 * plain.ext_bytes) << name << scheme.name;
-      EXPECT_NEAR(marked.ops + marked.near_ops, plain.ops, 1e-9 * plain.ops) << name << scheme.name;
-      const Work divided = divide(system, marked);
-      EXPECT_NEAR(divided.ext_bytes + divided.near_bytes, plain.ext_bytes, 1e-9 * plain.ext_bytes);
+      const Work helped = total(system, plan_of(scheme, system, model, serving), model, counts);
+      const double bytes = xpu.amount(plain, "ext"), operations = plain.amount(0);
+      EXPECT_NEAR(system.amount(helped, "ext") + system.amount(helped, "near"), bytes, 1e-9 * bytes)
+          << name << scheme.name;
+      EXPECT_GT(system.amount(helped, "near"), 0) << name << scheme.name;
+      EXPECT_NEAR(helped.amount(system.units[0].operations) + helped.amount(system.units[1].operations), operations,
+                  1e-9 * operations)
+          << name << scheme.name;
     }
   }
 }
@@ -135,8 +142,10 @@ TEST(Schemes, EveryConstantOfOneChangesItsPlanOrIsRefused) {
   const Model model = read_model("qwen3-30b-a3b");
   const auto figures = [&](const Scheme& scheme) {
     const Placement placement = place(system, scheme, model, kDrafting, 48);
-    const Work draft = scheme.plan(system, model, kDrafting, placement).draft->fixed.at(0).work;
-    return std::vector<double>{placement.scheme_bytes, placement.ext_free_bytes, draft.hb_bytes, draft.ops};
+    const Plan plan = scheme.plan(system, model, kDrafting, placement);
+    const Work draft = find_part(plan.round, RoundPart::draft_drafter)->task.own;
+    return std::vector<double>{placement.cache_bytes, placement.home_free_bytes, system.amount(draft, "hb"),
+                               draft.amount(system.units.front().operations)};
   };
   for (const auto& [name, make] : {std::pair{"eagle", &eagle}, {"slm", &slm}}) {
     const Scheme scheme = find_scheme(name);
@@ -147,6 +156,60 @@ TEST(Schemes, EveryConstantOfOneChangesItsPlanOrIsRefused) {
       EXPECT_TRUE(error_of(change) != "no error" || changes) << name << " " << constant.key;
     }
   }
+}
+
+/// A store of 10 GB/s and one of 1 GB/s behind a link, in round numbers, with misses that are fetched.
+System with_fetching(const std::string& more) {
+  const auto store = [](const char* name, double capacity, double bandwidth) {
+    return fmt::format("[{}]\nkind = \"store\"\n", name) + row("capacity", capacity, "GB") +
+           row("bandwidth", bandwidth, "GB/s") + row("efficiency", 1, "share") + row("energy", 1, "pJ/bit");
+  };
+  const SampleFile file("fetching.toml",
+                        "[system]\ntiers = [\"near\", \"far\"]\nunits = [\"gpu\"]\n[gpu]\nkind = \"unit\"\n"
+                        "sees = [\"near\", \"far via bus\"]\n" +
+                            row("throughput", 1e6, "TOPS") + row("bits_per_pass", 8, "bit") +
+                            row("energy", 0, "pJ/op") + store("near", 2e-5, 10) + store("far", 1, 10) +
+                            "[bus]\nkind = \"link\"\n" + row("bandwidth", 1, "GB/s") + row("efficiency", 1, "share") +
+                            row("energy", 1, "pJ/bit") + "[miss]\n" + row("fetch", 1, "share") + more);
+  return read_system(file.path());
+}
+
+TEST(Schemes, WhatIsFetchedCrossesTheLinkOnceIsWrittenAndReadNear) {
+  const System system = with_fetching("");
+  const Model model = sample_model();
+  const Plan plan = plan_of(autoregressive(), system, model, {10, 1, 0, 8});
+  const Work work = at_means(system, model, plan.round, {1, 2, 0, 0}).work;
+  const double near = dense_bytes(model) + 10 * kv_bytes_per_token(model), missed = 2 * 2 * expert_bytes(model);
+  EXPECT_NEAR(system.amount(work, "bus"), missed, 1e-9);
+  EXPECT_NEAR(system.amount(work, "far"), missed, 1e-9);
+  EXPECT_NEAR(system.amount(work, "near_written"), missed, 1e-9);
+  EXPECT_NEAR(system.amount(work, "near"), near + 1.5 * missed, 1e-9) << "hits and what was fetched";
+}
+
+TEST(Schemes, WhatIsForeseenMovesBesideTheLayersBefore) {
+  const Model model = sample_model();
+  const MeanCounts counts{1, 2, 0, 0};
+  const auto seconds = [&](const System& system) {
+    const Plan plan = plan_of(autoregressive(), system, model, {10, 1, 0, 8});
+    const PassTotals totals =
+        sum_pass(system, plan.round, {{1}, 1}, [&](const RoutedPart& part, double times, PassTotals& to) {
+          const Done done = run(system, part.work.at(counts.hits, counts.misses));
+          to.groups.front().seconds += times * model.moe_layers * done.seconds;
+          to.groups.front().work += (times * model.moe_layers) * done.work;
+        });
+    return std::pair(totals.groups.front(), totals.lower_bound);
+  };
+  const auto [without, exact] = seconds(with_fetching(""));
+  EXPECT_FALSE(exact);
+  // Of two layers the second's misses are foreseen, every other of them, and as much is fetched in vain.
+  const System system = with_fetching("[prefetch]\n" + row("layers", 1, "count") + row("recall", 0.5, "share") +
+                                      row("precision", 0.5, "share"));
+  const auto [with, bound] = seconds(system);
+  EXPECT_TRUE(bound);
+  const double of_a_layer = 2 * expert_bytes(model) / 1e9;
+  EXPECT_NEAR(system.amount(with.work, "bus"), (2 * 0.75 + 2 * 0.25 / 0.5) * 2 * expert_bytes(model), 1e-9);
+  // The link is busy all the time: no hiding makes it faster than its bytes.
+  EXPECT_NEAR(with.seconds, std::max(without.seconds - 0.5 * of_a_layer, 2.5 * of_a_layer), 1e-12);
 }
 
 TEST(Schemes, RefuseAnUnknownConstantByName) {

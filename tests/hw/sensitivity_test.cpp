@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "hw/plan/mean_time.hpp"
 #include "tests/hw/samples.hpp"
 
 namespace moecarlo::hw {
@@ -60,7 +61,7 @@ TEST(Sensitivity, IsTheShareOfTimeThatTheConstantBounds) {
   EXPECT_NEAR(elasticity.at("hb.efficiency"), hb / (hb + ext), 1e-4);
   EXPECT_NEAR(elasticity.at("xpu: ext.bandwidth"), -1, 1e-4);
   EXPECT_EQ(elasticity.at("ext.energy"), 0);
-  EXPECT_EQ(elasticity.at("links.aggregation"), 0);
+  EXPECT_EQ(elasticity.at("aggregation.bandwidth"), 0);
 }
 
 TEST(Sensitivity, OfEnergyIsTheShareOfTheJoulesThatTheConstantCosts) {
@@ -71,11 +72,16 @@ TEST(Sensitivity, OfEnergyIsTheShareOfTheJoulesThatTheConstantCosts) {
   const Breakdown& joules = own.breakdown;
   const double total = joules.at("joules"), standby = joules.at("energy.static") / 2.5;  // 1.6 + 0.4 + 0.5 W
   const double read = joules.at("bytes.hb"), written = joules.at("bytes.hb_written");
+  // What comes from home and the activations that each of 16 elements receives cross the streamline links.
+  const Plan plan = plan_autoregressive(sample.system, sample.model, {1024, 1, 0, 8}, {});
+  const Work round = at_means(sample.system, sample.model, plan.round, mean_counts(sample.cached)).work;
+  const double streamline = 8 * 0.2e-12 * round.amount(sample.system.units.front().broadcast.value());
   const std::map<std::string, double> parts{{"ext.energy", joules.at("energy.ext")},
                                             {"hb.read_energy", joules.at("energy.hb") * read / (read + written)},
                                             {"hb.write_energy", joules.at("energy.hb") * written / (read + written)},
                                             {"logic.energy", joules.at("energy.compute")},
-                                            {"links.energy", joules.at("energy.communication")},
+                                            {"streamline.energy", streamline},
+                                            {"aggregation.energy", joules.at("energy.communication") - streamline},
                                             {"static.logic", 1.6 * standby},
                                             {"static.hb", 0.4 * standby},
                                             {"static.ext", 0.5 * standby}};
@@ -113,7 +119,7 @@ TEST(Sensitivity, IsRankedByMagnitudeWithTheStatusOfEachConstant) {
     status[result.constant] = result.status;
   }
   EXPECT_EQ(status.at("ext.bandwidth"), "published");
-  EXPECT_EQ(status.at("links.aggregation"), "assumed");
+  EXPECT_EQ(status.at("aggregation.bandwidth"), "assumed");
 }
 
 TEST(Sensitivity, NamesEveryConstantWithAnElasticityOrTheReasonForNone) {
@@ -123,7 +129,8 @@ TEST(Sensitivity, NamesEveryConstantWithAnElasticityOrTheReasonForNone) {
     for (const char* scheme_name : {"ar", "eagle", "slm", "quant"}) {
       const Scheme scheme = find_scheme(scheme_name);
       const Placement placement = place(sample.system, scheme, sample.model, {1024, 1, 0, 8}, sample.model.moe_layers);
-      sample.cached = one_step(sample.model, placement, 1, sample.system.hb ? 3 : 0, sample.system.hb ? 1 : 4);
+      sample.cached =
+          one_step(sample.model, placement, 1, sample.system.has_cache() ? 3 : 0, sample.system.has_cache() ? 1 : 4);
       const auto results = by_constant(sample.results(scheme));
       std::size_t constants = 0;
       const auto expect_all = [&](const std::string& prefix, const Preset& preset) {
@@ -298,11 +305,10 @@ TEST(Sensitivity, OfAConstantThatMovesTheCacheHasWhatTheCacheBrings) {
   const SensitivityResult& heads = results.at("gpt-oss-20b: attention.query_heads");
   EXPECT_EQ(heads.method, results.at("hb.capacity").method.substr(0, heads.method.find(';')) + "; one step either way");
   const double bytes_of_a_head = 24 * 2 * 2880 * 64 * 8.5 / 8;
-  const double seconds = project(sample.system, autoregressive(), sample.model, 1024, sample.cached, 8)
-                             .breakdown.find(RoundTotal::seconds)
-                             .value();
+  const double seconds =
+      project(sample.system, autoregressive(), sample.model, 1024, sample.cached, 8).breakdown.at("seconds");
   const double held = -64 * bytes_of_a_head / (0.97 * 819.2e9) / seconds;
-  const double room = -64 * bytes_of_a_head / sample.system.hb->capacity_bytes;  // in per cent of HB
+  const double room = -64 * bytes_of_a_head / sample.system.tiers.front().capacity_bytes;  // in per cent of HB
   const double expected = held + room * *results.at("hb.capacity").speed_elasticity;
   EXPECT_NEAR(*heads.speed_elasticity, expected, 1e-3 * std::abs(expected));
   EXPECT_LT(*heads.speed_elasticity, 1.5 * held);  // both are negative

@@ -97,22 +97,22 @@ HardwareResult hardware(const std::string& system, const std::string& scheme, st
   row.speedup = estimate(tokens * base_time / round, 0.004, 0.04);
   row.energy_mj_per_token = estimate(1e3 * 2.9 * round / tokens / requests, 0.004, 0.03);
   row.energy_gain = estimate(base_time / round * tokens * 1.1, 0.004, 0.03);
-  const std::pair<const char*, double> figures[] = {{"verify.attention", dense},
-                                                    {"verify.experts", verify},
-                                                    {"verify.lm_head", 0.0005},
-                                                    {"energy.compute", 0.2 * round},
-                                                    {"energy.ext", 1.6 * round},
-                                                    {"energy.hb", 0.5 * round},
-                                                    {"energy.communication", 0.1 * round},
-                                                    {"energy.static", 0.5 * round},
-                                                    {"bytes.hb", 3e9},
-                                                    {"bytes.ext", 1.2e9}};
-  for (const auto& [name, value] : figures) row.breakdown.set(name, value);
+  std::vector<Breakdown::Figure> figures = {{"verify.attention", dense},
+                                            {"verify.experts", verify},
+                                            {"verify.lm_head", 0.0005},
+                                            {"energy.compute", 0.2 * round},
+                                            {"energy.ext", 1.6 * round},
+                                            {"energy.hb", 0.5 * round},
+                                            {"energy.communication", 0.1 * round},
+                                            {"energy.static", 0.5 * round},
+                                            {"bytes.hb", 3e9},
+                                            {"bytes.ext", 1.2e9}};
   if (depth > 0) {
-    row.breakdown.set("draft.attention", draft);
-    row.breakdown.set("draft.experts", 1.3 * draft);
-    row.breakdown.set("draft.lm_head", 0.3 * draft);
+    figures.push_back({"draft.attention", draft});
+    figures.push_back({"draft.experts", 1.3 * draft});
+    figures.push_back({"draft.lm_head", 0.3 * draft});
   }
+  row.breakdown = Breakdown(figures);
   return row;
 }
 

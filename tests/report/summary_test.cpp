@@ -48,7 +48,7 @@ TEST(Summary, RowsHaveTheKeysOfTheInterface) {
               UnorderedElementsAre("value", "mc_half_width", "trace_half_width", "per_layer"));
   EXPECT_THAT(keys_of(summary["hardware"][0]),
               UnorderedElementsAre("system", "scheme", "batch", "depth", "policy", "capacity", "bits", "variant_of",
-                                   "hb_capacity", "hb_bandwidth", "tokens_per_second", "speedup", "energy_mj_per_token",
+                                   "vary", "energy", "operations_per_byte", "busy", "lower_bound", "tokens_per_second", "speedup", "energy_mj_per_token",
                                    "energy_gain", "speedup_over_autoregressive", "break_even_acceptance", "breakdown"));
   EXPECT_THAT(keys_of(summary["controls"][0]),
               UnorderedElementsAre("metric", "batch", "depth", "policy", "capacity", "bits", "independent", "error"));
@@ -152,7 +152,7 @@ TEST(Summary, ValuesThatAreNotFiniteBecomeNull) {
   StudyResults results = empty_results();
   const double nan = std::numeric_limits<double>::quiet_NaN(), infinity = std::numeric_limits<double>::infinity();
   results.points.emplace_back().metrics["hit_rate"] = {{nan, infinity, nan}, {1, nan}};
-  results.hardware.emplace_back().breakdown.set("verify.experts", infinity);
+  results.hardware.emplace_back().breakdown = Breakdown({{"verify.experts", infinity}});
   const std::string text = summary_json(results);
   const json summary = json::parse(text);
   EXPECT_TRUE(summary["points"][0]["metrics"]["hit_rate"]["value"].is_null());

@@ -66,27 +66,28 @@ TEST(Csv, HardwareHasARowForEachFigure) {
   HardwareResult& row = results.hardware.emplace_back();
   row.system = "a,b";
   row.scheme = "say \"x\"";
-  row.hb_capacity = 0.5;
+  row.variant_of = "a";
+  row.vary = {{"hb.capacity", 0.5}};
   row.policy = "lru";
   row.capacity = 11.4;
   row.speedup = {2.5, 0.25, std::nullopt};
   row.speedup_over_autoregressive = Estimate{1.5, 0.125, 0};
   row.break_even_acceptance = 0.375;
-  row.breakdown.set("verify.experts", 0.125);
+  row.breakdown = Breakdown({{"verify.experts", 0.125}});
   results.hardware.emplace_back();  // of depth 0: without break-even acceptance
   const auto records = read_csv(collected([&](const TextSink& sink) { write_hardware_csv(results, sink); }));
-  ASSERT_EQ(records.size(), 1 + 7 + 4U);
-  const std::vector<std::string> speedup{"a,b",  "0.5", "1",       "say \"x\"", "1",    "0", "lru",
-                                         "11.4", "8",   "speedup", "2.5",       "0.25", ""};
+  ASSERT_EQ(records.size(), 1 + 11 + 8U);
+  const std::vector<std::string> speedup{"a,b",  "a", "say \"x\"", "1",   "0",    "lru",
+                                         "11.4", "8", "speedup",   "2.5", "0.25", ""};
   const std::vector<std::string> part{
-      "a,b", "0.5", "1", "say \"x\"", "1", "0", "lru", "11.4", "8", "breakdown.verify.experts", "0.125", "", ""};
+      "a,b", "a", "say \"x\"", "1", "0", "lru", "11.4", "8", "breakdown.verify.experts", "0.125", "", ""};
   EXPECT_EQ(records[2], speedup);
   const std::vector<std::string> break_even{
-      "a,b", "0.5", "1", "say \"x\"", "1", "0", "lru", "11.4", "8", "break_even_acceptance", "0.375", "", ""};
-  EXPECT_EQ(records[5][9], "speedup_over_autoregressive");
-  EXPECT_EQ(records[5][10] + ' ' + records[5][11] + ' ' + records[5][12], "1.5 0.125 0");
-  EXPECT_EQ(records[6], break_even);
-  EXPECT_EQ(records[7], part);
+      "a,b", "a", "say \"x\"", "1", "0", "lru", "11.4", "8", "break_even_acceptance", "0.375", "", ""};
+  EXPECT_EQ(records[5][8], "speedup_over_autoregressive");
+  EXPECT_EQ(records[5][9] + ' ' + records[5][10] + ' ' + records[5][11], "1.5 0.125 0");
+  EXPECT_EQ(records[10], break_even);
+  EXPECT_EQ(records[11], part);
 }
 
 TEST(Csv, SensitivityHasARowForEachElasticityOfAConstant) {

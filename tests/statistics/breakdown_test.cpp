@@ -3,44 +3,41 @@
 #include <gtest/gtest.h>
 
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 namespace moecarlo {
 namespace {
 
-TEST(Breakdown, EveryNameFindsItsOwnFigure) {
-  Breakdown breakdown;
-  for (std::size_t i = 0; i < Breakdown::kFigures; ++i) {
-    EXPECT_FALSE(breakdown.find(Breakdown::names()[i])) << Breakdown::names()[i];
-    breakdown.set(Breakdown::names()[i], static_cast<double>(i));
-  }
-  std::size_t visited = 0;
+TEST(Breakdown, FiguresAscendByNameAndAreFoundByIt) {
+  const Breakdown breakdown({{"seconds", 3}, {"bytes.pcie", 1}, {"energy.vram", 2}});
+  std::vector<std::string> names;
   breakdown.for_each([&](std::string_view name, double value) {
-    EXPECT_EQ(name, Breakdown::names()[visited]);
-    EXPECT_EQ(value, static_cast<double>(visited++));
+    names.emplace_back(name);
+    EXPECT_EQ(breakdown.at(name), value);
   });
-  EXPECT_EQ(visited, Breakdown::kFigures);
+  EXPECT_EQ(names, (std::vector<std::string>{"bytes.pcie", "energy.vram", "seconds"}));
+  EXPECT_EQ(breakdown.at("energy.vram"), 2);
 }
 
-TEST(Breakdown, EnumeratorsStandForTheirNames) {
-  Breakdown breakdown;
-  breakdown.set(RoundPart::draft_lm_head, PartTime::near, 1);
-  breakdown.set(RoundPart::verify_experts, PartTime::lasts, 2);
-  breakdown.set(RoundTotal::bytes_hb_written, 3);
-  breakdown.set(RoundTotal::seconds_at_means, 4);
-  EXPECT_EQ(breakdown.at("draft.lm_head.near"), 1);
-  EXPECT_EQ(breakdown.at("verify.experts"), 2);
-  EXPECT_EQ(breakdown.at("bytes.hb_written"), 3);
-  EXPECT_EQ(breakdown.at("seconds_at_means"), 4);
-  EXPECT_EQ(Breakdown::name_of(RoundPart::verify_experts), "verify.experts");
-  EXPECT_FALSE(breakdown.find(RoundPart::verify_experts, PartTime::hb));
+TEST(Breakdown, PartsHaveNames) {
+  const Breakdown breakdown({{"verify.experts", 2}, {"draft.lm_head", 1}});
+  EXPECT_EQ(breakdown.seconds_of(RoundPart::verify_experts), 2);
+  EXPECT_EQ(breakdown.seconds_of(RoundPart::draft_lm_head), 1);
+  EXPECT_FALSE(breakdown.seconds_of(RoundPart::draft_experts));
+  EXPECT_EQ(name_of(RoundPart::verify_overhead), "verify.overhead");
 }
 
-TEST(Breakdown, NamesThatAreNoFigureAreRefused) {
-  Breakdown breakdown;
-  EXPECT_THROW(breakdown.set("verify.expert", 1), std::out_of_range);
-  EXPECT_THROW(breakdown.at("seconds"), std::out_of_range);
-  EXPECT_TRUE(breakdown.empty());
+TEST(Breakdown, FiguresThatAreNotThereAreRefused) {
+  EXPECT_TRUE(Breakdown().empty());
+  EXPECT_FALSE(Breakdown().find("seconds"));
+  EXPECT_THROW(Breakdown().at("seconds"), std::out_of_range);
+}
+
+TEST(Breakdown, IsEqualByNamesAndValues) {
+  EXPECT_EQ(Breakdown({{"a", 1}, {"b", 2}}), Breakdown({{"b", 2}, {"a", 1}}));
+  EXPECT_FALSE(Breakdown({{"a", 1}}) == Breakdown({{"b", 1}}));
+  EXPECT_FALSE(Breakdown({{"a", 1}}) == Breakdown({{"a", 2}}));
 }
 
 }  // namespace

@@ -24,7 +24,24 @@ ONLY_SCRIPTS = [
 ]
 
 
+# Machines are data: where a source names one in a text of its own, and why.
+NAMES_A_SYSTEM = {"host/study/study.hpp"}  # the reference of studies that name none
+
+
+def system_names(root):
+    """Texts of C++ that are the name of a preset system."""
+    names = [re.escape(path.stem) for path in (root / "hw/presets/systems").glob("*.toml")]
+    pattern = re.compile(f'"(?:{"|".join(names) or "$^"})"')
+    for folder in ("host", "hw"):
+        for path in sorted((root / folder).rglob("*.[ch]pp")):
+            name = path.relative_to(root)
+            for number, line in enumerate(path.read_text().splitlines(), 1):
+                if pattern.search(line) and str(name) not in NAMES_A_SYSTEM:
+                    yield f"{name}:{number}: a machine by its name (systems are presets)"
+
+
 def violations(root):
+    yield from system_names(root)
     for folder, names, rules in (("host", "*.[ch]pp", ONLY), ("hw", "*.[ch]pp", ONLY), ("scripts", "*.py", ONLY_SCRIPTS)):
         for path in sorted((root / folder).rglob(names)):
             name = path.relative_to(root)

@@ -40,6 +40,12 @@ class OnePlace(Example):
                            "hw/new.cpp": "json::parse(text)", "host/study/new.hpp": "toml::parse(text)"}.items():
             self.assertEqual(len(list(one_place.violations(self.tree(files={name: line})))), 1, name)
 
+    def test_a_machine_is_named_by_its_preset_alone(self):
+        files = {"hw/presets/systems/abacus.toml": "", "hw/plan/new.cpp": 'if (system.name == "abacus") return;',
+                 "host/study/study.hpp": 'reference = "abacus";', "host/cli/new.cpp": 'footer("systems abacus");'}
+        self.assertEqual([line.split(":")[0] for line in one_place.violations(self.tree(files=files))],
+                         ["hw/plan/new.cpp"])
+
     def test_the_place_itself_is_allowed(self):
         tree = self.tree(files={"host/support/json_file.cpp": "Json::parse(text)", "host/cli/new.cpp": 'say("{}", x);'})
         self.assertEqual(list(one_place.violations(tree)), [])

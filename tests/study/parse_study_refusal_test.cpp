@@ -92,7 +92,7 @@ INSTANTIATE_TEST_SUITE_P(OutOfRange, RefusedKey,
                                          BadKey{"stop", "relative_half_width = 0", "a number above 0"},
                                          BadKey{"stop", "relative_half_width = 2", "a number"},
                                          BadKey{"hardware", "context = 0", "a whole number from 1"},
-                                         BadKey{"hardware", "hb_capacity = [0]", "a number from 0.01"}));
+                                         BadKey{"hardware", "vary = { \"hb.capacity\" = [0] }", "a number from 0.01"}));
 
 INSTANTIATE_TEST_SUITE_P(EmptyList, RefusedKey,
                          testing::Values(BadKey{"grid", "batch = []", "at least one value"},

@@ -107,8 +107,8 @@ TEST(ParseStudy, StopAndHardwareAreThereOnlyWhenWritten) {
   StudyText text;
   text.rest =
       "[stop]\nmetrics = [\"misses\"]\nrelative_half_width = 0.01\n"
-      "[hardware]\nmodel = \"gpt-oss-20b\"\ncontext = 2048\nsystems = [\"xpu\", \"elmoe3d-4gb\"]\nhb_capacity = [2, "
-      "0.5]\n";
+      "[hardware]\nmodel = \"gpt-oss-20b\"\ncontext = 2048\nsystems = [\"xpu\", \"elmoe3d-4gb\"]\n"
+      "[hardware.vary]\n\"hb.capacity\" = [2, 0.5]\n";
   const Study study = parse(text);
   ASSERT_TRUE(study.stop && study.hardware);
   EXPECT_THAT(study.stop->metrics, ElementsAre("misses"));
@@ -116,8 +116,8 @@ TEST(ParseStudy, StopAndHardwareAreThereOnlyWhenWritten) {
   EXPECT_EQ(study.hardware->model, "gpt-oss-20b");
   EXPECT_EQ(study.hardware->context, 2048U);
   EXPECT_THAT(study.hardware->systems, ElementsAre("xpu", "elmoe3d-4gb"));
-  EXPECT_THAT(study.hardware->hb_capacity, ElementsAre(0.5, 1, 2));
-  EXPECT_THAT(study.hardware->hb_bandwidth, ElementsAre(1));
+  ASSERT_EQ(study.hardware->vary.size(), 1U);
+  EXPECT_THAT(study.hardware->vary.at("hb.capacity"), ElementsAre(0.5, 1, 2));
   EXPECT_THAT(study.hardware->schemes, ElementsAre("ar", "elastic"));
 
   text.rest = "[stop]\nrelative_half_width = 1\n[hardware]\nmodel = \"m\"\nsystems = \"xpu\"\n";

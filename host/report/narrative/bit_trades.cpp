@@ -75,7 +75,7 @@ Table trade_table(const std::vector<EqualBytes>& lines, double experts) {
       "depth. Value ± simulation ± trace",
       {"system", "scheme", "policy", "batch", "depth", "bits", "experts per layer", "GB of experts held",
        "captured acceptance", "accepted length / depth", "MB a draft step reads", "of them experts",
-       "MB a round fetches from EXT", "tokens per second", "the line's fastest, times as fast"},
+       "MB a round reads at home", "tokens per second", "the line's fastest, times as fast"},
       3,
       {}};
   const auto megabytes = [](double bytes) { return number_text(bytes / bytes_per_megabyte, 3); };
@@ -87,7 +87,7 @@ Table trade_table(const std::vector<EqualBytes>& lines, double experts) {
                                         three_digits(trade->room_bytes / bytes_per_gigabyte)),
                             captured_cell(*trade, experts), estimate_cell(trade->acceptance),
                             megabytes(trade->step_bytes), megabytes(trade->step_expert_bytes),
-                            megabytes(trade->round_ext_bytes), estimate_cell(trade->tokens_per_second),
+                            megabytes(trade->round_home_bytes), estimate_cell(trade->tokens_per_second),
                             trade->fastest ? "fastest" : estimate_cell(trade->lead)});
     }
   }

@@ -109,6 +109,7 @@ Document build_document(const StudyResults& results, const std::vector<Figure>& 
     add(document, time_table(results));
     add(document, bottleneck_table(results));
     add(document, energy_table(results));
+    add(document, use_table(results));
     add(document, pareto_table(results));
     add(document, left_out_table(results));
   });

@@ -14,35 +14,54 @@ namespace moecarlo {
 namespace {
 
 struct Part {
-  const char* key;
-  const char* label;
-  const char* colour;
+  std::string key, label, colour;
 };
 
 /// Drafting in warm colours, verification in cool ones, darker for experts.
-constexpr std::array<Part, 7> time_parts{{{"draft.attention", "draft attention", "#f2c577"},
-                                          {"draft.experts", "draft experts", "#d55e00"},
-                                          {"draft.lm_head", "draft LM head", "#8c3d00"},
-                                          {"draft.drafter", "drafter", "#e69f00"},
-                                          {"verify.attention", "verify attention", "#8fc6e8"},
-                                          {"verify.experts", "verify experts", "#0072b2"},
-                                          {"verify.lm_head", "verify LM head", "#123a66"}}};
+const std::vector<Part>& time_parts() {
+  static const std::vector<Part> parts{{"draft.attention", "draft attention", "#f2c577"},
+                                       {"draft.experts", "draft experts", "#d55e00"},
+                                       {"draft.lm_head", "draft LM head", "#8c3d00"},
+                                       {"draft.drafter", "drafter", "#e69f00"},
+                                       {"draft.link", "draft link", "#c9a66b"},
+                                       {"draft.overhead", "draft overhead", "#b0b9c4"},
+                                       {"verify.attention", "verify attention", "#8fc6e8"},
+                                       {"verify.experts", "verify experts", "#0072b2"},
+                                       {"verify.lm_head", "verify LM head", "#123a66"},
+                                       {"verify.link", "verify link", "#5f8aa8"},
+                                       {"verify.overhead", "verify overhead", "#52606d"}};
+  return parts;
+}
 
-constexpr std::array<Part, 5> energy_parts{{{"energy.ext", "external DRAM", "#d55e00"},
-                                            {"energy.hb", "hybrid-bonded DRAM", "#0072b2"},
-                                            {"energy.compute", "compute", "#009e73"},
-                                            {"energy.communication", "communication", "#b5599b"},
-                                            {"energy.static", "static", "#b0b9c4"}}};
+/// The categories of energy of all rows: memories by their names, then what all systems have.
+std::vector<Part> energy_parts(const StudyResults& results) {
+  const std::vector<Part> common{{"energy.compute", "compute", "#009e73"},
+                                 {"energy.communication", "communication", "#b5599b"},
+                                 {"energy.static", "static", "#b0b9c4"}};
+  std::vector<Part> stores;
+  const auto is_known = [](const std::vector<Part>& parts, std::string_view name) {
+    return std::any_of(parts.begin(), parts.end(), [&](const Part& part) { return part.key == name; });
+  };
+  constexpr std::array<const char*, 5> store_colours{"#d55e00", "#0072b2", "#e69f00", "#56b4e9", "#8c6d1f"};
+  for (const HardwareResult& row : results.hardware) {
+    row.breakdown.for_each([&](std::string_view name, double) {
+      constexpr std::string_view energy = "energy.";
+      if (name.substr(0, energy.size()) != energy || is_known(common, name) || is_known(stores, name)) return;
+      stores.push_back({std::string(name), std::string(name.substr(energy.size())),
+                        store_colours[stores.size() % store_colours.size()]});
+    });
+  }
+  stores.insert(stores.end(), common.begin(), common.end());
+  return stores;
+}
 
-template <std::size_t n>
-std::vector<LegendEntry> legend_of(const std::array<Part, n>& parts) {
+std::vector<LegendEntry> legend_of(const std::vector<Part>& parts) {
   std::vector<LegendEntry> legend;
   for (const Part& part : parts) legend.push_back({part.label, part.colour});
   return legend;
 }
 
-template <std::size_t n>
-std::vector<BarSegment> segments_of(const HardwareResult& row, const std::array<Part, n>& parts) {
+std::vector<BarSegment> segments_of(const HardwareResult& row, const std::vector<Part>& parts) {
   std::vector<BarSegment> segments;
   for (const Part& part : parts) {
     if (const auto found = row.breakdown.find(part.key)) segments.push_back({*found, part.colour, part.label});
@@ -156,9 +175,10 @@ void add_speedup(std::vector<Figure>& figures, const StudyResults& results) {
 
 void add_energy(std::vector<Figure>& figures, const StudyResults& results) {
   BarChart chart;
-  chart.legend = legend_of(energy_parts);
-  chart.groups = groups_by_batch(results, [](const HardwareResult& row) {
-    Bar bar{design_name(row), segments_of(row, energy_parts), 0, 0, ""};
+  const std::vector<Part> parts = energy_parts(results);
+  chart.legend = legend_of(parts);
+  chart.groups = groups_by_batch(results, [&](const HardwareResult& row) {
+    Bar bar{design_name(row), segments_of(row, parts), 0, 0, ""};
     const double joules_per_round = sum_of(bar.segments);
     if (!(joules_per_round > 0) || !std::isfinite(row.energy_mj_per_token.value)) return Bar{};
     scale(bar.segments, row.energy_mj_per_token.value / joules_per_round, "mJ");
@@ -172,9 +192,9 @@ void add_energy(std::vector<Figure>& figures, const StudyResults& results) {
 
 void add_time(std::vector<Figure>& figures, const StudyResults& results) {
   BarChart chart;
-  chart.legend = legend_of(time_parts);
+  chart.legend = legend_of(time_parts());
   chart.groups = groups_by_batch(results, [](const HardwareResult& row) {
-    Bar bar{design_name(row), segments_of(row, time_parts), 0, 0, ""};
+    Bar bar{design_name(row), segments_of(row, time_parts()), 0, 0, ""};
     scale(bar.segments, 1e3, "ms");
     bar.note = fmt::format("{} ms · {}", three_digits(sum_of(bar.segments)), short_choice(row));
     return bar;

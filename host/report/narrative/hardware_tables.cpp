@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -40,7 +41,7 @@ std::string next_best(const StudyResults& results, const HardwareResult& row) {
                      choice_text(results.hardware.at(lead->second)), estimate_cell(lead->ratio));
 }
 
-using KeyAndTitle = std::pair<const char*, const char*>;
+using KeyAndTitle = std::pair<std::string, std::string>;
 
 /// Breakdown values of the best rows times a thousand: seconds become ms, joules mJ.
 Table breakdown_table(const StudyResults& results, const std::string& caption, const std::vector<KeyAndTitle>& parts) {
@@ -55,29 +56,57 @@ Table breakdown_table(const StudyResults& results, const std::string& caption, c
   return table;
 }
 
-constexpr std::array<std::pair<PartTime, const char*>, 5> kResources{{{PartTime::hb, "HB"},
-                                                                      {PartTime::ext, "EXT"},
-                                                                      {PartTime::near, "near memory"},
-                                                                      {PartTime::compute, "compute"},
-                                                                      {PartTime::link, "links"}}};
+/// What follows `prefix` in the names of figures of these rows, in order of appearance.
+std::vector<std::string> figures_behind(const std::vector<const HardwareResult*>& rows, const std::string& prefix) {
+  std::vector<std::string> found;
+  for (const HardwareResult* row : rows) {
+    row->breakdown.for_each([&](std::string_view name, double) {
+      if (name.substr(0, prefix.size()) != prefix) return;
+      const std::string rest(name.substr(prefix.size()));
+      if (std::find(found.begin(), found.end(), rest) == found.end()) found.push_back(rest);
+    });
+  }
+  return found;
+}
 
 /// What each resource alone would need for a part, and the slowest of them.
-std::vector<std::string> bottleneck_cells(const HardwareResult& row, RoundPart part, double seconds) {
+std::vector<std::string> bottleneck_cells(const HardwareResult& row, RoundPart part, double seconds,
+                                          const std::vector<std::string>& resources) {
   std::vector<std::string> cells = design_cells(row);
-  cells.emplace_back(Breakdown::name_of(part));
+  cells.emplace_back(name_of(part));
   cells.push_back(three_digits(1e3 * seconds));
-  const char* slowest = "";
-  double most = -1;
-  for (const auto& [resource, title] : kResources) {
-    const auto own = row.breakdown.find(part, resource);
+  std::string slowest;
+  double most = 0;
+  for (const std::string& resource : resources) {
+    const auto own = row.breakdown.find(fmt::format("{}.{}", name_of(part), resource));
     cells.push_back(thousandfold(own));
     if (!own || *own <= most) continue;
     most = *own;
-    slowest = title;
+    slowest = resource;
   }
-  cells.emplace_back(slowest);
-  cells.push_back(fmt::format("{:.0f} %", 100 * most / seconds));
+  cells.push_back(slowest);
+  cells.push_back(slowest.empty() ? "" : fmt::format("{:.0f} %", 100 * most / seconds));
   return cells;
+}
+
+std::string vary_text(const HardwareResult& row) {
+  std::vector<std::string> words;
+  for (const auto& [constant, factor] : row.vary) words.push_back(fmt::format("{} x{}", constant, number_text(factor)));
+  return words.empty() ? "as it is" : fmt::format("{}", fmt::join(words, ", "));
+}
+
+/// No constant of `a` is a larger multiple of the system's own than that of `b`.
+bool no_larger(const HardwareResult& a, const HardwareResult& b) {
+  const auto factor = [](const HardwareResult& row, const std::string& constant) {
+    const auto found = row.vary.find(constant);
+    return found == row.vary.end() ? 1 : found->second;
+  };
+  for (const HardwareResult* side : {&a, &b}) {
+    for (const auto& [constant, value] : side->vary) {
+      if (factor(a, constant) > factor(b, constant)) return false;
+    }
+  }
+  return true;
 }
 
 }  // namespace
@@ -125,6 +154,10 @@ Table time_table(const StudyResults& results) {
                           {"verify.attention", "verify: attention"},
                           {"verify.experts", "verify: experts"},
                           {"verify.lm_head", "verify: LM head"},
+                          {"draft.link", "draft: link"},
+                          {"draft.overhead", "draft: overhead"},
+                          {"verify.link", "verify: link"},
+                          {"verify.overhead", "verify: overhead"},
                           {"seconds", "round"},
                           {"seconds_at_means", "round at mean counts"}});
 }
@@ -140,14 +173,21 @@ Table bottleneck_table(const StudyResults& results) {
       kDesignHeader,
       3,
       {}};
-  for (const char* title : {"part", "ms", "HB", "EXT", "near memory", "compute", "links", "bottleneck", "busy"}) {
-    table.header.emplace_back(title);
+  const std::vector<const HardwareResult*> rows = fastest_of_each_system(results, typical->batch);
+  std::vector<std::string> resources;
+  for (std::size_t i = 0; i < kRoundParts; ++i) {
+    for (const std::string& one : figures_behind(rows, fmt::format("{}.", name_of(static_cast<RoundPart>(i))))) {
+      if (std::find(resources.begin(), resources.end(), one) == resources.end()) resources.push_back(one);
+    }
   }
-  for (const HardwareResult* row : fastest_of_each_system(results, typical->batch)) {
+  for (const char* title : {"part", "ms"}) table.header.emplace_back(title);
+  table.header.insert(table.header.end(), resources.begin(), resources.end());
+  for (const char* title : {"bottleneck", "busy"}) table.header.emplace_back(title);
+  for (const HardwareResult* row : rows) {
     for (std::size_t i = 0; i < kRoundParts; ++i) {
       const auto part = static_cast<RoundPart>(i);
-      const double seconds = row->breakdown.find(part, PartTime::lasts).value_or(0);
-      if (seconds != 0) table.rows.push_back(bottleneck_cells(*row, part, seconds));
+      const double seconds = row->breakdown.seconds_of(part).value_or(0);
+      if (seconds != 0) table.rows.push_back(bottleneck_cells(*row, part, seconds, resources));
     }
   }
   return table;
@@ -155,13 +195,11 @@ Table bottleneck_table(const StudyResults& results) {
 
 Table pareto_table(const StudyResults& results) {
   Table table{
-      "Pareto front of hybrid-bonded memories: of each system and its variants those that no other is at the same "
-      "batch "
-      "as fast as, as frugal, as small and as slow a memory at once. Capacity and bandwidth are factors on the "
-      "system's "
-      "own; speed-up and energy gain are over " +
+      "Pareto front of the variants: of each system with its variants those that no other is at the same batch as fast "
+      "as, as frugal as and no larger in any varied constant at once. Factors are on the system's own constants; "
+      "speed-up and energy gain are over " +
           reference_name(results),
-      {"system", "scheme", "policy", "batch", "depth", "experts per layer", "bits", "capacity", "bandwidth", "speed-up",
+      {"system", "scheme", "policy", "batch", "depth", "experts per layer", "bits", "varied", "speed-up",
        "energy gain"},
       3,
       {}};
@@ -171,11 +209,9 @@ Table pareto_table(const StudyResults& results) {
   };
   const auto beats = [](const HardwareResult& a, const HardwareResult& b) {
     const bool as_good = a.tokens_per_second.value >= b.tokens_per_second.value &&
-                         a.energy_mj_per_token.value <= b.energy_mj_per_token.value && a.hb_capacity <= b.hb_capacity &&
-                         a.hb_bandwidth <= b.hb_bandwidth;
+                         a.energy_mj_per_token.value <= b.energy_mj_per_token.value && no_larger(a, b);
     const bool better = a.tokens_per_second.value > b.tokens_per_second.value ||
-                        a.energy_mj_per_token.value < b.energy_mj_per_token.value || a.hb_capacity < b.hb_capacity ||
-                        a.hb_bandwidth < b.hb_bandwidth;
+                        a.energy_mj_per_token.value < b.energy_mj_per_token.value || !no_larger(b, a);
     // Equal rows (a scheme's autoregressive mode is another's): the first stands for all.
     return as_good && (better || &a < &b);
   };
@@ -192,28 +228,48 @@ Table pareto_table(const StudyResults& results) {
     }
   }
   std::stable_sort(front.begin(), front.end(), [&](const auto* a, const auto* b) {
-    return std::tie(base(*a), a->batch, a->hb_capacity, a->hb_bandwidth) <
-           std::tie(base(*b), b->batch, b->hb_capacity, b->hb_bandwidth);
+    return std::tie(base(*a), a->batch, a->vary) < std::tie(base(*b), b->batch, b->vary);
   });
   for (const HardwareResult* row : front) {
     std::vector<std::string> cells = design_cells(*row);
-    for (const double value : {row->hb_capacity, row->hb_bandwidth, row->speedup.value, row->energy_gain.value}) {
-      cells.push_back(number_text(value));
-    }
+    cells.push_back(vary_text(*row));
+    for (const double value : {row->speedup.value, row->energy_gain.value}) cells.push_back(number_text(value));
     table.rows.push_back(cells);
   }
   return table;
 }
 
 Table energy_table(const StudyResults& results) {
+  std::vector<KeyAndTitle> categories;
+  for (const std::string& name : figures_behind(best_hardware(results), "energy."))
+    categories.emplace_back("energy." + name, name);
   return breakdown_table(results,
                          "Mean energy (mJ) of one round of those rows by category; what else is known of a round is in "
                          "hardware.csv",
-                         {{"energy.ext", "external DRAM"},
-                          {"energy.hb", "hybrid-bonded DRAM"},
-                          {"energy.compute", "compute"},
-                          {"energy.communication", "communication"},
-                          {"energy.static", "static"}});
+                         categories);
+}
+
+Table use_table(const StudyResults& results) {
+  Table table{
+      "Energy of a token (mJ) from published constants alone, with derived ones, with assumed ones; operations for "
+      "each byte read, and the share of the round that each unit and memory needs, hidden or not",
+      kDesignHeader,
+      3,
+      {}};
+  for (const char* title : {"published", "with derived", "with assumed", "operations per byte", "busy"})
+    table.header.emplace_back(title);
+  for (const HardwareResult* row : best_hardware(results)) {
+    std::vector<std::string> cells = design_cells(*row);
+    for (const double value :
+         {row->energy_published, row->energy_derived, row->energy_assumed, row->operations_per_byte}) {
+      cells.push_back(three_digits(value));
+    }
+    std::vector<std::string> busy;
+    for (const auto& [resource, share] : row->busy) busy.push_back(fmt::format("{} {:.0f} %", resource, 100 * share));
+    cells.push_back(fmt::format("{}", fmt::join(busy, ", ")));
+    table.rows.push_back(cells);
+  }
+  return table;
 }
 
 namespace {

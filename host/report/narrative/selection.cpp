@@ -98,7 +98,7 @@ const MetricResult* find_metric(const PointResult* point, const std::string& nam
 }
 
 std::string reference_name(const StudyResults& results) {
-  return results.reference == "xpu" ? "the xPU" : results.reference;
+  return results.reference;
 }
 
 const PointResult* typical_point(const StudyResults& results) {

@@ -56,7 +56,8 @@ Json to_json(const BitTrade& trade) {
           {"whole_bits", number(trade.whole_bits)},
           {"step_bytes", number(trade.step_bytes)},
           {"step_expert_bytes", number(trade.step_expert_bytes)},
-          {"round_ext_bytes", number(trade.round_ext_bytes)},
+          {"home", trade.home},
+          {"round_home_bytes", number(trade.round_home_bytes)},
           {"acceptance", to_json(trade.acceptance)},
           {"tokens_per_second", to_json(trade.tokens_per_second)},
           {"fastest", trade.fastest},
@@ -81,7 +82,8 @@ BitTrade trade_from(const Json& json) {
   trade.whole_bits = number(json, "whole_bits");
   trade.step_bytes = number(json, "step_bytes");
   trade.step_expert_bytes = number(json, "step_expert_bytes");
-  trade.round_ext_bytes = number(json, "round_ext_bytes");
+  member(json, "home").get_to(trade.home);
+  trade.round_home_bytes = number(json, "round_home_bytes");
   trade.acceptance = estimate_from(member(json, "acceptance"));
   trade.tokens_per_second = estimate_from(member(json, "tokens_per_second"));
   member(json, "fastest").get_to(trade.fastest);

@@ -50,14 +50,10 @@ void write_points_csv(const StudyResults& results, const TextSink& sink) {
 void write_hardware_csv(const StudyResults& results, const TextSink& sink) {
   PiecedText csv(sink);
   csv.text() +=
-      "system,hb_capacity,hb_bandwidth,scheme,batch,depth,policy,capacity,bits,metric,value,mc_half_width,trace_half_"
-      "width\n";
+      "system,variant_of,scheme,batch,depth,policy,capacity,bits,metric,value,mc_half_width,trace_half_width\n";
   for (const HardwareResult& row : results.hardware) {
     std::string design = escape_csv(row.system) + ',';
-    append_field(design, row.hb_capacity);
-    design += ',';
-    append_field(design, row.hb_bandwidth);
-    (design += ',') += escape_csv(row.scheme) + ',';
+    design += escape_csv(row.variant_of) + ',' + escape_csv(row.scheme) + ',';
     append_design(design, row);
     append_figure(csv.text(), design, "tokens_per_second", row.tokens_per_second);
     if (std::isfinite(row.speedup.value)) append_figure(csv.text(), design, "speedup", row.speedup);
@@ -69,6 +65,10 @@ void write_hardware_csv(const StudyResults& results, const TextSink& sink) {
     if (row.speedup_over_autoregressive) {
       append_figure(csv.text(), design, "speedup_over_autoregressive", *row.speedup_over_autoregressive);
     }
+    append_mean("energy.published", row.energy_published);
+    append_mean("energy.derived", row.energy_derived);
+    append_mean("energy.assumed", row.energy_assumed);
+    append_mean("operations_per_byte", row.operations_per_byte);
     if (row.break_even_acceptance) append_mean("break_even_acceptance", *row.break_even_acceptance);
     std::string name = "breakdown.";
     row.breakdown.for_each([&](std::string_view figure, double value) {

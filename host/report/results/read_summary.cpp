@@ -162,15 +162,23 @@ void read(const Json& json, HardwareResult& row) {
   read(member(json, "energy_mj_per_token"), row.energy_mj_per_token);
   read_known(member(json, "energy_gain"), row.energy_gain);
   read_text(json, row.variant_of, "variant_of");
-  from_json(json, row.hb_capacity, "hb_capacity");
-  from_json(json, row.hb_bandwidth, "hb_bandwidth");
+  from_json(json, row.vary, "vary");
   from_json(json, row.break_even_acceptance, "break_even_acceptance");
   if (const Json& gain = member(json, "speedup_over_autoregressive"); !gain.is_null()) {
     read(gain, row.speedup_over_autoregressive.emplace());
   }
+  from_json(json, row.lower_bound, "lower_bound");
+  const Json& energy = member(json, "energy");
+  from_json(energy, row.energy_published, "published");
+  from_json(energy, row.energy_derived, "derived");
+  from_json(energy, row.energy_assumed, "assumed");
+  from_json(json, row.operations_per_byte, "operations_per_byte");
+  from_json(json, row.busy, "busy");
+  std::vector<Breakdown::Figure> figures;
   for (const auto& [name, value] : member(json, "breakdown").items()) {
-    row.breakdown.set(name, value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>());
+    figures.push_back({name, value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>()});
   }
+  row.breakdown = Breakdown(std::move(figures));
 }
 
 void read(const Json& json, LeadResult& lead) {

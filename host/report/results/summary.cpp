@@ -125,7 +125,17 @@ void write(JsonText& json, const HardwareResult& row) {
   json.key("batch").whole(row.batch).key("depth").whole(row.depth).key("policy").text(row.policy);
   json.key("capacity").number(row.capacity).key("bits").whole(row.bits);
   write_text(json, "variant_of", row.variant_of);
-  json.key("hb_capacity").number(row.hb_capacity).key("hb_bandwidth").number(row.hb_bandwidth);
+  json.key("vary").open('{');
+  for (const auto& [constant, factor] : row.vary) json.key(constant).number(factor);
+  json.close('}');
+  json.key("energy").open('{');
+  json.key("published").number(row.energy_published).key("derived").number(row.energy_derived);
+  json.key("assumed").number(row.energy_assumed).close('}');
+  json.key("operations_per_byte").number(row.operations_per_byte);
+  json.key("busy").open('{');
+  for (const auto& [resource, share] : row.busy) json.key(resource).number(share);
+  json.close('}');
+  json.key("lower_bound").raw(row.lower_bound ? "true" : "false");
   write(json, "tokens_per_second", row.tokens_per_second);
   write_known(json, "speedup", row.speedup);
   write(json, "energy_mj_per_token", row.energy_mj_per_token);

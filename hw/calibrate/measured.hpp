@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace moecarlo::hw {
+
+/// What somebody measured: the conditions, as far as they are known, and the figure.
+struct MeasuredPoint {
+  std::string place;  ///< "file:line"
+  std::string model, machine, policy;
+  std::uint32_t batch = 1, depth = 0;
+  double capacity = 0;  ///< experts a layer; 0: nothing is resident
+  std::optional<double> context, hit_rate, accepted_length;
+  std::string quantity;  ///< tokens_per_second, ms_per_step or hit_rate
+  double value = 0;
+  double uncertainty = 0.1;  ///< relative
+  bool fits = false;         ///< constants may be fitted to it; else it is predicted
+};
+
+/// Reads a CSV with the header model,machine,batch,depth,policy,capacity,context,hit_rate,accepted_length,quantity,
+/// value,uncertainty,use; empty cells are unknown. Throws input with file and line.
+std::vector<MeasuredPoint> read_measured_points(const std::filesystem::path& file);
+
+}  // namespace moecarlo::hw

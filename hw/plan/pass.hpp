@@ -1,0 +1,74 @@
+#pragma once
+
+#include <cstdint>
+#include <variant>
+#include <vector>
+
+#include "host/statistics/breakdown.hpp"
+#include "hw/machine/task.hpp"
+
+namespace moecarlo::hw {
+
+/// A piece of a pass that does not depend on the routing, done `count` times one after the other.
+struct Part {
+  RoundPart label{};
+  double count = 1;
+  Task task;
+  double seconds = 0;  ///< that no resource explains, of one
+};
+
+/// The experts of one MoE layer in one pass, as a function of how many distinct ones were found in the cache and not.
+struct ExpertsWork {
+  Task pass;       ///< done once as soon as any expert is touched
+  Task hit, miss;  ///< of each distinct expert
+  /// Of each of `rows` pairs of a token and an expert that it takes, which hits and misses share as they share the
+  /// distinct experts.
+  Work hit_row, miss_row;
+  double rows = 0;
+
+  Task at(double hits, double misses) const;
+};
+
+/// The experts of all MoE layers.
+struct RoutedPart {
+  RoundPart label{};
+  bool drafting = false;  ///< counted in draft steps, else in verifications
+  ExpertsWork work;
+};
+
+struct Pass;
+
+/// One after the other.
+struct Then {
+  std::vector<Pass> passes;
+};
+
+/// The same so many times, which may be an expectation.
+struct Times {
+  double count = 1;
+  std::vector<Pass> pass;  ///< one
+};
+
+/// Two at the same time, on what they share as on what they do not: the time of both is that of the longer one, and no
+/// less than any resource needs for both. Of means over many layers and passes that is a lower bound.
+struct Beside {
+  std::vector<Pass> passes;  ///< two
+};
+
+/// What a round does, as an expression.
+struct Pass {
+  std::variant<Then, Part, RoutedPart, Times, Beside> what;
+};
+
+Pass then(std::vector<Pass> passes);
+Pass times(double count, Pass pass);
+Pass beside(Pass a, Pass b);
+
+/// The first part of a pass with this label; null where it has none.
+const Part* find_part(const Pass& pass, RoundPart label);
+const RoutedPart* find_routed(const Pass& pass, RoundPart label);
+
+/// The pass that the first Times in it repeats: a draft step. Null where nothing is repeated.
+const Pass* find_repeated(const Pass& pass);
+
+}  // namespace moecarlo::hw
