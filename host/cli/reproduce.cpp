@@ -143,7 +143,9 @@ void reproduce(const Arguments& arguments, const Common& common) {
 void add_reproduce(CLI::App& app, const Common& common) {
   CLI::App* command = app.add_subcommand("reproduce", "A published table beside ours, cell by cell");
   const auto arguments = std::make_shared<Arguments>();
-  command->add_option("TABLE", arguments->table, "Which one")->required()->check(CLI::IsMember(hw::preset_names("reproductions")));
+  command->add_option("TABLE", arguments->table, "Which one")
+      ->required()
+      ->check(CLI::IsMember(hw::preset_names("reproductions")));
   command->add_option("--published", arguments->published,
                       "The published cells (CSV: hb_gb,model,scheme,batch,alpha,ar_speedup,sd_speedup); without them "
                       "there is no acceptance, hence no speculative cell");

@@ -48,8 +48,9 @@ TEST(Summary, RowsHaveTheKeysOfTheInterface) {
               UnorderedElementsAre("value", "mc_half_width", "trace_half_width", "per_layer"));
   EXPECT_THAT(keys_of(summary["hardware"][0]),
               UnorderedElementsAre("system", "scheme", "batch", "depth", "policy", "capacity", "bits", "variant_of",
-                                   "vary", "energy", "operations_per_byte", "busy", "lower_bound", "tokens_per_second", "speedup", "energy_mj_per_token",
-                                   "energy_gain", "speedup_over_autoregressive", "break_even_acceptance", "breakdown"));
+                                   "vary", "energy", "operations_per_byte", "busy", "lower_bound", "tokens_per_second",
+                                   "speedup", "energy_mj_per_token", "energy_gain", "speedup_over_autoregressive",
+                                   "break_even_acceptance", "breakdown"));
   EXPECT_THAT(keys_of(summary["controls"][0]),
               UnorderedElementsAre("metric", "batch", "depth", "policy", "capacity", "bits", "independent", "error"));
   EXPECT_THAT(keys_of(summary["break_even"][0]),

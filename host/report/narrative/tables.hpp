@@ -25,7 +25,7 @@ Table left_out_table(const StudyResults& results);    ///< combinations that can
 Table time_table(const StudyResults& results);        ///< where the time of those rows goes
 Table bottleneck_table(const StudyResults& results);  ///< which resource holds up each part, on each system's fastest
 Table pareto_table(const StudyResults& results);      ///< variants that no other beats; empty without variants
-Table use_table(const StudyResults& results);  ///< energy by where its constants come from, what is busy
+Table use_table(const StudyResults& results);         ///< energy by where its constants come from, what is busy
 Table energy_table(const StudyResults& results);      ///< where their energy goes
 Table speed_sensitivity_table(const StudyResults& results);    ///< the largest elasticities of each row
 Table energy_sensitivity_table(const StudyResults& results);   ///< the largest elasticities of each row
