@@ -121,7 +121,7 @@ void run(const Options& options, const Common& common) {
   const hw::CalibrationSetup setup = setup_of(options, points);
   const Calibration calibration = hw::calibrate(setup, points);
   if (options.json) {
-    say("{}\n", to_json(calibration).dump(2));
+    say_json(to_json(calibration));
   } else {
     print_text(calibration, setup.tolerance);
   }

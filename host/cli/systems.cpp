@@ -25,7 +25,7 @@ struct Options {
 };
 
 Json rates(const Resource& resource, const char* amount) {
-  return {{fmt::format("{}_per_second", amount), 1 / resource.seconds_per},
+  return {{fmt::format("{}s_per_second", amount), 1 / resource.seconds_per},
           {fmt::format("joules_per_{}", amount), resource.joules_per},
           {"latency_seconds", resource.message_seconds}};
 }
@@ -131,7 +131,7 @@ void show(const Options& options) {
   if (options.json) {
     Json json{{"systems", Json::array()}};
     for (const System& system : systems) json["systems"].push_back(to_json(system, !options.name.empty()));
-    say("{}\n", json.dump(2));
+    say_json(json);
   } else if (!options.name.empty()) {
     print_whole(systems.front());
   } else {

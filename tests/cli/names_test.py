@@ -71,11 +71,11 @@ STUDY = [
     (after("[acceptance]", 'model = "positions"\npositions = [0.5]\nprofile = "profile.json"'), "positions or profile"),
 ]
 SYSTEM = [
-    (after("[logic]", f"cloud = {ROW}"), "preset.toml:4: unknown constant 'logic.cloud'"),
+    (after("[logic]", f"cloud = {ROW}"), "preset.toml:8: unknown constant 'logic.cloud'"),
     (replaced("\nclock =", "\nclok ="), "unknown constant 'logic.clok' (is it logic.clock?)"),
     (after("[logic]", f"clok = {ROW}"), "unknown constant 'logic.clok' (is it logic.clock?)"),
     (replaced("unit = ", "unti = "), "unknown key 'unti' (expected value, unit, status, source) (is it unit?)"),
-    (after("[logic]", f"clock = {ROW}\nclock = {ROW}"), "preset.toml:5: not valid TOML"),
+    (after("[logic]", f"clock = {ROW}\nclock = {ROW}"), "preset.toml:9: not valid TOML"),
 ]
 MODEL = [
     (merged(num_memory_slots=8), '"num_memory_slots": unknown, and may change what the model is made of'),
