@@ -60,8 +60,8 @@ def rows_of(summary, model):
             continue
         tokens = one["tokens_per_second"]["value"] * one["breakdown"]["seconds"] / one["batch"]
         rows.append(dict(model=model, figure="speedup", policy=one["policy"], batch=one["batch"], bits=one["bits"],
-                         memory=HB_GIB * one["vary"].get("hb.capacity", 1), depth=one["depth"], share=one["capacity"] / experts,
-                         tokens=tokens, **one["speedup"]))
+                         memory=HB_GIB * one["vary"].get("hb.capacity", 1), depth=one["depth"],
+                         share=one["capacity"] / experts, tokens=tokens, **one["speedup"]))
     for row in rows:
         row.pop("per_layer", None)
     return rows

@@ -32,7 +32,7 @@ class Comparison(unittest.TestCase):
     def test_rows_are_read_from_a_summary(self):
         estimate = dict(value=2.0, mc_half_width=0.1, trace_half_width=None)
         design = dict(policy="lru", batch=2, bits=4, depth=4, capacity=16.0, implied=False)
-        projected = dict(design, scheme="elastic", hb_capacity=1.5, capacity=8, speedup=estimate,
+        projected = dict(design, scheme="elastic", vary={"hb.capacity": 1.5}, capacity=8, speedup=estimate,
                          tokens_per_second=dict(value=30.0), breakdown=dict(seconds=0.2))
         length, speed = compare.rows_of(
             dict(trace=dict(experts=32), hardware=[projected, {**projected, "scheme": "ar"}],
