@@ -293,7 +293,8 @@ class Resolved(elastic.Elastic):
         reasons = {(one["system"], one["scheme"], one["batch"]): one["reason"] for one in results["left_out"]}
         self.assertCountEqual(reasons, [("xpu", "elastic", None), ("elmoe3d-4gb", "ar", 16),
                                         ("elmoe3d-4gb", "elastic", 16)])
-        self.assertRegex(reasons["elmoe3d-4gb", "ar", 16], r"does not fit in hb \(dense weights [\d.]+ GB \+ KV cache [\d.]+ GB")
+        self.assertRegex(reasons["elmoe3d-4gb", "ar", 16],
+                         r"does not fit in hb \(dense weights [\d.]+ GB \+ KV cache [\d.]+ GB")
         self.assertRegex(" ".join(results["notes"]), r"Left out at batch 16: \S+ on elmoe3d-4gb with ar: does not fit")
 
     def test_a_study_of_which_nothing_fits_is_refused_with_the_numbers(self):

@@ -203,7 +203,10 @@ class Results(program.ProgramTest):
         rows = [row for row in results["hardware"] if row["scheme"] == "ar" and row["policy"] == "lru"]
         names = {(0.5, 1): "[hb.capacity x0.5]", (2, 1): "[hb.capacity x2]", (1, 1): "", (1, 2): "[hb.bandwidth x2]",
                  (0.5, 2): "[hb.bandwidth x2, hb.capacity x0.5]", (2, 2): "[hb.bandwidth x2, hb.capacity x2]"}
-        of = lambda row, key: row["vary"].get(f"hb.{key}", 1)
+
+        def of(row, key):
+            return row["vary"].get(f"hb.{key}", 1)
+
         self.assertEqual({(of(row, "capacity"), of(row, "bandwidth")): row["system"] for row in rows
                           if row["system"] != "xpu"}, {key: "elmoe3d-4gb" + name for key, name in names.items()})
         self.assertEqual(sum(row["system"] == "xpu" for row in rows), 1)
