@@ -10,6 +10,14 @@ void Work::add(std::size_t resource, double amount, double messages) {
   size_ = std::max(size_, static_cast<std::uint8_t>(resource + 1));
 }
 
+void Work::add(double times, const Work& other) {
+  for (std::size_t r = 0; r < other.size_; ++r) {
+    amounts_[r] += times * other.amounts_[r];
+    messages_[r] += times * other.messages_[r];
+  }
+  size_ = std::max(size_, other.size_);
+}
+
 Work& Work::operator+=(const Work& other) {
   for (std::size_t r = 0; r < other.size_; ++r) {
     amounts_[r] += other.amounts_[r];

@@ -39,6 +39,8 @@ class Work {
   std::size_t size() const { return size_; }  ///< resources from here on are not used
 
   void add(std::size_t resource, double amount, double messages = 0);
+  /// So many times other work.
+  void add(double times, const Work& other);
   void scale(std::size_t resource, double factor) { amounts_[resource] *= factor; }
 
   Work& operator+=(const Work& other);

@@ -33,6 +33,7 @@ std::vector<Passes> passes_of(const System& system, const ExpertsWork& experts, 
   std::vector<Passes> groups(joint.groups());
   for (std::uint32_t g = 0; g < joint.groups(); ++g) groups[g].sums = joint.sums(g);
   const bool linear = is_linear(experts);
+  std::vector<double> seconds(groups.size());  // side by side, as every bin adds to all
   double load = 1;
   std::optional<std::uint32_t> hits_of_load;
   for (std::size_t i = 0; i < joint.bins().size(); ++i) {
@@ -44,12 +45,13 @@ std::vector<Passes> passes_of(const System& system, const ExpertsWork& experts, 
     const Task task = experts.at(bin.hits, bin.misses);
     const Done done = run(system, task, load);
     const std::span<const double> counts = joint.counts(i);
-    for (std::size_t g = 0; g < counts.size(); ++g) groups[g].seconds += counts[g] * done.seconds;
+    for (std::size_t g = 0; g < counts.size(); ++g) seconds[g] += counts[g] * done.seconds;
     if (linear) continue;
     for (std::size_t g = 0; g < counts.size(); ++g) {
-      if (counts[g] > 0) groups[g].not_linear += counts[g] * done.work;
+      if (counts[g] > 0) groups[g].not_linear.add(counts[g], done.work);
     }
   }
+  for (std::size_t g = 0; g < groups.size(); ++g) groups[g].seconds = seconds[g];
   return groups;
 }
 
@@ -76,9 +78,11 @@ Table tabulate(const System& system, const Workload& workload, const RoutedPart&
 Work work_of(const ExpertsWork& experts, const Passes& passes, bool linear) {
   if (!linear) return passes.not_linear;
   const PassSums& sums = passes.sums;
-  Work work = sums.touching * experts.pass.own;
-  work += sums.hits * experts.hit.own;
-  return work += sums.misses * experts.miss.own;
+  Work work;
+  work.add(sums.touching, experts.pass.own);
+  work.add(sums.hits, experts.hit.own);
+  work.add(sums.misses, experts.miss.own);
+  return work;
 }
 
 }  // namespace

@@ -28,11 +28,14 @@ const Leaf* find_leaf(const Pass& pass, RoundPart label) {
 Task ExpertsWork::at(double hits, double misses) const {
   if (hits + misses == 0) return {};
   Task task = pass;
-  task += hits * hit;
-  task += misses * miss;
+  for (const auto& [times, more] : {std::pair{hits, &hit}, std::pair{misses, &miss}}) {
+    task.own.add(times, more->own);
+    task.here.add(times, more->here);
+    task.there.add(times, more->there);
+  }
   if (hit_row.size() + miss_row.size() > 0) {
-    task.own += (rows * hits / (hits + misses)) * hit_row;
-    task.own += (rows * misses / (hits + misses)) * miss_row;
+    task.own.add(rows * hits / (hits + misses), hit_row);
+    task.own.add(rows * misses / (hits + misses), miss_row);
   }
   return task;
 }
