@@ -8,6 +8,7 @@
 #include <cmath>
 #include <sstream>
 
+#include "host/support/csv_line.hpp"
 #include "host/support/error.hpp"
 #include "host/support/text_file.hpp"
 
@@ -18,19 +19,6 @@ constexpr std::array<const char*, 13> kColumns{"model",    "machine",     "batch
                                                "capacity", "context",     "hit_rate", "accepted_length", "quantity",
                                                "value",    "uncertainty", "use"};
 constexpr std::array<const char*, 3> kQuantities{"tokens_per_second", "ms_per_step", "hit_rate"};
-
-std::vector<std::string> split(const std::string& line) {
-  std::vector<std::string> fields{""};
-  for (const char c : line) {
-    if (c == '\r') continue;
-    if (c == ',') {
-      fields.emplace_back();
-    } else {
-      fields.back() += c;
-    }
-  }
-  return fields;
-}
 
 /// One line, field by field.
 class Line {
@@ -98,7 +86,7 @@ std::vector<MeasuredPoint> read_measured_points(const std::filesystem::path& fil
   std::string text;
   for (std::size_t number = 1; std::getline(stream, text); ++number) {
     const std::string place = fmt::format("{}:{}", file.string(), number);
-    const std::vector<std::string> fields = split(text);
+    const std::vector<std::string> fields = csv_fields(text);
     if (number == 1) {
       const std::string header = fmt::format("{}", fmt::join(kColumns, ","));
       if (fmt::format("{}", fmt::join(fields, ",")) != header)

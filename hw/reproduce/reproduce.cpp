@@ -6,6 +6,7 @@
 #include <cmath>
 #include <sstream>
 
+#include "host/support/csv_line.hpp"
 #include "host/support/error.hpp"
 #include "host/support/text_file.hpp"
 #include "hw/plan/mean_time.hpp"
@@ -16,19 +17,6 @@ namespace {
 constexpr std::uint32_t kElasticBits = 4;
 constexpr double kOwnError = 0.03;
 constexpr std::array<std::uint32_t, 4> kBatches{1, 4, 8, 16};
-
-std::vector<std::string> split(const std::string& line) {
-  std::vector<std::string> fields{""};
-  for (const char c : line) {
-    if (c == '\r') continue;
-    if (c == ',') {
-      fields.emplace_back();
-    } else {
-      fields.back() += c;
-    }
-  }
-  return fields;
-}
 
 std::string lower_case(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
@@ -176,7 +164,7 @@ std::vector<PublishedCell> read_published_table(const std::filesystem::path& fil
   std::vector<PublishedCell> cells;
   std::string text;
   for (std::size_t line = 1; std::getline(stream, text); ++line) {
-    const TableLine row{fmt::format("{}:{}", file.string(), line), split(text)};
+    const TableLine row{fmt::format("{}:{}", file.string(), line), csv_fields(text)};
     if (line == 1) {
       if (fmt::format("{}", fmt::join(row.fields, ",")) != header)
         fail(ErrorKind::input, "{}: expected the header {}, found {}", row.place, header, text);

@@ -65,7 +65,9 @@ def random_study(number):
     hardware = {"model": "config.json", "systems": some(dice, SYSTEMS, 4), "schemes": schemes,
                 "context": dice.choice(CONTEXTS), "reference": dice.choice(4 * ["xpu"] + ["none", "hb-xpu"])}
     if dice.random() < 0.4:
-        hardware.setdefault("vary", {})["hb.capacity"] = some(dice, [0.2, 0.5, 2], 2)
+        factors = some(dice, [0.2, 0.5, 2], 2)
+        if any(system.startswith(("elmoe3d", "hb-")) for system in hardware["systems"]):  # what no system has is refused
+            hardware["vary"] = {"hb.capacity": factors}
     if dice.random() < 0.4:
         hardware.setdefault("vary", {})["attention.kv_bits"] = some(dice, [0.5, 2], 2)
     if dice.random() < 0.9:
