@@ -23,6 +23,7 @@ set(structure ${CMAKE_CURRENT_SOURCE_DIR}/structure)
 moecarlo_script_test(structure.checks_fail_on_bad_examples
   ${MOECARLO_PYTHON} ${structure}/self_test.py ${CMAKE_CXX_COMPILER})
 moecarlo_script_test(structure.includes_follow_the_rooms ${MOECARLO_PYTHON} ${structure}/includes.py ${PROJECT_SOURCE_DIR})
+moecarlo_script_test(structure.rooms_are_pictured ${MOECARLO_PYTHON} ${structure}/rooms.py ${PROJECT_SOURCE_DIR})
 moecarlo_script_test(structure.hostile_input_is_read_in_one_place ${MOECARLO_PYTHON} ${structure}/one_place.py ${PROJECT_SOURCE_DIR})
 moecarlo_script_test(structure.core_headers_compile_alone
   ${MOECARLO_PYTHON} ${structure}/core_headers.py ${CMAKE_CXX_COMPILER} ${PROJECT_SOURCE_DIR})

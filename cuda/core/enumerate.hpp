@@ -2,6 +2,7 @@
 
 #include "cuda/core/columns.hpp"
 #include "cuda/core/draft.hpp"
+#include "cuda/core/histogram/histograms.hpp"
 #include "cuda/core/policy/static.hpp"
 #include "cuda/core/verify.hpp"
 
@@ -40,7 +41,7 @@ struct EnumerateReplay {
     for (std::uint32_t a = 0; a <= cell.depth; ++a) *at.union_total(cell, kDistinctAccepted + a) += prefix[a].count();
     for (std::uint32_t c = 0; c < cell.capacity_count; ++c) {
       const Capacity& capacity = at.plan.capacities[cell.first_capacity + c];
-      const ExpertMask<Words> residents = static_residents<Words>(capacity, at.first_layer);
+      const ExpertMask<Words> residents = residents_of(cell, c);
       const LaneWord<1> hits{(all & residents).count()};
       add_lanes(at.point_total(cell, c, kHits), hits);
       for (std::uint32_t a = 0; a <= cell.depth; ++a) {
@@ -56,7 +57,17 @@ struct EnumerateReplay {
         if (cell.depth > 0) count_touched<Words>(at, 0, *joint, capacity, step_token, 1, residents, 0);
       }
     }
+    if (at.plan.histograms != 0) {
+      count_histograms<Words>(
+          at, cell, 0, cell.depth + 1,
+          [&](std::uint32_t column) MOECARLO_INLINED { return masks().used(token + column, 0); },
+          [&](std::uint32_t point) MOECARLO_INLINED { return residents_of(cell, point); });
+    }
     *at.union_total(cell, kDraftChoices) += std::uint64_t{cell.depth} * at.plan.drafting_top_k;
+  }
+
+  MOECARLO_HOST_DEVICE ExpertMask<Words> residents_of(const Cell& cell, std::uint32_t c) const {
+    return static_residents<Words>(at.plan.capacities[cell.first_capacity + c], at.first_layer);
   }
 
   MOECARLO_HOST_DEVICE RowMasks<Words, 1> masks() const { return RowMasks<Words, 1>::of(at.routing, at.first_layer); }

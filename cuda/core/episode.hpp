@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cuda/core/draft.hpp"
+#include "cuda/core/histogram/histograms.hpp"
 #include "cuda/core/layer_caches.hpp"
 #include "cuda/core/verify.hpp"
 
@@ -103,6 +104,17 @@ struct EpisodeReplay {
       if (const JointTally* joint = joint_of(at.plan, cell, point)) {
         count_joint(at, *joint, caches.capacity(point), hits, distinct);
       }
+    }
+    if (at.plan.histograms != 0) add_to_histograms(pass);
+  }
+
+  MOECARLO_HOST_DEVICE void add_to_histograms(std::uint32_t pass) const {
+    const std::size_t first = EpisodePath::slot(cell, pass, 0);
+    for (int lane = at.first_lane; lane < Lanes; ++lane) {
+      count_histograms<Words>(
+          at, cell, lane, cell.verified() * cell.batch,
+          [&](std::uint32_t i) MOECARLO_INLINED { return caches.columns.used(first + i, lane); },
+          [&](std::uint32_t point) MOECARLO_INLINED { return caches.residents[point].lane(lane); });
     }
   }
 

@@ -80,6 +80,16 @@ struct ExpertMask {
   }
 };
 
+/// use(expert) for every member, ascending.
+template <int Words, class Use>
+MOECARLO_HOST_DEVICE void each_member(const ExpertMask<Words>& mask, const Use& use) {
+  for (int w = 0; w < Words; ++w) {
+    for (std::uint64_t rest = mask.word[w]; rest != 0; rest &= rest - 1) {
+      use(64U * static_cast<std::uint32_t>(w) + lowest_bit(rest));
+    }
+  }
+}
+
 /// Union.
 template <int Words>
 MOECARLO_HOST_DEVICE ExpertMask<Words> operator|(ExpertMask<Words> a, const ExpertMask<Words>& b) {

@@ -22,6 +22,7 @@ enum class Feature : std::uint32_t {
   perturbed_routing,
   resampled_rejections,
   joint_histograms,
+  histograms,  ///< that the study asks for
 };
 
 using Features = std::uint32_t;
@@ -49,6 +50,7 @@ inline Features features_of(const PlanView& plan, const Cell& cell, const Routin
   has(Feature::gate_mass, plan.gate_mass != nullptr);
   has(Feature::perturbed_routing, plan.perturb.logits != nullptr);
   has(Feature::resampled_rejections, plan.resample_rejected);
+  has(Feature::histograms, plan.histograms != 0);
   for (std::uint32_t point = 0; point < cell.points(); ++point) {
     has(Feature::joint_histograms, plan.joint_index[cell.first_joint + point] != kNoJoint);
   }

@@ -48,7 +48,7 @@ struct LayerCaches {
 
   MOECARLO_HOST_DEVICE void start() const {
     for (std::uint32_t point = 0; point < cell.points(); ++point) {
-      const bool filled = plan.warm || never_changes(policy(point));
+      const bool filled = has_capacity(policy(point)) && (plan.warm || never_changes(policy(point)));
       residents[point] = filled ? static_residents<Words, Lanes>(capacity(point), first_layer) : Bundle{};
       if (plan.scope == Scope::pool || !keeps_lists(policy(point))) continue;
       for (int lane = 0; lane < Lanes; ++lane) list(point, lane).clear();

@@ -22,6 +22,9 @@ MOECARLO_HOST_DEVICE constexpr bool has_episodes(Walk walk) {
   return walk == Walk::episodes || walk == Walk::replay;
 }
 
+/// Histograms that a study asks for: a bit each, by their places in the list of cuda/core/histogram/histograms.hpp.
+using HistogramSet = std::uint32_t;
+
 constexpr std::uint32_t kNoJoint = ~std::uint32_t{0};
 
 /// Whose slots the policies share out.
@@ -76,17 +79,19 @@ struct Cell {
   std::uint32_t first_threshold = 0;  ///< [depth] conditional acceptance thresholds
   std::uint32_t first_capacity = 0;   ///< [capacity_count] ascending
   std::uint32_t capacity_count = 0;
-  std::uint32_t first_joint = 0;  ///< [policies][capacity_count] index of a JointTally, or kNoJoint
-  std::uint32_t first_start = 0;  ///< [populations] start tables of this depth
-  std::uint32_t slices = 1;       ///< accepted lengths kept apart: 1, or depth + 1 when enumerating
-  std::uint32_t first_total = 0;  ///< where this cell's records start in a layer's scratch totals
-  std::uint64_t first_slot = 0;   ///< replay: its path in the plan's, [passes][tree.columns(depth)]
-  std::uint64_t first_pass = 0;   ///< replay: its passes in the plan's
-  std::uint32_t passes = 0;       ///< replay: number of passes
-  std::uint64_t rounds = 0;       ///< offset; [groups]
-  std::uint64_t accepted = 0;     ///< offset; [groups][depth + 1] requests by accepted length (not when enumerating)
-  std::uint64_t drafted = 0;      ///< offset; [groups] draft tokens that were proposed
-  std::uint64_t distinct = 0;     ///< offset; [layers][experts + 1] passes by number of distinct experts
+  std::uint32_t first_joint = 0;       ///< [policies][capacity_count] index of a JointTally, or kNoJoint
+  std::uint32_t first_start = 0;       ///< [populations] start tables of this depth
+  std::uint32_t slices = 1;            ///< accepted lengths kept apart: 1, or depth + 1 when enumerating
+  std::uint32_t union_histograms = 0;  ///< columns of a union record that are histograms, see histograms.hpp
+  std::uint32_t point_histograms = 0;  ///< the same of a point record
+  std::uint32_t first_total = 0;       ///< where this cell's records start in a layer's scratch totals
+  std::uint64_t first_slot = 0;        ///< replay: its path in the plan's, [passes][tree.columns(depth)]
+  std::uint64_t first_pass = 0;        ///< replay: its passes in the plan's
+  std::uint32_t passes = 0;            ///< replay: number of passes
+  std::uint64_t rounds = 0;            ///< offset; [groups]
+  std::uint64_t accepted = 0;  ///< offset; [groups][depth + 1] requests by accepted length (not when enumerating)
+  std::uint64_t drafted = 0;   ///< offset; [groups] draft tokens that were proposed
+  std::uint64_t distinct = 0;  ///< offset; [layers][experts + 1] passes by number of distinct experts
   std::uint64_t unions_by_layer = 0;  ///< offset; [layers][union_width]
   std::uint64_t unions_by_group = 0;  ///< offset; [groups][union_width]
   std::uint64_t points_by_layer = 0;  ///< offset; [policies][capacities][layers][point_width]
@@ -95,10 +100,13 @@ struct Cell {
   MOECARLO_HOST_DEVICE std::uint32_t points() const { return policy_count * capacity_count; }
   MOECARLO_HOST_DEVICE std::uint32_t columns() const { return tree.columns(depth); }
   MOECARLO_HOST_DEVICE std::uint32_t verified() const { return tree.verified(depth); }
-  /// Numbers of a union record: the last of its counts once for each slice.
-  MOECARLO_HOST_DEVICE std::uint32_t union_width() const { return kDistinctAccepted + slices; }
+  /// Counts of a union record: the last of them once for each slice.
+  MOECARLO_HOST_DEVICE constexpr std::uint32_t union_counts() const { return kDistinctAccepted + slices; }
   /// The same for a point record.
-  MOECARLO_HOST_DEVICE std::uint32_t point_width() const { return kRejectedOnly + slices; }
+  MOECARLO_HOST_DEVICE constexpr std::uint32_t point_counts() const { return kRejectedOnly + slices; }
+  /// Numbers of a record: its counts, then its histograms.
+  MOECARLO_HOST_DEVICE std::uint32_t union_width() const { return union_counts() + union_histograms; }
+  MOECARLO_HOST_DEVICE std::uint32_t point_width() const { return point_counts() + point_histograms; }
   /// Scratch totals of one layer: a union record, then the point records.
   MOECARLO_HOST_DEVICE std::uint32_t totals_width() const { return union_width() + points() * point_width(); }
 };
@@ -151,16 +159,17 @@ struct PlanView : PlanArrays {
   bool warm = true;
   bool resample_rejected = false;
   Scope scope = Scope::layer;
+  HistogramSet histograms = 0;
   bool coupled = false;  ///< all layers of an episode move together: one pool, or acceptance that looks at residents
-  std::uint32_t drafting_experts = 0;  ///< experts (or upper slices) a draft can use: the lowest bits of a layer
-  std::uint32_t drafting_top_k = 0;    ///< of a token's choices those that a draft can use
-  std::uint32_t protected_share = 0;   ///< slru: protected slots of 2^16
-  HotnessDecay decay;
-  std::uint32_t hotness_planes = 0;  ///< bits of a hotness count
-  std::uint32_t list_words = 0;      ///< 64-bit words of the largest list cache
-  std::uint32_t sibling_keeps = 0;   ///< trees: a sibling keeps an expert of its path token with this / 2^16
-  GroupLayout groups;                ///< of all tallies but the joint histograms
-  GroupLayout joint_groups;          ///< of the joint histograms
+  std::uint32_t drafting_experts = 0;        ///< experts (or upper slices) a draft can use: the lowest bits of a layer
+  std::uint32_t drafting_top_k = 0;          ///< of a token's choices those that a draft can use
+  std::uint32_t parameters[kPolicies] = {};  ///< what each policy takes from a study, PolicyParameter::as_integer
+  HotnessDecay decay;                        ///< of what drafts choose
+  std::uint32_t hotness_planes = 0;          ///< bits of a hotness count
+  std::uint32_t list_words = 0;              ///< 64-bit words of the largest list cache
+  std::uint32_t sibling_keeps = 0;           ///< trees: a sibling keeps an expert of its path token with this / 2^16
+  GroupLayout groups;                        ///< of all tallies but the joint histograms
+  GroupLayout joint_groups;                  ///< of the joint histograms
   std::uint32_t max_batch = 1, max_depth = 0;
   std::uint32_t cell_count = 0;
   std::uint32_t depth_count = 0;   ///< samples and enumerate: cells are [batches][depths], depths ascending
@@ -171,6 +180,9 @@ struct PlanView : PlanArrays {
   PerturbView perturb;                         ///< perturbed routing; without tables there is none
   std::uint32_t tokens = 0;                    ///< of the trace; row `tokens` of the masks is empty
 
+  MOECARLO_HOST_DEVICE std::uint32_t parameter(Policy policy) const {
+    return parameters[static_cast<std::uint32_t>(policy)];
+  }
   MOECARLO_HOST_DEVICE std::uint32_t population_of(Stream stream, std::uint64_t trajectory) const {
     return stream == Stream::main ? 0 : 1 + groups.population_of(trajectory);
   }

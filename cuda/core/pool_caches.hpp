@@ -33,7 +33,7 @@ struct PoolCache {
 
   /// Warm: the most popular experts of all layers, the most popular most recent.
   MOECARLO_HOST_DEVICE void start() const {
-    const bool filled = plan.warm || never_changes(policy);
+    const bool filled = has_capacity(policy) && (plan.warm || never_changes(policy));
     if (references(policy)) {
       const ListCache cache = list();
       cache.clear();

@@ -2,6 +2,7 @@
 
 #include "cuda/core/columns.hpp"
 #include "cuda/core/draft.hpp"
+#include "cuda/core/histogram/histograms.hpp"
 #include "cuda/core/path.hpp"
 #include "cuda/core/policy/static.hpp"
 #include "cuda/core/verify.hpp"
@@ -88,7 +89,22 @@ struct SampleReplay {
       if (const JointTally* joint = joint_of(plan, cell, c)) count_joint(at, *joint, capacity, hits, distinct);
       if (cell.depth > 0) count_draft(cell, c, residents, tokens, round);
     }
+    if (plan.histograms != 0) add_to_histograms(cell, d, round);
     if (cell.depth > 0) *at.union_total(cell, kDraftChoices) += std::uint64_t{cell.batch} * plan.drafting_top_k;
+  }
+
+  MOECARLO_HOST_DEVICE void add_to_histograms(const Cell& cell, std::uint32_t d, std::uint32_t round) const {
+    const PlanView& plan = at.plan;
+    const std::uint8_t* accepted = path.accepted + (std::size_t{round} * plan.depth_count + d) * plan.max_batch;
+    const auto column = [&](std::uint32_t i) MOECARLO_INLINED {
+      const std::uint32_t request = i / (cell.depth + 1), own = i % (cell.depth + 1);
+      const bool drawn = plan.resample_rejected && own > accepted[request];
+      const std::size_t slot = (std::size_t{round} * plan.max_batch + request) * (plan.max_depth + 1) + own;
+      return columns(drawn ? path.drawn : path.tokens).used(slot, 0);
+    };
+    count_histograms<Words>(at, cell, 0, cell.batch * (cell.depth + 1), column, [&](std::uint32_t c) MOECARLO_INLINED {
+      return static_residents<Words>(plan.capacities[cell.first_capacity + c], at.first_layer);
+    });
   }
 
   MOECARLO_HOST_DEVICE void count_draft(const Cell& cell, std::uint32_t c, const ExpertMask<Words>& residents,

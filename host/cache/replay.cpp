@@ -97,8 +97,8 @@ std::vector<std::uint8_t> replay(const CacheEvents& events, const ReplayOptions&
       return replay_oracle(events, options.capacity, Rule::kForced ? Admission::forced : Admission::bypass, start,
                            start_count);
     } else {
-      static_assert(Rule::kHearsDrafts);
-      throw std::invalid_argument(std::string(Rule::kName) + " has no replay: it needs drafts");
+      static_assert(Rule::kNeedsRounds);
+      throw std::invalid_argument(std::string(Rule::kName) + " has no replay: it needs rounds");
     }
   });
 }

@@ -58,9 +58,9 @@ void refuse_idle_options(const Arguments& arguments) {
   };
   const std::string given = "--policy " + arguments.policy;
   const Policy policy = policies().at(arguments.policy);
-  if (hears_drafts(policy)) {
-    fail(ErrorKind::usage, "cache: {} needs drafts, which a replay has not (expected one of {}, found it)", given,
-         names_of([](Policy other) { return !hears_drafts(other); }));
+  if (needs_rounds(policy)) {
+    fail(ErrorKind::usage, "cache: {} needs rounds, which look-ups have not (expected one of {}, found it)", given,
+         names_of([](Policy other) { return !needs_rounds(other); }));
   }
   if (arguments.protected_capacity && !has_protected(policy)) {
     refuse("--protected", ("--policy " + names_of(has_protected)).c_str(), given);

@@ -137,7 +137,7 @@ void check_stop(const StudyRun& run) {
     fail(ErrorKind::usage,
          "--shard: no shard knows what the others have counted (expected a study without [stop], found one)");
   }
-  const std::vector<std::string> names = MetricReader::names(study.grid.depth.back());
+  const std::vector<std::string> names = MetricReader::names(study.grid.depth.back(), study.histograms);
   for (const std::string& metric : study.stop->metrics) {
     if (std::find(names.begin(), names.end(), metric) == names.end()) {
       fail(ErrorKind::usage, "study: stop.metrics names no metric of this grid (expected one of: {}; found {})",
@@ -200,10 +200,10 @@ bool run_study(const StudyRun& run, const RunEvents& events) {
   const OutputFolder folder(run.directory, run.resume, "an empty one, or --resume");
   RoutingTable table = load_table(run, events);
   const auto projection = make_projection(study, table.layers, table.experts, table.top_k);
-  const Grid grid = make_grid(study, projection ? projection->implied_capacities() : std::vector<ImpliedCapacity>{},
-                              {table.layers, true, true});
   TraceSources sources = load_sources(study, table);
   if (study.cache.objects == Objects::slices) table = with_slices(std::move(table));
+  const Grid grid = make_grid(study, projection ? projection->implied_capacities() : std::vector<ImpliedCapacity>{},
+                              {table.layers, table.experts, true, true});
   const Plan plan = make_plan(study, grid, table, std::move(sources));
   check_memory(plan, table.view(), run, events);
   const auto backend = make_backend(study.run, table.view(), plan);

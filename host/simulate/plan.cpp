@@ -148,6 +148,7 @@ TallyShape make_shape(Plan& plan, const Study& study, const Grid& grid, const Ro
   shape.slices = table.slices;
   shape.scope = study.cache.scope;
   shape.warm = study.start == Start::warm;
+  shape.histograms = study.histograms;
   const auto sequences = static_cast<std::uint32_t>(table.split.evaluation.size());
   shape.sequences = sequences;
   if (plan.walk == Walk::enumerate || plan.walk == Walk::replay) {
@@ -272,10 +273,11 @@ PlanView Plan::view() const {
   view.warm = warm;
   view.resample_rejected = resample_rejected;
   view.scope = shape.scope;
+  view.histograms = shape.histograms;
   view.coupled = coupled;
   view.drafting_experts = shape.experts / shape.slices;
   view.drafting_top_k = shape.top_k / shape.slices;
-  view.protected_share = protected_share;
+  std::copy(parameters.begin(), parameters.end(), view.parameters);
   view.decay = decay;
   view.hotness_planes = hotness_planes;
   view.list_words = list_words;
@@ -342,11 +344,13 @@ Plan make_plan(const Study& study, const Grid& grid, const RoutingTable& table, 
   plan.resample_rejected = study.acceptance.rejected_routing == RejectedRouting::resample;
   plan.coupled = study.cache.scope == Scope::pool || rule_of(study.acceptance.model) == Acceptance::by_coverage;
   plan.tokens = table.tokens;
-  // Rounded up, so that 0.9 of ten slots are nine.
-  plan.protected_share = static_cast<std::uint32_t>(std::ceil(study.cache.protected_share * kShare));
+  for (const Policy policy : study.grid.policy) {
+    if (parameter_of(policy).key == nullptr) continue;
+    const std::uint32_t parameter = parameter_of(policy).as_integer(study.cache.parameter(policy));
+    plan.parameters[static_cast<std::size_t>(policy)] = parameter;
+    if (hears_drafts(policy)) plan.decay.shift = parameter;
+  }
   plan.sibling_keeps = static_cast<std::uint32_t>(std::llround(study.draft.sibling_routing.value_or(1) * kShare));
-  plan.decay.shift =
-      study.cache.decay == 0 ? 0 : static_cast<std::uint32_t>(std::lround(-std::log2(1 - study.cache.decay)));
   plan.sources = std::move(sources);
   if (plan.sources.coverage) plan.coverage_thresholds = coverage_thresholds(*plan.sources.coverage);
   plan.shape = make_shape(plan, study, grid, table, apart);

@@ -22,7 +22,8 @@ struct Plan {
   bool resample_rejected = false;
   bool coupled = false;
   std::uint32_t tokens = 0;
-  std::uint32_t protected_share = 0, sibling_keeps = 0;
+  std::uint32_t sibling_keeps = 0;
+  std::array<std::uint32_t, kPolicies> parameters{};
   HotnessDecay decay;
   std::uint32_t hotness_planes = 0, list_words = 0;
   TallyShape shape;

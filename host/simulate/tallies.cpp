@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "cuda/core/histogram/histograms.hpp"
 #include "host/support/memory_limit.hpp"
 
 namespace moecarlo {
@@ -49,6 +50,10 @@ TallyLayout TallyLayout::of(const TallyShape& shape) {
     cell.policy_count = static_cast<std::uint32_t>(from.policies.size());
     layout.policies.insert(layout.policies.end(), from.policies.begin(), from.policies.end());
     cell.slices = shape.walk == Walk::enumerate ? from.depth + 1 : 1;
+    each_histogram(shape.histograms, cell, shape.experts, [&](auto histogram, const HistogramColumns& columns) {
+      cell.union_histograms += decltype(histogram)::kOfUnion ? 1 + columns.bins : 0;
+      cell.point_histograms += decltype(histogram)::kOfPoint ? 1 + columns.bins : 0;
+    });
     cell.first_threshold = static_cast<std::uint32_t>(layout.thresholds.size());
     cell.first_capacity = static_cast<std::uint32_t>(layout.capacities.size());
     cell.capacity_count = static_cast<std::uint32_t>(from.capacities.size());

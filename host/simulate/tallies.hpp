@@ -32,6 +32,7 @@ struct TallyShape {
   std::uint32_t slices = 1;  ///< cached objects that an expert consists of; `experts` and `top_k` count objects
   Scope scope = Scope::layer;
   bool warm = true;  ///< caches are filled when an episode begins
+  HistogramSet histograms = 0;
   GroupLayout groups;
   GroupLayout joint_groups;
   /// Where each population of the replicates has sequences of its own: its starts. Else (empty) each is drawn from all

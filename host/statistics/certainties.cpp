@@ -20,7 +20,7 @@ Certainties certainties(const TallyShape& shape, std::size_t cell, std::uint32_t
   }
   holds.distinct = (at.batch == 1 && at.depth == 0) || shape.top_k == shape.experts;
   holds.none_resident = slots.base == 0 && slots.extra_layers == 0;
-  holds.all_resident = slots.base >= shape.experts && (shape.warm || is_static);
+  holds.all_resident = slots.base >= shape.experts && (shape.warm || is_static) && has_capacity(at.policies[policy]);
   holds.no_writes = is_static || holds.hit_rate();
   return holds;
 }

@@ -24,6 +24,9 @@ double distinct_of_a_slice(const Counts& counts) {
 double hits(const Counts& counts) {
   return counts.of_point(kHits);
 }
+double misses(const Counts& counts) {
+  return distinct(counts) - hits(counts);
+}
 bool lengths_hold(const Holds& holds) {
   return holds.lengths;
 }
@@ -47,8 +50,7 @@ const Metric kTable[] = {
     {"hits", kLayer, Where::everywhere,
      [](const Holds& holds) { return holds.none_resident || (holds.all_resident && holds.distinct); }, hits, passes},
     {"misses", kLayer, Where::everywhere,
-     [](const Holds& holds) { return holds.all_resident || (holds.none_resident && holds.distinct); },
-     [](const Counts& counts) { return distinct(counts) - hits(counts); }, passes},
+     [](const Holds& holds) { return holds.all_resident || (holds.none_resident && holds.distinct); }, misses, passes},
     {"hit_rate", kLayer, Where::everywhere, hit_rate_holds, hits, distinct},
     {"rejected_only", kLayer, Where::everywhere, [](const Holds& holds) { return holds.rejected_only(); },
      [](const Counts& counts) { return counts.rejected_only(); }, passes},

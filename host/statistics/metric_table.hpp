@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "cuda/core/histogram/histograms.hpp"
 #include "host/simulate/tallies.hpp"
 #include "host/statistics/certainties.hpp"
 
@@ -11,6 +12,7 @@ namespace moecarlo {
 
 /// The counts behind one ratio: those of a group, of a layer, or of resampled groups.
 struct MetricCounts {
+  const TallyShape& shape;
   const Cell& cell;
   const std::vector<double>* law = nullptr;  ///< P(accepted length = 0 .. depth), where counts are kept for each length
   double rounds = 0;                         ///< verify passes of each layer
@@ -23,11 +25,29 @@ struct MetricCounts {
   double of_point(PointCount count) const { return static_cast<double>(point[count]); }
   double distinct_accepted() const { return expected(unions + kDistinctAccepted); }
   double rejected_only() const { return expected(point + kRejectedOnly); }
+  /// The sum of what a histogram counted, one of those that the study asked for.
+  template <class Histogram>
+  double sum_of_union() const {
+    return static_cast<double>(unions[columns_of<Histogram>().of_union]);
+  }
+  template <class Histogram>
+  double sum_of_point() const {
+    return static_cast<double>(point[columns_of<Histogram>().of_point]);
+  }
   /// Accepted tokens, and `bonus` for each request and round.
   double tokens(double bonus) const;
 
  private:
   double expected(const std::uint64_t* slices) const;
+
+  template <class Histogram>
+  HistogramColumns columns_of() const {
+    HistogramColumns found{};
+    each_histogram(shape.histograms, cell, shape.experts, [&](auto histogram, const HistogramColumns& columns) {
+      if constexpr (std::is_same_v<decltype(histogram), Histogram>) found = columns;
+    });
+    return found;
+  }
 };
 
 /// The points that have a metric.
@@ -46,6 +66,7 @@ struct Metric {
   bool (*is_certain)(const Certainties& holds);  ///< whether it is what it is by definition
   double (*numerator)(const MetricCounts& counts);
   double (*denominator)(const MetricCounts& counts);
+  HistogramSet histograms = 0;  ///< that it is read from: a study has to ask for them
 };
 
 /// Every metric, in the order in which files and reports list them.

@@ -39,10 +39,11 @@ MetricReader::MetricReader(const Tallies& tallies, const Resample& resample)
   if (is_exact(tallies.shape.walk) && tallies.shape.groups.groups >= kFewestSequences) resample_groups(resample);
 }
 
-std::vector<std::string> MetricReader::names(std::uint32_t depth) {
+std::vector<std::string> MetricReader::names(std::uint32_t depth, HistogramSet histograms) {
   std::vector<std::string> names;
   for (const Metric& metric : metric_table()) {
-    if (depth > 0 || !needs_drafts(metric)) names.emplace_back(metric.name);
+    const bool asked = (metric.histograms & ~histograms) == 0;
+    if (asked && (depth > 0 || !needs_drafts(metric))) names.emplace_back(metric.name);
   }
   return names;
 }
@@ -58,6 +59,7 @@ std::vector<std::string> MetricReader::names_at(const PointAddress& point) const
 
 bool MetricReader::exists(const std::string& name, const PointAddress& point) const {
   const Metric& metric = metric_named(name);
+  if ((metric.histograms & ~tallies_.shape.histograms) != 0) return false;
   if (needs_drafts(metric)) return tallies_.shape.cells[point.cell].depth > 0;
   return metric.where == Where::everywhere || tallies_.shape.slices > 1;
 }
@@ -82,7 +84,8 @@ MetricCounts MetricReader::group_counts(const PointAddress& at, std::uint32_t gr
   const std::uint64_t* counters = tallies_.counters.data();
   const std::uint64_t point = std::uint64_t{at.policy} * cell.capacity_count + at.capacity;
   const std::uint64_t row = point * tallies_.shape.groups.total() + group;
-  return {cell,
+  return {tallies_.shape,
+          cell,
           law(at.cell),
           static_cast<double>(counters[cell.rounds + group]),
           static_cast<double>(tallies_.shape.layers),
@@ -96,7 +99,8 @@ MetricCounts MetricReader::layer_counts(const PointAddress& at, std::uint32_t la
   const std::uint64_t* counters = tallies_.counters.data();
   const std::uint64_t point = std::uint64_t{at.policy} * cell.capacity_count + at.capacity;
   const std::uint64_t row = point * tallies_.shape.layers + layer;
-  return {cell,
+  return {tallies_.shape,
+          cell,
           law(at.cell),
           rounds_[at.cell],
           1,
@@ -143,7 +147,8 @@ MetricCounts MetricReader::resampled_counts(const PointAddress& at, std::size_t 
   const std::uint64_t* accepted = rounds + 1;
   const std::uint64_t* unions = accepted + (tallies_.shape.walk == Walk::enumerate ? 0 : cell.depth + 1);
   const std::uint64_t point = std::uint64_t{at.policy} * cell.capacity_count + at.capacity;
-  return {cell,
+  return {tallies_.shape,
+          cell,
           law(at.cell),
           static_cast<double>(*rounds),
           static_cast<double>(tallies_.shape.layers),
@@ -209,6 +214,34 @@ double MetricReader::foresight_hit_rate(const PointAddress& at) const {
     }
   }
   return hits / distinct;
+}
+
+std::map<std::string, HistogramResult> MetricReader::histograms_at(const PointAddress& at) const {
+  const TallyShape& shape = tallies_.shape;
+  std::map<std::string, HistogramResult> found;
+  each_histogram(shape.histograms, tallies_.layout.cells[at.cell], shape.experts,
+                 [&](auto histogram, const HistogramColumns& columns) {
+                   using Histogram = decltype(histogram);
+                   std::vector<double> of_union(columns.bins, 0), of_point(columns.bins, 0);
+                   for (std::uint32_t g = 0; g < shape.groups.groups; ++g) {
+                     const MetricCounts counts = group_counts(at, g);
+                     for (std::uint32_t bin = 0; bin < columns.bins; ++bin) {
+                       if (Histogram::kOfUnion)
+                         of_union[bin] += static_cast<double>(counts.unions[columns.of_union + 1 + bin]);
+                       if (Histogram::kOfPoint)
+                         of_point[bin] += static_cast<double>(counts.point[columns.of_point + 1 + bin]);
+                     }
+                   }
+                   const std::vector<double>& whole = Histogram::kOfUnion ? of_union : of_point;
+                   const double all = std::accumulate(whole.begin(), whole.end(), 0.0);
+                   for (std::vector<double>* shares : {&of_union, &of_point}) {
+                     for (double& share : *shares) share /= all;
+                   }
+                   found[Histogram::kName] = Histogram::kOfUnion && Histogram::kOfPoint
+                                                 ? HistogramResult{Histogram::kLeast, of_union, of_point}
+                                                 : HistogramResult{Histogram::kLeast, whole, {}};
+                 });
+  return found;
 }
 
 Distribution MetricReader::distribution(std::size_t index) const {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -26,8 +27,8 @@ class MetricReader {
   /// outlive this.
   explicit MetricReader(const Tallies& tallies, const Resample& resample = resample_on_host);
 
-  /// The metrics that may exist at this depth, and those that were counted at a point.
-  static std::vector<std::string> names(std::uint32_t depth);
+  /// The metrics that may exist at this depth with these histograms, and those that were counted at a point.
+  static std::vector<std::string> names(std::uint32_t depth, HistogramSet histograms = 0);
   /// Whether a point of this depth and kind of objects has the metric, counted yet or not.
   bool exists(const std::string& metric, const PointAddress& point) const;
   std::vector<std::string> names_at(const PointAddress& point) const;
@@ -36,6 +37,7 @@ class MetricReader {
   Quantity quantity(const std::string& metric, const PointAddress& point) const;
   Estimate estimate(const std::string& metric, const PointAddress& point) const;
   std::vector<double> per_layer(const std::string& metric, const PointAddress& point) const;
+  std::map<std::string, HistogramResult> histograms_at(const PointAddress& point) const;
   Distribution distribution(std::size_t cell) const;
   /// The hit rate of a cache that always holds what the next pass needs, as far as it has room: E[min(C, |U|)] / E|U|.
   double foresight_hit_rate(const PointAddress& point) const;

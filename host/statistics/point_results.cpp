@@ -49,7 +49,8 @@ std::vector<GridPoint> points_of(const Tallies& tallies, const Study& study, boo
       if (std::find(wanted.begin(), wanted.end(), cell.policies[p]) == wanted.end()) continue;
       for (std::uint32_t i = 0; i < cell.capacities.size(); ++i) {
         const bool listed =
-            holds(study.grid.depth, cell.depth) && lists(study.grid, cell.capacities[i], tallies.shape.layers);
+            holds(study.grid.depth, cell.depth) &&
+            (!has_capacity(cell.policies[p]) || lists(study.grid, cell.capacities[i], tallies.shape.layers));
         for (const std::uint32_t bits : bits_of(cell, study)) {
           const bool is_own = listed && holds(study.grid.bits, bits);
           if (own ? is_own : !is_own && cell.joint[i]) points.push_back({{c, p, i}, bits});
@@ -135,10 +136,13 @@ std::vector<PointResult> point_results(const MetricReader& reader, const Tallies
       result.batch = cell.batch;
       result.depth = cell.depth;
       result.policy = to_string(policy_of(tallies, point.at));
-      result.capacity = cell.capacities[point.at.capacity].mean(tallies.shape.layers);
+      result.capacity = has_capacity(policy_of(tallies, point.at))
+                            ? cell.capacities[point.at.capacity].mean(tallies.shape.layers)
+                            : PointResult::kNoCapacity;
       for (const std::string& metric : reader.names_at(point.at)) {
         result.metrics[metric] = {reader.estimate(metric, point.at), reader.per_layer(metric, point.at)};
       }
+      result.histograms = reader.histograms_at(point.at);
       result.metrics["oracle_hit_rate"] = oracle_hit_rate(reader, tallies, study, point);
     }
     result.bits = point.bits;

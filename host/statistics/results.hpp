@@ -3,6 +3,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -50,13 +51,23 @@ class PointMetrics {
   std::shared_ptr<Map> map_ = std::make_shared<Map>();
 };
 
+/// What a study asked for beside the metrics (cuda/core/histogram): bin i is value least + i, the last one or more.
+struct HistogramResult {
+  std::uint32_t least = 0;
+  std::vector<double> all;       ///< share of each value; of what a design point counts, where nothing else is
+  std::vector<double> resident;  ///< of the same whole, those that were resident; else empty
+};
+
 /// One design point. `metrics` by the names of the interfaces document, e.g. "tokens_per_round", "hit_rate".
 struct PointResult {
+  static constexpr double kNoCapacity = std::numeric_limits<double>::infinity();  ///< null in files
+
   std::uint32_t batch = 1, depth = 0;
   std::string policy;
-  double capacity = 0;  ///< experts per layer, mean over layers (a hardware capacity may be fractional)
+  double capacity = 0;  ///< experts per layer, mean over layers (a hardware capacity may be fractional), or none
   std::uint32_t bits = 8;
   PointMetrics metrics;
+  std::map<std::string, HistogramResult> histograms;
   bool implied = false;  ///< not of the study's own grid: counted because a system's memory holds so many experts
 };
 

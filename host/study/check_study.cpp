@@ -107,11 +107,23 @@ struct Rules {
       refuse(fmt::format("grid.policy = \"{}\"", to_string(*hears)), "counts what drafts choose",
              "a depth above 0 in grid.depth", "0");
     }
-    if (study.cache.protected_share != CacheSpec{}.protected_share && !policy_that(has_protected)) {
-      refuse("cache.protected", "sizes the protected segment of slru", "slru in grid.policy", "none");
+    for (std::uint32_t i = 0; i < kPolicies; ++i) {
+      const PolicyParameter parameter = parameter_of(Policy{i});
+      const auto& policies = study.grid.policy;
+      if (parameter.key == nullptr || study.cache.parameter(Policy{i}) == parameter.usual) continue;
+      if (std::find(policies.begin(), policies.end(), Policy{i}) != policies.end()) continue;
+      refuse(fmt::format("cache.{}", parameter.key), fmt::format("{} of {}", parameter.does, to_string(Policy{i})),
+             fmt::format("{} in grid.policy", to_string(Policy{i})), "none");
     }
-    if (study.cache.decay != 0 && !hears) {
-      refuse("cache.decay", "fades the counts of hotness", "hotness in grid.policy", "none");
+    const auto unsized = policy_that([](Policy policy) { return !has_capacity(policy); });
+    if (unsized && rule_of(study.acceptance.model) == Acceptance::by_token) {
+      refuse(fmt::format("grid.policy = \"{}\"", to_string(*unsized)),
+             "has no capacity, and captured acceptance is known by the share of experts that are resident",
+             "policies that have one", to_string(study.acceptance.model));
+    }
+    if (unsized && study.hardware) {
+      refuse(fmt::format("grid.policy = \"{}\"", to_string(*unsized)),
+             "has no capacity, and [hardware] places as many experts as fit", "policies that have one", "[hardware]");
     }
   }
 

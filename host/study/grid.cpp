@@ -16,12 +16,22 @@ std::vector<Capacity> own_capacities(const GridSpec& grid, std::uint32_t layers)
   return capacities;
 }
 
-std::vector<Policy> all_policies(const Study& study, bool oracle) {
-  std::vector<Policy> policies = study.grid.policy;
+/// Those of a study that have a capacity, or those that have none.
+std::vector<Policy> policies_of(const Study& study, bool sized) {
+  std::vector<Policy> policies;
+  for (const Policy policy : study.grid.policy) {
+    if (has_capacity(policy) == sized) policies.push_back(policy);
+  }
+  return policies;
+}
+
+/// The former, and an oracle beside them.
+std::vector<Policy> sized_policies(const Study& study, bool oracle) {
+  std::vector<Policy> policies = policies_of(study, true);
   const bool known = std::find(policies.begin(), policies.end(), Policy::belady_bypass) != policies.end();
   const bool possible = study.mode != Mode::exhaustive && !shares_starts(study) &&
                         rule_of(study.acceptance.model) != Acceptance::by_coverage;
-  if (oracle && !known && possible) policies.push_back(Policy::belady_bypass);
+  if (oracle && !known && possible && !policies.empty()) policies.push_back(Policy::belady_bypass);
   return policies;
 }
 
@@ -73,26 +83,30 @@ Grid make_grid(const Study& study, const std::vector<ImpliedCapacity>& implied, 
   const bool share = shares_starts(study) || study.mode == Mode::exhaustive;
   // A replay is one walk and draws no other: it has no control.
   const bool control = traits_of(study.acceptance.model).has_control && study.mode != Mode::replay;
-  const std::vector<Capacity> own = own_capacities(study.grid, extras.layers);
+  const std::vector<Capacity> listed = own_capacities(study.grid, extras.layers);
 
   Grid grid;
   for (const std::uint32_t batch : study.grid.batch) {
     for (const std::uint32_t depth : depths) {
-      std::set<Capacity> capacities(own.begin(), own.end());
+      std::set<Capacity> capacities(listed.begin(), listed.end());
       ImpliedBits joint;
       for (const ImpliedCapacity& one : implied) {
         const bool here = one.batch == batch && one.autoregressive == (depth == 0);
         if (here) joint[one.capacity].insert(one.bits);
         if (here || share) capacities.insert(one.capacity);
       }
-      GridCell cell{batch, depth, all_policies(study, extras.oracle), {capacities.begin(), capacities.end()}, {}};
-      for (const Capacity& capacity : cell.capacities) cell.joint.push_back(joint.count(capacity) > 0);
-      for (const GridCell& one : split_by_path(study, own, joint, cell)) {
-        grid.cells.push_back(one);
-        if (!control || depth == 0) continue;
-        grid.cells.push_back(one);
-        grid.cells.back().independent = true;
-      }
+      const auto add = [&](GridCell cell, const std::vector<Capacity>& own) {
+        if (cell.policies.empty()) return;
+        for (const Capacity& capacity : cell.capacities) cell.joint.push_back(joint.count(capacity) > 0);
+        for (const GridCell& one : split_by_path(study, own, joint, cell)) {
+          grid.cells.push_back(one);
+          if (!control || depth == 0) continue;
+          grid.cells.push_back(one);
+          grid.cells.back().independent = true;
+        }
+      };
+      add({batch, depth, sized_policies(study, extras.oracle), {capacities.begin(), capacities.end()}, {}}, listed);
+      add({batch, depth, policies_of(study, false), {{extras.objects, 0}}, {}}, {});
     }
   }
   return grid;

@@ -21,7 +21,8 @@ struct ImpliedCapacity {
 struct GridCell {
   std::uint32_t batch = 1;
   std::uint32_t depth = 0;
-  std::vector<Policy> policies;      ///< the study's, in its order, then the oracle where it was asked for
+  std::vector<Policy> policies;      ///< the study's that have a capacity, in its order, then the oracle where it was
+                                     ///< asked for; or those that have none
   std::vector<Capacity> capacities;  ///< ascending, each once
   std::vector<bool> joint;           ///< [capacities] implied by hardware: its joint histogram is kept
   std::uint32_t bits = 0;            ///< 0: every number of bits of the study
@@ -35,9 +36,10 @@ struct Grid {
 
 /// What a grid holds beside the study's own points.
 struct GridExtras {
-  std::uint32_t layers = 1;  ///< of the trace: turns the slots of a pool into experts a layer
-  bool baseline = false;     ///< depth 0, which speculation is measured against
-  bool oracle = false;       ///< belady-bypass beside policies that remember
+  std::uint32_t layers = 1;   ///< of the trace: turns the slots of a pool into experts a layer
+  std::uint32_t objects = 0;  ///< of a layer: what a policy without a capacity keeps at most
+  bool baseline = false;      ///< depth 0, which speculation is measured against
+  bool oracle = false;        ///< belady-bypass beside policies that remember
 };
 
 /// Crosses the study's lists and adds what the hardware implies (and depth 0, the baseline, where there is hardware).

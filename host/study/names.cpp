@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "cuda/core/histogram/histograms.hpp"
+
 namespace moecarlo {
 namespace {
 
@@ -53,6 +55,14 @@ const Names<RejectedRouting>& rejected_routing_names() {
   static const Names<RejectedRouting> names = {{"trace", RejectedRouting::trace},
                                                {"resample", RejectedRouting::resample},
                                                {"captured", RejectedRouting::captured}};
+  return names;
+}
+
+const Names<std::uint32_t>& histogram_names() {
+  static const Names<std::uint32_t> names = []<std::size_t... place>(std::index_sequence<place...>) {
+    return Names<std::uint32_t>{{std::tuple_element_t<place, Histograms>::kName, place}...};
+  }
+  (std::make_index_sequence<kHistograms>{});
   return names;
 }
 

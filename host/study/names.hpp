@@ -21,6 +21,7 @@ const Names<Replacements>& replacements_names();
 const Names<Redraw>& redraw_names();
 const Names<AcceptanceModel>& acceptance_names();
 const Names<RejectedRouting>& rejected_routing_names();
+const Names<std::uint32_t>& histogram_names();  ///< their places in a HistogramSet
 
 const char* to_string(Mode mode);
 const char* to_string(Start start);

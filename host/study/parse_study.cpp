@@ -36,6 +36,9 @@ void read_main(TableReader table, Study& study, const std::filesystem::path& fol
   study.temperature = table.number("temperature", 0, 1000).value_or(study.temperature);
   if (study.temperature <= 0) table.wrong("temperature", "a number above 0");
   study.redraw = table.choice("redraw", redraw_names()).value_or(study.redraw);
+  if (const auto histograms = table.choices("histograms", histogram_names())) {
+    for (const std::uint32_t place : *histograms) study.histograms |= 1U << place;
+  }
   const Names<std::string> backends = {{"auto", "auto"}, {"cpu", "cpu"}, {"cuda", "cuda"}};
   study.run.backend = table.choice("backend", backends).value_or(study.run.backend);
   study.run.threads = static_cast<std::uint32_t>(table.integer("threads", 0, 4096).value_or(0));
@@ -58,19 +61,24 @@ void read_grid(TableReader table, GridSpec& grid) {
   take("capacity", 1, kMostExperts, grid.capacity);
   take("pool", 1, kMostExperts * kMostLayers, grid.pool);
   take("bits", 2, 8, grid.bits);
-  if (grid.capacity.empty() && grid.pool.empty()) table.missing("capacity", "experts per layer, e.g. [4, 8]");
   if (auto policies = table.choices("policy", policy_names())) grid.policy = *policies;
+  const bool sized =
+      std::any_of(grid.policy.begin(), grid.policy.end(), [](Policy policy) { return has_capacity(policy); });
+  if (sized && grid.capacity.empty() && grid.pool.empty()) {
+    table.missing("capacity", "experts per layer, e.g. [4, 8]");
+  }
   table.refuse_unknown();
 }
 
 void read_cache(TableReader table, CacheSpec& cache) {
   cache.scope = table.choice("scope", scope_names()).value_or(cache.scope);
   cache.objects = table.choice("objects", objects_names()).value_or(cache.objects);
-  cache.protected_share = table.number("protected", 0, 1).value_or(cache.protected_share);
-  cache.decay = table.number("decay", 0, 1).value_or(cache.decay);
-  const std::vector<double> decays = {0, 0.5, 0.75, 0.875, 0.9375};
-  if (std::find(decays.begin(), decays.end(), cache.decay) == decays.end()) {
-    table.wrong("decay", "0 (counts begin anew each round), 0.5, 0.75, 0.875 or 0.9375");
+  for (std::uint32_t i = 0; i < kPolicies; ++i) {
+    const PolicyParameter parameter = parameter_of(Policy{i});
+    const auto value = parameter.key == nullptr ? std::nullopt : table.number(parameter.key, 0, kMostRounds);
+    if (!value) continue;
+    if (!parameter.takes(*value)) table.wrong(parameter.key, parameter.expected);
+    cache.parameters[parameter.key] = *value;
   }
   table.refuse_unknown();
 }

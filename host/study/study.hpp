@@ -35,8 +35,13 @@ struct GridSpec {
 struct CacheSpec {
   Scope scope = Scope::layer;
   Objects objects = Objects::experts;
-  double protected_share = 0.8;  ///< slru: protected slots / all slots
-  double decay = 0;              ///< hotness: what a count keeps after a round; 0, or 1 - 2^-s for s = 1 .. 4
+  std::map<std::string, double> parameters{};  ///< those of policies (PolicyParameter) that the study states, by key
+
+  double parameter(Policy policy) const {
+    const PolicyParameter parameter = parameter_of(policy);
+    const auto stated = parameter.key == nullptr ? parameters.end() : parameters.find(parameter.key);
+    return stated == parameters.end() ? parameter.usual : stated->second;
+  }
 };
 
 /// The shape of the draft: a chain, or a tree.
@@ -97,6 +102,7 @@ struct Study {
   std::uint32_t split_seed = 0;
   double temperature = 1;         ///< perturbed: of the redrawn routing
   Redraw redraw = Redraw::alias;  ///< perturbed
+  HistogramSet histograms = 0;    ///< what is counted beside the metrics of every study
   GridSpec grid;
   CacheSpec cache;
   DraftSpec draft;

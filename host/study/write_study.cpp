@@ -26,6 +26,13 @@ toml::table to_table(const Study& study) {
     main.insert("temperature", study.temperature);
     main.insert("redraw", to_string(study.redraw));
   }
+  if (study.histograms != 0) {
+    std::vector<std::string> histograms;
+    for (const auto& [name, place] : histogram_names()) {
+      if ((study.histograms >> place & 1U) != 0) histograms.emplace_back(name);
+    }
+    main.insert("histograms", toml_list(histograms));
+  }
   if (study.calibration) {
     main.insert("calibration", *study.calibration);
   } else {
@@ -38,17 +45,19 @@ toml::table to_table(const Study& study) {
   if (study.draft.verify_tokens > 0) draft.insert("verify_tokens", std::int64_t{study.draft.verify_tokens});
   if (study.draft.gate_mass) draft.insert("gate_mass", *study.draft.gate_mass);
   if (study.draft.sibling_routing) draft.insert("sibling_routing", *study.draft.sibling_routing);
+  toml::table grid{{"batch", toml_list(study.grid.batch)},
+                   {"depth", toml_list(study.grid.depth)},
+                   {"policy", toml_list(policies)},
+                   {"bits", toml_list(study.grid.bits)}};
+  if (!study.grid.pool.empty()) grid.insert("pool", toml_list(study.grid.pool));
+  if (!study.grid.capacity.empty()) grid.insert("capacity", toml_list(study.grid.capacity));
+  toml::table cache{{"scope", to_string(study.cache.scope)}, {"objects", to_string(study.cache.objects)}};
+  for (const Policy policy : study.grid.policy) {
+    if (const char* key = parameter_of(policy).key) cache.insert_or_assign(key, study.cache.parameter(policy));
+  }
   toml::table root{{"study", std::move(main)},
-                   {"grid", toml::table{{"batch", toml_list(study.grid.batch)},
-                                        {"depth", toml_list(study.grid.depth)},
-                                        {"policy", toml_list(policies)},
-                                        {study.grid.pool.empty() ? "capacity" : "pool",
-                                         toml_list(study.grid.pool.empty() ? study.grid.capacity : study.grid.pool)},
-                                        {"bits", toml_list(study.grid.bits)}}},
-                   {"cache", toml::table{{"scope", to_string(study.cache.scope)},
-                                         {"objects", to_string(study.cache.objects)},
-                                         {"protected", study.cache.protected_share},
-                                         {"decay", study.cache.decay}}},
+                   {"grid", std::move(grid)},
+                   {"cache", std::move(cache)},
                    {"draft", std::move(draft)},
                    {"acceptance", std::move(acceptance)}};
   if (study.stop) {

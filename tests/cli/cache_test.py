@@ -179,7 +179,8 @@ class Cache(program.ProgramTest):
         def refused(*options, says):
             self.refused(program.USAGE, "cache", *options, says=says)
 
-        refused(trace, "--policy", "hotness", "--capacity", 4, says="needs drafts")
+        for policy in ("hotness", "window"):
+            refused(trace, "--policy", policy, "--capacity", 4, says="needs rounds")
         refused(trace, "--policy", "mru", "--capacity", 4, says="--policy")
         refused(trace, "--policy", "lru", says="--capacity")
         refused(trace, "--policy", "lru", "--capacity", 0, says=["--capacity", "1 .. 16"])

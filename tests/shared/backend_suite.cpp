@@ -115,8 +115,8 @@ Study random_study(std::uint32_t number, std::uint32_t experts, std::uint32_t la
       study.acceptance.rejected_routing = RejectedRouting::trace;
       break;
   }
-  study.cache.protected_share = dice.any({0.0, 0.3, 0.8, 1.0});
-  study.cache.decay = dice.any({0.0, 0.5, 0.875});
+  study.cache.parameters["protected"] = dice.any({0.0, 0.3, 0.8, 1.0});
+  study.cache.parameters["decay"] = dice.any({0.0, 0.5, 0.875});
   if (!shares_starts(study)) study.warmup = dice.below(4);
   return study;
 }
@@ -286,7 +286,8 @@ namespace {
 template <class Check>
 void for_each_range(const StudyCase& one, const Check& check) {
   SCOPED_TRACE(one.description);
-  const Plan plan = make_plan(one.study, make_grid(one.study, one.implied, {one.table.layers}), one.table, one.sources);
+  const Plan plan = make_plan(one.study, make_grid(one.study, one.implied, {one.table.layers, one.table.experts}),
+                              one.table, one.sources);
   Dice dice(static_cast<std::uint32_t>(plan.layout.size));
   std::vector<TrajectoryRange> ranges = {random_range(Stream::main, plan, dice)};
   if (plan.shape.groups.replicates > 0) ranges.push_back(random_range(Stream::replicates, plan, dice));

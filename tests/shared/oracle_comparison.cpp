@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "cuda/core/draft.hpp"
+#include "tests/shared/oracle_fields.hpp"
 
 namespace moecarlo::testing {
 namespace {
@@ -36,7 +37,7 @@ class Comparison {
     }
     compare("drafted", in_blocks([&](std::size_t g) { return cell.drafted + g; }),
             [](const Counts& counts) { return static_cast<double>(counts.drafted); });
-    for (const Field& field : layer_fields()) {
+    for (const Field& field : layer_fields(plan_, of_)) {
       compare(field.name, in_blocks(field.group), [&](const Counts& counts) { return of_layers(counts, field.of); });
       if (is_main()) compare_layers(field);
     }
@@ -55,15 +56,15 @@ class Comparison {
         expect_same("accepted", cell.accepted + g * (cell.depth + 1) + a, counts.accepted[a]);
       }
       if (!enumerates) expect_same("drafted", cell.drafted + g, counts.drafted);
-      for (const Field& field : layer_fields()) {
+      for (const Field& field : layer_fields(plan_, of_)) {
         expect_same(field.name, field.group(g), std::llround(of_layers(counts, field.of)));
       }
-      for (const DraftField& field : draft_fields()) {
+      for (const DraftField& field : draft_fields(plan_, of_)) {
         const auto all = [&](const LayerCounts& layer) { return of_steps(layer, field.of, {}); };
         expect_same(field.name, field.group(g), std::llround(of_layers(counts, all)), field.rounded ? 1e-4 : 0);
       }
     }
-    for (const Field& field : layer_fields()) {
+    for (const Field& field : layer_fields(plan_, of_)) {
       for (std::uint32_t layer = 0; layer < plan_.shape.layers; ++layer) {
         double sum = 0;
         for (const Counts& counts : slow_) sum += field.of(counts.layers[layer]);
@@ -82,86 +83,10 @@ class Comparison {
   }
 
  private:
-  /// A number of each layer: its name, where the engine keeps it, and the oracle's.
-  struct Field {
-    std::string name;
-    std::function<std::uint64_t(std::size_t)> group, layer;
-    std::function<double(const LayerCounts&)> of;
-  };
-  /// The same of draft steps.
-  struct DraftField {
-    std::string name;
-    std::function<std::uint64_t(std::size_t)> group;
-    std::function<double(const DraftCounts&)> of;
-    bool rounded = false;  ///< its parts are rounded from floating-point numbers; engines count it in few rounds
-  };
   /// How many trajectories count this step of this round: [rounds][depth]; all of them where it is empty.
   using Weights = std::vector<Numbers>;
 
-  bool counts_mass() const { return !plan_.sources.gate_mass.empty() && plan_.sources.perturbed.logits.empty(); }
   bool is_main() const { return engine_.stream == Stream::main; }
-
-  // ---- where the engine keeps its counts
-  // -----------------------------------------------------------------------------
-  std::function<std::uint64_t(std::size_t)> union_group(std::uint32_t index) const {
-    return [&cell = *of_.cell, index](std::size_t g) { return cell.unions_by_group + g * cell.union_width() + index; };
-  }
-  std::function<std::uint64_t(std::size_t)> union_layer(std::uint32_t index) const {
-    return [&cell = *of_.cell, index](std::size_t layer) {
-      return cell.unions_by_layer + layer * cell.union_width() + index;
-    };
-  }
-  std::function<std::uint64_t(std::size_t)> point_group(std::uint32_t index) const {
-    const std::uint64_t first = of_.number * std::uint64_t{plan_.shape.groups.total()};
-    return [&cell = *of_.cell, index, first](std::size_t g) {
-      return cell.points_by_group + (first + g) * cell.point_width() + index;
-    };
-  }
-  std::function<std::uint64_t(std::size_t)> point_layer(std::uint32_t index) const {
-    const std::uint64_t first = of_.number * std::uint64_t{plan_.shape.layers};
-    return [&cell = *of_.cell, index, first](std::size_t layer) {
-      return cell.points_by_layer + (first + layer) * cell.point_width() + index;
-    };
-  }
-
-  std::vector<Field> layer_fields() const {
-    const auto number = [](std::int64_t LayerCounts::*member) {
-      return [member](const LayerCounts& layer) { return static_cast<double>(layer.*member); };
-    };
-    const auto length = [](std::vector<std::int64_t> LayerCounts::*member, std::uint32_t index) {
-      return [member, index](const LayerCounts& layer) { return static_cast<double>((layer.*member)[index]); };
-    };
-    const auto of_point = [&](const std::string& name, std::uint32_t index, const auto& of) {
-      return Field{name, point_group(index), point_layer(index), of};
-    };
-    std::vector<Field> fields = {
-        {"distinct", union_group(kDistinct), union_layer(kDistinct), number(&LayerCounts::distinct)},
-        of_point("hits", kHits, number(&LayerCounts::hits)),
-        of_point("writes", kCacheWrites, number(&LayerCounts::writes))};
-    if (plan_.shape.slices > 1) {
-      fields.push_back(of_point("upper hits", kUpperHits, number(&LayerCounts::upper_hits)));
-    }
-    for (std::uint32_t a = 0; a < of_.cell->slices; ++a) {
-      fields.push_back({fmt::format("distinct of accepted columns {}", a), union_group(kDistinctAccepted + a),
-                        union_layer(kDistinctAccepted + a), length(&LayerCounts::distinct_accepted, a)});
-      fields.push_back(
-          of_point(fmt::format("rejected only {}", a), kRejectedOnly + a, length(&LayerCounts::rejected_only, a)));
-    }
-    return fields;
-  }
-
-  std::vector<DraftField> draft_fields() const {
-    if (of_.cell->depth == 0) return {};
-    const auto number = [](std::int64_t DraftCounts::*member) {
-      return [member](const DraftCounts& step) { return static_cast<double>(step.*member); };
-    };
-    std::vector<DraftField> fields = {{"draft choices", union_group(kDraftChoices), number(&DraftCounts::choices)},
-                                      {"draft hits", point_group(kDraftHits), number(&DraftCounts::hits)}};
-    if (!counts_mass()) return fields;
-    fields.push_back({"draft mass", union_group(kDraftMass), number(&DraftCounts::mass), true});
-    fields.push_back({"resident mass", point_group(kResidentMass), number(&DraftCounts::resident_mass), true});
-    return fields;
-  }
 
   /// The engine's number in each block, of all groups of the family.
   template <class Offset>
@@ -276,7 +201,7 @@ class Comparison {
 
   void compare_drafts() {
     const Weights all_rounds = step_weights(false), few_rounds = step_weights(true);
-    for (const DraftField& field : draft_fields()) {
+    for (const DraftField& field : draft_fields(plan_, of_)) {
       compare_by_trajectory(field.name, in_blocks(field.group), [&](const Counts& counts) {
         return of_layers(counts, [&](const LayerCounts& layer) {
           return of_steps(layer, field.of, field.rounded ? few_rounds : all_rounds);

@@ -14,7 +14,16 @@ namespace moecarlo {
 
 /// How old counts fade: after a round a count c becomes c - ceil(c / 2^shift). 0: counts begin anew each round.
 struct HotnessDecay {
+  static constexpr std::uint32_t kMostShift = 4;
+
   std::uint32_t shift = 0;
+
+  /// So that a count keeps this share of itself, 1 - 2^-shift; beyond kMostShift where there is no such shift.
+  static constexpr HotnessDecay keeping(double share) {
+    std::uint32_t shift = 1;
+    for (double lost = 0.5; shift <= kMostShift && share != 1 - lost; ++shift) lost /= 2;
+    return {shift};
+  }
   /// Bits below the point: a fading count keeps fractions of a choice.
   MOECARLO_HOST_DEVICE constexpr std::uint32_t fraction_bits() const { return shift == 0 ? 0 : 4; }
 };
@@ -81,7 +90,15 @@ MOECARLO_HOST_DEVICE LayerBundle<Words, Lanes> hottest(const LayerBundle<Words, 
 
 struct Hotness : PolicyTraits {
   static constexpr const char* kName = "hotness";
+  static constexpr PolicyParameter kParameter{
+      "decay",
+      0,
+      "0 (counts begin anew each round), 0.5, 0.75, 0.875 or 0.9375",
+      "fades the counts of drafted choices",
+      [](double decay) { return decay == 0 || HotnessDecay::keeping(decay).shift <= HotnessDecay::kMostShift; },
+      [](double decay) { return decay == 0 ? 0 : HotnessDecay::keeping(decay).shift; }};
   static constexpr bool kHearsDrafts = true;
+  static constexpr bool kNeedsRounds = true;
   static constexpr bool kChoosesPerPass = true;
 
   template <class Caches, class Wrote>

@@ -9,7 +9,8 @@ namespace moecarlo {
 /// The list cache of a design point in its scratch.
 MOECARLO_HOST_DEVICE ListCache list_cache(const PlanView& plan, Policy policy, std::uint32_t objects,
                                           std::uint32_t slots, std::uint64_t* block) {
-  const auto share = static_cast<std::uint32_t>((std::uint64_t{slots} * plan.protected_share) >> 16);
+  const std::uint64_t share_of_all = has_protected(policy) ? plan.parameter(policy) : 0;  // of 2^16
+  const auto share = static_cast<std::uint32_t>(slots * share_of_all >> 16);
   return ListCache::over(block, policy, objects, slots, share);
 }
 

@@ -12,6 +12,17 @@ namespace moecarlo {
 struct Slru : PolicyTraits {
   static constexpr const char* kName = "slru";
   static constexpr bool kHasProtected = true;
+  static constexpr PolicyParameter kParameter{
+      "protected",
+      0.8,
+      "a share, 0 to 1",
+      "sizes the protected segment",
+      [](double share) { return share >= 0 && share <= 1; },
+      [](double share) {  // protected slots of 2^16, rounded up, so that 0.9 of ten slots are nine
+        const double slots = share * 65536;
+        const auto whole = static_cast<std::uint32_t>(slots);
+        return whole + (whole < slots ? 1U : 0U);
+      }};
   MOECARLO_HOST_DEVICE static constexpr CacheShape shape() { return {2, false, false}; }
   static constexpr std::uint32_t kProbation = 0, kProtected = 1;
 

@@ -6,6 +6,16 @@
 
 namespace moecarlo {
 
+/// The number of its own that a policy takes from `[cache]` of a study.
+struct PolicyParameter {
+  const char* key = nullptr;  ///< null: it takes none
+  double usual = 0;
+  const char* expected = "";                            ///< in the refusal of another value
+  const char* does = "";                                ///< in the refusal where no policy of the study takes it
+  bool (*takes)(double value) = nullptr;                ///< whether the policy knows what to do with it
+  std::uint32_t (*as_integer)(double value) = nullptr;  ///< as the rule reads it, PlanView::parameter
+};
+
 /// What studies and engines ask of a cache policy. A rule derives from it and says what differs, its word among it:
 /// `static constexpr const char* kName`. It is one of two kinds.
 ///
@@ -22,9 +32,12 @@ struct PolicyTraits {
   /// where the choices of a token and layer are judged together, if that is something else.
   static constexpr const char* kNote = "";
   static constexpr const char* kEventNote = "";
+  static constexpr PolicyParameter kParameter{};
+  static constexpr bool kHasCapacity = true;    ///< else it keeps what its rule says, nothing at first
   static constexpr bool kNeverChanges = false;  ///< the most popular, also at a cold start; rounds stand alone
   static constexpr bool kReadsFuture = false;   ///< of passes to come the experts that they use
   static constexpr bool kHearsDrafts = false;   ///< what drafts choose, which nobody else needs
+  static constexpr bool kNeedsRounds = false;   ///< knows rounds, and cannot be replayed over look-ups alone
   static constexpr bool kDraws = false;         ///< random numbers
   static constexpr bool kHitsChangeNothing = false;
   static constexpr bool kHasProtected = false;    ///< a protected segment (`[cache] protected`)

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "host/report/charts/chart.hpp"
 #include "host/report/charts/palette.hpp"
@@ -100,7 +101,7 @@ std::vector<LinePoint> against_capacity(const StudyResults& results, const Point
   for (const double capacity : capacities_of(results, typical.batch, typical.depth, policy)) {
     const PointResult* point = find_point(results, typical.batch, typical.depth, policy, capacity, typical.bits);
     const MetricResult* found = find_metric(point, metric);
-    if (found) points.push_back(line_point(capacity, scaled(found->estimate, 100)));
+    if (found && std::isfinite(capacity)) points.push_back(line_point(capacity, scaled(found->estimate, 100)));
   }
   return points;
 }

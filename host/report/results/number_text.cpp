@@ -49,6 +49,7 @@ std::string half_width_text(const Margin& half_width, int decimals) {
 }  // namespace
 
 std::string number_text(double value, int significant) {
+  if (std::isinf(value)) return "unlimited";
   if (!std::isfinite(value)) return "n/a";
   const double size = std::abs(value);
   if (size != 0 && (size < 1e-4 || size >= 1e9)) return fmt::format("{:.{}e}", value, significant - 1);

@@ -63,7 +63,7 @@ void read_design(const Json& json, PointResult& point) {
   from_json(json, point.batch, "batch");
   from_json(json, point.depth, "depth");
   from_json(json, point.policy, "policy");
-  from_json(json, point.capacity, "capacity");
+  point.capacity = member(json, "capacity").is_null() ? PointResult::kNoCapacity : json["capacity"].get<double>();
   from_json(json, point.bits, "bits");
 }
 
@@ -79,6 +79,13 @@ void read(const Json& json, PointResult& point) {
   for (const auto& [name, metric] : member(json, "metrics").items()) {
     read(metric, point.metrics[name].estimate);
     from_json(metric, point.metrics[name].per_layer, "per_layer");
+  }
+  if (!json.contains("histograms")) return;
+  for (const auto& [name, one] : json["histograms"].items()) {
+    HistogramResult& histogram = point.histograms[name];
+    from_json(one, histogram.least, "least");
+    from_json(one, histogram.all, "all");
+    if (one.contains("resident")) from_json(one, histogram.resident, "resident");
   }
 }
 

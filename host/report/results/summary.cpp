@@ -79,6 +79,15 @@ void write(JsonText& json, const PointResult& point, LastMetrics& last) {
     write(own, point.metrics);
   }
   json.key("metrics").raw(last.text);
+  if (point.histograms.empty()) return;
+  json.key("histograms").open('{');
+  for (const auto& [name, histogram] : point.histograms) {
+    json.key(name).open('{').key("least").whole(histogram.least);
+    write(json, "all", histogram.all);
+    if (!histogram.resident.empty()) write(json, "resident", histogram.resident);
+    json.close('}');
+  }
+  json.close('}');
 }
 
 void write(JsonText& json, const Distribution& distribution) {

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -6,35 +7,19 @@
 #include <sstream>
 
 #include "host/simulate/tallies.hpp"
+#include "host/simulate/tallies_layout.hpp"
 #include "host/study/limits.hpp"
-#include "host/study/names.hpp"
 #include "host/support/hdf5.hpp"
 #include "host/support/hdf5_names.hpp"
 
 namespace moecarlo {
 namespace {
 
-using Extents = std::vector<std::uint64_t>;
 using hdf5::Group;
-using hdf5::OutputGroup;
 
-constexpr const char* kSchema = "moecarlo-tallies";
-constexpr std::int64_t kVersion = 6;
 constexpr std::uint32_t kMostObjects = 1 << 16;  ///< experts or their slices
 constexpr std::uint32_t kMostGroups = 1 << 16;
 constexpr std::uint64_t kMostTrajectories = std::uint64_t{1} << 62;
-
-const Names<Walk> kWalkNames{
-    {"episodes", Walk::episodes}, {"samples", Walk::samples}, {"enumerate", Walk::enumerate}, {"replay", Walk::replay}};
-const Names<Acceptance> kAcceptanceNames{{"by_position", Acceptance::by_position},
-                                         {"by_token", Acceptance::by_token},
-                                         {"proposals", Acceptance::proposals},
-                                         {"by_coverage", Acceptance::by_coverage}};
-
-template <class T>
-std::string_view name_of(T value, const Names<T>& names) {
-  return std::find_if(names.begin(), names.end(), [&](const auto& name) { return name.second == value; })->first;
-}
 
 template <class T>
 T read_choice(const Group& group, const std::string& attribute, std::string_view word, const Names<T>& names) {
@@ -52,105 +37,8 @@ T read_choice(const Group& group, const std::string& attribute, const Names<T>& 
   return read_choice(group, attribute, group.read_string(attribute), names);
 }
 
-/// The columns of the records, in their order.
-std::string names_of(std::span<const CountInfo> counts) {
-  std::vector<std::string_view> names;
-  for (const CountInfo& count : counts) names.push_back(count.name);
-  return fmt::format("{}", fmt::join(names, " "));
-}
-
-/// One dataset of a cell: name, offset into the counters, extents.
-struct Block {
-  std::string name;
-  std::uint64_t offset;
-  Extents extents;
-
-  std::uint64_t size() const {
-    std::uint64_t elements = 1;
-    for (const std::uint64_t extent : extents) elements *= extent;
-    return elements;
-  }
-};
-
-/// Every dataset of cell `index` but its joint histograms, in one place for the writer and the reader.
-std::vector<Block> blocks_of(const TallyShape& shape, const TallyLayout& layout, std::size_t index) {
-  const Cell& cell = layout.cells[index];
-  const std::uint64_t policies = cell.policy_count;
-  const std::uint64_t groups = shape.groups.total();
-  const std::uint64_t capacities = cell.capacity_count;
-  return {{"rounds", cell.rounds, {groups}},
-          {"accepted_length", cell.accepted, {groups, cell.depth + std::uint64_t{1}}},
-          {"drafted", cell.drafted, {groups}},
-          {"distinct_histogram", cell.distinct, {shape.layers, shape.experts + std::uint64_t{1}}},
-          {"unions_by_layer", cell.unions_by_layer, {shape.layers, cell.union_width()}},
-          {"unions_by_group", cell.unions_by_group, {groups, cell.union_width()}},
-          {"points_by_layer", cell.points_by_layer, {policies, capacities, shape.layers, cell.point_width()}},
-          {"points_by_group", cell.points_by_group, {policies, capacities, groups, cell.point_width()}}};
-}
-
-std::string cell_name(std::size_t index) {
-  return fmt::format("cell_{:04}", index);
-}
-
-template <class T>
-void write_vector(OutputGroup& group, const std::string& name, const std::vector<T>& values) {
-  if (!values.empty()) group.write<T>(name, {values.size()}, values);
-}
-
 std::vector<std::uint64_t> read_vector(const Group& group, const std::string& name) {
   return group.has(name) ? group.read_integers<std::uint64_t>(name) : std::vector<std::uint64_t>{};
-}
-
-/// In the narrowest integers that hold all values.
-void write_narrow(OutputGroup& group, const std::string& name, const Extents& extents,
-                  std::span<const std::uint64_t> values) {
-  const auto write_as = [&]<class T>(T) {
-    const std::vector<T> narrow(values.begin(), values.end());
-    group.write<T>(name, extents, narrow);
-  };
-  const std::uint64_t most = values.empty() ? 0 : *std::max_element(values.begin(), values.end());
-  if (std::in_range<std::uint8_t>(most)) return write_as(std::uint8_t{});
-  if (std::in_range<std::uint16_t>(most)) return write_as(std::uint16_t{});
-  if (std::in_range<std::uint32_t>(most)) return write_as(std::uint32_t{});
-  group.write<std::uint64_t>(name, extents, values);
-}
-
-void write_joints(OutputGroup& group, const JointBins& bins) {
-  if (bins.first.size() <= 1) return;
-  group.write<std::uint64_t>("joint_first", {bins.first.size()}, bins.first);
-  group.write<std::uint32_t>("joint_place", {bins.place.size()}, bins.place);
-  write_narrow(group, "joint_count", {bins.count.size()}, bins.count);
-}
-
-void write_cell(OutputGroup& root, const Tallies& tallies, const JointBins& joints, std::size_t index) {
-  const CellShape& shape = tallies.shape.cells[index];
-  OutputGroup group = root.create_group(cell_name(index));
-  group.write_integer("batch", shape.batch);
-  group.write_integer("depth", shape.depth);
-  group.write_integer("bits", shape.bits);
-  group.write_integer("tree_width", shape.tree.width);
-  group.write_integer("tree_verify_tokens", shape.tree.verify_tokens);
-  group.write_string("acceptance", name_of(shape.acceptance.kind, kAcceptanceNames));
-  group.write_integer("acceptance_table", shape.acceptance.table);
-  group.write_boolean("acceptance_independent", shape.acceptance.independent);
-  group.write_boolean("apart", shape.apart);
-  std::vector<const char*> policies;
-  for (const Policy policy : shape.policies) policies.push_back(to_string(policy));
-  group.write_string("policies", fmt::format("{}", fmt::join(policies, " ")));
-  std::vector<std::uint32_t> base, extra, joint;
-  for (const Capacity& capacity : shape.capacities) {
-    base.push_back(capacity.base);
-    extra.push_back(capacity.extra_layers);
-  }
-  joint.assign(shape.joint.begin(), shape.joint.end());
-  write_vector(group, "capacity_base", base);
-  write_vector(group, "capacity_extra_layers", extra);
-  write_vector(group, "capacity_joint", joint);
-  write_vector(group, "acceptance_thresholds", shape.thresholds);
-  for (const Block& block : blocks_of(tallies.shape, tallies.layout, index)) {
-    write_narrow(group, block.name, block.extents, std::span(tallies.counters).subspan(block.offset, block.size()));
-  }
-  write_joints(group, joints);
 }
 
 /// A number that a tally has to have: from 0 to `most`.
@@ -166,17 +54,25 @@ std::uint32_t read_small(const Group& group, const std::string& name, std::uint3
   return static_cast<std::uint32_t>(read_count(group, name, most));
 }
 
-std::vector<Policy> read_policies(const Group& group) {
-  std::vector<Policy> policies;
-  std::istringstream words(group.read_string("policies"));
+/// Words with spaces between them, each once.
+template <class T>
+std::vector<T> read_choices(const Group& group, const std::string& attribute, const Names<T>& names) {
+  std::vector<T> values;
+  std::istringstream words(group.read_string(attribute));
   for (std::string word; words >> word;) {
-    policies.push_back(read_choice(group, "policies", word, policy_names()));
-    if (std::count(policies.begin(), policies.end(), policies.back()) > 1) {
-      fail(ErrorKind::input, "{}: impossible (expected every policy once, found {} again)", group.name_of("@policies"),
-           word);
+    values.push_back(read_choice(group, attribute, word, names));
+    if (std::count(values.begin(), values.end(), values.back()) > 1) {
+      fail(ErrorKind::input, "{}: impossible (expected every word once, found {} again)",
+           group.name_of("@" + attribute), word);
     }
   }
-  return policies;
+  return values;
+}
+
+HistogramSet read_histograms(const Group& root) {
+  HistogramSet set = 0;
+  for (const std::uint32_t place : read_choices(root, "histograms", histogram_names())) set |= 1U << place;
+  return set;
 }
 
 CellShape read_cell_shape(const Group& group) {
@@ -194,10 +90,10 @@ CellShape read_cell_shape(const Group& group) {
   shape.depth = read_small(group, "depth", kMostDraftTokens);
   shape.bits = read_small(group, "bits");
   shape.tree = {read_small(group, "tree_width", 255), read_small(group, "tree_verify_tokens", 255)};
-  shape.acceptance = {read_choice(group, "acceptance", kAcceptanceNames), read_small(group, "acceptance_table"),
+  shape.acceptance = {read_choice(group, "acceptance", acceptance_rule_names()), read_small(group, "acceptance_table"),
                       group.read_integer("acceptance_independent") != 0};
   shape.apart = group.read_integer("apart") != 0;
-  shape.policies = read_policies(group);
+  shape.policies = read_choices(group, "policies", policy_names());
   const auto base = read_vector(group, "capacity_base");
   const auto extra = group.read_integers<std::uint64_t>("capacity_extra_layers", {base.size()});
   const auto joint = group.read_integers<std::uint64_t>("capacity_joint", {base.size()});
@@ -246,10 +142,11 @@ void check_extents(const Group& root, const TallyShape& shape, const TallyLayout
 
 /// What is more was not written by this program.
 void expect_root_names(const Group& root) {
-  constexpr std::array<std::string_view, 27> attributes{"cells",
+  constexpr std::array<std::string_view, 28> attributes{"cells",
                                                         "experts",
                                                         "finished",
                                                         "groups",
+                                                        "histograms",
                                                         "joint_groups",
                                                         "joint_replicates",
                                                         "layers",
@@ -296,13 +193,14 @@ TallyShape read_shape(const Group& root) {
   expect_counts(root, "union_counts", kUnionCounts);
   expect_counts(root, "point_counts", kPointCounts);
   TallyShape shape;
-  shape.walk = read_choice(root, "walk", kWalkNames);
+  shape.walk = read_choice(root, "walk", walk_names());
   shape.layers = read_small(root, "layers");
   shape.experts = read_small(root, "experts", kMostObjects);
   shape.top_k = read_small(root, "top_k");
   shape.slices = read_small(root, "slices", 2);
   shape.scope = read_choice(root, "scope", scope_names());
   shape.warm = root.read_integer("warm") != 0;
+  shape.histograms = read_histograms(root);
   shape.groups = read_group_layout(root, "", {kMostGroups, kMostGroups, 0});
   shape.joint_groups = read_group_layout(root, "joint_", shape.groups);
   shape.population_starts = read_vector(root, "population_starts");
@@ -342,54 +240,13 @@ JointBins read_joints(const Group& group, const TallyLayout& layout, std::size_t
 
 }  // namespace
 
-void write_tallies(const std::filesystem::path& file, const Tallies& tallies, const Provenance& provenance) {
-  write_tallies(file, tallies, joint_bins(tallies), provenance);
-}
-
-void write_tallies(const std::filesystem::path& file, const Tallies& tallies, const std::vector<JointBins>& joints,
-                   const Provenance& provenance) {
-  hdf5::OutputFile output(file);
-  OutputGroup& root = output.root();
-  const TallyShape& shape = tallies.shape;
-  root.write_string("schema", kSchema);
-  root.write_integer("schema_version", kVersion);
-  root.write_string("study", provenance.study_toml);
-  root.write_string("trace", provenance.trace_json);
-  root.write_string("program", provenance.program);
-  root.write_boolean("finished", provenance.finished);
-  root.write_string("walk", name_of(shape.walk, kWalkNames));
-  root.write_string("union_counts", names_of(kUnionCounts));
-  root.write_string("point_counts", names_of(kPointCounts));
-  root.write_integer("layers", shape.layers);
-  root.write_integer("experts", shape.experts);
-  root.write_integer("top_k", shape.top_k);
-  root.write_integer("slices", shape.slices);
-  root.write_string("scope", to_string(shape.scope));
-  root.write_boolean("warm", shape.warm);
-  root.write_integer("groups", shape.groups.groups);
-  root.write_integer("replicates", shape.groups.replicates);
-  root.write_integer("populations", shape.groups.populations);
-  root.write_integer("joint_groups", shape.joint_groups.groups);
-  root.write_integer("joint_replicates", shape.joint_groups.replicates);
-  write_vector(root, "population_starts", shape.population_starts);
-  root.write_integer("sequences", shape.sequences);
-  root.write_integer("subset", shape.subset);
-  root.write_integer("trajectories", static_cast<std::int64_t>(tallies.trajectories));
-  root.write_integer("replicate_trajectories", static_cast<std::int64_t>(tallies.replicate_trajectories));
-  root.write_integer("shard", tallies.shard.index);
-  root.write_integer("shards", tallies.shard.count);
-  root.write_integer("cells", static_cast<std::int64_t>(shape.cells.size()));
-  for (std::size_t c = 0; c < shape.cells.size(); ++c) write_cell(root, tallies, joints[c], c);
-  output.commit();
-}
-
 Tallies read_tallies(const std::filesystem::path& file, Provenance& provenance, std::vector<JointBins>& joints) {
   const Group root = hdf5::open_file(file);
-  if (const std::string schema = root.read_string("schema"); schema != kSchema) {
-    fail(ErrorKind::input, "{}: wrong schema (expected {}, found {})", file.string(), kSchema, schema);
+  if (const std::string schema = root.read_string("schema"); schema != kTalliesSchema) {
+    fail(ErrorKind::input, "{}: wrong schema (expected {}, found {})", file.string(), kTalliesSchema, schema);
   }
-  if (const std::int64_t version = root.read_integer("schema_version"); version != kVersion) {
-    fail(ErrorKind::input, "{}: wrong schema_version (expected {}, found {})", file.string(), kVersion, version);
+  if (const std::int64_t version = root.read_integer("schema_version"); version != kTalliesVersion) {
+    fail(ErrorKind::input, "{}: wrong schema_version (expected {}, found {})", file.string(), kTalliesVersion, version);
   }
   provenance = {root.read_string("study"), root.read_string("trace"), printable(root.read_string("program")),
                 root.read_integer("finished") != 0};

@@ -1,0 +1,40 @@
+#pragma once
+
+#include "cuda/core/plan.hpp"
+
+namespace moecarlo {
+
+/// A verify pass in one layer, as histograms see it.
+template <int Words, class Column, class Residents>
+struct PassColumns {
+  const Cell& cell;
+  std::uint32_t count;         ///< columns, of all requests
+  const Column& column;        ///< column(i): the mask of what column i uses; empty where it was never drafted
+  const Residents& residents;  ///< residents(point): the mask of what was resident when the pass began
+};
+
+/// Where a histogram of a record adds up in one layer: the sum of all values, then how often each of them was met.
+struct HistogramTotal {
+  std::uint64_t* first;
+  std::uint32_t stride;  ///< numbers from one column of the record to the next
+  std::uint32_t least;   ///< value of the first bin
+  std::uint32_t bins;    ///< the last one holds whatever is larger, too
+
+  MOECARLO_HOST_DEVICE void add(std::uint32_t value) const {
+    const std::uint32_t bin = value - least;
+    first[0] += value;
+    first[std::size_t{stride} * (1 + (bin < bins ? bin : bins - 1))] += 1;
+  }
+};
+
+/// What a histogram says of itself. One derives from it, and has besides its word, `static constexpr const char*
+/// kName`, a number of bins, `bins(cell, experts)`, and `count(pass, of_union, of_point)`, which adds the values of a
+/// pass to `of_union`, a HistogramTotal, and to `of_point(point)`, one for each design point. Such counts are taken
+/// where a study asks for them (`study.histograms`), by every walk, one layer at a time.
+struct HistogramTraits {
+  static constexpr bool kOfUnion = false;     ///< whether there is one that all design points share
+  static constexpr bool kOfPoint = false;     ///< whether each design point has one
+  static constexpr std::uint32_t kLeast = 0;  ///< value of the first bin
+};
+
+}  // namespace moecarlo
