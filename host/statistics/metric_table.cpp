@@ -27,6 +27,15 @@ double hits(const Counts& counts) {
 double misses(const Counts& counts) {
   return distinct(counts) - hits(counts);
 }
+double tokens_of_all(const Counts& counts) {
+  return counts.sum_of_union<TokensPerExpert>();
+}
+double tokens_of_hits(const Counts& counts) {
+  return counts.sum_of_point<TokensPerExpert>();
+}
+bool never(const Holds&) {
+  return false;
+}
 bool lengths_hold(const Holds& holds) {
   return holds.lengths;
 }
@@ -38,6 +47,7 @@ bool hit_rate_holds(const Holds& holds) {
 }
 
 constexpr bool kLayer = true, kRequest = false;
+constexpr HistogramSet kTokens = set_of<TokensPerExpert>();
 
 const Metric kTable[] = {
     {"tokens_per_round", kRequest, Where::everywhere, lengths_hold,
@@ -66,6 +76,10 @@ const Metric kTable[] = {
      [](const Counts& counts) { return hits(counts) - counts.of_point(kUpperHits); }, distinct_of_a_slice},
     {"cache_writes", kLayer, Where::everywhere, [](const Holds& holds) { return holds.no_writes; },
      [](const Counts& counts) { return counts.of_point(kCacheWrites); }, passes},
+    {"tokens_per_expert", kLayer, Where::everywhere, distinct_holds, tokens_of_all, distinct, kTokens},
+    {"tokens_per_expert_hit", kLayer, Where::everywhere, never, tokens_of_hits, hits, kTokens},
+    {"tokens_per_expert_miss", kLayer, Where::everywhere, never,
+     [](const Counts& counts) { return tokens_of_all(counts) - tokens_of_hits(counts); }, misses, kTokens},
 };
 
 }  // namespace

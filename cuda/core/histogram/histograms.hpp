@@ -2,14 +2,14 @@
 
 #include <tuple>
 
-#include "cuda/core/histogram/traits.hpp"
+#include "cuda/core/histogram/tokens_per_expert.hpp"
 #include "cuda/core/verify.hpp"
 
 namespace moecarlo {
 
 /// All histograms that a study may ask for, each in its own header of this folder. Names, widths of records, columns of
 /// files and engines follow from this list; what is read out of one is a line of host/statistics/metric_table.cpp.
-using Histograms = std::tuple<>;
+using Histograms = std::tuple<TokensPerExpert>;
 
 constexpr std::uint32_t kHistograms = std::tuple_size_v<Histograms>;
 
