@@ -80,6 +80,8 @@ const Metric kTable[] = {
     {"tokens_per_expert_hit", kLayer, Where::everywhere, never, tokens_of_hits, hits, kTokens},
     {"tokens_per_expert_miss", kLayer, Where::everywhere, never,
      [](const Counts& counts) { return tokens_of_all(counts) - tokens_of_hits(counts); }, misses, kTokens},
+    {"resident_experts", kLayer, Where::everywhere, hit_rate_holds,
+     [](const Counts& counts) { return counts.sum_of_point<ResidentExperts>(); }, passes, set_of<ResidentExperts>()},
 };
 
 }  // namespace

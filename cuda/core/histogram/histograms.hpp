@@ -2,6 +2,7 @@
 
 #include <tuple>
 
+#include "cuda/core/histogram/resident_experts.hpp"
 #include "cuda/core/histogram/tokens_per_expert.hpp"
 #include "cuda/core/verify.hpp"
 
@@ -9,7 +10,7 @@ namespace moecarlo {
 
 /// All histograms that a study may ask for, each in its own header of this folder. Names, widths of records, columns of
 /// files and engines follow from this list; what is read out of one is a line of host/statistics/metric_table.cpp.
-using Histograms = std::tuple<TokensPerExpert>;
+using Histograms = std::tuple<TokensPerExpert, ResidentExperts>;
 
 constexpr std::uint32_t kHistograms = std::tuple_size_v<Histograms>;
 
