@@ -11,6 +11,7 @@
 #include "cuda/core/policy/random.hpp"
 #include "cuda/core/policy/slru.hpp"
 #include "cuda/core/policy/static.hpp"
+#include "cuda/core/policy/window.hpp"
 
 namespace moecarlo {
 
@@ -25,13 +26,14 @@ enum class Policy : std::uint32_t {
   belady,
   belady_bypass,
   hotness,
-  lfu_kept
+  lfu_kept,
+  window
 };
 
 /// All rules, each in its own header of this folder. Whoever must know every policy - names, engines, checks of
 /// studies, `moecarlo cache` - goes through this list.
 using Policies =
-    std::tuple<StaticResidents, Lru, Fifo, Lfu, Slru, RandomEviction, Belady, BeladyBypass, Hotness, LfuKept>;
+    std::tuple<StaticResidents, Lru, Fifo, Lfu, Slru, RandomEviction, Belady, BeladyBypass, Hotness, LfuKept, Window>;
 
 constexpr std::uint32_t kPolicies = std::tuple_size_v<Policies>;
 
