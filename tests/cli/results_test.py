@@ -62,6 +62,26 @@ class Results(program.ProgramTest):
                 self.assertGreaterEqual(figure["mc_half_width"], 0)
                 self.assertEqual(figure["per_layer"] is None, name in PER_REQUEST)
 
+    def test_histograms_are_counted_where_the_study_asks_for_them(self):
+        results = self.results(study={"histograms": ["tokens_per_expert", "resident_experts"]},
+                               grid={"policy": ["lru", "window"], "capacity": [2, 5]}, cache={"window": 2})
+        self.done("report", self.output)
+        self.assertEqual(program.summary(self.output)["points"], results["points"])
+        self.assertCountEqual({(p["policy"], p["capacity"]) for p in results["points"]},
+                              [("lru", 2), ("lru", 5), ("window", None)])
+        for point in results["points"]:
+            value = {name: figure["value"] for name, figure in point["metrics"].items()}
+            tokens, resident = (point["histograms"][name] for name in ("tokens_per_expert", "resident_experts"))
+            self.assertAlmostEqual(sum(tokens["all"]), 1, 12)
+            self.assertAlmostEqual(sum(tokens["resident"]), value["hit_rate"], 12)
+            self.assertAlmostEqual(np.dot(tokens["all"], range(1, len(tokens["all"]) + 1)),
+                                   value["tokens_per_expert"], 12)
+            # Two choices of each column, over the distinct experts of a pass.
+            self.assertAlmostEqual(value["tokens_per_expert"], 2 * (1 + point["depth"]) / value["distinct_experts"], 12)
+            self.assertAlmostEqual(np.dot(resident["all"], range(17)), value["resident_experts"], 12)
+            if point["policy"] == "lru":
+                self.assertAlmostEqual(resident["all"][int(point["capacity"])], 1, 12)
+
     def test_the_numbers_of_a_point_agree_with_each_other(self):
         for point in self.results(grid={"batch": [1, 2]})["points"]:
             value = {name: figure["value"] for name, figure in point["metrics"].items()}

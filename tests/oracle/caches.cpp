@@ -19,8 +19,12 @@ Caches::Caches(const RankedTrace& trace, const Study& study, const Point& point,
     setup.policy = point.policy;
     setup.objects = static_cast<std::uint32_t>(layer_objects() * (pooled() ? trace.trace.layers : 1));
     setup.capacity = static_cast<std::uint32_t>(point.slots[cache]);
-    setup.protected_capacity = static_cast<std::uint32_t>(point.slots[cache] * study.cache.protected_share + 1e-9);
-    if (study.start == Start::warm || point.policy == Policy::static_residents) setup.start = most_popular(cache);
+    setup.protected_capacity =
+        static_cast<std::uint32_t>(point.slots[cache] * study.cache.parameter(Policy::slru) + 1e-9);
+    setup.window =
+        static_cast<std::size_t>(study.cache.parameter(Policy::window)) * (pooled() ? trace.trace.layers : 1);
+    const bool is_filled = study.start == Start::warm && point.policy != Policy::window;
+    if (is_filled || point.policy == Policy::static_residents) setup.start = most_popular(cache);
     for (const Pass& pass : future) {
       for (int layer = 0; layer < trace.trace.layers; ++layer) {
         if (pooled() || layer == cache) setup.future.push_back(touches(pass, layer));
@@ -116,7 +120,8 @@ void Caches::end_pass(const Pass& pass) {
   }
   // A count keeps the study's share from round to round; what is lost is rounded up to a sixteenth.
   for (std::vector<std::uint32_t>& heat : heat_) {
-    for (std::uint32_t& count : heat) count -= static_cast<std::uint32_t>(std::ceil(count * (1 - study_.cache.decay)));
+    for (std::uint32_t& count : heat)
+      count -= static_cast<std::uint32_t>(std::ceil(count * (1 - study_.cache.parameter(Policy::hotness))));
   }
 }
 

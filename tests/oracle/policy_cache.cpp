@@ -90,6 +90,15 @@ void PolicyCache::update(const Touches& pass, const std::vector<std::uint32_t>& 
       return heat[a] == 0 && held[a] && !held[b];
     };
     keep_members(pass, hotter, {});
+  } else if (setup_.policy == Policy::window) {
+    remembered_.push_back(pass);
+    if (remembered_.size() > setup_.window) remembered_.pop_front();
+    slots_.clear();
+    for (const Touches& one : remembered_) {
+      for (const std::uint32_t object : reference_order(one)) {
+        if (!holds(object)) slots_.push_back({object});
+      }
+    }
   } else if (setup_.policy != Policy::static_residents && setup_.capacity > 0) {
     for (std::uint32_t i = 0; i < order.size(); ++i) {
       ++clock_;

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <vector>
 
@@ -29,6 +30,7 @@ class PolicyCache {
     std::uint32_t objects = 1;
     std::uint32_t capacity = 1;
     std::uint32_t protected_capacity = 0;  ///< slru
+    std::size_t window = 1;                ///< window: updates that are remembered
     /// Resident at the start, the most recent first, at most `capacity` of them; the whole set of a static cache.
     ObjectList start = {};
     std::vector<Touches> future = {};  ///< belady, belady_bypass: the passes to come
@@ -66,6 +68,7 @@ class PolicyCache {
   Setup setup_;
   std::vector<std::vector<std::uint32_t>> uses_;  // [objects] passes to come that touch it, ascending
   std::vector<std::uint32_t> all_uses_;           ///< [objects] references so far, wherever the object was
+  std::deque<Touches> remembered_;                ///< window: the last updates, the oldest first
   std::vector<Resident> slots_;                   ///< an order of its own for random alone, which evicts by slot
   std::uint64_t clock_ = 0;
   std::uint32_t pass_ = 0;

@@ -146,6 +146,13 @@ class Replay {
           static_cast<std::int64_t>(without(without(all, accepted[length]), residents).size());
     }
     ++counts.hits_and_misses[{hit, distinct - hit}];
+    ++counts.residents[static_cast<int>(residents.size())];
+    for (const int object : all) {
+      const auto uses = std::count_if(pass.columns.begin(), pass.columns.end(), [&](const Column& column) {
+        return column.verified && caches_.objects_of(column.chosen[layer]).count(object) > 0;
+      });
+      ++counts.tokens[{static_cast<int>(uses), residents.count(object) > 0}];
+    }
   }
 
   const RankedTrace& trace_;

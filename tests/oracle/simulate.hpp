@@ -34,6 +34,8 @@ struct LayerCounts {
   std::vector<std::int64_t> distinct_accepted, rejected_only;  ///< one number; [depth + 1] when enumerating
   std::int64_t hits = 0, upper_hits = 0, writes = 0;
   std::map<std::pair<int, int>, std::int64_t> hits_and_misses;  ///< passes
+  std::map<std::pair<int, bool>, std::int64_t> tokens;  ///< distinct objects by columns that use them, and residence
+  std::map<int, std::int64_t> residents;                ///< passes by number of residents at their start
   std::vector<std::vector<DraftCounts>> draft;  ///< [rounds][depth] of every step; one round where none has a number
 };
 

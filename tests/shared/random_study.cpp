@@ -7,6 +7,7 @@
 #include <numeric>
 #include <set>
 
+#include "cuda/core/histogram/histograms.hpp"
 #include "host/study/names.hpp"
 #include "host/study/parse_study.hpp"
 #include "host/support/error.hpp"
@@ -159,16 +160,18 @@ void choose_acceptance(Study& study, Dice& dice) {
   if (spec.model == AcceptanceModel::captured) study.grid.bits = dice.any({std::vector<std::uint32_t>{4}, {3, 5}, {8}});
 }
 
-/// The policies that studies choose from; later ones would make other studies of the same numbers.
-constexpr std::uint32_t kChosenPolicies = 9;
+/// The first studies stay what they were when tests/golden/tallies.txt was made: they choose from the policies of then,
+/// and ask for no histogram.
+constexpr std::uint32_t kGoldenStudies = 120, kGoldenPolicies = 9;
 
-void choose_policies(Study& study, Dice& dice) {
+void choose_policies(Study& study, std::uint32_t number, Dice& dice) {
   std::set<Policy> policies;
-  const std::uint32_t count = dice.any({1U, 1U, 2U, 3U});
-  while (policies.size() < count) policies.insert(static_cast<Policy>(dice.below(kChosenPolicies)));
+  const std::uint32_t count = dice.any({1U, 1U, 2U, 3U}), known = number < kGoldenStudies ? kGoldenPolicies : kPolicies;
+  while (policies.size() < count) policies.insert(static_cast<Policy>(dice.below(known)));
   study.grid.policy = {policies.begin(), policies.end()};
-  if (policies.count(Policy::slru) > 0) study.cache.protected_share = dice.any({0.0, 0.3, 0.5, 0.9, 1.0});
-  if (policies.count(Policy::hotness) > 0) study.cache.decay = dice.any({0.0, 0.5, 0.875});
+  if (policies.count(Policy::slru) > 0) study.cache.parameters["protected"] = dice.any({0.0, 0.3, 0.5, 0.9, 1.0});
+  if (policies.count(Policy::hotness) > 0) study.cache.parameters["decay"] = dice.any({0.0, 0.5, 0.875});
+  if (policies.count(Policy::window) > 0) study.cache.parameters["window"] = dice.any({1.0, 2.0, 7.0});
 }
 
 /// Objects that a layer's cache can hold.
@@ -177,7 +180,8 @@ std::uint32_t objects_of(const Study& study, const Trace& trace) {
 }
 
 /// The study of a kind: what the others have with a small probability, a kind has for sure.
-Study propose_study(std::uint32_t kind, const Trace& trace, Dice& dice) {
+Study propose_study(std::uint32_t number, const Trace& trace, Dice& dice) {
+  const std::uint32_t kind = number % 10;
   Study study;
   study.seed = dice.below(1000);
   study.rounds = dice.between(1, 5);
@@ -187,7 +191,7 @@ Study propose_study(std::uint32_t kind, const Trace& trace, Dice& dice) {
   study.grid.batch = dice.some({1, 2, 3, 4}, 2);
   study.grid.depth = dice.some({0, 1, 2, 3, kMostDrafted}, 2);
   study.mode = kind == 4 ? Mode::exhaustive : kind == 5 ? Mode::replay : kind == 6 ? Mode::perturbed : Mode::random;
-  choose_policies(study, dice);
+  choose_policies(study, number, dice);
   choose_acceptance(study, dice);
   if (kind == 0) study.grid.policy = {Policy::static_residents};
   if (kind == 1) study.grid.policy = {Policy::lru};
@@ -240,7 +244,7 @@ RandomStudy random_study(std::uint32_t number) {
   do {
     const bool logits = dice.heads() || kind == 6;
     one.trace = make_trace(logits, logits || dice.below(4) > 0, dice);
-    one.study = propose_study(kind, one.trace, dice);
+    one.study = propose_study(number, one.trace, dice);
   } while (!is_possible(one.study, one.trace));
   const Study& study = one.study;
   if (dice.below(3) == 0) {
@@ -249,6 +253,7 @@ RandomStudy random_study(std::uint32_t number) {
     one.implied.push_back({study.grid.batch.back(), dice.below(4) == 0, capacity});
     if (dice.heads()) one.study.draft.replacements = Replacements::popularity;
   }
+  if (number >= kGoldenStudies && number % 3 == 0) one.study.histograms = (1U << kHistograms) - 1;
   std::vector<const char*> policies;
   for (const Policy policy : study.grid.policy) policies.push_back(to_string(policy));
   one.description = fmt::format(

@@ -71,10 +71,15 @@ class RandomStudies {
     if (study.mode == Mode::exhaustive) return;
     const bool slru = below(2) != 0, drafts = study.grid.depth.back() > 0;
     if (slru) study.grid.policy.push_back(Policy::slru);
-    if (slru) study.cache.protected_share = share();
+    if (slru) study.cache.parameters["protected"] = share();
     if (drafts && below(2) != 0) {
       study.grid.policy.push_back(Policy::hotness);
-      study.cache.decay = 0.875;
+      study.cache.parameters["decay"] = 0.875;
+    }
+    study.histograms = below(4);
+    if (!study.hardware && below(3) == 0) {
+      study.grid.policy.push_back(Policy::window);
+      study.cache.parameters["window"] = 1 + below(9);
     }
     if (below(3) == 0) {
       study.cache.scope = Scope::pool;
@@ -117,8 +122,9 @@ void expect_equal(const Study& a, const Study& b) {
                      b.split_seed));
   EXPECT_EQ(std::tie(a.grid.batch, a.grid.depth, a.grid.policy, a.grid.capacity, a.grid.pool, a.grid.bits),
             std::tie(b.grid.batch, b.grid.depth, b.grid.policy, b.grid.capacity, b.grid.pool, b.grid.bits));
-  EXPECT_EQ(std::tie(a.temperature, a.redraw, a.cache.scope, a.cache.objects, a.cache.protected_share, a.cache.decay),
-            std::tie(b.temperature, b.redraw, b.cache.scope, b.cache.objects, b.cache.protected_share, b.cache.decay));
+  EXPECT_EQ(std::tie(a.temperature, a.redraw, a.cache.scope, a.cache.objects, a.histograms),
+            std::tie(b.temperature, b.redraw, b.cache.scope, b.cache.objects, b.histograms));
+  for (const Policy policy : a.grid.policy) EXPECT_EQ(a.cache.parameter(policy), b.cache.parameter(policy));
   EXPECT_EQ(std::tie(a.draft.width, a.draft.verify_tokens, a.draft.sibling_routing, a.draft.gate_mass),
             std::tie(b.draft.width, b.draft.verify_tokens, b.draft.sibling_routing, b.draft.gate_mass));
   EXPECT_EQ(std::tie(a.acceptance.model, a.acceptance.alpha, a.acceptance.positions, a.acceptance.lengths,
@@ -181,7 +187,7 @@ TEST(ToJson, FillsInTheDefaults) {
   const auto expected = nlohmann::json::parse(R"({
     "study": {"name": "study", "trace": "/folder/trace.h5", "mode": "random", "seed": 1, "trajectories": 100000,
               "rounds": 16, "start": "warm", "warmup": 0, "calibration": 0.2, "split_seed": 0},
-    "cache": {"scope": "layer", "objects": "experts", "protected": 0.8, "decay": 0.0},
+    "cache": {"scope": "layer", "objects": "experts"},
     "draft": {"width": 1, "replacements": "scores"},
     "grid": {"batch": [1], "depth": [4], "policy": ["static"], "capacity": [4], "bits": [8]},
     "acceptance": {"model": "constant", "alpha": 0.5, "rejected_routing": "trace"}})");
