@@ -6,6 +6,7 @@
 
 #include "host/simulate/tallies.hpp"
 #include "host/statistics/certainties.hpp"
+#include "host/statistics/figure_table.hpp"
 
 namespace moecarlo {
 
@@ -46,6 +47,7 @@ struct Metric {
   bool (*is_certain)(const Certainties& holds);  ///< whether it is what it is by definition
   double (*numerator)(const MetricCounts& counts);
   double (*denominator)(const MetricCounts& counts);
+  FigureText text;
 };
 
 /// Every metric, in the order in which files and reports list them.
