@@ -1,4 +1,4 @@
-"""What README says works as it stands there: its trace, its study with and without [hardware], an installed program."""
+"""What README says works as it stands there: its study with and without [hardware], an installed program."""
 
 import os
 import re
@@ -9,19 +9,22 @@ import numpy as np
 
 import program
 
-README = (program.CROSS_CHECK.parents[1] / "README.md").read_text()
+ROOT = program.CROSS_CHECK.parents[1]
+README = (ROOT / "README.md").read_text()
+TUTORIAL = (ROOT / "docs/tutorial.md").read_text()
+WEIGHTS = (ROOT / "docs/weights.md").read_text()
 BUILD = program.Path(program.MOECARLO).parent
 
 
-def block(language, first_words):
-    return next(text for text in re.findall(rf"```{language}\n(.*?)```", README, re.S) if first_words in text)
+def block(language, first_words, page=README):
+    return next(text for text in re.findall(rf"```{language}\n(.*?)```", page, re.S) if first_words in text)
 
 
 class Readme(program.ProgramTest):
     def setUp(self):
         super().setUp()
         names = {}
-        exec(block("python", "def write_trace"), names)  # README's own ten lines
+        exec(block("python", "def write_trace", TUTORIAL), names)  # the ten lines
         ids = program.trace_parts(experts=32, top_k=4)[1]["expert_ids"]
         names["write_trace"](self.folder / "my.h5", np.split(ids, np.cumsum(program.LENGTHS)[:-1]), 32)
         self.study = block("toml", "my-study").replace("20_000", "64")
@@ -39,9 +42,9 @@ class Readme(program.ProgramTest):
     def test_the_study_takes_measured_bit_slices_for_the_model_that_it_names(self):
         datasets = program.CROSS_CHECK.parents[1] / "datasets"
         self.done("--quiet", "bitslice", datasets / "reference-weights.h5", "-o", self.folder / "bits")
-        line = re.search(r'`\[hardware\]` says `(bit_slices = "out/bits/bitslice.json")`', README)[1]
+        line = re.search(r'`\[hardware\]` says `(bit_slices = "out/bits/bitslice.json")`', WEIGHTS)[1]
         line = line.replace("out/bits", str(self.folder / "bits"))
-        text = self.study.replace("# bits = [4] ", "bits = [4] ")
+        text = self.study.replace("capacity = [8, 16]", "bits = [4]\ncapacity = [8, 16]")
         results = self.simulated("bits", re.sub(r"^(schemes = .*)$", rf"\1\n{line}", text, flags=re.M))
         self.assertIn("elastic-measured", {row["scheme"] for row in results["hardware"]})
 
