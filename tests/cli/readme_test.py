@@ -58,6 +58,17 @@ class Readme(program.ProgramTest):
                                 capture_output=True, text=True)
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertIn(f"presets in {(self.folder / 'moved/share/moecarlo/presets').resolve()}", result.stderr)
+        for name in ("man/man1/moecarlo.1", "bash-completion/completions/moecarlo", "doc/moecarlo/docs/tutorial.md"):
+            self.assertTrue((self.folder / "moved/share" / name).is_file(), name)
+        subprocess.run([program_there, "init"], cwd=self.folder, check=True, stdout=subprocess.DEVNULL)
+        self.assertIn('"moved/share/moecarlo/datasets/reference.h5"', (self.folder / "study.toml").read_text())
+
+    def test_data_are_where_a_variable_says(self):
+        (self.folder / "data/datasets").mkdir(parents=True)
+        shutil.copy(self.folder / "my.h5", self.folder / "data/datasets/reference.h5")
+        subprocess.run([program.MOECARLO, "init"], cwd=self.folder, check=True, stdout=subprocess.DEVNULL,
+                       env={**os.environ, "MOECARLO_DATA": str(self.folder / "data")})
+        self.assertIn('"data/datasets/reference.h5"', (self.folder / "study.toml").read_text())
 
     def test_own_presets_come_before_those_that_ship(self):
         (self.folder / "own/systems").mkdir(parents=True)

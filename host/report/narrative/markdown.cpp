@@ -16,7 +16,7 @@ std::string written(const Paragraph& paragraph) {
 }
 
 std::string written(const VerdictLine& verdict) {
-  return fmt::format("**{}**\n\n", escape_markdown(verdict.text));
+  return fmt::format("**Verdict:** {}\n\n", escape_markdown(verdict.text));
 }
 
 std::string written(const FileLinks& links) {
