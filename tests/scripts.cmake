@@ -58,3 +58,6 @@ foreach(name models torch_scripts)
   moecarlo_script_test(capture.${name} bash ${capture}/with_torch.sh ${capture}/${name}_test.py $<TARGET_FILE:moecarlo>)
   set_tests_properties(capture.${name} PROPERTIES ENVIRONMENT "PYTHONDONTWRITEBYTECODE=1;MOECARLO=$<TARGET_FILE:moecarlo>;OMP_NUM_THREADS=1")
 endforeach()
+
+# The Python package, in the first Python that has pandas and matplotlib; scripts/wheel-check tries it as installed.
+moecarlo_script_test(python.package ${MOECARLO_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/python/package_test.py $<TARGET_FILE:moecarlo>)

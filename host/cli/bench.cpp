@@ -321,7 +321,7 @@ void add_bench(CLI::App& app, const Common& common) {
   auto options = std::make_shared<Options>();
   CLI::App* command =
       app.add_subcommand("bench", "Rates of the engine on the reference workload, beside this machine's limit");
-  command->add_option("--seconds", options->seconds, "Time for each measurement")->check(CLI::PositiveNumber);
+  command->add_option("--seconds", options->seconds, "Seconds that each measurement takes")->check(CLI::PositiveNumber);
   command->add_option("--backend", options->backend, "Measure the CPU, the GPU, or both where there is one (auto)")
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
   command->add_option("--device", options->device, "Number of the GPU")->check(CLI::NonNegativeNumber);

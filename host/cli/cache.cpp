@@ -226,9 +226,10 @@ void add_cache(CLI::App& app, const Common& common) {
   command->add_option("--policy", arguments->policy, "What the cache keeps")
       ->check(CLI::IsMember(&policies()))
       ->required();
-  command->add_option("--capacity", arguments->capacity, "Slots: per layer, or of the one pool")->required();
+  command->add_option("--capacity", arguments->capacity, "Experts that it holds: per layer, or in the one pool")
+      ->required();
   command->add_option("--protected", arguments->protected_capacity,
-                      "slru: slots of the protected segment (default: 0.8 of the capacity, rounded)");
+                      "slru: experts in the protected segment (default: 0.8 of the capacity, rounded)");
   command->add_option("--scope", arguments->scope, "A cache per layer, or one pool for all layers")
       ->check(CLI::IsMember({"layer", "global"}))
       ->capture_default_str();

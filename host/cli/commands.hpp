@@ -1,6 +1,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <span>
 
 namespace moecarlo::cli {
 
@@ -8,6 +9,13 @@ namespace moecarlo::cli {
 struct Common {
   bool quiet = false;  ///< no progress, no notes
 };
+
+/// What the program ends with.
+struct ExitStatus {
+  int status;
+  const char* meaning;
+};
+std::span<const ExitStatus> exit_statuses();
 
 // One function a subcommand: it adds the subcommand with its options and example, and sets the callback that runs it.
 // Figures go to stdout (JSON alone with --json), progress and notes to stderr. Failures leave as moecarlo::Error.
@@ -26,5 +34,8 @@ void add_report(CLI::App& app, const Common& common);
 void add_reproduce(CLI::App& app, const Common& common);
 void add_bitslice(CLI::App& app, const Common& common);
 void add_bench(CLI::App& app, const Common& common);
+void add_completion(CLI::App& app, const Common& common);
+void add_man(CLI::App& app, const Common& common);
+void add_describe(CLI::App& app, const Common& common);
 
 }  // namespace moecarlo::cli

@@ -166,7 +166,7 @@ void run(const Arguments& arguments, const Common& common) {
 void add_locality(CLI::App& app, const Common& common) {
   CLI::App* command = app.add_subcommand("locality", "Exact routing-locality figures of a trace");
   const auto arguments = std::make_shared<Arguments>();
-  command->add_option("trace", arguments->trace, "Trace file (HDF5)")->required();
+  command->add_option("TRACE", arguments->trace, "Trace file (HDF5)")->required();
   command->add_option("--windows", arguments->options.lengths.windows, "Window lengths for distinct experts, tokens")
       ->delimiter(',')
       ->capture_default_str();

@@ -24,6 +24,17 @@
 
 namespace moecarlo::cli {
 
+std::span<const ExitStatus> exit_statuses() {
+  static constexpr ExitStatus statuses[] = {
+      {0, "done"},
+      {2, "wrong usage or study"},
+      {3, "an input file is refused"},
+      {4, "the machine failed us: disk, memory or GPU"},
+      {75, "stopped by a signal or a time limit after a checkpoint; the same command with --resume goes on"},
+  };
+  return statuses;
+}
+
 namespace {
 
 std::string version_text() {
@@ -78,6 +89,9 @@ int run(int argc, char** argv) {
   add_reproduce(app, common);
   add_bitslice(app, common);
   add_bench(app, common);
+  add_completion(app, common);
+  add_man(app, common);
+  add_describe(app, common);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -4,8 +4,8 @@
 #include <iostream>
 #include <memory>
 
+#include "host/cli/answer.hpp"
 #include "host/cli/commands.hpp"
-#include "host/cli/terminal.hpp"
 #include "host/pipeline/output_folder.hpp"
 #include "host/pipeline/study_results.hpp"
 #include "host/report/narrative/write_report.hpp"
@@ -32,8 +32,9 @@ void merge(const Options& options, const Common& common) {
   }
   const Tallies whole = sum.whole();
   write_tallies(tallies_path(output), whole, sum.joints(), sum.provenance());
+  StudyResults results;
   try {
-    StudyResults results = results_from_tallies(output, {});
+    results = results_from_tallies(output, {});
     results.backend = fmt::format("{} shards", options.shards.size());
     results.seconds = 0;
     write_report(results, output);
@@ -45,7 +46,7 @@ void merge(const Options& options, const Common& common) {
   if (options.json) {
     std::cout << std::ifstream(output / "summary.json").rdbuf();
   } else if (!common.quiet) {
-    say("report: {}\n", (output / "report.html").string());
+    say_answer(results, output);
   }
 }
 

@@ -3,8 +3,8 @@
 #include <filesystem>
 #include <memory>
 
+#include "host/cli/answer.hpp"
 #include "host/cli/commands.hpp"
-#include "host/cli/terminal.hpp"
 #include "host/pipeline/study_results.hpp"
 #include "host/report/narrative/write_report.hpp"
 #include "host/report/results/summary.hpp"
@@ -19,8 +19,9 @@ void add_report(CLI::App& app, const Common& common) {
   command->callback([directory, &common] {
     const std::filesystem::path folder = *directory;
     const bool has_summary = std::filesystem::exists(folder / "summary.json");
-    write_report(has_summary ? read_summary(folder / "summary.json") : results_from_tallies(folder, {}), folder);
-    if (!common.quiet) say("report: {}\n", (folder / "report.html").string());
+    const StudyResults results = has_summary ? read_summary(folder / "summary.json") : results_from_tallies(folder, {});
+    write_report(results, folder);
+    if (!common.quiet) say_answer(results, folder);
   });
 }
 

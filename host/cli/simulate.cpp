@@ -6,9 +6,11 @@
 #include <memory>
 #include <optional>
 
+#include "host/cli/answer.hpp"
 #include "host/cli/commands.hpp"
 #include "host/cli/terminal.hpp"
 #include "host/pipeline/study_run.hpp"
+#include "host/report/results/summary.hpp"
 #include "host/study/duration.hpp"
 #include "host/study/parse_study.hpp"
 #include "host/support/error.hpp"
@@ -96,9 +98,10 @@ class Narration {
       bar_.reset();
       remark("{}\n", line);
     };
-    events.progress = [this](const std::string& stage, std::uint64_t done, std::uint64_t total) {
+    events.progress = [this](const std::string& stage, std::uint64_t done, std::uint64_t total,
+                             const std::string& detail) {
       if (stage != stage_) bar_.emplace(stage_ = stage, total, progress_style(false));
-      if (bar_) bar_->update(done);
+      if (bar_) bar_->update(done, Progress::Clock::now(), detail);
     };
     return events;
   }
@@ -130,8 +133,11 @@ void simulate(const Options& options, const Common& common) {
   if (options.json) {
     std::cout << std::ifstream(run.directory / "summary.json").rdbuf();
   } else if (!common.quiet) {
-    say("{}{}\n",
-        ran ? "report: " : "nothing to do, the study is finished: ", (run.directory / "report.html").string());
+    if (ran) {
+      say_answer(read_summary(run.directory / "summary.json"), run.directory);
+    } else {
+      say("nothing to do, the study is finished: {}\n", (run.directory / "report.html").string());
+    }
   }
 }
 

@@ -24,6 +24,11 @@ void remark(fmt::format_string<Args...> format, Args&&... args) {
   fmt::print(stderr, fmt::runtime(format), as_printed(args)...);
 }
 
+/// A text of several lines of which nothing comes from a file.
+inline void say_own(const std::string& text) {
+  fmt::print("{}", text);
+}
+
 /// JSON, indented by two.
 template <class Json>
 void say_json(const Json& json) {

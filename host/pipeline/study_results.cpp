@@ -123,6 +123,9 @@ StudyResults assemble_results(const Tallies& tallies, const std::vector<JointBin
   results.break_even = break_even(reader, tallies, study);
   results.distributions = distributions(reader, tallies);
   if (projection) projection->project(tallies, joints, facts.scores_known, results);
+  for (HardwareResult& row : results.hardware) {
+    if (row.depth > 0) row.alpha = study.acceptance.alpha;
+  }
   add_captured_acceptance(facts, results);
   for (std::string& note : interval_notes(tallies, results)) results.notes.push_back(std::move(note));
   return results;

@@ -36,6 +36,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr double kCheckpointSeconds = 300;
+constexpr double kJudgementSeconds = 10;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -74,7 +75,7 @@ RoutingTable load_table(const StudyRun& run, const RunEvents& events) {
     options.make_selector = [=](const StoredLogits& logits) { return make_device_selector(logits, *device); };
   }
   options.progress = [&](std::uint64_t done, std::uint64_t total) {
-    if (events.progress) events.progress("reading trace", done, std::max<std::uint64_t>(1, total));
+    if (events.progress) events.progress("reading trace", done, std::max<std::uint64_t>(1, total), "");
   };
   return build_routing_table(run.study.trace, options);
 }
@@ -156,8 +157,15 @@ void simulate(const StudyRun& run, const RunEvents& events, const Plan& plan, Cl
   RunOptions options;
   options.trajectories = plan.trajectories(study.trajectories);
   const std::uint64_t own = run.shard.part(options.trajectories);
+  std::string known;  // how well the worst point is known, by the last count of ten seconds or more ago
+  Clock::time_point judged = saved;
   options.progress = [&](std::uint64_t done) {
-    if (events.progress) events.progress("simulating", done, std::max<std::uint64_t>(1, own));
+    if (events.progress && seconds_since(judged) > kJudgementSeconds) {
+      const auto worst = worst_half_width(study.stop.value_or(StopSpec{}).metrics, tallies, study);
+      known = worst ? fmt::format("worst half-width {:.2g} %", 100 * *worst) : "";
+      judged = Clock::now();
+    }
+    if (events.progress) events.progress("simulating", done, std::max<std::uint64_t>(1, own), known);
     if (seconds_since(saved) > kCheckpointSeconds) {
       save();
       saved = Clock::now();

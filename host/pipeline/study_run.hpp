@@ -23,7 +23,8 @@ struct StudyRun {
 
 /// What a run says on its way, and asks. Any of them may be empty. Calls come one at a time.
 struct RunEvents {
-  std::function<void(const char* stage, std::uint64_t done, std::uint64_t total)> progress;  ///< total is 1 or more
+  /// `total` is 1 or more; `detail` is what else is known by then, may be empty.
+  std::function<void(const char* stage, std::uint64_t done, std::uint64_t total, const std::string& detail)> progress;
   std::function<void(const std::string& line)> remark;
   std::function<bool()> stops;  ///< whether to leave with a checkpoint
 };

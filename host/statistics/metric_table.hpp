@@ -7,6 +7,7 @@
 #include "cuda/core/histogram/histograms.hpp"
 #include "host/simulate/tallies.hpp"
 #include "host/statistics/certainties.hpp"
+#include "host/statistics/figure_table.hpp"
 
 namespace moecarlo {
 
@@ -66,6 +67,7 @@ struct Metric {
   bool (*is_certain)(const Certainties& holds);  ///< whether it is what it is by definition
   double (*numerator)(const MetricCounts& counts);
   double (*denominator)(const MetricCounts& counts);
+  FigureText text;
   HistogramSet histograms = 0;  ///< that it is read from: a study has to ask for them
 };
 

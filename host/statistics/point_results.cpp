@@ -146,6 +146,7 @@ std::vector<PointResult> point_results(const MetricReader& reader, const Tallies
       result.metrics["oracle_hit_rate"] = oracle_hit_rate(reader, tallies, study, point);
     }
     result.bits = point.bits;
+    if (result.depth > 0) result.alpha = study.acceptance.alpha;
     result.implied = i >= own;
     results.push_back(std::move(result));
   }
@@ -212,6 +213,21 @@ std::vector<BreakEvenResult> break_even(const MetricReader& reader, const Tallie
     }
   }
   return results;
+}
+
+std::optional<double> worst_half_width(const std::vector<std::string>& metrics, const Tallies& tallies,
+                                       const Study& study) {
+  const MetricReader reader(tallies);
+  std::optional<double> worst;
+  for (const auto& [point, bits] : grid_points(tallies, study)) {
+    for (const std::string& metric : metrics) {
+      if (!reader.exists(metric, point)) continue;
+      const Estimate estimate = reader.estimate(metric, point);
+      if (!estimate.mc_half_width.has_value() || estimate.value == 0) continue;
+      worst = std::max(worst.value_or(0), *estimate.mc_half_width / std::abs(estimate.value));
+    }
+  }
+  return worst;
 }
 
 bool is_satisfied(const StopSpec& stop, const Tallies& tallies, const Study& study) {

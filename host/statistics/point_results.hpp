@@ -1,5 +1,7 @@
 #pragma once
 
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "host/statistics/metrics.hpp"
@@ -23,6 +25,11 @@ std::vector<ControlResult> independence_controls(const MetricReader& reader, con
 
 /// Where speculation starts to pay at each point with a draft, against depth 0 of the same batch, policy and capacity.
 std::vector<BreakEvenResult> break_even(const MetricReader& reader, const Tallies& tallies, const Study& study);
+
+/// The largest half-width of the simulation over its value, of these metrics at the study's points; none where none is
+/// known.
+std::optional<double> worst_half_width(const std::vector<std::string>& metrics, const Tallies& tallies,
+                                       const Study& study);
 
 /// Whether every metric's Monte Carlo interval is within `relative_half_width` of its value at the worst point of the
 /// grid.

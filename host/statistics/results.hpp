@@ -66,6 +66,8 @@ struct PointResult {
   std::string policy;
   double capacity = 0;  ///< experts per layer, mean over layers (a hardware capacity may be fractional), or none
   std::uint32_t bits = 8;
+  std::optional<double> alpha{};  ///< the study's acceptance where it is one number and tokens are drafted
+  std::string demand = "all";     ///< which of the chosen experts are asked for
   PointMetrics metrics;
   std::map<std::string, HistogramResult> histograms;
   bool implied = false;  ///< not of the study's own grid: counted because a system's memory holds so many experts
@@ -115,6 +117,8 @@ struct HardwareResult {
   std::string variant_of;  ///< the system of which constants were varied; empty for a system as its preset says
   std::uint32_t batch = 1, depth = 0, bits = 8;
   double capacity = 0;
+  std::optional<double> alpha{};       ///< as of its design point
+  std::string demand = "all";          ///< as of its design point
   std::map<std::string, double> vary;  ///< by constant: the factor on it, where that is not 1
   Estimate tokens_per_second;          ///< all requests together
   Estimate

@@ -112,7 +112,7 @@ struct Rules {
       const auto& policies = study.grid.policy;
       if (parameter.key == nullptr || study.cache.parameter(Policy{i}) == parameter.usual) continue;
       if (std::find(policies.begin(), policies.end(), Policy{i}) != policies.end()) continue;
-      refuse(fmt::format("cache.{}", parameter.key), fmt::format("{} of {}", parameter.does, to_string(Policy{i})),
+      refuse(fmt::format("cache.{}", parameter.key), fmt::format("is a number of {}", to_string(Policy{i})),
              fmt::format("{} in grid.policy", to_string(Policy{i})), "none");
     }
     const auto unsized = policy_that([](Policy policy) { return !has_capacity(policy); });

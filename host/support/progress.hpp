@@ -4,7 +4,9 @@
 #include <cstdint>
 #include <cstdio>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <utility>
 
 namespace moecarlo {
 
@@ -30,9 +32,12 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  void update(std::uint64_t done, Clock::time_point now = Clock::now());
+  /// `detail` follows rate and time left on the line; empty: nothing does.
+  void update(std::uint64_t done, Clock::time_point now = Clock::now(), const std::string& detail = {});
 
  private:
+  std::string pace(std::uint64_t done, Clock::time_point now) const;
+
   std::string label_;
   std::uint64_t total_;
   ProgressStyle style_;
@@ -40,6 +45,8 @@ class Progress {
   std::mutex mutex_;
   Clock::time_point next_;
   bool drawn_ = false;
+  std::optional<std::pair<std::uint64_t, Clock::time_point>> first_;  ///< what was done when; a resumed job begins late
+  std::size_t columns_ = 0;                                           ///< of the line drawn last
 };
 
 }  // namespace moecarlo

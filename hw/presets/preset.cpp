@@ -14,6 +14,7 @@
 #include "host/study/table_reader.hpp"
 #include "host/support/error.hpp"
 #include "host/support/nearest_name.hpp"
+#include "host/support/shipped_folder.hpp"
 #include "host/support/text_file.hpp"
 #include "hw/presets/units.hpp"
 
@@ -89,16 +90,6 @@ bool is_kind(std::string_view folder) {
   return std::find(kinds.begin(), kinds.end(), folder) != kinds.end();
 }
 
-/// The folder that ships with the program: beside it where it is installed, wherever it was moved to; else in the
-/// source tree that it was built from.
-fs::path shipped_presets() {
-  std::error_code unknown;
-  const fs::path program = fs::read_symlink("/proc/self/exe", unknown);
-  const fs::path beside = (program.parent_path() / MOECARLO_PRESETS_BESIDE).lexically_normal();
-  if (!unknown && fs::is_directory(beside)) return beside;
-  return fs::is_directory(MOECARLO_PRESET_DIR) ? MOECARLO_PRESET_DIR : MOECARLO_INSTALLED_PRESET_DIR;
-}
-
 }  // namespace
 
 std::vector<fs::path> preset_folders() {
@@ -108,7 +99,7 @@ std::vector<fs::path> preset_folders() {
   for (std::string folder; std::getline(rest, folder, ':');) {
     if (!folder.empty()) folders.emplace_back(folder);
   }
-  folders.push_back(shipped_presets());
+  folders.push_back(shipped_folder("presets", "hw/presets"));
   return folders;
 }
 

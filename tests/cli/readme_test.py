@@ -1,4 +1,4 @@
-"""What README says works as it stands there: its trace, its study with and without [hardware], an installed program."""
+"""What README says works as it stands there: its study with and without [hardware], an installed program."""
 
 import os
 import re
@@ -9,19 +9,22 @@ import numpy as np
 
 import program
 
-README = (program.CROSS_CHECK.parents[1] / "README.md").read_text()
+ROOT = program.CROSS_CHECK.parents[1]
+README = (ROOT / "README.md").read_text()
+TUTORIAL = (ROOT / "docs/tutorial.md").read_text()
+WEIGHTS = (ROOT / "docs/weights.md").read_text()
 BUILD = program.Path(program.MOECARLO).parent
 
 
-def block(language, first_words):
-    return next(text for text in re.findall(rf"```{language}\n(.*?)```", README, re.S) if first_words in text)
+def block(language, first_words, page=README):
+    return next(text for text in re.findall(rf"```{language}\n(.*?)```", page, re.S) if first_words in text)
 
 
 class Readme(program.ProgramTest):
     def setUp(self):
         super().setUp()
         names = {}
-        exec(block("python", "def write_trace"), names)  # README's own ten lines
+        exec(block("python", "def write_trace", TUTORIAL), names)  # the ten lines
         ids = program.trace_parts(experts=32, top_k=4)[1]["expert_ids"]
         names["write_trace"](self.folder / "my.h5", np.split(ids, np.cumsum(program.LENGTHS)[:-1]), 32)
         self.study = block("toml", "my-study").replace("20_000", "64")
@@ -39,9 +42,9 @@ class Readme(program.ProgramTest):
     def test_the_study_takes_measured_bit_slices_for_the_model_that_it_names(self):
         datasets = program.CROSS_CHECK.parents[1] / "datasets"
         self.done("--quiet", "bitslice", datasets / "reference-weights.h5", "-o", self.folder / "bits")
-        line = re.search(r'`\[hardware\]` says `(bit_slices = "out/bits/bitslice.json")`', README)[1]
+        line = re.search(r'`\[hardware\]` says `(bit_slices = "out/bits/bitslice.json")`', WEIGHTS)[1]
         line = line.replace("out/bits", str(self.folder / "bits"))
-        text = self.study.replace("# bits = [4] ", "bits = [4] ")
+        text = self.study.replace("capacity = [8, 16]", "bits = [4]\ncapacity = [8, 16]")
         results = self.simulated("bits", re.sub(r"^(schemes = .*)$", rf"\1\n{line}", text, flags=re.M))
         self.assertIn("elastic-measured", {row["scheme"] for row in results["hardware"]})
 
@@ -55,6 +58,17 @@ class Readme(program.ProgramTest):
                                 capture_output=True, text=True)
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertIn(f"presets in {(self.folder / 'moved/share/moecarlo/presets').resolve()}", result.stderr)
+        for name in ("man/man1/moecarlo.1", "bash-completion/completions/moecarlo", "doc/moecarlo/docs/tutorial.md"):
+            self.assertTrue((self.folder / "moved/share" / name).is_file(), name)
+        subprocess.run([program_there, "init"], cwd=self.folder, check=True, stdout=subprocess.DEVNULL)
+        self.assertIn('"moved/share/moecarlo/datasets/reference.h5"', (self.folder / "study.toml").read_text())
+
+    def test_data_are_where_a_variable_says(self):
+        (self.folder / "data/datasets").mkdir(parents=True)
+        shutil.copy(self.folder / "my.h5", self.folder / "data/datasets/reference.h5")
+        subprocess.run([program.MOECARLO, "init"], cwd=self.folder, check=True, stdout=subprocess.DEVNULL,
+                       env={**os.environ, "MOECARLO_DATA": str(self.folder / "data")})
+        self.assertIn('"data/datasets/reference.h5"', (self.folder / "study.toml").read_text())
 
     def test_own_presets_come_before_those_that_ship(self):
         (self.folder / "own/systems").mkdir(parents=True)

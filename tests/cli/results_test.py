@@ -201,16 +201,16 @@ class Results(program.ProgramTest):
         results = self.results(grid={"batch": [1, 2], "bits": [4, 8]}, hardware=HARDWARE)
         with open(self.output / "points.csv", newline="") as file:
             rows = list(csv.DictReader(file))
-        design_keys = ("batch", "depth", "policy", "capacity", "bits")
+        design_keys = ("batch", "depth", "policy", "capacity", "bits", "alpha", "demand")
         figure_keys = ("value", "mc_half_width", "trace_half_width")
-        self.assertEqual(list(rows[0]), [*design_keys, "metric", *figure_keys])
+        self.assertEqual(list(rows[0]), [*design_keys, "metric", "unit", *figure_keys])
         self.assertEqual(len(rows), sum(len(point["metrics"]) for point in results["points"]))
         # Of the grid 16 points without a draft have 10 metrics, 16 with one have 11.
         own = [point for point in results["points"] if not point["implied"]]
         self.assertEqual(sum(len(point["metrics"]) for point in own), 16 * 10 + 16 * 11)
         written = {tuple(row[key] for key in (*design_keys, "metric")): row for row in rows}
         for point in results["points"]:
-            design = tuple(str(point[key]).removesuffix(".0") for key in design_keys)
+            design = tuple("" if point[key] is None else str(point[key]).removesuffix(".0") for key in design_keys)
             for name, figure in point["metrics"].items():
                 row = written[(*design, name)]
                 for key in figure_keys:

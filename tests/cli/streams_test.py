@@ -43,9 +43,17 @@ class Streams(program.ProgramTest):
     def test_quiet_does_not_silence_errors(self):
         self.refused(program.INPUT, "--quiet", "inspect", self.folder / "none.h5")
 
+    def answered(self, stdout):
+        """At most five lines: the verdict first, the report and the next command last."""
+        lines = stdout.splitlines()
+        self.assertLessEqual(len(lines), 5)
+        self.assertRegex(lines[0], r"\ASpeculation (pays|does not pay|cannot be told)")
+        self.assertEqual(lines[-2], f"report: {self.folder / 'out/report.html'}")
+        self.assertRegex(lines[-1], r"\Anext: moecarlo ")
+
     def test_a_pipe_gets_no_bar_and_stdout_no_progress(self):
         result = self.done("simulate", self.folder / "study.toml", "-o", self.folder / "out")
-        self.assertEqual(result.stdout, f"report: {self.folder / 'out/report.html'}\n")
+        self.answered(result.stdout)
         self.assertNotIn("\r", result.stderr)
         self.assertIn("design points", result.stderr)
 
@@ -68,7 +76,7 @@ class Streams(program.ProgramTest):
         os.close(terminal)
         self.assertEqual(job.returncode, 0)
         self.assertIn(b"\rsimulating [", shown)
-        self.assertEqual(stdout.decode(), f"report: {self.folder / 'out/report.html'}\n")
+        self.answered(stdout.decode())
 
     def test_help_and_version_go_to_stdout(self):
         self.assertRegex(self.done("--version").stdout, r"\Amoecarlo \d+\.\d+\.\d+ .*\nbackends: cpu")

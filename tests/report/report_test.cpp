@@ -57,16 +57,28 @@ TEST(Html, IsWellFormedAndLoadsNothing) {
   EXPECT_TRUE(tags_named(tags, "img").empty());
   EXPECT_THAT(page, Not(HasSubstr("url(")));
   EXPECT_EQ(tags_named(tags, "svg").size(), 13U);
-  for (const Tag& link : tags_named(tags, "a")) EXPECT_EQ(link.attributes.at("href").front(), '#');
+  for (const Tag& link : tags_named(tags, "a")) {
+    EXPECT_THAT(link.attributes.at("href"),
+                testing::ContainsRegex("^(#[a-z-]+|[a-z]+\\.(json|csv)|figures/[a-z_]+\\.svg)$"));
+  }
 }
 
-TEST(Html, AnchorsLeadToHeadings) {
+TEST(Html, EveryQuestionIsFoldedAndDefinitionsAreOneClickAway) {
+  const std::string page = html(document_of(sample_results()));
+  const std::vector<Tag> tags = tags_of(page);
+  EXPECT_GE(tags_named(tags, "h2").size(), 6U);
+  EXPECT_EQ(tags_named(tags, "details").size(), tags_named(tags, "h2").size());
+  EXPECT_THAT(page, HasSubstr("href=\"#definitions\""));
+  EXPECT_THAT(page, HasSubstr("id=\"definitions\""));
+  EXPECT_LT(page.find("class=\"verdict\""), page.find("<details>"));
+  EXPECT_LT(page.find("The best design of each batch"), page.find("<details>"));
+}
+
+TEST(Html, TablesHaveCaptionsAndScopesAndPicturesDescriptions) {
   const std::vector<Tag> tags = tags_of(html(document_of(sample_results())));
-  std::vector<std::string> ids, targets;
-  for (const Tag& heading : tags_named(tags, "h2")) ids.push_back('#' + heading.attributes.at("id"));
-  for (const Tag& link : tags_named(tags, "a")) targets.push_back(link.attributes.at("href"));
-  EXPECT_EQ(targets, ids);
-  EXPECT_GE(ids.size(), 6U);
+  EXPECT_EQ(tags_named(tags, "caption").size(), tags_named(tags, "table").size());
+  for (const Tag& heading : tags_named(tags, "th")) EXPECT_EQ(heading.attributes.count("scope"), 1U);
+  EXPECT_EQ(tags_named(tags, "desc").size(), tags_named(tags, "svg").size());
 }
 
 TEST(Document, FormatsShowTheSameNumbers) {
@@ -216,7 +228,7 @@ TEST_F(WriteReport, LeavesEveryFileAndNothingElse) {
   EXPECT_THAT(names, testing::UnorderedElementsAre("summary.json", "points.csv", "hardware.csv", "sensitivity.csv",
                                                    "report.md", "report.html", "figures"));
   for (const auto& entry : std::filesystem::directory_iterator(folder / "run" / "figures")) {
-    EXPECT_THAT(entry.path().extension(), testing::AnyOf(".svg", ".png"));
+    EXPECT_THAT(entry.path().extension(), testing::AnyOf(".svg", ".png", ".json"));
     EXPECT_GT(entry.file_size(), 500U);
   }
 }
@@ -246,7 +258,8 @@ TEST_F(WriteReport, StudyWithoutDataStillHasAReport) {
   write_report(empty_results(), folder);
   EXPECT_THAT(content("report.html"), HasSubstr("holds no design point"));
   EXPECT_NO_THROW(tags_of(content("report.html")));
-  EXPECT_TRUE(std::filesystem::is_empty(folder / "figures"));
+  for (const auto& entry : std::filesystem::directory_iterator(folder / "figures"))
+    EXPECT_EQ(entry.path().filename(), "figures.json");
 }
 
 TEST_F(WriteReport, AFileInTheWayIsAMachineError) {

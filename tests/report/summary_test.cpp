@@ -36,8 +36,8 @@ TEST(Summary, RootHasTheKeysOfTheInterface) {
 
 TEST(Summary, RowsHaveTheKeysOfTheInterface) {
   const json summary = json::parse(summary_json(sample_results()));
-  EXPECT_THAT(keys_of(summary["points"][0]),
-              UnorderedElementsAre("batch", "depth", "policy", "capacity", "bits", "implied", "metrics"));
+  EXPECT_THAT(keys_of(summary["points"][0]), UnorderedElementsAre("batch", "depth", "policy", "capacity", "bits",
+                                                                  "alpha", "demand", "implied", "metrics"));
   EXPECT_THAT(keys_of(summary["distributions"][0]), UnorderedElementsAre("batch", "depth", "policy", "capacity", "bits",
                                                                          "accepted_length", "distinct_experts"));
   EXPECT_THAT(keys_of(summary["leads"][0]),
@@ -47,15 +47,15 @@ TEST(Summary, RowsHaveTheKeysOfTheInterface) {
   EXPECT_THAT(keys_of(summary["points"][0]["metrics"]["hit_rate"]),
               UnorderedElementsAre("value", "mc_half_width", "trace_half_width", "per_layer"));
   EXPECT_THAT(keys_of(summary["hardware"][0]),
-              UnorderedElementsAre("system", "scheme", "batch", "depth", "policy", "capacity", "bits", "variant_of",
-                                   "vary", "energy", "operations_per_byte", "busy", "lower_bound", "tokens_per_second",
-                                   "speedup", "energy_mj_per_token", "energy_gain", "speedup_over_autoregressive",
-                                   "break_even_acceptance", "breakdown"));
-  EXPECT_THAT(keys_of(summary["controls"][0]),
-              UnorderedElementsAre("metric", "batch", "depth", "policy", "capacity", "bits", "independent", "error"));
+              UnorderedElementsAre("system", "scheme", "batch", "depth", "policy", "capacity", "bits", "alpha",
+                                   "demand", "variant_of", "vary", "energy", "operations_per_byte", "busy",
+                                   "lower_bound", "tokens_per_second", "speedup", "energy_mj_per_token", "energy_gain",
+                                   "speedup_over_autoregressive", "break_even_acceptance", "breakdown"));
+  EXPECT_THAT(keys_of(summary["controls"][0]), UnorderedElementsAre("metric", "batch", "depth", "policy", "capacity",
+                                                                    "bits", "alpha", "demand", "independent", "error"));
   EXPECT_THAT(keys_of(summary["break_even"][0]),
-              UnorderedElementsAre("cost", "batch", "depth", "policy", "capacity", "bits", "utility", "needed_tokens",
-                                   "needed_acceptance"));
+              UnorderedElementsAre("cost", "batch", "depth", "policy", "capacity", "bits", "alpha", "demand", "utility",
+                                   "needed_tokens", "needed_acceptance"));
   EXPECT_THAT(keys_of(summary["sensitivity"][0]),
               UnorderedElementsAre("constant", "elasticity", "speed_elasticity", "energy_elasticity",
                                    "energy_gain_elasticity", "status", "method", "row"));

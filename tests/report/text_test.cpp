@@ -57,7 +57,7 @@ TEST(Csv, PointsHaveARowForEachFigure) {
   const StudyResults results = sample_results();
   const auto records = read_csv(collected([&](const TextSink& sink) { write_points_csv(results, sink); }));
   ASSERT_EQ(records.size(), 1 + 240 * 10U);  // 4 batches, 6 depths, 2 policies, 5 capacities; 10 metrics
-  for (const auto& record : records) EXPECT_EQ(record.size(), 9U);
+  for (const auto& record : records) EXPECT_EQ(record.size(), 12U);
   EXPECT_EQ(records[0].back(), "trace_half_width");
 }
 
@@ -70,6 +70,7 @@ TEST(Csv, HardwareHasARowForEachFigure) {
   row.vary = {{"hb.capacity", 0.5}};
   row.policy = "lru";
   row.capacity = 11.4;
+  row.alpha = 0.7;
   row.speedup = {2.5, 0.25, std::nullopt};
   row.speedup_over_autoregressive = Estimate{1.5, 0.125, 0};
   row.break_even_acceptance = 0.375;
@@ -77,15 +78,17 @@ TEST(Csv, HardwareHasARowForEachFigure) {
   results.hardware.emplace_back();  // of depth 0: without break-even acceptance
   const auto records = read_csv(collected([&](const TextSink& sink) { write_hardware_csv(results, sink); }));
   ASSERT_EQ(records.size(), 1 + 11 + 8U);
-  const std::vector<std::string> speedup{"a,b",  "a", "say \"x\"", "1",   "0",    "lru",
-                                         "11.4", "8", "speedup",   "2.5", "0.25", ""};
+  const std::vector<std::string> speedup{"a,b", "a",   "say \"x\"", "1",     "0",   "lru",  "11.4", "8",
+                                         "0.7", "all", "speedup",   "ratio", "2.5", "0.25", ""};
   const std::vector<std::string> part{
-      "a,b", "a", "say \"x\"", "1", "0", "lru", "11.4", "8", "breakdown.verify.experts", "0.125", "", ""};
+      "a,b", "a",     "say \"x\"", "1", "0", "lru", "11.4", "8", "0.7", "all", "breakdown.verify.experts",
+      "s",   "0.125", "",          ""};
   EXPECT_EQ(records[2], speedup);
   const std::vector<std::string> break_even{
-      "a,b", "a", "say \"x\"", "1", "0", "lru", "11.4", "8", "break_even_acceptance", "0.375", "", ""};
-  EXPECT_EQ(records[5][8], "speedup_over_autoregressive");
-  EXPECT_EQ(records[5][9] + ' ' + records[5][10] + ' ' + records[5][11], "1.5 0.125 0");
+      "a,b",   "a",     "say \"x\"", "1", "0", "lru", "11.4", "8", "0.7", "all", "break_even_acceptance",
+      "share", "0.375", "",          ""};
+  EXPECT_EQ(records[5][10], "speedup_over_autoregressive");
+  EXPECT_EQ(records[5][12] + ' ' + records[5][13] + ' ' + records[5][14], "1.5 0.125 0");
   EXPECT_EQ(records[10], break_even);
   EXPECT_EQ(records[11], part);
 }
@@ -111,9 +114,9 @@ TEST(Csv, NumbersCarryEveryDigitAndNanIsEmpty) {
   StudyResults results = empty_results();
   results.points.emplace_back().metrics["hit_rate"] = {{1.0 / 3.0, 0.0, NAN}, {}};
   const auto records = read_csv(collected([&](const TextSink& sink) { write_points_csv(results, sink); }));
-  EXPECT_EQ(std::stod(records[1][6]), 1.0 / 3.0);
-  EXPECT_EQ(std::stod(records[1][7]), 0.0);
-  EXPECT_EQ(records[1][8], "");
+  EXPECT_EQ(std::stod(records[1][9]), 1.0 / 3.0);
+  EXPECT_EQ(std::stod(records[1][10]), 0.0);
+  EXPECT_EQ(records[1][11], "");
 }
 
 TEST(NumberText, IsRoundedForPeople) {

@@ -32,7 +32,28 @@ TEST_F(ProgressTest, PlainLinesComeEveryTenSecondsOnly) {
     Progress progress("reading", 200, ProgressStyle::lines, out_.get(), start_);
     for (int second = 0; second <= 25; ++second) progress.update(2 * second, start_ + second * 1s);
   }
-  EXPECT_EQ(shown(), "reading: 20 of 200 (10 %)\nreading: 40 of 200 (20 %)\n");
+  EXPECT_EQ(shown(),
+            "reading: 20 of 200 (10 %), 2 a second, 90 s left\nreading: 40 of 200 (20 %), 2 a second, 80 s left\n");
+}
+
+TEST_F(ProgressTest, AResumedJobIsTimedFromWhereItBegan) {
+  {
+    Progress progress("simulating", 1000, ProgressStyle::lines, out_.get(), start_);
+    progress.update(500, start_);
+    progress.update(600, start_ + 10s, "worst half-width 2 %");
+  }
+  EXPECT_EQ(shown(), "simulating: 600 of 1000 (60 %), 10 a second, 40 s left, worst half-width 2 %\n");
+}
+
+TEST_F(ProgressTest, AShorterBarLeavesNothingOfALongerOne) {
+  {
+    Progress progress("reading", 4, ProgressStyle::bar, out_.get(), start_);
+    progress.update(1, start_ + 1s);
+    progress.update(2, start_ + 2s);
+    progress.update(4, start_ + 3s);
+  }
+  EXPECT_THAT(shown(), HasSubstr(" 50 %, 1 a second, 2 s left\r"));
+  EXPECT_THAT(shown(), HasSubstr("] 100 %                      \n"));
 }
 
 TEST_F(ProgressTest, AShortJobIsSilentInAPipe) {

@@ -94,7 +94,8 @@ struct Hotness : PolicyTraits {
       "decay",
       0,
       "0 (counts begin anew each round), 0.5, 0.75, 0.875 or 0.9375",
-      "fades the counts of drafted choices",
+      "share",
+      "what a count keeps after a round",
       [](double decay) { return decay == 0 || HotnessDecay::keeping(decay).shift <= HotnessDecay::kMostShift; },
       [](double decay) { return decay == 0 ? 0 : HotnessDecay::keeping(decay).shift; }};
   static constexpr bool kHearsDrafts = true;

@@ -15,8 +15,9 @@ struct Slru : PolicyTraits {
   static constexpr PolicyParameter kParameter{
       "protected",
       0.8,
-      "a share, 0 to 1",
-      "sizes the protected segment",
+      "a number, 0 to 1",
+      "share of slots",
+      "the protected segment",
       [](double share) { return share >= 0 && share <= 1; },
       [](double share) {  // protected slots of 2^16, rounded up, so that 0.9 of ten slots are nine
         const double slots = share * 65536;

@@ -10,8 +10,9 @@ namespace moecarlo {
 struct PolicyParameter {
   const char* key = nullptr;  ///< null: it takes none
   double usual = 0;
-  const char* expected = "";                            ///< in the refusal of another value
-  const char* does = "";                                ///< in the refusal where no policy of the study takes it
+  const char* expected = "";  ///< what values there are
+  const char* unit = "";
+  const char* meaning = "";
   bool (*takes)(double value) = nullptr;                ///< whether the policy knows what to do with it
   std::uint32_t (*as_integer)(double value) = nullptr;  ///< as the rule reads it, PlanView::parameter
 };

@@ -13,8 +13,9 @@ struct Window : PolicyTraits {
   static constexpr PolicyParameter kParameter{
       "window",
       4,
-      "a whole number of rounds from 1 on",
-      "says how many rounds are remembered, a parameter",
+      "an integer from 1 on",
+      "rounds",
+      "whose experts are kept",
       [](double rounds) { return rounds >= 1 && rounds == static_cast<std::uint32_t>(rounds); },
       [](double rounds) { return static_cast<std::uint32_t>(rounds); }};
 

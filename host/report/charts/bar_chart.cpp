@@ -104,7 +104,7 @@ void draw_bar(Svg& svg, const PlotArea& area, const Bar& bar, double top) {
 std::string draw(const BarChart& chart) {
   const Widths widths = widths_of(chart);
   const PlotArea area = plot_area(chart, widths, header_height(chart.text, chart.legend));
-  Svg svg(chart_width, area.bottom() + footer_height, chart.text.title);
+  Svg svg(chart_width, area.bottom() + footer_height, chart.text.title, described(chart.text));
   draw_header(svg, chart.text, chart.legend);
   draw_grid(svg, chart, area);
   draw_x_axis(svg, area, chart.text.x_title);

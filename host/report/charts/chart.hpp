@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "host/statistics/estimate.hpp"
@@ -106,6 +107,8 @@ struct HeatStrip {
   std::vector<HeatRow> rows;
   std::string value_title;  ///< of the colour scale
 };
+
+using Chart = std::variant<LineChart, PanelChart, BarChart, ColumnChart, HeatStrip>;
 
 std::string draw(const LineChart& chart);
 std::string draw(const PanelChart& chart);

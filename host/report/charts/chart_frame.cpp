@@ -56,6 +56,11 @@ std::vector<std::string> subtitle_lines(const ChartText& text) {
 
 }  // namespace
 
+std::string described(const ChartText& text) {
+  const std::string axes = text.y_title.empty() ? text.x_title : text.y_title + " by " + text.x_title;
+  return text.subtitle.empty() ? axes : text.subtitle + ". " + axes;
+}
+
 double header_height(const ChartText& text, const std::vector<LegendEntry>& legend) {
   return 16 + title_line * static_cast<double>(title_lines(text).size()) +
          subtitle_line * static_cast<double>(subtitle_lines(text).size()) +

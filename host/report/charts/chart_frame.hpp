@@ -24,6 +24,9 @@ struct PlotArea {
   }
 };
 
+/// The conditions and the axes of a chart, in a sentence.
+std::string described(const ChartText& text);
+
 /// Height that title, subtitle, legend and the title of the vertical axis take above the plot.
 double header_height(const ChartText& text, const std::vector<LegendEntry>& legend);
 

@@ -69,7 +69,7 @@ std::string draw(const ColumnChart& chart) {
     if (!series.label.empty()) legend.push_back({series.label, series.colour});
   }
   const PlotArea area = plot_area(chart, header_height(chart.text, legend));
-  Svg svg(chart_width, area.bottom() + footer_height, chart.text.title);
+  Svg svg(chart_width, area.bottom() + footer_height, chart.text.title, described(chart.text));
   draw_header(svg, chart.text, legend);
   draw_y_axis(svg, area);
   draw_x_axis(svg, area, chart.text.x_title);

@@ -80,7 +80,7 @@ void draw_colour_scale(Svg& svg, const HeatStrip& chart, const PlotArea& area, c
 std::string draw(const HeatStrip& chart) {
   const Range range = range_of(chart);
   const PlotArea area = plot_area(chart, header_height(chart.text, {}));
-  Svg svg(chart_width, area.bottom() + footer_height, chart.text.title);
+  Svg svg(chart_width, area.bottom() + footer_height, chart.text.title, described(chart.text));
   draw_header(svg, chart.text, {});
   draw_x_axis(svg, area, chart.text.x_title);
   svg.plot_area({area.left, area.top}, area.width, area.height);

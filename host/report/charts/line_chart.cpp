@@ -128,7 +128,7 @@ std::string draw(const LineChart& chart) {
   const std::vector<LegendEntry> legend = legend_of(chart.series);
   const PlotArea area = line_plot_area(
       chart, {chart_margin, header_height(chart.text, legend), chart_width - 2 * chart_margin, plot_height});
-  Svg svg(chart_width, area.bottom() + footer_height, chart.text.title);
+  Svg svg(chart_width, area.bottom() + footer_height, chart.text.title, described(chart.text));
   draw_header(svg, chart.text, legend);
   draw_y_axis(svg, area);
   draw_x_axis(svg, area, chart.text.x_title);

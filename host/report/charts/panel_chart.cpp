@@ -22,7 +22,7 @@ std::string draw(const PanelChart& chart) {
   const double top = header_height(chart.text, legend) + 6, height = title_height + plot_height + footer_height;
   const double width = (chart_width - 2 * chart_margin - gap) / columns;
   const std::size_t rows = (chart.panels.size() + columns - 1) / columns;
-  Svg svg(chart_width, top + static_cast<double>(rows) * height, chart.text.title);
+  Svg svg(chart_width, top + static_cast<double>(rows) * height, chart.text.title, described(chart.text));
   draw_header(svg, chart.text, legend);
   for (std::size_t i = 0; i < chart.panels.size(); ++i) {
     const auto column = static_cast<double>(i % columns), row = static_cast<double>(i / columns);

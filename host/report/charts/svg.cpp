@@ -54,12 +54,13 @@ double relative_width(unsigned char c) {
 
 }  // namespace
 
-Svg::Svg(double width, double height, std::string_view title) {
+Svg::Svg(double width, double height, std::string_view title, std::string_view description) {
   body_ = fmt::format(
       "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0:.0f} {1:.0f}\" width=\"{0:.0f}\" height=\"{1:.0f}\" "
-      "role=\"img\" font-family=\"{2}\">\n<title>{3}</title>\n<rect width=\"{0:.0f}\" height=\"{1:.0f}\" "
+      "role=\"img\" font-family=\"{2}\">\n<title>{3}</title>\n<desc>{4}</desc>\n<rect width=\"{0:.0f}\" "
+      "height=\"{1:.0f}\" "
       "fill=\"#ffffff\"/>\n",
-      width, height, fonts, escape_xml(title));
+      width, height, fonts, escape_xml(title), escape_xml(description));
 }
 
 void Svg::line(Pixel from, Pixel to, const Stroke& stroke) {

@@ -30,7 +30,8 @@ struct TextStyle {
 /// by side in one HTML page. A `note` is what a browser shows when the pointer rests on the shape.
 class Svg {
  public:
-  Svg(double width, double height, std::string_view title);
+  /// `description` says what the picture shows to who cannot see it.
+  Svg(double width, double height, std::string_view title, std::string_view description);
 
   void line(Pixel from, Pixel to, const Stroke& stroke);
   void rectangle(Pixel corner, double width, double height, std::string_view fill, std::string_view note = {});

@@ -12,7 +12,7 @@ namespace {
 constexpr const char* kNoIntervals = "Counted, not sampled: no error bars";
 
 void add(std::vector<Figure>& figures, const std::string& id, const LineChart& chart, const std::string& caption) {
-  figures.push_back({id, chart.text.title, caption, draw(chart)});
+  figures.push_back(figure_of(id, caption, chart));
 }
 
 double per_cent(std::uint64_t count, const WeightFigures& weights) {

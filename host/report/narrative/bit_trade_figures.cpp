@@ -56,10 +56,11 @@ std::vector<Figure> bit_trade_figures(const StudyResults& results) {
       panel_of(lines, "MB of experts that a draft step reads",
                [](const BitTrade& trade) { return exact(trade.step_expert_bytes / bytes_per_megabyte); }),
       panel_of(lines, "Tokens per second", [](const BitTrade& trade) { return trade.tokens_per_second; })};
-  return {{"bit_trades", chart.text.title,
-           "Along each line the bytes of fast memory that experts fill stay the same: fewer bits let more experts be "
-           "resident, until all are.",
-           draw(chart)}};
+  return {figure_of(
+      "bit_trades",
+      "Along each line the bytes of fast memory that experts fill stay the same: fewer bits let more experts be "
+      "resident, until all are.",
+      chart)};
 }
 
 }  // namespace moecarlo

@@ -8,10 +8,13 @@
 #include "host/report/narrative/bit_slice_blocks.hpp"
 #include "host/report/narrative/bit_trades.hpp"
 #include "host/report/narrative/controls.hpp"
+#include "host/report/narrative/decision.hpp"
 #include "host/report/narrative/explanations.hpp"
 #include "host/report/narrative/selection.hpp"
 #include "host/report/narrative/tables.hpp"
 #include "host/report/results/number_text.hpp"
+#include "host/statistics/figure_table.hpp"
+#include "host/statistics/metric_table.hpp"
 
 namespace moecarlo {
 namespace {
@@ -39,6 +42,32 @@ void add_section(Document& document, const std::string& heading, Fill fill) {
   document.blocks.emplace_back(Heading{heading});
   fill();
   if (document.blocks.size() == before + 1) document.blocks.pop_back();
+}
+
+void add_decision(Document& document, const StudyResults& results) {
+  document.blocks.emplace_back(VerdictLine{verdict_line(results)});
+  if (const Table table = decision_table(results); !table.rows.empty()) add(document, table);
+  std::vector<std::string> files{"summary.json", "points.csv"};
+  if (!results.hardware.empty()) files.insert(files.end(), {"hardware.csv", "sensitivity.csv"});
+  document.blocks.emplace_back(FileLinks{files});
+}
+
+void add_definitions(Document& document, const StudyResults& results) {
+  Definitions definitions;
+  const auto add = [&](const char* name, const FigureText& text) {
+    definitions.entries.push_back({name, text.unit, text.definition, text.denominator});
+  };
+  for (const Metric& metric : metric_table()) {
+    if (std::any_of(results.points.begin(), results.points.end(),
+                    [&](const PointResult& point) { return find_metric(&point, metric.name) != nullptr; })) {
+      add(metric.name, metric.text);
+    }
+  }
+  for (const NamedFigure& figure : further_metrics()) add(figure.name, figure.text);
+  if (!results.hardware.empty()) {
+    for (const NamedFigure& figure : hardware_figure_table()) add(figure.name, figure.text);
+  }
+  document.blocks.emplace_back(std::move(definitions));
 }
 
 void add_answer(Document& document, const StudyResults& results) {
@@ -79,7 +108,8 @@ Document build_document(const StudyResults& results, const std::vector<Figure>& 
   document.title = results.name;
   document.subtitle = results.trace_model.empty() ? "Speculative decoding on a mixture-of-experts model"
                                                   : "Speculative decoding on " + results.trace_model;
-  add_answer(document, results);
+  add_decision(document, results);
+  add_section(document, "The answer in words", [&] { add_answer(document, results); });
   add_section(document, "What a round yields", [&] {
     add_figures(document, figures, {"tokens_per_round", "accepted_length"});
     add(document, acceptance_table(results));
@@ -134,8 +164,7 @@ Document build_document(const StudyResults& results, const std::vector<Figure>& 
     if (!results.notes.empty()) document.blocks.emplace_back(Bullets{results.notes});
   });
   add_section(document, "What the hardware model takes as given", [&] { add(document, constants_table(results)); });
-  document.blocks.emplace_back(
-      Paragraph{"All figures in full: summary.json, points.csv and hardware.csv beside this report."});
+  add_section(document, "What each figure is", [&] { add_definitions(document, results); });
   return document;
 }
 

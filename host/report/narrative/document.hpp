@@ -21,6 +21,11 @@ struct Paragraph {
   std::string text;
 };
 
+/// The one line that the report is read for.
+struct VerdictLine {
+  std::string text;
+};
+
 /// The study's answer in a few paragraphs, set apart from the rest.
 struct Answer {
   std::vector<std::string> paragraphs;
@@ -39,13 +44,28 @@ struct Table {
   std::vector<std::string> header;
   std::size_t text_columns = 1;  ///< the first columns hold words and are set left, the others numbers and right
   std::vector<std::vector<std::string>> rows;
+  bool wraps = false;  ///< its cells break into lines, so that it fits a page
 };
 
 struct Bullets {
   std::vector<std::string> items;
 };
 
-using Block = std::variant<Heading, Answer, Paragraph, KeyFigures, Table, Bullets, Figure>;
+/// Files beside the report.
+struct FileLinks {
+  std::vector<std::string> files;
+};
+
+/// What figures are: their units, what is counted and what that is divided by. Captions of tables lead here.
+struct Definitions {
+  struct Entry {
+    std::string name, unit, definition, denominator;
+  };
+  std::vector<Entry> entries;
+};
+
+using Block =
+    std::variant<Heading, VerdictLine, FileLinks, Definitions, Answer, Paragraph, KeyFigures, Table, Bullets, Figure>;
 
 struct Document {
   std::string title, subtitle;

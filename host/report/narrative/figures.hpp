@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "host/report/charts/chart.hpp"
 #include "host/statistics/results.hpp"
 #include "host/weights/weight_figures.hpp"
 
@@ -14,7 +15,14 @@ struct Figure {
   std::string title;  ///< what it is about
   std::string caption;
   std::string svg;
+  Chart chart;  ///< what is drawn
 };
+
+/// The figure of a chart, which also gives it its title.
+template <class Kind>
+Figure figure_of(const std::string& id, const std::string& caption, const Kind& chart) {
+  return {id, chart.text.title, caption, draw(chart), chart};
+}
 
 /// What was simulated: tokens per round, distinct experts, hit rates, distributions, layers. A figure whose data are
 /// not in the results is left out.

@@ -127,7 +127,7 @@ void thin(BarChart& chart) {
 void add(std::vector<Figure>& figures, const std::string& id, BarChart chart, const std::string& caption) {
   if (chart.groups.empty()) return;
   thin(chart);
-  figures.push_back({id, chart.text.title, caption, draw(chart)});
+  figures.push_back(figure_of(id, caption, chart));
 }
 
 /// Designs in order of appearance: a scheme has a colour.

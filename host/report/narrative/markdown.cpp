@@ -15,6 +15,16 @@ std::string written(const Paragraph& paragraph) {
   return escape_markdown(paragraph.text) + "\n\n";
 }
 
+std::string written(const VerdictLine& verdict) {
+  return fmt::format("**Verdict:** {}\n\n", escape_markdown(verdict.text));
+}
+
+std::string written(const FileLinks& links) {
+  std::string text;
+  for (const std::string& file : links.files) text += fmt::format("{}[{}]({})", text.empty() ? "" : ", ", file, file);
+  return text + "\n\n";
+}
+
 std::string written(const Answer& answer) {
   std::string text;
   for (const std::string& paragraph : answer.paragraphs) {
@@ -44,6 +54,14 @@ std::string written(const KeyFigures& key) {
   for (const KeyFigure& figure : key.figures) {
     const std::string value = figure.intervals.empty() ? figure.value : figure.value + ' ' + figure.intervals;
     table.rows.push_back({figure.label, value, figure.condition});
+  }
+  return written(table);
+}
+
+std::string written(const Definitions& definitions) {
+  Table table{"What each figure is", {"figure", "unit", "what is counted or computed", "divided by"}, 4, {}};
+  for (const auto& entry : definitions.entries) {
+    table.rows.push_back({entry.name, entry.unit, entry.definition, entry.denominator});
   }
   return written(table);
 }

@@ -37,7 +37,7 @@ bool has_a_line(const LineChart& chart) {
 }
 
 void add(std::vector<Figure>& figures, const std::string& id, const LineChart& chart, const std::string& caption) {
-  if (has_a_line(chart)) figures.push_back({id, chart.text.title, caption, draw(chart)});
+  if (has_a_line(chart)) figures.push_back(figure_of(id, caption, chart));
 }
 
 /// "Policy lru, 12 experts per layer. Error bars ..."
@@ -178,8 +178,8 @@ void add_accepted_length(std::vector<Figure>& figures, const StudyResults& resul
                 "draft tokens accepted", "% of rounds"};
   chart.series.push_back({"", category_colour(0), shown.accepted_length});
   for (double& share : chart.series.front().values) share *= 100;
-  figures.push_back({"accepted_length", chart.text.title,
-                     "Draft tokens of one request that a round accepts; the bonus token comes on top.", draw(chart)});
+  figures.push_back(figure_of(
+      "accepted_length", "Draft tokens of one request that a round accepts; the bonus token comes on top.", chart));
 }
 
 /// The layers of the typical design: a row a capacity where the metric depends on it.
@@ -202,10 +202,10 @@ void add_layer_strip(std::vector<Figure>& figures, const StudyResults& results) 
                             typical->batch, typical->depth, typical->policy, bits_text(typical->bits)),
                 "MoE layer", ""};
   figures.push_back(
-      {"hit_rate_layers", chart.text.title,
-       "Layers differ in how concentrated their routing is: pale layers are where a larger share of the cache "
-       "would help.",
-       draw(chart)});
+      figure_of("hit_rate_layers",
+                "Layers differ in how concentrated their routing is: pale layers are where a larger share of the cache "
+                "would help.",
+                chart));
 }
 
 void add_layer_columns(std::vector<Figure>& figures, const StudyResults& results) {
@@ -225,10 +225,10 @@ void add_layer_columns(std::vector<Figure>& figures, const StudyResults& results
                   {"misses for accepted tokens", category_colour(4), useful},
                   {"misses for rejected tokens only", category_colour(1), rejected->per_layer}};
   figures.push_back(
-      {"experts_layers", chart.text.title,
-       "A column is the number of distinct experts in one layer: resident, fetched for an accepted token, and "
-       "fetched only for tokens that were then rejected.",
-       draw(chart)});
+      figure_of("experts_layers",
+                "A column is the number of distinct experts in one layer: resident, fetched for an accepted token, and "
+                "fetched only for tokens that were then rejected.",
+                chart));
 }
 
 }  // namespace

@@ -102,8 +102,8 @@ std::vector<Figure> speculation_figures(const StudyResults& results) {
                         number_text(typical->capacity), bits_text(typical->bits), intervals_note);
   chart.text = {"What speculation gains", conditions, "draft depth",
                 in_time ? "times as fast as without a draft" : "tokens for what is fetched, as a multiple"};
-  return {{"break_even", chart.text.title,
-           "Speculation pays where a solid line lies above the dashed one by more than its interval.", draw(chart)}};
+  return {figure_of("break_even",
+                    "Speculation pays where a solid line lies above the dashed one by more than its interval.", chart)};
 }
 
 }  // namespace moecarlo

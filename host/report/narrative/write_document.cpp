@@ -2,13 +2,16 @@
 
 #include <fstream>
 #include <iterator>
+#include <nlohmann/json.hpp>
 #include <system_error>
 
+#include "host/report/charts/chart_json.hpp"
 #include "host/report/charts/png.hpp"
 #include "host/report/narrative/html.hpp"
 #include "host/report/narrative/markdown.hpp"
 #include "host/support/atomic_file.hpp"
 #include "host/support/error.hpp"
+#include "host/support/json_file.hpp"
 
 namespace moecarlo {
 namespace {
@@ -26,6 +29,16 @@ bool holds(const std::filesystem::path& path, const std::string& text) {
   if (!as_long) return false;
   std::ifstream file(path, std::ios::binary);
   return file && std::string(std::istreambuf_iterator<char>(file), {}) == text;
+}
+
+/// The charts as data, for whoever draws them again.
+void write_chart_data(const std::vector<Figure>& figures, const std::filesystem::path& file) {
+  nlohmann::ordered_json charts = nlohmann::ordered_json::object();
+  for (const Figure& figure : figures) {
+    charts[figure.id] = to_json(figure.chart);
+    charts[figure.id]["caption"] = figure.caption;
+  }
+  write_atomically(file, json_line(charts) + "\n");
 }
 
 /// Writes the pictures; whether they have PNG copies. Those that are there already stay, for drawing the copy takes
@@ -47,6 +60,7 @@ bool write_figures(const std::vector<Figure>& figures, const std::filesystem::pa
 
 void write_document(Document document, const std::vector<Figure>& figures, const std::filesystem::path& directory) {
   make_folder(directory / "figures");
+  write_chart_data(figures, directory / "figures/figures.json");
   const bool copied = write_figures(figures, directory / "figures");
   if (!copied) document.blocks.emplace_back(Paragraph{"This build has no librsvg: the figures are SVG only."});
   write_atomically(directory / "report.md", markdown(document));

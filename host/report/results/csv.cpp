@@ -7,6 +7,7 @@
 
 #include "host/report/results/escape.hpp"
 #include "host/report/results/json_text.hpp"
+#include "host/statistics/figure_table.hpp"
 
 namespace moecarlo {
 namespace {
@@ -15,8 +16,9 @@ void append_field(std::string& csv, const std::optional<double>& value) {
   if (value && std::isfinite(*value)) append_exact(csv, *value);
 }
 
-void append_figure(std::string& csv, const std::string& design, std::string_view metric, const Estimate& estimate) {
-  (csv += design) += metric;
+void append_figure(std::string& csv, const std::string& design, std::string_view metric, std::string_view unit,
+                   const Estimate& estimate) {
+  (((csv += design) += metric) += ',') += unit;
   for (const std::optional<double>& value :
        {std::optional(estimate.value), estimate.mc_half_width.stated(), estimate.trace_half_width.stated()}) {
     csv += ',';
@@ -25,23 +27,27 @@ void append_figure(std::string& csv, const std::string& design, std::string_view
   csv += '\n';
 }
 
-/// The five columns that points and hardware rows share.
+/// The columns that points and hardware rows share: a row of either is of the same design where they agree.
+constexpr const char* kDesign = "batch,depth,policy,capacity,bits,alpha,demand";
 template <class Row>
 void append_design(std::string& csv, const Row& row) {
   csv += fmt::format("{},{},{},", row.batch, row.depth, escape_csv(row.policy));
   append_field(csv, row.capacity);
   csv += fmt::format(",{},", row.bits);
+  append_field(csv, row.alpha);
+  csv += fmt::format(",{},", escape_csv(row.demand));
 }
 
 }  // namespace
 
 void write_points_csv(const StudyResults& results, const TextSink& sink) {
   PiecedText csv(sink);
-  csv.text() += "batch,depth,policy,capacity,bits,metric,value,mc_half_width,trace_half_width\n";
+  csv.text() += fmt::format("{},metric,unit,value,mc_half_width,trace_half_width\n", kDesign);
   for (const PointResult& point : results.points) {
     std::string design;
     append_design(design, point);
-    for (const auto& [name, metric] : point.metrics) append_figure(csv.text(), design, name, metric.estimate);
+    for (const auto& [name, metric] : point.metrics)
+      append_figure(csv.text(), design, name, unit_of_metric(name), metric.estimate);
     csv.hand_on();
   }
   csv.finish();
@@ -49,22 +55,22 @@ void write_points_csv(const StudyResults& results, const TextSink& sink) {
 
 void write_hardware_csv(const StudyResults& results, const TextSink& sink) {
   PiecedText csv(sink);
-  csv.text() +=
-      "system,variant_of,scheme,batch,depth,policy,capacity,bits,metric,value,mc_half_width,trace_half_width\n";
+  csv.text() += fmt::format("system,variant_of,scheme,{},metric,unit,value,mc_half_width,trace_half_width\n", kDesign);
   for (const HardwareResult& row : results.hardware) {
     std::string design = escape_csv(row.system) + ',';
     design += escape_csv(row.variant_of) + ',' + escape_csv(row.scheme) + ',';
     append_design(design, row);
-    append_figure(csv.text(), design, "tokens_per_second", row.tokens_per_second);
-    if (std::isfinite(row.speedup.value)) append_figure(csv.text(), design, "speedup", row.speedup);
-    append_figure(csv.text(), design, "energy_mj_per_token", row.energy_mj_per_token);
-    if (std::isfinite(row.energy_gain.value)) append_figure(csv.text(), design, "energy_gain", row.energy_gain);
-    const auto append_mean = [&](std::string_view metric, double value) {
-      append_figure(csv.text(), design, metric, {value, std::nullopt, std::nullopt});
+    const auto append = [&](std::string_view metric, const Estimate& estimate) {
+      append_figure(csv.text(), design, metric, unit_of_hardware_figure(metric), estimate);
     };
-    if (row.speedup_over_autoregressive) {
-      append_figure(csv.text(), design, "speedup_over_autoregressive", *row.speedup_over_autoregressive);
-    }
+    const auto append_mean = [&](std::string_view metric, double value) {
+      append(metric, {value, std::nullopt, std::nullopt});
+    };
+    append("tokens_per_second", row.tokens_per_second);
+    if (std::isfinite(row.speedup.value)) append("speedup", row.speedup);
+    append("energy_mj_per_token", row.energy_mj_per_token);
+    if (std::isfinite(row.energy_gain.value)) append("energy_gain", row.energy_gain);
+    if (row.speedup_over_autoregressive) append("speedup_over_autoregressive", *row.speedup_over_autoregressive);
     append_mean("energy.published", row.energy_published);
     append_mean("energy.derived", row.energy_derived);
     append_mean("energy.assumed", row.energy_assumed);
@@ -73,7 +79,7 @@ void write_hardware_csv(const StudyResults& results, const TextSink& sink) {
     std::string name = "breakdown.";
     row.breakdown.for_each([&](std::string_view figure, double value) {
       name.resize(std::string_view("breakdown.").size());
-      append_mean(name += figure, value);
+      append_figure(csv.text(), design, name += figure, breakdown_unit(figure), {value, std::nullopt, std::nullopt});
     });
     csv.hand_on();
   }

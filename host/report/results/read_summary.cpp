@@ -65,6 +65,8 @@ void read_design(const Json& json, PointResult& point) {
   from_json(json, point.policy, "policy");
   point.capacity = member(json, "capacity").is_null() ? PointResult::kNoCapacity : json["capacity"].get<double>();
   from_json(json, point.bits, "bits");
+  from_json(json, point.alpha, "alpha");
+  from_json(json, point.demand, "demand");
 }
 
 /// A text that is null where there is none.
@@ -126,9 +128,10 @@ class PointIndex {
   }
 
  private:
-  using Design = std::tuple<std::uint32_t, std::uint32_t, std::string, double, std::uint32_t>;
+  using Design =
+      std::tuple<std::uint32_t, std::uint32_t, std::string, double, std::uint32_t, std::optional<double>, std::string>;
   static Design design_of(const PointResult& point) {
-    return {point.batch, point.depth, point.policy, point.capacity, point.bits};
+    return {point.batch, point.depth, point.policy, point.capacity, point.bits, point.alpha, point.demand};
   }
 
   std::map<Design, std::size_t> index_;
@@ -164,6 +167,8 @@ void read(const Json& json, HardwareResult& row) {
   from_json(json, row.policy, "policy");
   from_json(json, row.capacity, "capacity");
   from_json(json, row.bits, "bits");
+  from_json(json, row.alpha, "alpha");
+  from_json(json, row.demand, "demand");
   read(member(json, "tokens_per_second"), row.tokens_per_second);
   read_known(member(json, "speedup"), row.speedup);
   read(member(json, "energy_mj_per_token"), row.energy_mj_per_token);

@@ -46,6 +46,7 @@ void write_whole(JsonText& json, std::string_view key, const std::optional<std::
 void write_design(JsonText& json, const PointResult& point) {
   json.key("batch").whole(point.batch).key("depth").whole(point.depth).key("policy").text(point.policy);
   json.key("capacity").number(point.capacity).key("bits").whole(point.bits);
+  json.key("alpha").number(point.alpha).key("demand").text(point.demand);
 }
 
 void write(JsonText& json, const PointMetrics& metrics) {
@@ -133,6 +134,7 @@ void write(JsonText& json, const HardwareResult& row) {
   json.key("system").text(row.system).key("scheme").text(row.scheme);
   json.key("batch").whole(row.batch).key("depth").whole(row.depth).key("policy").text(row.policy);
   json.key("capacity").number(row.capacity).key("bits").whole(row.bits);
+  json.key("alpha").number(row.alpha).key("demand").text(row.demand);
   write_text(json, "variant_of", row.variant_of);
   json.key("vary").open('{');
   for (const auto& [constant, factor] : row.vary) json.key(constant).number(factor);

@@ -1,0 +1,145 @@
+#include "host/study/study_keys.hpp"
+
+#include <fmt/format.h>
+
+#include "host/study/limits.hpp"
+#include "host/study/names.hpp"
+
+namespace moecarlo {
+namespace {
+
+template <class T>
+std::string one_of(const Names<T>& names) {
+  std::string words;
+  for (const auto& [word, value] : names) words += fmt::format("{}\"{}\"", words.empty() ? "" : ", ", word);
+  return words;
+}
+
+std::string list_of(const std::string& element) {
+  return "list of " + element;
+}
+
+const Study kDefaults{};
+
+void add_study(std::vector<StudyKey>& keys) {
+  const auto add = [&](const char* key, const std::string& type, const std::string& initial, const char* unit,
+                       const char* meaning) {
+    keys.push_back({"study", key, type, initial, unit, meaning});
+  };
+  add("name", "text", "\"study\"", "", "the report's title");
+  add("trace", "path", "required", "", "router trace; relative to the study file");
+  add("mode", one_of(mode_names()), "\"random\"", "",
+      "random walks; every case enumerated; the trace front to back; routing redrawn from the logits");
+  add("seed", "integer", "1", "", "of all random numbers, 32 bits");
+  add("trajectories", "integer", std::to_string(kDefaults.trajectories), "trajectories",
+      "how many are simulated, or at most under [stop]");
+  add("rounds", "integer", std::to_string(kDefaults.rounds), "rounds", "verification passes of each trajectory");
+  add("start", one_of(start_names()), "\"warm\"", "",
+      "caches hold the most popular experts at first, or nothing (static residents always begin warm)");
+  add("warmup", "integer", "0", "rounds", "simulated before counting begins");
+  add("calibration", "number or \"all\"", "0.2", "share of sequences",
+      "those that fix which experts are popular and what is fitted; \"all\": none is held back");
+  add("split_seed", "integer", "0", "", "which sequences these are");
+  add("temperature", "number", "1", "", "mode perturbed: of the redrawn routing");
+  add("redraw", one_of(redraw_names()), "\"alias\"", "", "mode perturbed: how routing is drawn");
+  add("histograms", list_of(one_of(histogram_names())), "none", "", "counted beside the metrics of every study");
+  add("backend", "\"auto\", \"cpu\", \"cuda\"", "\"auto\"", "", "where it is simulated; the counts are the same");
+  add("threads", "integer", "0", "threads", "of the CPU backend; 0 = all cores");
+  add("device", "integer", "none", "", "number of the GPU; without it the local rank's turn");
+  add("time_limit", "text", "none", "s, m or h", "stop with a checkpoint after so long, such as \"20m\"");
+}
+
+void add_grid(std::vector<StudyKey>& keys) {
+  const auto add = [&](const char* key, const std::string& type, const std::string& initial, const char* unit,
+                       const std::string& meaning) {
+    keys.push_back({"grid", key, type, initial, unit, meaning});
+  };
+  const std::string integers = list_of("integers");
+  add("batch", integers, "[1]", "requests", fmt::format("verified together, up to {}", kMostBatch));
+  add("depth", integers, "[4]", "tokens",
+      fmt::format("drafted a round, up to {}; 0 = autoregressive", kMostDraftTokens));
+  add("policy", list_of(one_of(policy_names())), "[\"static\"]", "", "which experts are kept in fast memory");
+  add("capacity", integers, "required, but for window alone", "experts per layer", "in fast memory");
+  add("pool", integers, "none", "experts",
+      "of all layers together, in place of capacity with cache.scope = \"global\"");
+  add("bits", integers, "[8]", "bits", "upper bits of each weight that the elastic draft keeps, 2 to 8");
+}
+
+void add_cache_and_draft(std::vector<StudyKey>& keys) {
+  const auto add = [&](const char* table, const char* key, const std::string& type, const std::string& initial,
+                       const char* unit, const std::string& meaning) {
+    keys.push_back({table, key, type, initial, unit, meaning});
+  };
+  add("cache", "scope", one_of(scope_names()), "\"layer\"", "", "a cache a layer, or one pool for all");
+  add("cache", "objects", one_of(objects_names()), "\"experts\"", "",
+      "what a slot holds: an expert, or the upper or lower half of its weights (with grid.bits = [4])");
+  for (std::uint32_t i = 0; i < kPolicies; ++i) {
+    const PolicyParameter parameter = parameter_of(Policy{i});
+    if (parameter.key == nullptr) continue;
+    add("cache", parameter.key, parameter.expected, fmt::format("{}", parameter.usual), parameter.unit,
+        fmt::format("{}: {}", to_string(Policy{i}), parameter.meaning));
+  }
+  add("draft", "width", "integer", "1", "tokens", "of each level of a draft tree; 1 = a chain");
+  add("draft", "verify_tokens", "integer", "all", "tokens", "of a tree that are verified, at most");
+  add("draft", "sibling_routing", "number", "required for trees", "share",
+      "how often a sibling keeps an expert of its path's token");
+  add("draft", "gate_mass", "boolean", "true with policy hotness", "", "count the gate mass that residents cover");
+  add("draft", "replacements", one_of(replacements_names()), "\"scores\"", "",
+      "what stands in for an absent expert while drafting: the best-scoring resident, or one by popularity");
+}
+
+void add_acceptance(std::vector<StudyKey>& keys) {
+  const auto add = [&](const char* key, const std::string& type, const std::string& initial, const char* unit,
+                       const char* meaning) {
+    keys.push_back({"acceptance", key, type, initial, unit, meaning});
+  };
+  add("model", one_of(acceptance_names()), "\"constant\"", "",
+      "what decides whether a draft token is accepted; ratio is for comparing with papers that state it so");
+  add("rejected_routing", one_of(rejected_routing_names()), "\"trace\"", "", "what rejected draft tokens route to");
+  add("alpha", "number", "required", "share",
+      "constant: acceptance of each draft token, given those before it; ratio: mean accepted length / depth");
+  add("positions", list_of("numbers"), "required, or profile", "share",
+      "positions: acceptance at each draft position, given those before it");
+  add("profile", "path", "none", "", "positions: a speculation_profile.json of NVIDIA's Model-Optimizer");
+  add("marginal", list_of("numbers"), "required", "share",
+      "marginal: of all drafts those accepted up to and at each position, as vLLM prints them");
+  add("lengths", list_of("integers"), "required", "rounds", "lengths: how often the accepted length was 0, 1, 2, ...");
+  add("b0", "number", "fitted", "", "coverage: logit of the acceptance where nothing is resident");
+  add("b1", "number", "fitted", "", "coverage: what all of the gate mass being resident adds to it");
+  add("longest", "integer", "3", "tokens", "ngram: longest suffix that is looked up");
+}
+
+void add_stop_and_hardware(std::vector<StudyKey>& keys) {
+  const auto add = [&](const char* table, const char* key, const std::string& type, const std::string& initial,
+                       const char* unit, const char* meaning) {
+    keys.push_back({table, key, type, initial, unit, meaning});
+  };
+  add("stop", "metrics", list_of("names of metrics"), "[\"tokens_per_round\", \"hit_rate\"]", "",
+      "that have to be known");
+  add("stop", "relative_half_width", "number", "required", "share of the value", "how well, at the worst point");
+  add("hardware", "model", "name or path", "required", "", "a preset, or a Hugging Face config.json");
+  add("hardware", "context", "integer", std::to_string(HardwareSpec{}.context), "tokens", "cached of each request");
+  add("hardware", "systems", list_of("names or paths"), "required", "", "presets, or .toml files");
+  add("hardware", "schemes", list_of("names"), "[\"ar\", \"elastic\"]", "", "ways of decoding");
+  add("hardware", "reference", "name or \"none\"", fmt::format("\"{}\"", HardwareSpec{}.reference), "",
+      "speed-ups are over its autoregressive decoding");
+  add("hardware", "set", "table of texts", "none", "of the constant",
+      "constants in place of the presets' own: \"ext.bandwidth\" = \"204.8GB/s\"");
+  add("hardware", "vary", "table of lists", "none", "factors",
+      "on constants, all crossed: \"hb.capacity\" = [0.5, 2]; each is a system of its own name");
+  add("hardware", "bit_slices", "path", "none", "", "a bitslice.json of the experts' weights");
+}
+
+}  // namespace
+
+std::vector<StudyKey> study_keys() {
+  std::vector<StudyKey> keys;
+  add_study(keys);
+  add_grid(keys);
+  add_cache_and_draft(keys);
+  add_acceptance(keys);
+  add_stop_and_hardware(keys);
+  return keys;
+}
+
+}  // namespace moecarlo

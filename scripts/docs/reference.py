@@ -1,0 +1,130 @@
+#!/usr/bin/env python3
+"""Writes the reference pages (docs/reference) from what the program says of itself.
+
+    reference.py build/cpu/moecarlo           writes them
+    reference.py build/cpu/moecarlo --check   says which are not current, with status 1
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "docs/reference"
+NOTE = "<!-- written by scripts/docs/reference.py: change the program's own descriptions, not this page -->\n"
+TABLES = {
+    "study": "What is simulated.",
+    "grid": "Every combination of these lists is a design point.",
+    "cache": "How fast memory is managed.",
+    "draft": "The shape of the draft: a chain, or a tree.",
+    "acceptance": "Which draft tokens are accepted. The keys are those of its model.",
+    "stop": "Optional: stop when the worst point is this well known.",
+    "hardware": "Optional: time and energy on systems.",
+}
+KINDS = {"systems": "machines", "models": "transformer shapes", "schemes": "constants of ways of decoding",
+         "reproductions": "what published tables were found to follow"}
+
+
+def cell(text):
+    return str(text).replace("|", "\\|").replace("\n", " ")
+
+
+def table(header, rows):
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(cell(each) for each in row) + " |" for row in lines) + "\n"
+
+
+def option_rows(options):
+    for option in options:
+        value = "\\|".join(option["choices"]) or (option["type"] if option["takes_value"] else "")
+        names = ", ".join(f"`{name}`" for name in option["names"])
+        if option["positional"]:
+            value = ""
+        yield [names, value + (" ..." if option["several"] and value else ""),
+               "required" if option["required"] else option["default"], option["description"]]
+
+
+def options_table(options):
+    lines = ["| option | value | default | |", "| --- | --- | --- | --- |"]
+    lines += ["| " + " | ".join([row[0], row[1], *map(cell, row[2:])]) + " |" for row in option_rows(options)]
+    return "\n".join(lines) + "\n"
+
+
+def commands(told):
+    parts = [NOTE, "# Commands\n", "`moecarlo COMMAND --help` says the same. Options of every command:\n",
+             options_table(told["options"])]
+    for command in told["commands"]:
+        parts += [f"## {command['name']}\n", command["description"] + ".\n"]
+        own = [option for option in command["options"] if "--help" not in option["names"]]
+        if own:
+            parts.append(options_table(own))
+        parts.append("```\n" + command["example"] + "\n```\n")
+    parts += ["## Exit status\n", table(["status", "meaning"], [[s["status"], s["meaning"]] for s in told["exit_statuses"]])]
+    return "\n".join(parts)
+
+
+def study(told):
+    parts = [NOTE, "# Study files\n",
+             "TOML. Unknown keys, wrong types, empty lists and impossible values are refused with their line; a list may be "
+             "written as one value. `moecarlo init` writes a study that fits a trace.\n"]
+    for name, meaning in TABLES.items():
+        rows = [[f"`{key['key']}`", key["type"], key["default"], key["unit"], key["meaning"]]
+                for key in told["study_keys"] if key["table"] == name]
+        parts += [f"## [{name}]\n", meaning + "\n", table(["key", "type", "default", "unit", "meaning"], rows)]
+    return "\n".join(parts)
+
+
+def metrics(told):
+    def rows(figures):
+        return [[f"`{f['name']}`", f["unit"], f["definition"], f["denominator"] or "-", "yes" if f["per_layer"] else ""]
+                for f in figures]
+
+    header = ["name", "unit", "what is counted or computed", "divided by", "per layer"]
+    return "\n".join([
+        NOTE, "# Figures\n",
+        "Numerators and denominators are summed over all rounds, requests and layers before one is divided by the other. "
+        "Each value has two 95 % half-widths: `mc_half_width` for the noise of the simulation, `trace_half_width` for the "
+        "trace being a sample of traffic; 0 is exact, empty is not available (the notes say why).\n",
+        "## Of design points (points.csv, `points` of summary.json)\n", table(header, rows(told["metrics"])),
+        "## Of hardware rows (hardware.csv, `hardware` of summary.json)\n", table(header, rows(told["hardware_figures"])),
+        "`breakdown.NAME` are means of one round: seconds of a part (`verify.experts`), seconds that one resource alone "
+        "would need for it (`verify.experts.hb`), `bytes.TIER`, joules by category (`energy.CATEGORY`), their sums "
+        "`seconds` and `joules`, `tokens`, and `seconds_at_means`, which a round would take if every pass were as the "
+        "mean.\n"])
+
+
+def presets(told):
+    parts = [NOTE, "# Presets\n",
+             "Each number of a preset has a unit, a status (published, derived, assumed, measured, fitted) and a source: "
+             "`moecarlo systems NAME`. They are looked up in the folders of `$MOECARLO_PRESETS` first, then among "
+             "those that ship.\n"]
+    for kind, names in told["presets"].items():
+        parts += [f"## {kind}\n", KINDS[kind].capitalize() + ": " + ", ".join(f"`{name}`" for name in names) + ".\n"]
+    return "\n".join(parts)
+
+
+PAGES = {"commands.md": commands, "study.md": study, "figures.md": metrics, "presets.md": presets}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("program", type=Path)
+    parser.add_argument("--check", action="store_true")
+    options = parser.parse_args()
+    told = json.loads(subprocess.run([options.program, "describe"], check=True, capture_output=True, text=True).stdout)
+    stale = []
+    for name, write in PAGES.items():
+        text = write(told).rstrip("\n") + "\n"
+        if options.check and (not (FOLDER / name).is_file() or (FOLDER / name).read_text() != text):
+            stale.append(name)
+        if not options.check:
+            (FOLDER / name).write_text(text)
+    if stale:
+        print(f"not current: {', '.join(stale)} (scripts/docs/reference.py {options.program} writes them)")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
