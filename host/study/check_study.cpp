@@ -108,7 +108,7 @@ struct Rules {
              "a depth above 0 in grid.depth", "0");
     }
     for (std::uint32_t i = 0; i < kPolicies; ++i) {
-      const PolicyParameter parameter = parameter_of(Policy{i});
+      const PolicyParameter& parameter = parameter_of(Policy{i});
       const auto& policies = study.grid.policy;
       if (parameter.key == nullptr || study.cache.parameter(Policy{i}) == parameter.usual) continue;
       if (std::find(policies.begin(), policies.end(), Policy{i}) != policies.end()) continue;

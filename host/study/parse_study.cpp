@@ -74,7 +74,7 @@ void read_cache(TableReader table, CacheSpec& cache) {
   cache.scope = table.choice("scope", scope_names()).value_or(cache.scope);
   cache.objects = table.choice("objects", objects_names()).value_or(cache.objects);
   for (std::uint32_t i = 0; i < kPolicies; ++i) {
-    const PolicyParameter parameter = parameter_of(Policy{i});
+    const PolicyParameter& parameter = parameter_of(Policy{i});
     const auto value = parameter.key == nullptr ? std::nullopt : table.number(parameter.key, 0, kMostRounds);
     if (!value) continue;
     if (!parameter.takes(*value)) table.wrong(parameter.key, parameter.expected);

@@ -1,10 +1,13 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <map>
 #include <optional>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "cuda/core/plan.hpp"
@@ -31,6 +34,14 @@ struct GridSpec {
   std::vector<std::uint32_t> bits{8};   ///< upper bits of each weight kept in fast memory by the elastic scheme
 };
 
+/// The number of its own that a policy takes.
+inline const PolicyParameter& parameter_of(Policy policy) {
+  static constexpr auto kAll = []<std::size_t... policies>(std::index_sequence<policies...>) {
+    return std::array{std::tuple_element_t<policies, Policies>::kParameter...};
+  }(std::make_index_sequence<kPolicies>{});
+  return kAll[static_cast<std::size_t>(policy)];
+}
+
 /// How the policies work that have a choice.
 struct CacheSpec {
   Scope scope = Scope::layer;
@@ -38,7 +49,7 @@ struct CacheSpec {
   std::map<std::string, double> parameters{};  ///< those of policies (PolicyParameter) that the study states, by key
 
   double parameter(Policy policy) const {
-    const PolicyParameter parameter = parameter_of(policy);
+    const PolicyParameter& parameter = parameter_of(policy);
     const auto stated = parameter.key == nullptr ? parameters.end() : parameters.find(parameter.key);
     return stated == parameters.end() ? parameter.usual : stated->second;
   }

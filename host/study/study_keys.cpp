@@ -74,7 +74,7 @@ void add_cache_and_draft(std::vector<StudyKey>& keys) {
   add("cache", "objects", one_of(objects_names()), "\"experts\"", "",
       "what a slot holds: an expert, or the upper or lower half of its weights (with grid.bits = [4])");
   for (std::uint32_t i = 0; i < kPolicies; ++i) {
-    const PolicyParameter parameter = parameter_of(Policy{i});
+    const PolicyParameter& parameter = parameter_of(Policy{i});
     if (parameter.key == nullptr) continue;
     add("cache", parameter.key, parameter.expected, fmt::format("{}", parameter.usual), parameter.unit,
         fmt::format("{}: {}", to_string(Policy{i}), parameter.meaning));

@@ -90,9 +90,6 @@ MOECARLO_HOST_DEVICE constexpr bool needs_rounds(Policy policy) {
 MOECARLO_HOST_DEVICE constexpr bool has_capacity(Policy policy) {
   return with_rule(policy, [](auto rule) MOECARLO_INLINED { return decltype(rule)::kHasCapacity; });
 }
-inline PolicyParameter parameter_of(Policy policy) {
-  return with_rule(policy, [](auto rule) { return decltype(rule)::kParameter; });
-}
 
 /// The memory that a rule of references keeps; none for the others.
 MOECARLO_HOST_DEVICE constexpr CacheShape cache_shape(Policy policy) {
