@@ -202,7 +202,7 @@ bool run_study(const StudyRun& run, const RunEvents& events) {
   const auto projection = make_projection(study, table.layers, table.experts, table.top_k);
   const Grid grid = make_grid(study, projection ? projection->implied_capacities() : std::vector<ImpliedCapacity>{},
                               {table.layers, true, true});
-  TraceSources sources = load_sources(study, table);
+  TraceSources sources = load_sources(study, table, projection && projection->drafts_from_residents());
   if (study.cache.objects == Objects::slices) table = with_slices(std::move(table));
   const Plan plan = make_plan(study, grid, table, std::move(sources));
   check_memory(plan, table.view(), run, events);

@@ -55,7 +55,7 @@ void read_grid(TableReader table, GridSpec& grid) {
   };
   take("batch", 1, kMostBatch, grid.batch);
   take("depth", 0, kMostDraftTokens, grid.depth);
-  take("capacity", 1, kMostExperts, grid.capacity);
+  take("capacity", 0, kMostExperts, grid.capacity);
   take("pool", 1, kMostExperts * kMostLayers, grid.pool);
   take("bits", 2, 8, grid.bits);
   if (grid.capacity.empty() && grid.pool.empty()) table.missing("capacity", "experts per layer, e.g. [4, 8]");
