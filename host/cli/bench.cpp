@@ -12,6 +12,7 @@
 #include "cuda/device_choice.hpp"
 #include "cuda/device_limits.hpp"
 #include "host/cli/bench_ingest.hpp"
+#include "host/cli/bench_projection.hpp"
 #include "host/cli/bench_slices.hpp"
 #include "host/cli/bench_workloads.hpp"
 #include "host/cli/commands.hpp"
@@ -270,7 +271,9 @@ void bench(const Options& options) {
   std::vector<Workload> workloads = bench_workloads(table, logits_trace, logits);
   std::erase_if(workloads, [&](const Workload& one) { return one.name.find(options.only) == std::string::npos; });
   const bool slices = std::string(kSlicesName).find(options.only) != std::string::npos;
-  if (workloads.empty() && !slices) fail(ErrorKind::usage, "bench: no workload has \"{}\" in its name", options.only);
+  const bool rows = std::string(kProjectionName).find(options.only) != std::string::npos;
+  if (workloads.empty() && !slices && !rows)
+    fail(ErrorKind::usage, "bench: no workload has \"{}\" in its name", options.only);
 
   nlohmann::ordered_json json{{"workload", describe_workload()}, {"unit", "token-layer steps per second"}};
   std::optional<CpuRates> cpu;
@@ -289,6 +292,9 @@ void bench(const Options& options) {
   std::optional<DeviceSliceRates> device_slices;
   if (on_device && slices) device_slices = measure_device_slices(options.device, options.seconds);
   if (on_cpu && slices) cpu_slices = measure_cpu_slices(options.seconds);
+  std::optional<ProjectionRate> projection;
+  if (on_cpu && rows) projection = measure_projection(options.seconds);
+  if (projection) json["projection"] = to_json(*projection);
   if (cpu) json["cpu"] = describe_cpu(*cpu);
   if (device) json["cuda"] = describe_device(*device);
   if (cpu_slices) json["bit_slices"]["cpu"] = to_json(*cpu_slices);
@@ -308,6 +314,7 @@ void bench(const Options& options) {
   if (device) print(*device);
   if (!ingest.empty()) print(ingest);
   print(cpu_slices, device_slices);
+  if (projection) print(*projection);
   if (!json.contains("numpy")) return;
   for (const auto& [design, result] : json["numpy"].items()) {
     say("{:<48} {:>14.1f}   one thread is {:.1f} times faster\n", fmt::format("numpy ({}), 1 thread", design),

@@ -30,6 +30,8 @@ void add_model(CLI::App& app, const Common& common);
 void add_systems(CLI::App& app, const Common& common);
 void add_calibrate(CLI::App& app, const Common& common);
 void add_evaluate(CLI::App& app, const Common& common);
+void add_compare(CLI::App& app, const Common& common);
+void add_size(CLI::App& app, const Common& common);
 void add_report(CLI::App& app, const Common& common);
 void add_reproduce(CLI::App& app, const Common& common);
 void add_bitslice(CLI::App& app, const Common& common);

@@ -53,10 +53,14 @@ void print_rows(const std::vector<HardwareResult>& rows) {
       "policy", policy, "batch", "depth", "bits", "capacity", "tokens/s", "speedup", "over ar", "mJ/token");
   for (const HardwareResult& row : rows) {
     const auto& gain = row.speedup_over_autoregressive;
-    say("{:<{}} {:<{}} {:<{}} {:>5} {:>5} {:>4} {:>9.3f} {:>12.2f} {:>8.3f} {:>8} {:>10.3f}\n", row.system, system,
+    const std::string band =
+        row.band ? fmt::format("  {:.2f} to {:.2f} tokens/s, most by {}", row.band->tokens_per_second.low,
+                               row.band->tokens_per_second.high, row.band->widest)
+                 : "";
+    say("{:<{}} {:<{}} {:<{}} {:>5} {:>5} {:>4} {:>9.3f} {:>12.2f} {:>8.3f} {:>8} {:>10.3f}{}\n", row.system, system,
         row.scheme, scheme, row.policy, policy, row.batch, row.depth, row.bits, row.capacity,
         row.tokens_per_second.value, row.speedup.value, gain ? fmt::format("{:.3f}", gain->value) : "",
-        row.energy_mj_per_token.value);
+        row.energy_mj_per_token.value, band);
   }
 }
 
@@ -109,6 +113,8 @@ void add_evaluate(CLI::App& app, const Common& common) {
   command->add_option("--set", options->set,
                       "CONSTANT=VALUE, e.g. ext.bandwidth=204.8GB/s, in every system that has it (the reference "
                       "among them) or in the model");
+  command->add_flag("--band", options->changes.band,
+                    "Also the range of every row while assumed constants move, one at a time and all together");
   command->add_option("-o,--output", options->output, "Folder for a report; default: none is written");
   command->add_flag("--force", options->force, "Write over results that a folder holds, the study's own without -o");
   command->add_flag("--json", options->json, "Print summary.json on stdout");

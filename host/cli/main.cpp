@@ -85,6 +85,8 @@ int run(int argc, char** argv) {
   add_systems(app, common);
   add_evaluate(app, common);
   add_calibrate(app, common);
+  add_compare(app, common);
+  add_size(app, common);
   add_report(app, common);
   add_reproduce(app, common);
   add_bitslice(app, common);

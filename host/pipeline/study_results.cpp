@@ -8,10 +8,11 @@
 #include <utility>
 
 #include "host/pipeline/interval_notes.hpp"
-#include "host/pipeline/output_folder.hpp"
+#include "host/pipeline/stored_study.hpp"
 #include "host/pipeline/version.hpp"
 #include "host/report/results/summary.hpp"
 #include "host/statistics/point_results.hpp"
+#include "host/study/acceptance.hpp"
 #include "host/study/grid.hpp"
 #include "host/study/names.hpp"
 #include "host/study/parse_study.hpp"
@@ -89,7 +90,15 @@ void add_captured_acceptance(const TraceFacts& facts, StudyResults& results) {
 std::optional<hw::StudyProjection> make_projection(const Study& study, std::uint32_t layers, std::uint32_t experts,
                                                    std::uint32_t top_k) {
   if (!study.hardware) return std::nullopt;
-  return hw::StudyProjection(*study.hardware, study.grid, study.draft, layers, experts, top_k);
+  hw::StudyProjection projection(*study.hardware, study.grid, study.draft, layers, experts, top_k);
+  const bool whole = study.grid.bits == std::vector<std::uint32_t>{8};
+  if (!whole && !projection.uses_bits() && rule_of(study.acceptance.model) != Acceptance::by_token) {
+    fail(ErrorKind::usage,
+         "study: grid.bits has no slices to act on (expected a scheme that keeps upper bits in hardware.schemes, found "
+         "{})",
+         fmt::join(study.hardware->schemes, ", "));
+  }
+  return projection;
 }
 
 StudyResults assemble_results(const Tallies& tallies, const std::vector<JointBins>& joints, const Study& study,
@@ -132,31 +141,8 @@ StudyResults assemble_results(const Tallies& tallies, const std::vector<JointBin
 }
 
 StudyResults results_from_tallies(const std::filesystem::path& directory, const HardwareChanges& changes) {
-  Provenance provenance;
-  const std::string file = tallies_path(directory).string();
-  std::vector<JointBins> joints;
-  const Tallies tallies = read_tallies(file, provenance, joints);
-  if (!provenance.finished) {
-    fail(ErrorKind::input, "{}: the study is not finished (expected a finished one; go on with simulate --resume)",
-         file);
-  }
-  if (!tallies.shard.is_whole()) {
-    fail(ErrorKind::input,
-         "{}: shard {} of a study (expected the study as a whole; put the shards together with merge)", file,
-         tallies.shard.text());
-  }
-  Study study = parse_study(provenance.study_toml, file, {});
-  if (!changes.empty()) {
-    if (!study.hardware) fail(ErrorKind::usage, "{}: the study names no hardware.model", file);
-    HardwareSpec& hardware = *study.hardware;
-    if (!changes.systems.empty()) hardware.systems = changes.systems;
-    if (!changes.schemes.empty()) hardware.schemes = changes.schemes;
-    if (changes.context) hardware.context = *changes.context;
-    for (const auto& [constant, text] : changes.set) hardware.set[constant] = text;
-  }
-  const TraceFacts facts = parse_trace_facts(provenance.trace_json, file);
-  const auto projection = make_projection(study, tallies.shape.layers, tallies.shape.experts, tallies.shape.top_k);
-  StudyResults results = assemble_results(tallies, joints, study, facts, projection);
+  const StoredStudy stored = read_study(directory, changes);
+  StudyResults results = assemble_results(stored.tallies, stored.joints, stored.study, stored.facts, stored.projection);
   if (std::filesystem::exists(directory / "summary.json")) {
     const RunFacts run = read_run_facts(directory / "summary.json");
     results.backend = run.backend;

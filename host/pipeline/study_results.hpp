@@ -32,7 +32,9 @@ struct HardwareChanges {
   std::optional<std::uint32_t> context{};
   std::map<std::string, std::string> set{};  ///< constants: "204.8GB/s"
 
-  bool empty() const { return systems.empty() && schemes.empty() && !context && set.empty(); }
+  bool band = false;  ///< every row with the band of its assumptions
+
+  bool empty() const { return systems.empty() && schemes.empty() && !context && set.empty() && !band; }
 };
 
 /// The same from a folder, with other hardware where that is asked for; the capacities that it implies must have been

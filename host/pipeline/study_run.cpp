@@ -208,7 +208,7 @@ bool run_study(const StudyRun& run, const RunEvents& events) {
   const OutputFolder folder(run.directory, run.resume, "an empty one, or --resume");
   RoutingTable table = load_table(run, events);
   const auto projection = make_projection(study, table.layers, table.experts, table.top_k);
-  TraceSources sources = load_sources(study, table);
+  TraceSources sources = load_sources(study, table, projection && projection->drafts_from_residents());
   if (study.cache.objects == Objects::slices) table = with_slices(std::move(table));
   const Grid grid = make_grid(study, projection ? projection->implied_capacities() : std::vector<ImpliedCapacity>{},
                               {table.layers, table.experts, true, true});

@@ -23,16 +23,14 @@ bool wants_gate_mass(const Study& study) {
   return drafts(study) && study.mode != Mode::perturbed && study.draft.gate_mass.value_or(heard);
 }
 
-bool wants_score_order(const Study& study, const RoutingTable& table) {
-  if (!study.hardware || !drafts(study) || !table.info.full_logits || study.mode == Mode::perturbed) return false;
-  const auto& schemes = study.hardware->schemes;
-  return study.draft.replacements == Replacements::scores &&
-         std::find(schemes.begin(), schemes.end(), "elastic") != schemes.end();
+bool can_order_scores(const Study& study, const RoutingTable& table) {
+  return drafts(study) && table.info.full_logits && study.mode != Mode::perturbed &&
+         study.draft.replacements == Replacements::scores;
 }
 
 }  // namespace
 
-TraceSources load_sources(const Study& study, RoutingTable& table) {
+TraceSources load_sources(const Study& study, RoutingTable& table, bool drafts_from_residents) {
   TraceSources sources;
   const std::string& path = table.info.path;
   const Acceptance rule = rule_of(study.acceptance.model);
@@ -45,7 +43,7 @@ TraceSources load_sources(const Study& study, RoutingTable& table) {
            path);
     }
   }
-  if (wants_score_order(study, table)) sources.score_order = read_score_order(path, table);
+  if (drafts_from_residents && can_order_scores(study, table)) sources.score_order = read_score_order(path, table);
   const bool fits = rule == Acceptance::by_coverage && !study.acceptance.b0;
   if (rule == Acceptance::by_token || fits) sources.captured = read_captured_acceptance(path, table);
   if (fits) {

@@ -33,9 +33,10 @@ struct TraceSources {
   std::vector<std::string> notes;  ///< sentences for the report: what was fitted, how well
 };
 
-/// Reads what the study asks for; recorded rounds become rows of the table. Throws an input error where the trace does
-/// not hold it, a usage error where it cannot serve (see the readers).
-TraceSources load_sources(const Study& study, RoutingTable& table);
+/// Reads what the study asks for; recorded rounds become rows of the table. `drafts_from_residents`: some scheme of its
+/// hardware drafts with routing restricted to what is resident, so that scores decide what stands in. Throws an input
+/// error where the trace does not hold it, a usage error where it cannot serve (see the readers).
+TraceSources load_sources(const Study& study, RoutingTable& table, bool drafts_from_residents);
 
 /// The table with two cached objects for each expert: bit e is the upper slice of the expert of rank e, bit experts + e
 /// its lower slice. Throws a usage error above 512 experts.

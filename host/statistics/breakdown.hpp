@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace moecarlo {
@@ -33,8 +34,9 @@ std::string_view name_of(RoundPart part);
 
 /// Means of one round on a hardware row: figures by name, ascending. Of a part its seconds ("verify.experts"), and the
 /// seconds that each resource alone would need for it, hidden or not ("verify.experts.hb"); bytes ("bytes.hb") and
-/// joules by category ("energy.hb"), which add up to "joules"; "seconds", to which the parts add up, and "tokens".
-/// "seconds_at_means" is what the round would take if every layer and pass hit and missed as in the mean: the
+/// joules by category ("energy.hb"), which add up to "joules"; operations of a part ("operations.verify.experts") and
+/// bytes that it reads of all memories ("bytes_read.verify.experts"); "seconds", to which the parts add up, and
+/// "tokens". "seconds_at_means" is what the round would take if every layer and pass hit and missed as in the mean: the
 /// difference to "seconds" is how far the mean misleads.
 class Breakdown {
  public:
@@ -47,6 +49,9 @@ class Breakdown {
   Breakdown() = default;
   /// In any order, each name once.
   explicit Breakdown(std::vector<Figure> figures);
+  /// [names] values; names ascending.
+  Breakdown(std::shared_ptr<const Names> names, std::vector<double> values)
+      : names_(std::move(names)), values_(std::move(values)) {}
 
   std::optional<double> find(std::string_view name) const;
   /// The figure; throws std::out_of_range where it is not there.

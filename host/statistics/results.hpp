@@ -110,6 +110,21 @@ struct BreakEvenResult {
   double needed_acceptance = 0;  ///< the same as accepted length / depth; above 1: it never pays
 };
 
+/// From the smallest to the largest value that something takes.
+struct ValueRange {
+  double low = 0, high = 0;
+};
+
+/// What a projected row becomes while the assumed constants behind it move over their ranges: all together, in draws
+/// that fill the ranges evenly, and one at a time. The third error bar, beside simulation and trace.
+struct AssumptionBand {
+  ValueRange tokens_per_second, energy_mj_per_token;
+  std::optional<ValueRange> speedup, energy_gain;  ///< none without a reference
+  ValueRange alone;                                ///< of tokens per second, one constant at a time
+  std::string widest;           ///< which constant alone moves tokens per second most; empty: none does
+  std::uint32_t constants = 0;  ///< that are assumed and move
+};
+
 /// One projection of a (batch, depth, policy) onto a (system, scheme). A variant is a system of its own name, like
 /// "elmoe3d-8gb[hb.bandwidth x2]".
 struct HardwareResult {
@@ -134,9 +149,10 @@ struct HardwareResult {
   /// Millijoules of a token: from published and measured constants alone, with derived and fitted ones, with assumed
   /// ones, which is all.
   double energy_published = 0, energy_derived = 0, energy_assumed = 0;
-  double operations_per_byte = 0;      ///< that are read of memories
-  std::map<std::string, double> busy;  ///< unit or memory: the share of a round that it needs, hidden or not
-  bool lower_bound = false;            ///< of the time: see Projection in hw/projection/evaluate.hpp
+  double operations_per_byte = 0;        ///< that are read of memories
+  std::map<std::string, double> busy;    ///< unit or memory: the share of a round that it needs, hidden or not
+  bool lower_bound = false;              ///< of the time: see Projection in hw/projection/evaluate.hpp
+  std::optional<AssumptionBand> band{};  ///< where it was asked for
 
   bool is_variant() const { return !variant_of.empty(); }
 };
@@ -201,6 +217,8 @@ struct StudyResults {
   std::vector<BreakEvenResult> break_even;
   std::string reference;  ///< the system that speed-ups are relative to; empty: none
   std::vector<HardwareResult> hardware;
+  /// By system and unit: operations per byte from which on its operations take longer than reading the nearest memory.
+  std::map<std::string, std::map<std::string, double>> ridges;
   std::vector<LeadResult> leads;
   std::vector<LeftOutResult> left_out;
   std::vector<BitTrade> bit_trades;  ///< a row for each hardware row that drafts with upper bits

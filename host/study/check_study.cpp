@@ -59,7 +59,7 @@ struct Rules {
     }
   }
 
-  /// Bits act through the elastic scheme's slices, or choose among captured acceptances.
+  /// Bits act through slices of experts that some schemes keep, or choose among captured acceptances.
   void check_bits() const {
     const bool whole = study.grid.bits == std::vector<std::uint32_t>{8};
     if (study.cache.objects == Objects::slices) {
@@ -73,11 +73,9 @@ struct Rules {
       }
       return;
     }
-    const bool elastic = study.hardware && std::find(study.hardware->schemes.begin(), study.hardware->schemes.end(),
-                                                     "elastic") != study.hardware->schemes.end();
-    if (whole || elastic || rule_of(study.acceptance.model) == Acceptance::by_token) return;
+    if (whole || study.hardware || rule_of(study.acceptance.model) == Acceptance::by_token) return;
     refuse("grid.bits", "has no slices to act on: these policies hold whole experts",
-           "the scheme elastic, acceptance.model = \"captured\" or cache.objects = \"slices\"", "none of them");
+           "[hardware], acceptance.model = \"captured\" or cache.objects = \"slices\"", "none of them");
   }
 
   void check_acceptance() const {

@@ -58,7 +58,7 @@ void read_grid(TableReader table, GridSpec& grid) {
   };
   take("batch", 1, kMostBatch, grid.batch);
   take("depth", 0, kMostDraftTokens, grid.depth);
-  take("capacity", 1, kMostExperts, grid.capacity);
+  take("capacity", 0, kMostExperts, grid.capacity);
   take("pool", 1, kMostExperts * kMostLayers, grid.pool);
   take("bits", 2, 8, grid.bits);
   if (auto policies = table.choices("policy", policy_names())) grid.policy = *policies;

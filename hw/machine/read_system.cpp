@@ -21,9 +21,9 @@ Standing standing_of(const std::string& status) {
 /// Builds a system from the tables of its preset.
 class SystemReader {
  public:
-  explicit SystemReader(const Preset& preset) : reader_(preset) {
-    system_.name = preset.name;
-    system_.preset = preset;
+  explicit SystemReader(Preset preset) : reader_(system_.preset) {
+    system_.preset = std::move(preset);
+    system_.name = system_.preset.name;
   }
 
   System read() {
@@ -302,8 +302,8 @@ class SystemReader {
     system_.reads_per_row = reads == "per_row";
   }
 
-  PresetReader reader_;
   System system_;
+  PresetReader reader_;  ///< of its preset
   std::vector<std::string> tier_names_, unit_names_, link_names_;
   std::vector<std::uint8_t> links_;
   std::optional<std::string> all_reduce_;
@@ -311,8 +311,8 @@ class SystemReader {
 
 }  // namespace
 
-System make_system(const Preset& preset) {
-  return SystemReader(preset).read();
+System make_system(Preset preset) {
+  return SystemReader(std::move(preset)).read();
 }
 
 }  // namespace moecarlo::hw

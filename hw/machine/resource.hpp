@@ -31,26 +31,71 @@ struct Resource {
 };
 
 /// What some piece of a pass moves and computes: an amount for each resource of one system, and messages where a
-/// latency counts. Work adds up and scales; time does not.
+/// latency counts. Work adds up and scales; time does not. A system has few resources, and millions of these are added
+/// up for a study: what lies behind the last one used is neither set nor copied.
 class Work {
  public:
-  double amount(std::size_t resource) const { return amounts_[resource]; }
-  double messages(std::size_t resource) const { return messages_[resource]; }
+  Work() {}
+  Work(const Work& other) { *this = other; }
+  Work& operator=(const Work& other) {
+    size_ = other.size_;
+    for (std::size_t r = 0; r < size_; ++r) amounts_[r] = other.amounts_[r];
+    return *this;
+  }
+
+  double amount(std::size_t resource) const { return resource < size_ ? amounts_[resource].amount : 0; }
+  double messages(std::size_t resource) const { return resource < size_ ? amounts_[resource].messages : 0; }
   std::size_t size() const { return size_; }  ///< resources from here on are not used
 
-  void add(std::size_t resource, double amount, double messages = 0);
+  void add(std::size_t resource, double amount, double messages = 0) {
+    reach(resource + 1);
+    amounts_[resource].amount += amount;
+    amounts_[resource].messages += messages;
+  }
   /// So many times other work.
-  void add(double times, const Work& other);
-  void scale(std::size_t resource, double factor) { amounts_[resource] *= factor; }
+  void add(double times, const Work& other) {
+    reach(other.size_);
+    for (std::size_t r = 0; r < other.size_; ++r) {
+      amounts_[r].amount += times * other.amounts_[r].amount;
+      amounts_[r].messages += times * other.amounts_[r].messages;
+    }
+  }
+  void scale(std::size_t resource, double factor) {
+    if (resource < size_) amounts_[resource].amount *= factor;
+  }
 
-  Work& operator+=(const Work& other);
-  Work& operator*=(double factor);
+  Work& operator+=(const Work& other) {
+    reach(other.size_);
+    for (std::size_t r = 0; r < other.size_; ++r) {
+      amounts_[r].amount += other.amounts_[r].amount;
+      amounts_[r].messages += other.amounts_[r].messages;
+    }
+    return *this;
+  }
+  Work& operator*=(double factor) {
+    for (std::size_t r = 0; r < size_; ++r) {
+      amounts_[r].amount *= factor;
+      amounts_[r].messages *= factor;
+    }
+    return *this;
+  }
 
  private:
-  std::array<double, kMostResources> amounts_{}, messages_{};
+  struct Amount {
+    double amount, messages;
+  };
+  void reach(std::size_t size) {
+    while (size_ < size) amounts_[size_++] = {0, 0};
+  }
+
+  std::array<Amount, kMostResources> amounts_;
   std::uint8_t size_ = 0;
 };
-Work operator+(Work a, const Work& b);
-Work operator*(double factor, Work work);
+inline Work operator+(Work a, const Work& b) {
+  return a += b;
+}
+inline Work operator*(double factor, Work work) {
+  return work *= factor;
+}
 
 }  // namespace moecarlo::hw

@@ -98,7 +98,7 @@ struct System {
 
 /// Throws usage where the preset lacks a constant, holds an unknown one, one out of range, or names what it does not
 /// describe.
-System make_system(const Preset& preset);
+System make_system(Preset preset);
 
 /// The system that `name` stands for; see find_preset.
 System read_system(const std::string& name);

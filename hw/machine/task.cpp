@@ -215,6 +215,14 @@ JoulesByStanding joules_by_standing(const System& system, const Work& work, doub
   return {joules[0], joules[1], joules[2]};
 }
 
+double operations_of(const System& system, const Work& work) {
+  double operations = 0;
+  for (std::size_t r = 0; r < work.size(); ++r) {
+    if (system.resources[r].kind == ResourceKind::unit) operations += work.amount(r);
+  }
+  return operations;
+}
+
 double bytes_read(const System& system, const Work& work) {
   double bytes = 0;
   for (std::size_t r = 0; r < work.size(); ++r) {

@@ -73,6 +73,9 @@ struct JoulesByStanding {
 };
 JoulesByStanding joules_by_standing(const System& system, const Work& work, double seconds);
 
+/// Operations of all units.
+double operations_of(const System& system, const Work& work);
+
 /// Bytes read of all stores.
 double bytes_read(const System& system, const Work& work);
 

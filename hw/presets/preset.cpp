@@ -37,10 +37,25 @@ std::string text_of(const std::string& file, const std::string& key, const toml:
   return *text;
 }
 
+/// What an assumption may be; nothing where the row does not say.
+std::optional<std::pair<double, double>> range_of(const std::string& file, const std::string& key,
+                                                  const toml::table& row, double value) {
+  const toml::node* const node = row.get("range");
+  if (node == nullptr) return std::nullopt;
+  const toml::array* const list = node->as_array();
+  if (list != nullptr && list->size() == 2 && list->get(0)->is_number() && list->get(1)->is_number()) {
+    const std::pair<double, double> range{*list->get(0)->value<double>(), *list->get(1)->value<double>()};
+    if (range.first <= value && value <= range.second && std::isfinite(range.first) && std::isfinite(range.second))
+      return range;
+  }
+  fail(ErrorKind::usage, "{}:{}: {}.range: no range (expected [low, high] around the value {})", file, line_of(*node),
+       key, value);
+}
+
 Constant read_row(const std::string& file, const std::string& key, const toml::table& row) {
   for (const auto& [field, node] : row) {
     const std::string_view name = field.str();
-    constexpr std::array<std::string_view, 4> known{"value", "unit", "status", "source"};
+    constexpr std::array<std::string_view, 5> known{"value", "unit", "status", "source", "range"};
     if (std::find(known.begin(), known.end(), name) == known.end())
       fail(ErrorKind::usage, "{}:{}: {}: unknown key '{}' (expected {}){}", file, line_of(node), key, name,
            fmt::join(known, ", "), is_it(name, known));
@@ -55,6 +70,7 @@ Constant read_row(const std::string& file, const std::string& key, const toml::t
   if (value == nullptr || !value->is_number() || !std::isfinite(*value->value<double>()))
     fail(ErrorKind::usage, "{}:{}: {}.value: not a number (expected a finite number)", file, constant.line, key);
   constant.value = *value->value<double>();
+  constant.range = range_of(file, key, row, constant.value);
   if (!parse_unit(constant.unit))
     fail(ErrorKind::usage, "{}:{}: {}.unit: unknown unit '{}' (expected one like GB/s, GiB, MHz, TOPS, pJ/bit, us, W)",
          file, constant.line, key, constant.unit);

@@ -3,9 +3,11 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "host/statistics/results.hpp"
@@ -24,7 +26,8 @@ struct Constant {
   std::string status;  ///< one of kStatuses
   std::string source;  ///< paper and place, or the reason for an assumption
   std::uint32_t line = 0;
-  std::string file{};  ///< where it stands, if not in the preset's own
+  std::string file{};                                ///< where it stands, if not in the preset's own
+  std::optional<std::pair<double, double>> range{};  ///< low, high: within which an assumption may lie, in `unit`
 };
 
 /// A key of a preset that is no number: how the things of a system hang together.
@@ -55,7 +58,8 @@ std::vector<std::string> preset_names(std::string_view kind);
 /// Throws usage, listing the known names.
 std::filesystem::path find_preset(std::string_view kind, const std::string& name);
 
-/// Reads a TOML file of tables whose entries are rows { value, unit, status, source }, or texts and lists of them.
+/// Reads a TOML file of tables whose entries are rows { value, unit, status, source }, a `range = [low, high]` among
+/// them or not, or texts and lists of them.
 /// `extends = "name"` before the tables takes over another preset of the same kind (or a file beside this one): what
 /// stands here replaces what has the same key there. Anything else is refused (usage) with file, line and key.
 Preset read_preset(const std::filesystem::path& file);

@@ -6,6 +6,7 @@
 
 #include "host/statistics/breakdown.hpp"
 #include "hw/projection/placement.hpp"
+#include "hw/projection/round_figures.hpp"
 
 namespace moecarlo::hw {
 
@@ -33,12 +34,39 @@ struct Projection {
 /// count; a group whose histogram is empty takes that of all groups together. Throws usage where the scheme does not
 /// apply to the system or does not draft, the placement is impossible or implies another capacity than was counted, or
 /// top-k is not the model's; input where the counts contradict themselves.
+class Projector {
+ public:
+  /// All must outlive it.
+  Projector(const System& system, const Scheme& scheme, const Model& model, std::uint32_t context)
+      : system_(system), scheme_(scheme), model_(model), context_(context), figures_(system) {}
+
+  Projection project(const Workload& workload, std::uint32_t bits);
+
+  /// The same of counts that are held, whatever the capacity that the placement implies.
+  Projection project_held(const Workload& workload, std::uint32_t bits);
+
+ private:
+  const System& system_;
+  const Scheme& scheme_;
+  const Model& model_;
+  std::uint32_t context_;
+  RoundFigures figures_;
+};
+
+/// The same of a single workload.
 Projection project(const System& system, const Scheme& scheme, const Model& model, std::uint32_t context,
                    const Workload& workload, std::uint32_t bits);
 
-/// The same of counts that are held, whatever the capacity that the placement implies.
 Projection project_held(const System& system, const Scheme& scheme, const Model& model, std::uint32_t context,
                         const Workload& workload, std::uint32_t bits);
+
+/// No more than what sensitivities ask for, of held counts.
+struct HeldRates {
+  double tokens_per_second = 0, joules_per_token = 0;
+  Placement placement;
+};
+HeldRates rates_held(const System& system, const Scheme& scheme, const Model& model, std::uint32_t context,
+                     const Workload& workload, std::uint32_t bits);
 
 /// Ratios of sums over the batch-means groups.
 double tokens_per_second(const Projection& projection, const Workload& workload);

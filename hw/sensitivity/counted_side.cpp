@@ -1,7 +1,5 @@
 #include "hw/sensitivity/counted_side.hpp"
 
-#include <fmt/format.h>
-
 #include <cmath>
 
 #include "host/support/error.hpp"
@@ -9,35 +7,30 @@
 namespace moecarlo::hw {
 namespace {
 
-LogRates rates_of(const Projection& projection, const Workload& workload) {
-  return {std::log(tokens_per_second(projection, workload)), std::log(joules_per_token(projection, workload))};
-}
-
-/// Refuses what would have been routed or drafted in another way.
-void check_routing(const Setting& own, const Setting& changed) {
-  if (own.model.experts != changed.model.experts || own.model.top_k != changed.model.top_k) {
-    fail(ErrorKind::usage, "the trace routes a token to {} of {} experts", own.model.top_k, own.model.experts);
-  }
-  const bool drafts_from_slices = own.scheme.draft_routing != DraftRouting::none;
-  if (drafts_from_slices && own.model.expert_format.sliceable() != changed.model.expert_format.sliceable()) {
-    fail(ErrorKind::usage, "{} drafts from slices, which only experts of 8 bits have", own.scheme.name);
-  }
+LogRates logarithms(const HeldRates& rates) {
+  return {std::log(rates.tokens_per_second), std::log(rates.joules_per_token)};
 }
 
 }  // namespace
 
 CountedSide::CountedSide(const CountedDecoding& counted, const Model& model, std::uint32_t context)
-    : counted_(counted), context_(context), setting_{counted.system, counted.scheme, model} {
-  outcome_ = at(setting_);
+    : counted_(counted), model_(model), context_(context), outcome_(at(counted.system, counted.scheme, model)) {}
+
+/// Refuses what would have been routed or drafted in another way.
+void CountedSide::check_routing(const Model& changed) const {
+  if (model_.experts != changed.experts || model_.top_k != changed.top_k) {
+    fail(ErrorKind::usage, "the trace routes a token to {} of {} experts", model_.top_k, model_.experts);
+  }
+  const bool drafts_from_slices = scheme().draft_routing != DraftRouting::none;
+  if (drafts_from_slices && model_.expert_format.sliceable() != changed.expert_format.sliceable()) {
+    fail(ErrorKind::usage, "{} drafts from slices, which only experts of 8 bits have", scheme().name);
+  }
 }
 
-Outcome CountedSide::at(const Setting& setting) const {
-  check_routing(setting_, setting);
-  const Workload& workload = counted_.workload;
-  const Projection projection =
-      project_held(setting.system, setting.scheme, setting.model, context_, workload, counted_.bits);
-  const Placement& placement = projection.placement;
-  return {rates_of(projection, workload), placement.capacity, placement.room / setting.model.moe_layers};
+Outcome CountedSide::at(const System& system, const Scheme& scheme, const Model& model) const {
+  check_routing(model);
+  const HeldRates rates = rates_held(system, scheme, model, context_, counted_.workload, counted_.bits);
+  return {logarithms(rates), rates.placement.capacity, rates.placement.room / model.moe_layers};
 }
 
 const std::optional<CacheSlope>& CountedSide::of_cache() {
@@ -50,12 +43,10 @@ const std::optional<CacheSlope>& CountedSide::of_cache() {
   of_cache_.emplace();
   if (smallest == largest) return *of_cache_;
   const auto rates = [&](const Workload& workload) {
-    return rates_of(project_held(setting_.system, setting_.scheme, setting_.model, context_, workload, counted_.bits),
-                    workload);
+    return logarithms(rates_held(system(), scheme(), model_, context_, workload, counted_.bits));
   };
   const double low = smallest->capacity.mean(smallest->layers), high = largest->capacity.mean(largest->layers);
-  of_cache_->emplace(CacheSlope{1 / (high - low) * (rates(*largest) - rates(*smallest)),
-                                fmt::format("between the counted {:.3f} and {:.3f} experts a layer", low, high)});
+  of_cache_->emplace(CacheSlope{1 / (high - low) * (rates(*largest) - rates(*smallest)), low, high});
   return *of_cache_;
 }
 

@@ -18,13 +18,6 @@ struct CountedDecoding {
   std::vector<Workload> neighbours;  ///< at most one of a smaller and one of a larger capacity
 };
 
-/// What a decoding runs on, with which constants.
-struct Setting {
-  System system;
-  Scheme scheme;
-  Model model;
-};
-
 /// Logarithms of tokens/s and of joules per token, or differences and slopes of them.
 struct LogRates {
   double speed = 0, energy = 0;
@@ -48,30 +41,34 @@ struct Outcome {
 
 /// How a larger cache changes the counts.
 struct CacheSlope {
-  LogRates per_expert;  ///< a layer
-  std::string between;  ///< which capacities
+  LogRates per_expert;               ///< a layer
+  double smallest = 0, largest = 0;  ///< capacities that it was taken between, experts a layer
 };
 
-/// One side of a speed-up, to be looked at in other settings than its own.
+/// One side of a speed-up, to be looked at with other constants than its own.
 class CountedSide {
  public:
-  /// `counted` must outlive it. Throws as project() does.
+  /// Both must outlive it. Throws as project() does.
   CountedSide(const CountedDecoding& counted, const Model& model, std::uint32_t context);
 
-  const Setting& setting() const { return setting_; }
+  const System& system() const { return counted_.system; }
+  const Scheme& scheme() const { return counted_.scheme; }
+  const Model& model() const { return model_; }
   const Outcome& outcome() const { return outcome_; }
 
-  /// The side's own counts in another setting. Throws usage where it is not possible there, or where other routing than
-  /// was counted would follow.
-  Outcome at(const Setting& setting) const;
+  /// The side's own counts on another system, with another scheme, of another model. Throws usage where that is not
+  /// possible, or where other routing than was counted would follow.
+  Outcome at(const System& system, const Scheme& scheme, const Model& model) const;
 
   /// Between the smallest and the largest capacity that was counted; none where only its own was.
   const std::optional<CacheSlope>& of_cache();
 
  private:
+  void check_routing(const Model& changed) const;
+
   const CountedDecoding& counted_;
+  const Model& model_;
   std::uint32_t context_;
-  Setting setting_;
   Outcome outcome_;
   std::optional<std::optional<CacheSlope>> of_cache_;
 };

@@ -1,21 +1,12 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
-#include <string>
 #include <vector>
 
 #include "host/statistics/results.hpp"
-#include "hw/sensitivity/counted_side.hpp"
+#include "hw/sensitivity/row_sides.hpp"
 
 namespace moecarlo::hw {
-
-/// A hardware row that is to be taken apart, and what its speed-up and its energy gain are relative to, if anything.
-struct SensitivityRow {
-  std::string label;
-  CountedDecoding own;
-  std::optional<CountedDecoding> reference;
-};
 
 /// Elasticities d log / d log constant of tokens/s, of energy per token, and of both relative to the reference, for
 /// every constant of the row's system, scheme and model and of the reference's system, one at a time with all others

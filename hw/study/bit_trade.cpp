@@ -1,5 +1,8 @@
 #include "hw/study/bit_trade.hpp"
 
+#include <map>
+#include <tuple>
+
 namespace moecarlo::hw {
 namespace {
 
@@ -7,6 +10,12 @@ constexpr double bits_per_byte = 8;
 
 double bits_a_weight(const System& system, const Model& model, const Task& expert) {
   return bytes_read(system, expert.own + expert.here) * bits_per_byte / weights(model.expert);
+}
+
+/// What rows of one line have in common: same_line() of them holds.
+using Line = std::tuple<std::string, std::string, std::string, std::uint32_t, std::uint32_t>;
+Line line_of(const BitTrade& trade) {
+  return {trade.system, trade.scheme, trade.policy, trade.batch, trade.depth};
 }
 
 Quantity less(Quantity a, double constant) {
@@ -55,12 +64,14 @@ Quantity acceptance_of(Quantity tokens_per_round, std::uint32_t batch, std::uint
 }
 
 void add_line_leads(const Sampling& sampling, const std::vector<Quantity>& speeds, std::vector<BitTrade>& trades) {
+  std::map<Line, std::size_t> fastest;
   for (std::size_t i = 0; i < trades.size(); ++i) {
-    std::size_t best = i;
-    for (std::size_t j = 0; j < trades.size(); ++j) {
-      if (same_line(trades[i], trades[j]) && speeds[j].value > speeds[best].value) best = j;
-    }
-    trades[i].fastest = best == i;
+    std::size_t& best = fastest.try_emplace(line_of(trades[i]), i).first->second;
+    if (speeds[i].value > speeds[best].value) best = i;
+  }
+  for (std::size_t i = 0; i < trades.size(); ++i) {
+    const std::size_t best = fastest.at(line_of(trades[i]));
+    trades[i].fastest = speeds[i].value == speeds[best].value;
     trades[i].lead =
         trades[i].fastest ? Estimate{1, Margin::exact(), Margin::exact()} : sampling.estimate(speeds[best] / speeds[i]);
   }

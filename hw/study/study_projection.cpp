@@ -104,14 +104,22 @@ StudyProjection::StudyProjection(const HardwareSpec& spec, const GridSpec& grid,
            scheme.name, draft.width);
     }
   }
-  const bool keeps_bits = std::any_of(schemes_.begin(), schemes_.end(), [](const auto& one) { return one.uses_bits; });
-  if (keeps_bits) {
+  if (uses_bits()) {
     if (std::string note = uncut_note(model_, grid.bits); !note.empty()) notes_.push_back(std::move(note));
   }
   if (model_.moe_layers != trace_layers) {
     notes_.push_back(fmt::format("The trace has {} layers, {} has {} MoE layers: expert time and energy are scaled.",
                                  trace_layers, model_.name, model_.moe_layers));
   }
+}
+
+bool StudyProjection::drafts_from_residents() const {
+  return std::any_of(schemes_.begin(), schemes_.end(),
+                     [](const Scheme& one) { return one.draft_routing == DraftRouting::residents; });
+}
+
+bool StudyProjection::uses_bits() const {
+  return std::any_of(schemes_.begin(), schemes_.end(), [](const Scheme& one) { return one.uses_bits; });
 }
 
 /// Placements of all combinations: those that are possible, and those that are left out.

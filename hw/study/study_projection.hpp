@@ -17,8 +17,18 @@
 #include "hw/projection/counted.hpp"
 #include "hw/schemes/bit_slices.hpp"
 #include "hw/schemes/scheme.hpp"
+#include "hw/sensitivity/row_sides.hpp"
 
 namespace moecarlo::hw {
+
+/// How the groups of hardware rows were sampled.
+Sampling sampling_of(const Tallies& tallies);
+
+/// A hardware row with what every group of trajectories thinks of its figures.
+struct RowQuantities {
+  HardwareResult row;
+  Quantity tokens_per_second, joules_per_token;
+};
 
 /// The hardware side of a study: presets read, placements solved, and later every demand projected.
 class StudyProjection {
@@ -29,6 +39,9 @@ class StudyProjection {
   StudyProjection(const HardwareSpec& spec, const GridSpec& grid, const DraftSpec& draft, std::uint32_t trace_layers,
                   std::uint32_t trace_experts, std::uint32_t trace_top_k);
 
+  bool drafts_from_residents() const;  ///< some scheme does, with routing restricted to them
+  bool uses_bits() const;              ///< the number of kept bits changes some scheme's drafts
+
   /// The capacities that the simulation has to count.
   std::vector<ImpliedCapacity> implied_capacities() const;
 
@@ -38,6 +51,12 @@ class StudyProjection {
   /// where a capacity was not counted: the tallies are of another study's hardware.
   void project(const Tallies& tallies, const std::vector<JointBins>& joints, bool knows_scores,
                StudyResults& results) const;
+
+  /// From now on project() gives every row its assumption band: some hundred evaluations each.
+  void ask_for_bands() { wants_bands_ = true; }
+
+  /// The rows with what every group thinks of them, for comparisons between studies. Throws as project() does.
+  std::vector<RowQuantities> quantities(const Tallies& tallies, const std::vector<JointBins>& joints) const;
 
  private:
   /// A system with the model on it, or a variant of either, which has a name of its own.
@@ -61,7 +80,10 @@ class StudyProjection {
   static void add_leads(const std::vector<Row>& rows, const Sampling& sampling, StudyResults& results);
   std::vector<Workload> neighbours(const CountedPoints& points, const Row& row) const;
   static std::vector<BitTrade> bit_trades(const std::vector<Row>& rows, const Sampling& sampling);
+  SensitivityRow taken_apart(const CountedPoints& points, const Row& row) const;
   void add_sensitivity(const CountedPoints& points, const std::vector<Row>& rows, StudyResults& results) const;
+  void add_bands(const CountedPoints& points, std::vector<Row>& rows) const;
+  void add_ridges(StudyResults& results) const;
   void add_constants(StudyResults& results) const;
   void add_notes(bool knows_scores, StudyResults& results) const;
   const Machine& machine(const std::string& name) const;
@@ -83,6 +105,7 @@ class StudyProjection {
   std::vector<LeftOutResult> left_out_;
   std::map<std::uint32_t, Capacity> reference_capacity_;  ///< by batch; none where the model does not fit
   std::vector<std::string> notes_;
+  bool wants_bands_ = false;
 };
 
 }  // namespace moecarlo::hw

@@ -12,6 +12,7 @@
 #include "host/statistics/quantity.hpp"
 #include "host/study/names.hpp"
 #include "hw/projection/evaluate.hpp"
+#include "hw/sensitivity/band.hpp"
 #include "hw/sensitivity/sensitivity.hpp"
 #include "hw/study/bit_trade.hpp"
 #include "hw/study/lead.hpp"
@@ -49,6 +50,10 @@ Rates rates_of(const Sampling& sampling, const Projection& projection, bool leng
   return rates;
 }
 
+const Estimate kUnknown{std::numeric_limits<double>::quiet_NaN(), std::nullopt, std::nullopt};
+
+}  // namespace
+
 Sampling sampling_of(const Tallies& tallies) {
   const GroupLayout& layout = tallies.shape.joint_groups;
   if (tallies.shape.walk == Walk::enumerate || tallies.shape.walk == Walk::replay)
@@ -56,10 +61,6 @@ Sampling sampling_of(const Tallies& tallies) {
   return Sampling::random(layout, tallies.trajectories >= tallies.shape.groups.groups,
                           Replication::of(tallies.shape, layout));
 }
-
-const Estimate kUnknown{std::numeric_limits<double>::quiet_NaN(), std::nullopt, std::nullopt};
-
-}  // namespace
 
 /// One projected row and where its workload was counted. Workloads are not kept: they hold whole histograms.
 struct StudyProjection::Row {
@@ -69,7 +70,7 @@ struct StudyProjection::Row {
   CountedPoint point;
   std::optional<CountedPoint> step;  ///< where the draft's routing is unrestricted: the autoregressive step
   HardwareResult result;
-  Quantity tokens_per_second;
+  Quantity tokens_per_second, joules_per_token;
   std::optional<BitTrade> trade;  ///< where its draft is the upper bits of what it holds
 
   Workload workload(const CountedPoints& points) const {
@@ -95,7 +96,7 @@ std::vector<StudyProjection::Row> StudyProjection::rows(const CountedPoints& poi
         const auto counted_at = [&](std::uint32_t at) {
           return points.find(demand.batch, at, policy, demand.bits, demand.capacity, asked_by);
         };
-        Row row{&on, &scheme, &demand, counted_at(depth), {}, {}, {}, {}};
+        Row row{&on, &scheme, &demand, counted_at(depth), {}, {}, {}, {}, {}};
         if (depth > 0 && scheme.draft_routing == DraftRouting::all) row.step = counted_at(0);
         HardwareResult& result = row.result;
         result.system = on.system.name;
@@ -146,14 +147,19 @@ std::vector<StudyProjection::Row> StudyProjection::projected_rows(const CountedP
   for (Row& row : all) by_workload.push_back(&row);
   std::stable_sort(by_workload.begin(), by_workload.end(),
                    [](const Row* a, const Row* b) { return a->order() < b->order(); });
+  std::map<std::pair<const Machine*, const Scheme*>, hw::Projector> projectors;
+  const auto projector = [&](const Row& row) -> hw::Projector& {
+    return projectors
+        .try_emplace({row.machine, row.scheme}, row.machine->system, *row.scheme, row.machine->model, spec_.context)
+        .first->second;
+  };
   const Row* before = nullptr;
   Workload workload;
   for (Row* row : by_workload) {
     if (before == nullptr || !row->shares_workload(*before)) workload = row->workload(points);
     before = row;
     HardwareResult& result = row->result;
-    const Projection projection =
-        hw::project(row->machine->system, *row->scheme, row->machine->model, spec_.context, workload, result.bits);
+    const Projection projection = projector(*row).project(workload, result.bits);
     Rates own = rates_of(sampling, projection, lengths_read_trace, workload.certain);
     result.tokens_per_second = sampling.estimate(own.tokens_per_second);
     result.energy_mj_per_token = sampling.estimate(1e3 * own.joules_per_token);
@@ -182,6 +188,7 @@ std::vector<StudyProjection::Row> StudyProjection::projected_rows(const CountedP
       row->trade->acceptance = sampling.estimate(acceptance_of(own.tokens_per_round, result.batch, result.depth));
     }
     row->tokens_per_second = std::move(own.tokens_per_second);
+    row->joules_per_token = std::move(own.joules_per_token);
   }
   add_comparisons(all, sampling);
   return all;
@@ -261,24 +268,58 @@ void StudyProjection::add_sensitivity(const CountedPoints& points, const std::ve
   }
   results.sensitivity.clear();
   for (const auto& [key, row] : best) {
-    const HardwareResult& r = row->result;
-    std::optional<CountedDecoding> reference;
-    if (std::isfinite(r.speedup.value)) {
-      const CountedPoint point = reference_point(points, r.batch);
-      reference.emplace(
-          CountedDecoding{*reference_, autoregressive(), 8, without_replicates(points.workload(point)), {}});
-      for (const auto& beside : {points.smaller(point), points.larger(point)}) {
-        if (beside) reference->neighbours.push_back(without_replicates(points.workload(*beside)));
-      }
-    }
-    const SensitivityRow taken{fmt::format("{} {}, batch {}, depth {}, {}, {:.4g} experts per layer, {} bits", r.system,
-                                           r.scheme, r.batch, r.depth, r.policy, r.capacity, r.bits),
-                               {row->machine->system, *row->scheme, r.bits, without_replicates(row->workload(points)),
-                                neighbours(points, *row)},
-                               reference};
-    const auto elasticities = sensitivity(taken, model_, spec_.context);
+    const auto elasticities = sensitivity(taken_apart(points, *row), row->machine->model, spec_.context);
     results.sensitivity.insert(results.sensitivity.end(), elasticities.begin(), elasticities.end());
   }
+}
+
+void StudyProjection::add_bands(const CountedPoints& points, std::vector<Row>& rows) const {
+  for (Row& row : rows) row.result.band = assumption_band(taken_apart(points, row), row.machine->model, spec_.context);
+}
+
+/// What a row was counted at, and its reference where it has one.
+SensitivityRow StudyProjection::taken_apart(const CountedPoints& points, const Row& row) const {
+  const HardwareResult& r = row.result;
+  SensitivityRow taken{
+      fmt::format("{} {}, batch {}, depth {}, {}, {:.4g} experts per layer, {} bits", r.system, r.scheme, r.batch,
+                  r.depth, r.policy, r.capacity, r.bits),
+      {row.machine->system, *row.scheme, r.bits, without_replicates(row.workload(points)), neighbours(points, row)},
+      {}};
+  if (!std::isfinite(r.speedup.value)) return taken;
+  const CountedPoint point = reference_point(points, r.batch);
+  taken.reference.emplace(
+      CountedDecoding{*reference_, autoregressive(), 8, without_replicates(points.workload(point)), {}});
+  for (const auto& beside : {points.smaller(point), points.larger(point)}) {
+    if (beside) taken.reference->neighbours.push_back(without_replicates(points.workload(*beside)));
+  }
+  return taken;
+}
+
+/// Where each unit's operations come to take longer than reading the nearest memory that it sees.
+void StudyProjection::add_ridges(StudyResults& results) const {
+  results.ridges.clear();
+  for (const Machine& one : machines_) {
+    if (one.is_variant()) continue;
+    const System& system = one.system;
+    for (const Unit& unit : system.units) {
+      const auto nearest =
+          std::find_if(unit.paths.begin(), unit.paths.end(), [](const auto& path) { return !path.empty(); });
+      if (nearest == unit.paths.end()) continue;
+      double slowest = 0;
+      for (const std::uint8_t crossed : *nearest) slowest = std::max(slowest, system.resources[crossed].seconds_per);
+      const Resource& operations = system.resources[unit.operations];
+      results.ridges[system.name][operations.name] = slowest / operations.seconds_per;
+    }
+  }
+}
+
+std::vector<RowQuantities> StudyProjection::quantities(const Tallies& tallies,
+                                                       const std::vector<JointBins>& joints) const {
+  const CountedPoints points(tallies, joints);
+  std::vector<RowQuantities> all;
+  for (Row& row : projected_rows(points, tallies, sampling_of(tallies)))
+    all.push_back({std::move(row.result), std::move(row.tokens_per_second), std::move(row.joules_per_token)});
+  return all;
 }
 
 /// The rows whose drafts are upper bits, each with its lead over the others of its line.
@@ -302,6 +343,8 @@ void StudyProjection::project(const Tallies& tallies, const std::vector<JointBin
   results.left_out = left_out_;
   std::vector<Row> all = projected_rows(points, tallies, sampling);
   add_sensitivity(points, all, results);
+  if (wants_bands_) add_bands(points, all);
+  add_ridges(results);
   add_leads(all, sampling, results);
   results.bit_trades = bit_trades(all, sampling);
   results.hardware.clear();

@@ -51,6 +51,12 @@ class Bench(program.ProgramTest):
         self.assertGreater(slices["bytes_per_second"], 0)
         self.assertGreater(slices["limit"]["bytes_per_second"], slices["bytes_per_second"])
 
+    def test_rows_on_hardware_are_counted_in_a_second(self):
+        result = self.bench("--backend", "cpu", "--only", "hardware rows")["projection"]
+        self.assertGreater(result["rows"], 1000)
+        self.assertGreater(result["rows_per_second"], 0)
+        self.assertGreater(result["seconds_per_10000_rows"], 0)
+
     def test_a_device_that_is_not_there_is_a_failing_machine(self):
         says = "expected a number from 0 to" if has_gpu() else "backend cuda: "
         self.refused(MACHINE, "bench", "--backend", "cuda", "--device", "1023", says=says)

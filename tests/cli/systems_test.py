@@ -79,6 +79,60 @@ class Systems(program.ProgramTest):
             self.refused(program.USAGE, "evaluate", self.output, "--set", wrong, says=says)
         self.assertEqual(json.loads((self.output / "summary.json").read_text())["hardware"], own["hardware"])
 
+    def test_a_band_holds_every_row_and_is_there_on_demand_alone(self):
+        self.trace(layers=24, experts=32, top_k=4)
+        own = self.results(grid={"depth": [0, 2], "policy": ["lru"]}, hardware={
+            "model": "gpt-oss-20b", "systems": ["xpu", "elmoe3d-4gb"], "schemes": ["ar", "eagle"]})
+        self.assertTrue(all(row["band"] is None for row in own["hardware"]))
+        banded = json.loads(self.done("evaluate", self.output, "--band", "--json").stdout)
+        for row, before in zip(banded["hardware"], own["hardware"], strict=True):
+            band = row["band"]
+            self.assertEqual({**row, "band": None}, before)
+            for figure, low_high in (("tokens_per_second", band), ("speedup", band["speedup"]),
+                                     ("energy_mj_per_token", band["energy_mj_per_token"]),
+                                     ("energy_gain", band["energy_gain"])):
+                self.assertLessEqual(low_high["low"], row[figure]["value"] * (1 + 1e-9), figure)
+                self.assertGreaterEqual(low_high["high"], row[figure]["value"] * (1 - 1e-9), figure)
+            self.assertGreaterEqual(band["alone"]["low"], band["low"])
+            self.assertLessEqual(band["alone"]["high"], band["high"])
+            self.assertGreater(band["constants"], 0)
+            self.assertLess(band["energy_mj_per_token"]["low"], band["energy_mj_per_token"]["high"])
+
+    def test_each_part_says_how_it_uses_the_machine(self):
+        self.trace(layers=24, experts=32, top_k=4)
+        results = self.results(grid={"batch": [1, 4], "depth": [0, 2], "policy": ["lru"]}, hardware={
+            "model": "gpt-oss-20b", "systems": ["xpu", "elmoe3d-4gb"], "schemes": ["ar", "elastic"]})
+        self.assertEqual(set(results["ridges"]), {"xpu", "elmoe3d-4gb"})
+        self.assertAlmostEqual(results["ridges"]["xpu"]["compute"] / (2 * 16 * 16384e9 / (0.99 * 102.4e9)), 1, 9)
+        for row in results["hardware"]:
+            parts, breakdown = row["parts"], row["breakdown"]
+            self.assertEqual(set(parts), {name for name in breakdown
+                                          if re.fullmatch(r"(draft|verify)\.\w+", name) and breakdown[name] > 0})
+            read = sum(breakdown[f"bytes_read.{name}"] for name in parts)
+            done = sum(breakdown[f"operations.{name}"] for name in parts)
+            self.assertAlmostEqual(done / read / row["operations_per_byte"], 1, 9)
+            for resource, share in row["busy"].items():
+                own = sum(part["busy"][resource] * breakdown[name] for name, part in parts.items())
+                self.assertAlmostEqual(own / breakdown["seconds"], share, 9)
+            for name, part in parts.items():
+                self.assertTrue(all(0 <= share <= 1 + 1e-9 for share in part["busy"].values()), (name, part))
+        self.assertIn("figures/use.svg", self.files(self.output))
+        with (self.output / "hardware.csv").open() as file:
+            metrics = {line.split(",")[8] for line in file}
+        self.assertLessEqual({"busy.ext", "busy.verify.experts.ext", "operations_per_byte.verify.experts",
+                              "energy.published", "energy.derived", "energy.assumed"}, metrics)
+
+    def test_nothing_resident_is_a_point_like_any_other(self):
+        self.trace()
+        policies = ["static", "lru", "fifo", "lfu", "lfu-kept", "slru", "random", "belady", "belady-bypass", "hotness"]
+        results = self.results(grid={"depth": [0, 2], "policy": policies, "capacity": [0, 4]})
+        nothing = [point["metrics"] for point in results["points"] if point["capacity"] == 0]
+        self.assertEqual(len(nothing), 2 * len(policies))
+        for metrics in nothing:
+            self.assertEqual((metrics["hit_rate"]["value"], metrics["hit_rate"]["mc_half_width"]), (0, 0))
+            self.assertEqual(metrics["misses"]["value"], metrics["distinct_experts"]["value"])
+            self.assertEqual(metrics["cache_writes"]["value"], 0)
+
     def test_a_machine_that_cannot_hold_the_model_is_a_row_that_says_so(self):
         self.trace(layers=48, experts=128, top_k=8)
         results = self.results(grid={"depth": [0]}, hardware={

@@ -1,3 +1,4 @@
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -197,6 +198,36 @@ TEST(RandomMachines, DoublingWhatDoesNotBindChangesNothing) {
       System faster = step.system;
       faster.resources[r].seconds_per /= 2;
       EXPECT_EQ(run(faster, experts.at(step.hits, step.misses)).seconds, done.seconds) << r;
+    }
+  });
+}
+
+TEST(RandomMachines, OperationsAndBytesOfPartsAddUpToThoseOfTheRound) {
+  for_each_machine([](const Step& step) {
+    const Projection projection = step.projection();
+    double operations = 0, bytes = 0;
+    for (std::size_t i = 0; i < kRoundParts; ++i) {
+      const std::string part(name_of(static_cast<RoundPart>(i)));
+      operations += projection.breakdown.find("operations." + part).value_or(0);
+      bytes += projection.breakdown.find("bytes_read." + part).value_or(0);
+    }
+    EXPECT_GT(bytes, 0);
+    EXPECT_NEAR(operations / bytes, projection.operations_per_byte, 1e-9 * projection.operations_per_byte);
+  });
+}
+
+TEST(RandomMachines, EveryConstantIsReadAndHasADimension) {
+  for_each_machine([](const Step& step) {
+    for (const Constant& constant : step.system.preset.constants) {
+      Preset wrong = step.system.preset;
+      for (Constant& one : wrong.constants) {
+        if (one.key == constant.key) one.value = -1;
+      }
+      EXPECT_THAT(error_of([&] { make_system(wrong); }), testing::HasSubstr(constant.key + ".value: out of range"));
+      for (Constant& one : wrong.constants) {
+        if (one.key == constant.key) one.unit = constant.unit == "W" ? "GB" : "W";
+      }
+      EXPECT_THAT(error_of([&] { make_system(wrong); }), testing::HasSubstr(constant.key + ".unit: wrong unit"));
     }
   });
 }

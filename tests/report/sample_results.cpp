@@ -106,13 +106,27 @@ HardwareResult hardware(const std::string& system, const std::string& scheme, st
                                             {"energy.communication", 0.1 * round},
                                             {"energy.static", 0.5 * round},
                                             {"bytes.hb", 3e9},
-                                            {"bytes.ext", 1.2e9}};
+                                            {"bytes.ext", 1.2e9},
+                                            {"verify.experts.compute", 0.2 * verify},
+                                            {"verify.experts.ext", 0.9 * verify},
+                                            {"operations.verify.experts", 6e9},
+                                            {"bytes_read.verify.experts", 2e9}};
   if (depth > 0) {
     figures.push_back({"draft.attention", draft});
     figures.push_back({"draft.experts", 1.3 * draft});
     figures.push_back({"draft.lm_head", 0.3 * draft});
   }
   row.breakdown = Breakdown(figures);
+  row.operations_per_byte = 2 * (1 + 0.5 * depth) * requests;
+  row.busy = {{"compute", 0.1}, {"ext", 0.8}};
+  const auto range = [](const Estimate& around) { return ValueRange{0.8 * around.value, 1.3 * around.value}; };
+  row.band = {range(row.tokens_per_second),
+              range(row.energy_mj_per_token),
+              range(row.speedup),
+              range(row.energy_gain),
+              range(row.tokens_per_second),
+              "logic.energy",
+              7};
   return row;
 }
 
@@ -259,6 +273,7 @@ StudyResults sample_results() {
   add_points(results);
   add_comparisons(results);
   add_hardware(results);
+  results.ridges = {{"xpu", {{"compute", 2560.0}}}, {"elmoe3d-4gb", {{"compute", 320.0}}}};
   add_break_even_acceptance(results);
   add_leads(results);
   results.left_out = {{"xpu", "elastic", {}, "it has no hybrid-bonded memory"},

@@ -28,7 +28,7 @@ TEST(Summary, RootHasTheKeysOfTheInterface) {
   EXPECT_THAT(keys_of(summary),
               UnorderedElementsAre("schema", "schema_version", "name", "version", "trace", "study", "trajectories",
                                    "replicate_trajectories", "seed", "backend", "seconds", "points", "distributions",
-                                   "differences", "controls", "break_even", "hardware", "leads", "left_out",
+                                   "differences", "controls", "break_even", "hardware", "ridges", "leads", "left_out",
                                    "bit_trades", "reference", "sensitivity", "constants", "bit_slices", "notes"));
   EXPECT_EQ(summary["schema"], "moecarlo-summary");
   EXPECT_EQ(summary["schema_version"], 1);
@@ -48,9 +48,9 @@ TEST(Summary, RowsHaveTheKeysOfTheInterface) {
               UnorderedElementsAre("value", "mc_half_width", "trace_half_width", "per_layer"));
   EXPECT_THAT(keys_of(summary["hardware"][0]),
               UnorderedElementsAre("system", "scheme", "batch", "depth", "policy", "capacity", "bits", "alpha",
-                                   "demand", "variant_of", "vary", "energy", "operations_per_byte", "busy",
-                                   "lower_bound", "tokens_per_second", "speedup", "energy_mj_per_token", "energy_gain",
-                                   "speedup_over_autoregressive", "break_even_acceptance", "breakdown"));
+                                   "demand", "variant_of", "vary", "energy", "operations_per_byte", "busy", "parts",
+                                   "band", "lower_bound", "tokens_per_second", "speedup", "energy_mj_per_token",
+                                   "energy_gain", "speedup_over_autoregressive", "break_even_acceptance", "breakdown"));
   EXPECT_THAT(keys_of(summary["controls"][0]), UnorderedElementsAre("metric", "batch", "depth", "policy", "capacity",
                                                                     "bits", "alpha", "demand", "independent", "error"));
   EXPECT_THAT(keys_of(summary["break_even"][0]),

@@ -134,12 +134,13 @@ Document build_document(const StudyResults& results, const std::vector<Figure>& 
   });
   add_section(document, "What independence would get wrong", [&] { add_controls(document, results); });
   add_section(document, "What it is worth in time and energy", [&] {
-    add_figures(document, figures, {"speedup", "round_time", "energy"});
+    add_figures(document, figures, {"speedup", "round_time", "energy", "use"});
     add(document, hardware_table(results));
     add(document, time_table(results));
     add(document, bottleneck_table(results));
     add(document, energy_table(results));
     add(document, use_table(results));
+    add(document, band_table(results));
     add(document, pareto_table(results));
     add(document, left_out_table(results));
   });

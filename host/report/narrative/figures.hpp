@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,9 @@ std::vector<Figure> speculation_figures(const StudyResults& results);
 
 /// What it is worth: speed-up, energy, time by part, sensitivity. Empty without hardware rows.
 std::vector<Figure> hardware_figures(const StudyResults& results);
+
+/// Operations per byte beside the ridge of each unit, and how busy units and memories are, by batch.
+std::optional<Figure> use_figure(const StudyResults& results);
 
 /// What the bits of weights hold: values, slices, planes, and how well a draft of the upper bits stands for them.
 std::vector<Figure> bit_slice_figures(const WeightFigures& weights);

@@ -242,6 +242,7 @@ std::vector<Figure> hardware_figures(const StudyResults& results) {
   add_speedup(figures, results);
   add_time(figures, results);
   add_energy(figures, results);
+  if (auto use = use_figure(results)) figures.push_back(*std::move(use));
   if (results.reference.empty()) {
     add_sensitivity(figures, results, &SensitivityResult::speed_elasticity, "sensitivity", "the speed");
   } else {

@@ -272,6 +272,34 @@ Table use_table(const StudyResults& results) {
   return table;
 }
 
+Table band_table(const StudyResults& results) {
+  Table table{
+      "Assumption bands of those rows: from the least to the most while every assumed constant moves over its range "
+      "(from half to twice where its preset states none), one at a time and all together; beside them the range one at "
+      "a time, and the constant that alone moves the speed most",
+      kDesignHeader,
+      3,
+      {}};
+  for (const char* title :
+       {"tokens per second", "speed-up", "mJ per token", "energy gain", "tokens per second, one at a time", "widest"})
+    table.header.emplace_back(title);
+  const auto text = [](const std::optional<ValueRange>& range) {
+    return range ? fmt::format("{} to {}", three_digits(range->low), three_digits(range->high)) : "";
+  };
+  for (const HardwareResult* row : best_hardware(results)) {
+    if (!row->band) continue;
+    const AssumptionBand& band = *row->band;
+    std::vector<std::string> cells = design_cells(*row);
+    for (const std::optional<ValueRange>& range :
+         {std::optional(band.tokens_per_second), band.speedup, std::optional(band.energy_mj_per_token),
+          band.energy_gain, std::optional(band.alone)})
+      cells.push_back(text(range));
+    cells.push_back(band.widest);
+    table.rows.push_back(std::move(cells));
+  }
+  return table;
+}
+
 namespace {
 
 /// Two figures that elasticities are shown of, in a table or a row of them.

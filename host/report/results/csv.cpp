@@ -8,6 +8,7 @@
 #include "host/report/results/escape.hpp"
 #include "host/report/results/json_text.hpp"
 #include "host/statistics/figure_table.hpp"
+#include "host/statistics/part_use.hpp"
 
 namespace moecarlo {
 namespace {
@@ -75,6 +76,22 @@ void write_hardware_csv(const StudyResults& results, const TextSink& sink) {
     append_mean("energy.derived", row.energy_derived);
     append_mean("energy.assumed", row.energy_assumed);
     append_mean("operations_per_byte", row.operations_per_byte);
+    for (const auto& [resource, share] : row.busy) append_mean("busy." + resource, share);
+    for (const PartUse& part : part_uses(row)) {
+      append_mean(fmt::format("operations_per_byte.{}", part.name), part.operations_per_byte);
+      for (const auto& [resource, share] : part.busy)
+        append_mean(fmt::format("busy.{}.{}", part.name, resource), share);
+    }
+    if (row.band) {
+      const auto append_range = [&](const std::string& metric, const ValueRange& range) {
+        append_mean(metric + ".low", range.low);
+        append_mean(metric + ".high", range.high);
+      };
+      append_range("band", row.band->tokens_per_second);
+      append_range("band.energy_mj_per_token", row.band->energy_mj_per_token);
+      if (row.band->speedup) append_range("band.speedup", *row.band->speedup);
+      if (row.band->energy_gain) append_range("band.energy_gain", *row.band->energy_gain);
+    }
     if (row.break_even_acceptance) append_mean("break_even_acceptance", *row.break_even_acceptance);
     std::string name = "breakdown.";
     row.breakdown.for_each([&](std::string_view figure, double value) {

@@ -159,6 +159,24 @@ void read_known(const Json& json, Estimate& estimate) {
   }
 }
 
+void read(const Json& json, ValueRange& range) {
+  from_json(json, range.low, "low");
+  from_json(json, range.high, "high");
+}
+
+void read(const Json& json, AssumptionBand& band) {
+  const auto read_range = [&](std::optional<ValueRange>& range, const char* key) {
+    if (const Json& found = member(json, key); !found.is_null()) read(found, range.emplace());
+  };
+  read(json, band.tokens_per_second);
+  read(member(json, "energy_mj_per_token"), band.energy_mj_per_token);
+  read_range(band.speedup, "speedup");
+  read_range(band.energy_gain, "energy_gain");
+  read(member(json, "alone"), band.alone);
+  read_text(json, band.widest, "widest");
+  from_json(json, band.constants, "constants");
+}
+
 void read(const Json& json, HardwareResult& row) {
   from_json(json, row.system, "system");
   from_json(json, row.scheme, "scheme");
@@ -180,6 +198,7 @@ void read(const Json& json, HardwareResult& row) {
     read(gain, row.speedup_over_autoregressive.emplace());
   }
   from_json(json, row.lower_bound, "lower_bound");
+  if (const Json& band = member(json, "band"); !band.is_null()) read(band, row.band.emplace());
   const Json& energy = member(json, "energy");
   from_json(energy, row.energy_published, "published");
   from_json(energy, row.energy_derived, "derived");
@@ -301,6 +320,7 @@ StudyResults read(const Json& json, const std::string& where) {
   read_point_list(json, "break_even", where, results, results.break_even);
   read_text(json, results.reference, "reference");
   read_list(member(json, "hardware"), results.hardware);
+  from_json(json, results.ridges, "ridges");
   read_list(member(json, "leads"), results.leads);
   read_list(member(json, "left_out"), results.left_out);
   results.bit_trades = bit_trades_from_json(member(json, "bit_trades"));

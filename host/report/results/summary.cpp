@@ -5,6 +5,7 @@
 
 #include "host/report/results/bit_trade_json.hpp"
 #include "host/report/results/json_text.hpp"
+#include "host/statistics/part_use.hpp"
 #include "host/support/json_file.hpp"
 #include "host/weights/figures_json.hpp"
 
@@ -130,6 +131,42 @@ void write_known(JsonText& json, const char* key, const Estimate& estimate) {
   }
 }
 
+void write(JsonText& json, std::string_view key, const std::optional<ValueRange>& range) {
+  json.key(key);
+  if (!range) {
+    json.raw("null");
+    return;
+  }
+  json.open('{').key("low").number(range->low).key("high").number(range->high).close('}');
+}
+
+/// `low` and `high` of tokens per second, and the same of the row's other figures.
+void write_band(JsonText& json, const std::optional<AssumptionBand>& band) {
+  json.key("band");
+  if (!band) {
+    json.raw("null");
+    return;
+  }
+  json.open('{').key("low").number(band->tokens_per_second.low).key("high").number(band->tokens_per_second.high);
+  write(json, "speedup", band->speedup);
+  write(json, "energy_mj_per_token", band->energy_mj_per_token);
+  write(json, "energy_gain", band->energy_gain);
+  write(json, "alone", band->alone);
+  write_text(json, "widest", band->widest);
+  json.key("constants").whole(band->constants).close('}');
+}
+
+/// How each part of a round uses the machine; it follows from the breakdown.
+void write_parts(JsonText& json, const HardwareResult& row) {
+  json.key("parts").open('{');
+  for (const PartUse& part : part_uses(row)) {
+    json.key(part.name).open('{').key("operations_per_byte").number(part.operations_per_byte).key("busy").open('{');
+    for (const auto& [resource, share] : part.busy) json.key(resource).number(share);
+    json.close('}').close('}');
+  }
+  json.close('}');
+}
+
 void write(JsonText& json, const HardwareResult& row) {
   json.key("system").text(row.system).key("scheme").text(row.scheme);
   json.key("batch").whole(row.batch).key("depth").whole(row.depth).key("policy").text(row.policy);
@@ -146,6 +183,8 @@ void write(JsonText& json, const HardwareResult& row) {
   json.key("busy").open('{');
   for (const auto& [resource, share] : row.busy) json.key(resource).number(share);
   json.close('}');
+  write_parts(json, row);
+  write_band(json, row.band);
   json.key("lower_bound").raw(row.lower_bound ? "true" : "false");
   write(json, "tokens_per_second", row.tokens_per_second);
   write_known(json, "speedup", row.speedup);
@@ -273,6 +312,7 @@ void write_summary(const StudyResults& results, const TextSink& sink) {
   summary.add_list("break_even", results.break_even, results);
   summary.add("reference", results.reference.empty() ? Json(nullptr) : Json(results.reference));
   summary.add_list("hardware", results.hardware);
+  summary.add("ridges", Json(results.ridges));
   summary.add_list("leads", results.leads);
   summary.add_list("left_out", results.left_out);
   summary.add("bit_trades", to_json(results.bit_trades));
