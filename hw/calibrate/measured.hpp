@@ -2,9 +2,12 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "hw/plan/workload.hpp"
 
 namespace moecarlo::hw {
 
@@ -19,6 +22,8 @@ struct MeasuredPoint {
   double value = 0;
   double uncertainty = 0.1;  ///< relative
   bool fits = false;         ///< constants may be fitted to it; else it is predicted
+  /// What was counted of it on a trace; null: its routing is that of a popularity.
+  std::shared_ptr<const Workload> counted{};
 };
 
 /// Reads a CSV with the header model,machine,batch,depth,policy,capacity,context,hit_rate,accepted_length,quantity,
