@@ -13,6 +13,7 @@
 #include "host/cli/commands.hpp"
 #include "host/cli/terminal.hpp"
 #include "host/pipeline/counted_points.hpp"
+#include "host/study/names.hpp"
 #include "host/study/parse_study.hpp"
 #include "host/support/atomic_file.hpp"
 #include "host/support/error.hpp"
@@ -57,19 +58,45 @@ std::optional<hw::Scheme> drafter_of(const Options& options, const std::optional
   return std::nullopt;
 }
 
+/// What a study says of cells that are empty: whatever it has one of alone.
+hw::UnknownCells unknown_of(const Study& study) {
+  hw::UnknownCells unknown;
+  const auto alone = [](const std::vector<std::uint32_t>& list) {
+    return list.size() == 1 ? std::optional<double>(list.front()) : std::nullopt;
+  };
+  unknown.batch = alone(study.grid.batch);
+  unknown.depth = alone(study.grid.depth);
+  unknown.capacity = alone(study.grid.capacity);
+  if (study.grid.policy.size() == 1) unknown.policy = to_string(study.grid.policy.front());
+  if (!study.hardware) return unknown;
+  unknown.model = study.hardware->model;
+  if (study.hardware->systems.size() == 1) unknown.machine = study.hardware->systems.front();
+  return unknown;
+}
+
+/// The one that is asked for, or that all points have.
+std::string one_of_all(const std::string& asked, const std::vector<hw::MeasuredPoint>& points,
+                       std::string hw::MeasuredPoint::*which, const char* option) {
+  if (!asked.empty()) return asked;
+  for (const hw::MeasuredPoint& point : points) {
+    if (point.*which != points.front().*which)
+      fail(ErrorKind::usage, "{}: points of '{}' and of '{}' (expected one alone, or {})", point.place,
+           points.front().*which, point.*which, option);
+  }
+  return points.front().*which;
+}
+
 Prepared prepare(const Options& options) {
-  Prepared prepared{{}, hw::read_measured_points(options.points), {}};
+  Prepared prepared;
   hw::CalibrationSetup& setup = prepared.setup;
   std::optional<Study> study;
   if (!options.study.empty()) study = read_study(options.study);
-  std::string model = prepared.points.front().model;
-  setup.context = options.context;
-  if (study && study->hardware) {
-    model = study->hardware->model;
-    setup.context = study->hardware->context;
-  }
-  setup.model = hw::read_model(options.model.empty() ? model : options.model);
-  const std::string machine = options.machine.empty() ? prepared.points.front().machine : options.machine;
+  prepared.points = hw::read_measured_points(options.points, study ? unknown_of(*study) : hw::UnknownCells{});
+  const bool hardware = study && study->hardware;
+  setup.context = hardware ? study->hardware->context : options.context;
+  const std::string asked = options.model.empty() && hardware ? study->hardware->model : options.model;
+  setup.model = hw::read_model(one_of_all(asked, prepared.points, &hw::MeasuredPoint::model, "--model"));
+  const std::string machine = one_of_all(options.machine, prepared.points, &hw::MeasuredPoint::machine, "--hardware");
   setup.system = hw::read_preset(hw::find_preset("systems", machine));
   setup.fits = options.fits;
   setup.zipf = options.zipf;

@@ -26,8 +26,15 @@ struct MeasuredPoint {
   std::shared_ptr<const Workload> counted{};
 };
 
+/// What stands for empty cells, where a study says it.
+struct UnknownCells {
+  std::string model, machine, policy;
+  std::optional<double> batch, depth, capacity;
+};
+
 /// Reads a CSV with the header model,machine,batch,depth,policy,capacity,context,hit_rate,accepted_length,quantity,
-/// value,uncertainty,use; empty cells are unknown. Throws input with file and line.
-std::vector<MeasuredPoint> read_measured_points(const std::filesystem::path& file);
+/// value,uncertainty,use. Empty cells are unknown: `unknown` stands for them, and of a batch, depth or capacity it has
+/// to. Throws input with file and line.
+std::vector<MeasuredPoint> read_measured_points(const std::filesystem::path& file, const UnknownCells& unknown = {});
 
 }  // namespace moecarlo::hw

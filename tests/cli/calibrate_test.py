@@ -61,6 +61,18 @@ class Calibrate(program.ProgramTest):
         self.refused(2, "calibrate", self.points("m,m3-max,1,0,lru,8,,,,hit_rate,0.5,,predict"), "--study", study,
                      "--model", "gpt-oss-20b", says=["the trace is not of gpt-oss-20b (expected 32 experts with top-4"])
 
+    def test_empty_cells_are_the_studys_where_it_has_one_alone(self):
+        study = self.stand_in(batch=[4], depth=[2], policy=["lru"], capacity=[24])
+        given, empty = self.calibrated(self.points("m,rtx4090-ddr5,4,2,lru,24,512,,,ms_per_step,1,,predict",
+                                                   ",,,,,,,,,ms_per_step,1,,predict"), "--study", study)["points"]
+        self.assertEqual(given["ours"], empty["ours"])
+        self.assertEqual((empty["batch"], empty["depth"], empty["policy"], empty["capacity"]), (4, 2, "lru", 24))
+        self.refused(3, "calibrate", self.points(",,,0,lru,24,,,,ms_per_step,1,,predict"),
+                     says=["points.csv:2: batch: empty (expected a number, or a study that has one alone)"])
+        self.refused(2, "calibrate", self.points("qwen3-30b-a3b,gb10,1,0,static,128,,,,ms_per_step,1,,predict",
+                                                 "qwen3-30b-a3b,gh200,1,0,static,128,,,,ms_per_step,1,,predict"),
+                     says=["points.csv:3: points of 'gb10' and of 'gh200' (expected one alone, or --hardware)"])
+
     def test_nothing_resident_is_a_point_like_any_other(self):
         made = self.calibrated(self.points("m,rtx4090-ddr5,1,0,lru,0,,,,hit_rate,0.5,,predict",
                                            "m,rtx4090-ddr5,1,0,lru,0,,,,ms_per_step,1,,predict"),
