@@ -1,3 +1,4 @@
+#include "hw/reproduce/aggregates.hpp"
 #include "hw/reproduce/energy_comparison.hpp"
 
 #include <fmt/format.h>
@@ -38,6 +39,45 @@ Json to_json(const hw::EnergyGain& gain) {
           {"published_only", gain.published_only}};
 }
 
+Json to_json(const hw::MeanGain& ours, std::optional<double> speed, std::optional<double> energy) {
+  return {{"cells", ours.cells},
+          {"speed", {{"ours", ours.speed}, {"published", number(speed)}}},
+          {"energy", {{"ours", ours.energy}, {"published", number(energy)}}}};
+}
+
+Json aggregates_json(const hw::TableLaws& laws, const std::vector<ReproducedCell>& cells,
+                     const std::vector<hw::BaselineCell>& baselines) {
+  const hw::TableAggregates sums = hw::aggregates_of(cells, baselines);
+  const hw::PublishedAggregates& given = laws.published;
+  return {{"best_mode_mean",
+           {{"4", sums.best_mode_4gb},
+            {"8", sums.best_mode_8gb},
+            {"published", {{"4", given.best_mode_4gb}, {"8", given.best_mode_8gb}}}}},
+          {"elastic_over_eagle",
+           {{"mean", sums.elastic_over_eagle},
+            {"max", sums.elastic_over_eagle_max},
+            {"published", {{"mean", given.elastic_over_eagle}, {"max", given.elastic_over_eagle_max}}}}},
+          {"over_reference", to_json(sums.over_reference, given.speed_gain, given.energy_gain)},
+          {"over_best_prior", to_json(sums.over_prior, given.speed_over_prior, given.energy_over_prior)},
+          {"over_best_prior_without_near_memory",
+           to_json(sums.over_far_memory_only, given.speed_over_prior, given.energy_over_prior)},
+          {"datasets", {{"ours", Json::array({"MT-Bench"})}, {"missing", kMissingDatasets}}}};
+}
+
+Json to_json(const std::vector<hw::BaselineCell>& baselines) {
+  Json rows = Json::array();
+  for (const hw::BaselineCell& one : baselines) {
+    rows.push_back({{"system", one.system},
+                    {"scheme", one.scheme},
+                    {"model", one.model},
+                    {"batch", one.batch},
+                    {"drafting", one.drafting},
+                    {"speedup", one.speedup},
+                    {"energy_gain", one.energy_gain}});
+  }
+  return rows;
+}
+
 Json to_json(const hw::TableLaws& laws, const std::vector<ReproducedCell>& cells) {
   Json json{{"table", laws.preset.name}, {"cells", Json::array()}};
   for (const ReproducedCell& cell : cells) {
@@ -73,13 +113,12 @@ Json to_json(const hw::TableLaws& laws, const std::vector<ReproducedCell>& cells
           {"cells", errors.cells}, {"median", errors.median}, {"worst", errors.worst}};
     }
   }
-  const hw::TableAggregates sums = hw::aggregates_of(cells);
-  json["aggregates"] = {
-      {"best_mode_mean", {{"4", sums.best_mode_4gb}, {"8", sums.best_mode_8gb}}},
-      {"elastic_over_eagle", {{"mean", sums.elastic_over_eagle}, {"max", sums.elastic_over_eagle_max}}}};
+  const std::vector<hw::BaselineCell> baselines = hw::evaluate_baselines(laws, cells);
+  json["baselines"] = to_json(baselines);
+  json["aggregates"] = aggregates_json(laws, cells, baselines);
   if (const hw::EnergyComparison energy = hw::compare_energy(laws, cells); energy.all.cells > 0) {
     json["energy_gain"] = to_json(energy.all);
-    json["energy_gain"]["published"] = laws.published_energy_gain;
+    json["energy_gain"]["published"] = laws.published.energy_gain;
     json["energy_gain"]["missing_watts"] = energy.missing_watts;
     for (const auto& [model, gain] : energy.by_model) json["energy_gain"]["by_model"][model] = to_json(gain);
   }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "hw/reproduce/aggregates.hpp"
 #include "hw/reproduce/energy_comparison.hpp"
 
 namespace moecarlo::cli {
@@ -102,7 +103,7 @@ void print_energy(const hw::TableLaws& laws, const std::vector<ReproducedCell>& 
       "accelerator\n(compute, links, static power), the third also what is assumed of the xPU. The published mean "
       "would "
       "need {:.1f} W more on\nthe xPU's side, a power that its table does not state. Assumed energies\n",
-      laws.published_energy_gain, energy.missing_watts);
+      laws.published.energy_gain, energy.missing_watts);
   for (const hw::System& system : {laws.reference, laws.systems.back()}) print_assumed_energies(system);
 }
 
@@ -127,6 +128,38 @@ void print_counted(const std::string& model, const std::vector<ReproducedCell>& 
       "time.\n");
 }
 
+void print_mean(const char* name, double ours, double published) {
+  say("{:<62}{:>8.2f}{:>11.2f}\n", name, ours, published);
+}
+
+void print_aggregates(const hw::TableLaws& laws, const std::vector<ReproducedCell>& cells) {
+  const std::vector<hw::BaselineCell> baselines = hw::evaluate_baselines(laws, cells);
+  say("\nBaseline machines over the {} at batch 1, 4, 8, 16 (speed; energy per token)\n", laws.reference.name);
+  for (std::size_t at = 0; at < baselines.size(); at += hw::kTableBatches.size()) {
+    say("{:<14}{:<8}{:<18}", baselines[at].system, baselines[at].scheme, baselines[at].model);
+    for (std::size_t b = 0; b < hw::kTableBatches.size(); ++b)
+      say("{:>7.2f}{}", baselines[at + b].speedup, baselines[at + b].drafting ? "*" : " ");
+    say("  ");
+    for (std::size_t b = 0; b < hw::kTableBatches.size(); ++b) say("{:>7.2f}", baselines[at + b].energy_gain);
+    say("\n");
+  }
+  const hw::TableAggregates sums = hw::aggregates_of(cells, baselines);
+  if (sums.over_reference.cells == 0) return;
+  const hw::PublishedAggregates& given = laws.published;
+  say("* drafting is faster there.\n\n{:<62}{:>8}{:>11}\n", "Means", "ours", "published");
+  print_mean("Elastic's faster mode, 4 GB, over the xPU", sums.best_mode_4gb, given.best_mode_4gb);
+  print_mean("Elastic's faster mode, 8 GB, over the xPU", sums.best_mode_8gb, given.best_mode_8gb);
+  print_mean("the same, all datasets published", sums.over_reference.speed, given.speed_gain);
+  print_mean("its energy per token, all datasets published", sums.over_reference.energy, given.energy_gain);
+  print_mean("speed over the best prior machine of each cell", sums.over_prior.speed, given.speed_over_prior);
+  print_mean("  without machines with a near memory", sums.over_far_memory_only.speed, given.speed_over_prior);
+  print_mean("energy over the best prior machine of each cell", sums.over_prior.energy, given.energy_over_prior);
+  print_mean("  without machines with a near memory", sums.over_far_memory_only.energy, given.energy_over_prior);
+  print_mean("Elastic over EAGLE, both drafting, from batch 4", sums.elastic_over_eagle, given.elastic_over_eagle);
+  print_mean("  the largest", sums.elastic_over_eagle_max, given.elastic_over_eagle_max);
+  say("Ours: {} cells of MT-Bench at 8 GB. Missing: {}.\n", sums.over_reference.cells, kMissingDatasets);
+}
+
 void print_summary(const hw::TableLaws& laws, const std::vector<ReproducedCell>& cells) {
   say("\nErrors against the published cells (median, worst)\n{:<10}", "");
   for (const Column& column : kColumns) say("{:>22}", column.name);
@@ -139,12 +172,7 @@ void print_summary(const hw::TableLaws& laws, const std::vector<ReproducedCell>&
                         : fmt::format("{:.1f}%, {:.1f}% of {}", 100 * errors.median, 100 * errors.worst, errors.cells));
     }
   }
-  const hw::TableAggregates sums = hw::aggregates_of(cells);
-  if (sums.best_mode_4gb > 0) {
-    say("\n\nElastic, faster mode, mean over models and batches: {:.2f} (4 GB), {:.2f} (8 GB)\n"
-        "Elastic over EAGLE, both drafting, batch 4 and more: mean {:.2f}, largest {:.2f}\n",
-        sums.best_mode_4gb, sums.best_mode_8gb, sums.elastic_over_eagle, sums.elastic_over_eagle_max);
-  }
+  say("\n\n");
   say("{} published cells without drafting lie above their roof: no cache of that size can hold so many of a step's "
       "experts.\n{} are as without a cache though there is room for one.\n\nFitted or assumed of the table itself\n",
       std::count_if(cells.begin(), cells.end(), hw::above_roof),
@@ -161,6 +189,7 @@ void print_reproduction(const hw::TableLaws& laws, const std::vector<ReproducedC
                         const std::vector<std::string>& traced_models) {
   print_cells(cells);
   print_summary(laws, cells);
+  print_aggregates(laws, cells);
   print_energy(laws, cells);
   for (const std::string& model : traced_models) print_counted(model, cells);
 }

@@ -27,6 +27,10 @@ std::optional<double> published_sd(const hw::ReproducedCell& cell);
 hw::TableErrors errors_of(const std::vector<hw::ReproducedCell>& cells, const Column& column,
                           const std::string& scheme);
 
+/// What published means cover and ours do not.
+constexpr const char* kMissingDatasets =
+    "the paper's other datasets, whose acceptances are not in the table, and cells without one";
+
 /// In order of appearance.
 std::vector<std::string> schemes_of(const std::vector<hw::ReproducedCell>& cells);
 

@@ -53,6 +53,20 @@ RoutingTable routing_of(const std::string& model, const hw::RoutingLaw& law, con
   return table;
 }
 
+/// Draft steps of a round, and the share of the draft that is accepted.
+struct Drafting {
+  std::uint32_t depth = 0;
+  double accepted = 0;
+
+  friend auto operator<=>(const Drafting&, const Drafting&) = default;
+};
+
+std::optional<Drafting> drafting_of(const hw::TableLaws& laws, const ReproducedCell& cell) {
+  if (!cell.alpha()) return std::nullopt;
+  const hw::DraftLaw& law = laws.draft_of(cell.key.scheme);
+  return Drafting{law.depth, std::clamp((law.tokens(*cell.alpha()) - 1) / law.depth, 0.0, 1.0)};
+}
+
 /// One model with its routing: all that its cells share.
 class CountedModel {
  public:
@@ -64,9 +78,9 @@ class CountedModel {
         reference_(laws.reference),
         table_(routing_of(name, law, options)) {}
 
-  /// Simulates one acceptance and fills in the cells that have it; without one only the cells without drafting.
-  void count(std::optional<double> alpha, const std::vector<ReproducedCell*>& cells) const {
-    const Tallies tallies = simulate(alpha, cells);
+  /// Simulates one way of drafting and fills in the cells that have it; without one only the cells without drafting.
+  void count(const std::optional<Drafting>& drafting, const std::vector<ReproducedCell*>& cells) const {
+    const Tallies tallies = simulate(drafting, cells);
     const std::vector<JointBins> joints = joint_bins(tallies);
     const hw::CountedPoints points(tallies, joints);
     for (ReproducedCell* cell : cells) {
@@ -77,7 +91,8 @@ class CountedModel {
       const hw::MeanCounts counts = hw::mean_counts(step);
       cell->ar_hit_share_counted = counts.hits / (counts.hits + counts.misses);
       cell->ar_counted = tokens_per_second(points, cell->key.batch, system, scheme, 0) / reference;
-      if (alpha) cell->sd_counted = tokens_per_second(points, cell->key.batch, system, scheme, laws_.depth) / reference;
+      if (drafting)
+        cell->sd_counted = tokens_per_second(points, cell->key.batch, system, scheme, drafting->depth) / reference;
     }
   }
 
@@ -87,15 +102,15 @@ class CountedModel {
     return hw::place(system, scheme, model_, {laws_.context, batch, depth, kBits}, table_.layers);
   }
 
-  Tallies simulate(std::optional<double> alpha, const std::vector<ReproducedCell*>& cells) const {
+  Tallies simulate(const std::optional<Drafting>& drafting, const std::vector<ReproducedCell*>& cells) const {
     Study study;
     study.trajectories = options_.trajectories;
     study.calibration.reset();
     study.grid.policy = {Policy::lru, Policy::hotness};
     study.grid.bits = {kBits};
-    study.grid.depth = {alpha ? laws_.depth : 0};
+    study.grid.depth = {drafting ? drafting->depth : 0};
     study.acceptance.model = AcceptanceModel::ratio;
-    study.acceptance.alpha = alpha.value_or(0.5);
+    study.acceptance.alpha = drafting ? drafting->accepted : 0.5;
     std::set<std::uint32_t> batches;
     std::vector<ImpliedCapacity> implied;
     for (const ReproducedCell* cell : cells) {
@@ -105,10 +120,10 @@ class CountedModel {
       batches.insert(batch);
       implied.push_back({batch, true, Capacity{}});  // the reference
       implied.push_back({batch, true, place(system, scheme, batch, 0).capacity});
-      if (!alpha) continue;
-      const Capacity drafting = place(system, scheme, batch, laws_.depth).capacity;
-      implied.push_back({batch, false, drafting});
-      if (scheme.draft_routing == hw::DraftRouting::all) implied.push_back({batch, true, drafting});
+      if (!drafting) continue;
+      const Capacity held = place(system, scheme, batch, drafting->depth).capacity;
+      implied.push_back({batch, false, held});
+      if (scheme.draft_routing == hw::DraftRouting::all) implied.push_back({batch, true, held});
     }
     study.grid.batch.assign(batches.begin(), batches.end());
     const Plan plan = make_plan(study, make_grid(study, implied, {table_.layers, table_.experts, true, false}), table_);
@@ -156,8 +171,8 @@ class CountedModel {
 void count_table(const hw::TableLaws& laws, const CountedOptions& options,
                  const std::function<void(std::uint64_t done, std::uint64_t total)>& progress,
                  std::vector<ReproducedCell>& cells) {
-  std::map<std::pair<std::string, std::optional<double>>, std::vector<ReproducedCell*>> runs;
-  for (ReproducedCell& cell : cells) runs[{cell.key.model, cell.alpha()}].push_back(&cell);
+  std::map<std::pair<std::string, std::optional<Drafting>>, std::vector<ReproducedCell*>> runs;
+  for (ReproducedCell& cell : cells) runs[{cell.key.model, drafting_of(laws, cell)}].push_back(&cell);
   std::uint64_t done = 0;
   for (const auto& [name, law] : laws.routing) {
     const CountedModel model(laws, name, law, options);

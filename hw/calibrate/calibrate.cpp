@@ -4,41 +4,23 @@
 #include <cmath>
 
 #include "host/support/error.hpp"
-#include "hw/plan/mean_time.hpp"
-#include "hw/reproduce/routing_law.hpp"
-#include "hw/schemes/scheme.hpp"
+#include "hw/calibrate/predict.hpp"
 
 namespace moecarlo::hw {
 namespace {
 
-/// One machine with one routing.
-struct Settings {
-  System system;
-  double zipf = 1;
-};
-
-/// Experts of a layer that a pass hits and misses.
-MeanCounts counts_of(const MeasuredPoint& point, const Model& model, double zipf) {
-  const RoutingLaw law{model.experts, model.top_k, zipf, 1};
-  const double distinct = law.distinct(point.batch);
-  const double slots = std::min<double>(point.capacity, model.experts);
-  const double hits = point.hit_rate ? *point.hit_rate * distinct : law.distinct_among(slots, point.batch);
-  return {hits, distinct - hits, 0, 0};
-}
-
-double predict(const Settings& settings, const Model& model, double context, const MeasuredPoint& point) {
-  const MeanCounts counts = counts_of(point, model, settings.zipf);
-  if (point.quantity == "hit_rate") return counts.hits / (counts.hits + counts.misses);
-  Serving serving;
-  serving.context = static_cast<std::uint32_t>(point.context.value_or(context));
-  serving.batch = point.batch;
-  Placement placement;
-  placement.all_near = point.capacity >= model.experts;
-  const Plan plan = plan_autoregressive(settings.system, model, serving, placement);
-  const double seconds = at_means(settings.system, model, plan.round, counts).seconds;
-  constexpr double milliseconds = 1e3;
-  return point.quantity == "ms_per_step" ? milliseconds * seconds
-                                         : point.batch * (1 + point.accepted_length.value_or(0)) / seconds;
+void check_point(const CalibrationSetup& setup, const MeasuredPoint& point) {
+  if (point.depth > 0 && !setup.drafter)
+    fail(ErrorKind::usage, "{}: depth {}: drafts of no scheme (expected one that drafts, or depth 0)", point.place,
+         point.depth);
+  if (point.depth > 0 && !point.counted && !point.accepted_length && point.quantity == "tokens_per_second")
+    fail(ErrorKind::usage, "{}: depth {} without an accepted_length (expected one, or a study with a trace)",
+         point.place, point.depth);
+  const bool some = point.capacity > 0 && point.capacity < setup.model.experts;
+  if (some && !point.counted && !point.hit_rate && point.policy != "static")
+    fail(ErrorKind::usage,
+         "{}: policy {} without a hit_rate (expected one, a study with a trace, or the policy static)", point.place,
+         point.policy);
 }
 
 void check(const CalibrationSetup& setup, const std::vector<MeasuredPoint>& points) {
@@ -47,13 +29,12 @@ void check(const CalibrationSetup& setup, const std::vector<MeasuredPoint>& poin
   if (setup.fits.size() > most)
     fail(ErrorKind::usage, "calibrate: {} constants to fit (expected at most {}: three, and no more than fit points)",
          setup.fits.size(), most);
-  for (const MeasuredPoint& point : points) {
-    if (point.depth > 0)
-      fail(ErrorKind::usage, "{}: depth {}: drafting is not predicted (expected 0)", point.place, point.depth);
-    if (!point.hit_rate && point.policy != "static" && point.capacity > 0 && point.capacity < setup.model.experts)
-      fail(ErrorKind::usage, "{}: policy {} without a hit_rate (expected one, or the policy static)", point.place,
-           point.policy);
-  }
+  for (const MeasuredPoint& point : points) check_point(setup, point);
+  const bool traced =
+      std::all_of(points.begin(), points.end(), [](const MeasuredPoint& point) { return point.counted != nullptr; });
+  if (traced && std::find(setup.fits.begin(), setup.fits.end(), kRoutingZipf) != setup.fits.end())
+    fail(ErrorKind::usage, "calibrate: {} has no effect where a trace says what is routed (expected other constants)",
+         kRoutingZipf);
 }
 
 /// Constants as numbers that may be anything: logarithms, from 1 of its unit where a constant is 0.
@@ -131,7 +112,7 @@ class Fit {
     const Settings settings_here = settings(at);
     std::vector<double> off;
     for (const MeasuredPoint& point : points_) {
-      off.push_back(std::log(predict(settings_here, setup_.model, setup_.context, point) / point.value));
+      off.push_back(std::log(predict(settings_here, setup_, point) / point.value));
     }
     return off;
   }
@@ -235,11 +216,9 @@ Calibration calibrate(const CalibrationSetup& setup, const std::vector<MeasuredP
         {setup.fits[i], constant == nullptr ? "count" : constant->unit, value, value / factor, value * factor});
   }
   for (const MeasuredPoint& point : points) {
-    CalibratedPoint own{point, predict(settings, setup.model, setup.context, point), 0, 0, {}, ""};
+    CalibratedPoint own{point, predict(settings, setup, point), 0, 0, {}, ""};
     const double factor =
-        band([&](const Fit& other,
-                 const auto& at) { return predict(other.settings(at), setup.model, setup.context, point); },
-             own.ours);
+        band([&](const Fit& other, const auto& at) { return predict(other.settings(at), setup, point); }, own.ours);
     own.low = own.ours / factor;
     own.high = own.ours * factor;
     if (!point.fits) {
@@ -249,7 +228,7 @@ Calibration calibrate(const CalibrationSetup& setup, const std::vector<MeasuredP
       others.erase(std::find_if(others.begin(), others.end(),
                                 [&](const MeasuredPoint& one) { return one.place == point.place; }));
       const Fit without(setup, others);
-      own.left_out = predict(without.settings(without.solve()), setup.model, setup.context, point);
+      own.left_out = predict(without.settings(without.solve()), setup, point);
     }
     result.points.push_back(own);
   }

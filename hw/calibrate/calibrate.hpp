@@ -7,6 +7,7 @@
 #include "hw/calibrate/measured.hpp"
 #include "hw/machine/system.hpp"
 #include "hw/model/model.hpp"
+#include "hw/schemes/scheme.hpp"
 
 namespace moecarlo::hw {
 
@@ -23,6 +24,8 @@ struct CalibrationSetup {
   double context = 1024;          ///< of points that name none
   double zipf = 1;                ///< popularity exponent
   std::vector<std::string> fits;  ///< constants of the system, or kRoutingZipf
+  std::optional<Scheme> drafter;  ///< of points with a depth
+  std::uint32_t bits = 8;         ///< upper bits that it keeps, where it does
   double tolerance = 0.15;
 };
 
@@ -47,9 +50,12 @@ struct Calibration {
 
 /// Fits by least squares in logarithms, then predicts. A predicted point fails where even the nearer end of its
 /// uncertainty (that of the fit and of the measurement, in root of squares) is off by more than the tolerance; it
-/// passes where it is within the tolerance and its uncertainty no wider; else it is not sure. Throws usage where more
-/// is to be fitted than may be, a constant is not there, or a point cannot be predicted: drafting, or a policy other
-/// than static without a hit rate.
+/// passes where it is within the tolerance and its uncertainty no wider; else it is not sure.
+///
+/// Hits and misses are those counted on a trace; else tokens are independent of each other (of a verification too), and
+/// residents the most popular experts. A given hit rate or accepted length takes their place. Throws usage where more
+/// is to be fitted than may be, a constant is not there, or a point cannot be predicted: without a trace a policy other
+/// than static needs a hit rate and drafting an accepted length; drafting needs a drafter.
 Calibration calibrate(const CalibrationSetup& setup, const std::vector<MeasuredPoint>& points);
 
 }  // namespace moecarlo::hw

@@ -25,8 +25,6 @@ class Line {
  public:
   Line(std::string place, std::vector<std::string> fields) : place_(std::move(place)), fields_(std::move(fields)) {}
 
-  const std::string& text(std::size_t column) const { return fields_[column]; }
-
   std::optional<double> number(std::size_t column, double low, double high) const {
     const std::string& text = fields_[column];
     if (text.empty()) return std::nullopt;
@@ -38,10 +36,16 @@ class Line {
     return value;
   }
 
-  double needed(std::size_t column, double low, double high) const {
+  double needed(std::size_t column, double low, double high, std::optional<double> unknown = std::nullopt) const {
     const auto value = number(column, low, high);
-    if (!value) fail(ErrorKind::input, "{}: {}: empty (expected a number)", place_, kColumns.at(column));
-    return *value;
+    if (!value && !unknown)
+      fail(ErrorKind::input, "{}: {}: empty (expected a number, or a study that has one alone)", place_,
+           kColumns.at(column));
+    return value ? *value : *unknown;
+  }
+
+  std::string text_or(std::size_t column, const std::string& unknown) const {
+    return fields_[column].empty() ? unknown : fields_[column];
   }
 
   std::string word(std::size_t column, const std::vector<std::string>& known) const {
@@ -57,16 +61,16 @@ class Line {
   std::vector<std::string> fields_;
 };
 
-MeasuredPoint point_of(const std::string& place, const Line& line) {
+MeasuredPoint point_of(const std::string& place, const Line& line, const UnknownCells& unknown) {
   constexpr double most = 1e12;
   MeasuredPoint point;
   point.place = place;
-  point.model = line.text(0);
-  point.machine = line.text(1);
-  point.batch = static_cast<std::uint32_t>(line.needed(2, 1, 1e6));
-  point.depth = static_cast<std::uint32_t>(line.needed(3, 0, 1e3));
-  point.policy = line.text(4);
-  point.capacity = line.needed(5, 0, 1e6);
+  point.model = line.text_or(0, unknown.model);
+  point.machine = line.text_or(1, unknown.machine);
+  point.batch = static_cast<std::uint32_t>(line.needed(2, 1, 1e6, unknown.batch));
+  point.depth = static_cast<std::uint32_t>(line.needed(3, 0, 1e3, unknown.depth));
+  point.policy = line.text_or(4, unknown.policy);
+  point.capacity = line.needed(5, 0, 1e6, unknown.capacity);
   point.context = line.number(6, 0, 1e8);
   point.hit_rate = line.number(7, 0, 1);
   point.accepted_length = line.number(8, 0, 1e3);
@@ -79,7 +83,7 @@ MeasuredPoint point_of(const std::string& place, const Line& line) {
 
 }  // namespace
 
-std::vector<MeasuredPoint> read_measured_points(const std::filesystem::path& file) {
+std::vector<MeasuredPoint> read_measured_points(const std::filesystem::path& file, const UnknownCells& unknown) {
   constexpr std::uint64_t largest_bytes = std::uint64_t{1} << 20;
   std::istringstream stream(read_text_file(file, ErrorKind::input, "measured points, a CSV file", largest_bytes));
   std::vector<MeasuredPoint> points;
@@ -95,7 +99,7 @@ std::vector<MeasuredPoint> read_measured_points(const std::filesystem::path& fil
     }
     if (fields.size() != kColumns.size())
       fail(ErrorKind::input, "{}: expected {} fields, found {}", place, kColumns.size(), fields.size());
-    points.push_back(point_of(place, Line(place, fields)));
+    points.push_back(point_of(place, Line(place, fields), unknown));
   }
   if (points.empty()) fail(ErrorKind::input, "{}: no point (expected at least one line)", file.string());
   return points;

@@ -2,9 +2,12 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "hw/plan/workload.hpp"
 
 namespace moecarlo::hw {
 
@@ -19,10 +22,19 @@ struct MeasuredPoint {
   double value = 0;
   double uncertainty = 0.1;  ///< relative
   bool fits = false;         ///< constants may be fitted to it; else it is predicted
+  /// What was counted of it on a trace; null: its routing is that of a popularity.
+  std::shared_ptr<const Workload> counted{};
+};
+
+/// What stands for empty cells, where a study says it.
+struct UnknownCells {
+  std::string model, machine, policy;
+  std::optional<double> batch, depth, capacity;
 };
 
 /// Reads a CSV with the header model,machine,batch,depth,policy,capacity,context,hit_rate,accepted_length,quantity,
-/// value,uncertainty,use; empty cells are unknown. Throws input with file and line.
-std::vector<MeasuredPoint> read_measured_points(const std::filesystem::path& file);
+/// value,uncertainty,use. Empty cells are unknown: `unknown` stands for them, and of a batch, depth or capacity it has
+/// to. Throws input with file and line.
+std::vector<MeasuredPoint> read_measured_points(const std::filesystem::path& file, const UnknownCells& unknown = {});
 
 }  // namespace moecarlo::hw

@@ -81,7 +81,7 @@ struct System {
   std::optional<Helper> helper;
   Misses misses;
   Prefetch prefetch;
-  bool reads_per_row = false;  ///< each token reads its experts anew: kernels that do not share reads
+  bool reads_per_row = false;  ///< each token reads all its weights anew: kernels that do not share reads
   Overheads overheads;
   Devices devices;
   std::array<double, kStandings> static_watts{};  ///< of all devices, by where the figure comes from

@@ -17,9 +17,10 @@ Task dense_work(const System& system, const WeightFormat& format, const LayerPas
   const double helped = system.helper ? system.helper->dense_share : 0;
   const double bytes = weights(matrices) * format.stored_bits(pass.kept_bits) / bits_per_byte;
   Task task = compute_shared(system, matrices, pass.tokens, pass.kept_bits, helped);
-  task += read_shared(system, 0, pass.near_share * bytes, helped);
-  if (pass.near_share < 1) task += read_shared(system, system.home(), (1 - pass.near_share) * bytes, helped);
-  task.own += decode(system.units.front(), weights(matrices), pass.kept_bits);
+  const double times = system.reads_per_row ? pass.tokens : 1;
+  task += read_shared(system, 0, times * pass.near_share * bytes, helped);
+  if (pass.near_share < 1) task += read_shared(system, system.home(), times * (1 - pass.near_share) * bytes, helped);
+  task.own += decode(system.units.front(), times * weights(matrices), pass.kept_bits);
   return task;
 }
 
@@ -128,7 +129,8 @@ void add_reads(const System& system, const Model& model, const ExpertBytes& hit,
   };
   add(experts.hit, experts.hit_row, read_shared(system, 0, hit.near, held));
   if (hit.home > 0) add(experts.hit, experts.hit_row, read_shared(system, home, hit.home, held));
-  experts.hit.own += decode(first, weights_of_one, weight_bits);
+  const Work unpack = decode(first, weights_of_one, weight_bits);
+  (per_row ? experts.hit_row : experts.hit.own) += unpack;
   if (miss.near > 0) add(experts.miss, experts.miss_row, read_shared(system, 0, miss.near, held));
   if (miss.home == 0) return;
   if (misses.in_place > 0)
@@ -140,9 +142,9 @@ void add_reads(const System& system, const Model& model, const ExpertBytes& hit,
   if (misses.there > 0) {
     const Unit& far = system.units[misses.far_unit];
     add(experts.miss, experts.miss_row, misses.there * Task{read(system, far, home, miss.home), {}, {}});
-    experts.miss.own += misses.there * decode(far, weights_of_one, weight_bits);
+    (per_row ? experts.miss_row : experts.miss.own) += misses.there * decode(far, weights_of_one, weight_bits);
   }
-  experts.miss.own += (1 - misses.there) * decode(first, weights_of_one, weight_bits);
+  (per_row ? experts.miss_row : experts.miss.own) += (1 - misses.there) * unpack;
 }
 
 }  // namespace moecarlo::hw

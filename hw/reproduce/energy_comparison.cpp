@@ -32,7 +32,7 @@ EnergyComparison compare_energy(const TableLaws& laws, const std::vector<Reprodu
   watts_per_gain /= static_cast<double>(sums.all.cells);
   for (auto& [model, gain] : sums.by_model) gain.average();
   sums.all.average();
-  sums.missing_watts = (laws.published_energy_gain - sums.all.mean) / watts_per_gain;
+  sums.missing_watts = (laws.published.energy_gain - sums.all.mean) / watts_per_gain;
   return sums;
 }
 

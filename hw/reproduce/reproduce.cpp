@@ -9,14 +9,11 @@
 #include "host/support/csv_line.hpp"
 #include "host/support/error.hpp"
 #include "host/support/text_file.hpp"
-#include "hw/plan/mean_time.hpp"
 
 namespace moecarlo::hw {
 namespace {
 
-constexpr std::uint32_t kElasticBits = 4;
 constexpr double kOwnError = 0.03;
-constexpr std::array<std::uint32_t, 4> kBatches{1, 4, 8, 16};
 
 std::string lower_case(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
@@ -44,100 +41,35 @@ struct TableLine {
   }
 };
 
-/// One design, everything read and laid out.
-struct Design {
-  const TableLaws& laws;
-  const System& system;
-  const System& reference;
-  const Model& model;
-  const Scheme& scheme;
-  const RoutingLaw& routing;
-  std::uint32_t batch;
-
-  Serving serving(bool drafting) const {
-    Serving serving{laws.context, batch, drafting ? laws.depth : 0, kElasticBits};
-    if (drafting) {
-      serving.draft_width = laws.width;
-      serving.verify_columns = laws.verify_tokens;
-    }
-    return serving;
-  }
-
-  RoundCost cost(const System& on, const Scheme& with, const Serving& how, const Placement& placement,
-                 const MeanCounts& counts) const {
-    const Done round = at_means(on, model, with.plan(on, model, how, placement).round, counts);
-    return {round.seconds, joules_by_standing(on, round.work, round.seconds)};
-  }
-
-  RoundCost of_reference() const {
-    const Scheme plain = autoregressive();
-    const Placement nothing = place(reference, plain, model, serving(false), model.moe_layers);
-    return cost(reference, plain, serving(false), nothing, {0, routing.distinct(batch), 0, 0});
-  }
-
-  Placement placed(bool drafting) const { return place(system, scheme, model, serving(drafting), model.moe_layers); }
-
-  RoundCost of_step(double hit_share) const {
-    const double distinct = routing.distinct(batch);
-    return cost(system, scheme, serving(false), placed(false),
-                {hit_share * distinct, (1 - hit_share) * distinct, 0, 0});
-  }
-
-  RoundCost of_round() const {
-    const Placement placement = placed(true);
-    const double slots = placement.capacity.mean(model.moe_layers);
-    MeanCounts counts;
-    const double verified = routing.distinct(batch * effective_tokens(laws.verify_tokens, laws.overlap));
-    counts.hits = routing.held_share(slots, verified) * verified;
-    counts.misses = verified - counts.hits;
-    const double drafting = batch * effective_tokens(laws.width, laws.overlap);
-    if (scheme.draft_routing == DraftRouting::residents) {
-      counts.draft_hits = routing.residents_touched(slots, drafting);
-    } else if (scheme.draft_routing == DraftRouting::all) {
-      const double touched = routing.distinct(drafting);
-      counts.draft_hits = routing.held_share(slots, touched) * touched;
-      counts.draft_misses = touched - counts.draft_hits;
-    }
-    return cost(system, scheme, serving(true), placement, counts);
-  }
-};
-
-/// The hit share at which a step is so many times as fast as on the reference; none where even all hits are too slow,
-/// or none still too fast. More hits are never slower.
-std::optional<double> hit_share_for(const Design& design, double speedup) {
-  const double seconds = design.of_reference().seconds / speedup;
+/// The hit share at which a step takes so long; none where even all hits are too slow, or none still too fast. More
+/// hits are never slower.
+std::optional<double> hit_share_for(const Design& design, double seconds) {
   double low = 0, high = 1;
-  if (design.of_step(low).seconds < seconds || design.of_step(high).seconds > seconds) return std::nullopt;
+  if (design.step(low).seconds < seconds || design.step(high).seconds > seconds) return std::nullopt;
   for (int halving = 0; halving < 40; ++halving) {
     const double middle = (low + high) / 2;
-    (design.of_step(middle).seconds > seconds ? low : high) = middle;
+    (design.step(middle).seconds > seconds ? low : high) = middle;
   }
   return (low + high) / 2;
 }
 
-/// A cost shared out among the tokens that it emits.
-RoundCost per_token(const RoundCost& cost, double tokens) {
-  const JoulesByStanding& j = cost.joules;
-  return {cost.seconds / tokens, {j.published / tokens, j.derived / tokens, j.assumed / tokens}};
-}
-
-ReproducedCell reproduce_cell(const Design& design, const TableKey& key, const PublishedCell* published) {
+ReproducedCell reproduce_cell(const Design& design, const RoundCost& reference, const TableKey& key,
+                              const PublishedCell* published) {
   ReproducedCell cell;
   cell.key = key;
   cell.slots = design.placed(false).capacity.mean(design.model.moe_layers);
   cell.distinct = design.routing.distinct(design.batch);
-  const RoundCost reference = design.of_reference();
-  const RoundCost step = design.of_step(design.routing.hit_share(cell.slots));
+  const RoundCost step = design.step();
   cell.reference_token = per_token(reference, design.batch);
   cell.token = per_token(step, design.batch);
   cell.ar = reference.seconds / step.seconds;
-  cell.ar_roof = reference.seconds / design.of_step(std::min(1.0, cell.slots / cell.distinct)).seconds;
-  cell.ar_uncached = reference.seconds / design.of_step(0).seconds;
+  cell.ar_roof = reference.seconds / design.step(std::min(1.0, cell.slots / cell.distinct)).seconds;
+  cell.ar_uncached = reference.seconds / design.step(0).seconds;
   if (published == nullptr) return cell;
   cell.published = *published;
-  cell.ar_hit_share_published = hit_share_for(design, published->ar);
-  const RoundCost round = design.of_round();
-  const double tokens = 1 + published->alpha * design.laws.depth;
+  cell.ar_hit_share_published = hit_share_for(design, reference.seconds / published->ar);
+  const RoundCost round = design.round();
+  const double tokens = design.laws.draft_of(key.scheme).tokens(published->alpha);
   cell.sd = tokens * reference.seconds / round.seconds;
   if (*cell.sd > cell.ar) cell.token = per_token(round, tokens * design.batch);
   return cell;
@@ -184,57 +116,23 @@ std::vector<PublishedCell> read_published_table(const std::filesystem::path& fil
   return cells;
 }
 
-TableLaws make_table_laws(const Preset& preset) {
-  PresetReader reader(preset);
-  TableLaws laws;
-  laws.preset = preset;
-  laws.depth = reader.count("tree.depth");
-  laws.width = reader.count("tree.width");
-  laws.verify_tokens = reader.count("tree.verify_tokens");
-  laws.overlap = reader.share("tree.overlap");
-  laws.context = reader.count("serving.context");
-  laws.published_energy_gain = reader.positive("published.energy_gain_8gb", "count");
-  laws.reference = read_system(reader.text("table.reference"));
-  for (const std::string& name : reader.texts("table.systems")) laws.systems.push_back(read_system(name));
-  laws.schemes = reader.texts("table.schemes");
-  const std::string table = "locality.";
-  for (const Constant& constant : preset.constants) {
-    if (constant.key.compare(0, table.size(), table) != 0) continue;
-    const std::string name = constant.key.substr(table.size());
-    const Model model = read_model(name);
-    laws.routing.push_back({name,
-                            {model.experts, model.top_k, reader.not_negative("popularity." + name, "count"),
-                             reader.positive(constant.key, "count")}});
-  }
-  reader.finish();
-  return laws;
-}
-
-std::uint32_t near_gigabytes(const System& system) {
-  constexpr double bytes_per_gibibyte = 1073741824;
-  return static_cast<std::uint32_t>(system.tiers.front().capacity_bytes / bytes_per_gibibyte);
-}
-
-const System& system_of(const TableLaws& laws, std::uint32_t hb_gb) {
-  for (const System& system : laws.systems) {
-    if (near_gigabytes(system) == hb_gb) return system;
-  }
-  fail(ErrorKind::usage, "{}: no system with {} GB of near memory", laws.preset.file, hb_gb);
-}
-
 std::vector<ReproducedCell> reproduce_table(const TableLaws& laws, const std::vector<PublishedCell>& published) {
   std::vector<ReproducedCell> cells;
   std::vector<std::uint32_t> sizes;
+  std::vector<std::string> schemes;
+  for (const DraftLaw& law : laws.schemes) schemes.push_back(law.scheme);
+  const Scheme plain = autoregressive();
   for (const System& system : laws.systems) {
     const std::uint32_t hb = sizes.emplace_back(near_gigabytes(system));
     for (const auto& [name, routing] : laws.routing) {
       const Model model = read_model(name);
-      for (const std::string& scheme_name : laws.schemes) {
+      for (const std::string& scheme_name : schemes) {
         const Scheme scheme = find_scheme(scheme_name);
-        for (const std::uint32_t batch : kBatches) {
+        for (const std::uint32_t batch : kTableBatches) {
           const TableKey key{hb, name, scheme_name, batch};
-          const Design design{laws, system, laws.reference, model, scheme, routing, batch};
-          cells.push_back(reproduce_cell(design, key, find_cell(published, key)));
+          const RoundCost reference = Design{laws, laws.reference, model, plain, routing, batch}.step();
+          const Design design{laws, system, model, scheme, routing, batch};
+          cells.push_back(reproduce_cell(design, reference, key, find_cell(published, key)));
         }
       }
     }
@@ -243,8 +141,8 @@ std::vector<ReproducedCell> reproduce_table(const TableLaws& laws, const std::ve
     const auto same = [&](const ReproducedCell& cell) { return cell.key == one.key; };
     if (std::any_of(cells.begin(), cells.end(), same)) continue;
     fail(ErrorKind::input, "{}: no such cell (expected hb_gb {}, a model of {}, a scheme of {}, a batch of {})",
-         one.place, fmt::join(sizes, " or "), fmt::join(names_of(laws), ", "), fmt::join(laws.schemes, ", "),
-         fmt::join(kBatches, ", "));
+         one.place, fmt::join(sizes, " or "), fmt::join(names_of(laws), ", "), fmt::join(schemes, ", "),
+         fmt::join(kTableBatches, ", "));
   }
   return cells;
 }
@@ -263,31 +161,6 @@ TableErrors errors_of(std::vector<double> errors) {
   const std::size_t half = errors.size() / 2;
   const double median = errors.size() % 2 == 1 ? errors[half] : (errors[half - 1] + errors[half]) / 2;
   return {errors.size(), median, errors.back()};
-}
-
-TableAggregates aggregates_of(const std::vector<ReproducedCell>& cells) {
-  TableAggregates sums;
-  double small = 0, large = 0, ratios = 0;
-  for (const ReproducedCell& cell : cells) {
-    if (cell.key.scheme != "elastic" || !cell.sd) continue;
-    const double best = std::max(cell.ar, *cell.sd);
-    (cell.key.hb_gb == 4 ? sums.best_mode_4gb : sums.best_mode_8gb) += best;
-    ++(cell.key.hb_gb == 4 ? small : large);
-    if (cell.key.batch < 4) continue;
-    TableKey rival = cell.key;
-    rival.scheme = "eagle";
-    const auto eagle =
-        std::find_if(cells.begin(), cells.end(), [&](const ReproducedCell& one) { return one.key == rival; });
-    if (eagle == cells.end() || !eagle->sd) continue;
-    const double ratio = *cell.sd / *eagle->sd;
-    sums.elastic_over_eagle += ratio;
-    sums.elastic_over_eagle_max = std::max(sums.elastic_over_eagle_max, ratio);
-    ++ratios;
-  }
-  if (small > 0) sums.best_mode_4gb /= small;
-  if (large > 0) sums.best_mode_8gb /= large;
-  if (ratios > 0) sums.elastic_over_eagle /= ratios;
-  return sums;
 }
 
 }  // namespace moecarlo::hw

@@ -1,17 +1,18 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "hw/plan/mean_time.hpp"
-#include "hw/presets/preset.hpp"
-#include "hw/projection/placement.hpp"
-#include "hw/reproduce/routing_law.hpp"
+#include "hw/reproduce/design.hpp"
+#include "hw/reproduce/table_laws.hpp"
 
 namespace moecarlo::hw {
+
+constexpr std::array<std::uint32_t, 4> kTableBatches{1, 4, 8, 16};
 
 /// One design of the published table: scheme and model on the system with so many GB of near memory at a batch.
 struct TableKey {
@@ -35,30 +36,6 @@ struct PublishedCell {
 /// was not given. Model names are taken in lower case. Throws input with file and line, also where a cell comes twice.
 std::vector<PublishedCell> read_published_table(const std::filesystem::path& file);
 
-/// The draft tree that all designs share, and the routing that each model was found to follow. All of it stands in a
-/// preset (presets/reproductions), where the source of each row says what it was fitted to.
-struct TableLaws {
-  std::uint32_t depth = 0, width = 0, verify_tokens = 0, context = 0;
-  double overlap = 0;
-  double published_energy_gain = 0;  ///< mean over everything evaluated at 8 GB: xPU's energy per token over Elastic's
-  std::vector<std::pair<std::string, RoutingLaw>> routing;  ///< by model preset
-  System reference;                                         ///< what speed-ups are over
-  std::vector<System> systems;                              ///< by size of their near memory, ascending
-  std::vector<std::string> schemes;
-  Preset preset;
-};
-TableLaws make_table_laws(const Preset& preset);
-
-/// The system with so many GB of near memory; throws usage where there is none.
-const System& system_of(const TableLaws& laws, std::uint32_t hb_gb);
-std::uint32_t near_gigabytes(const System& system);
-
-/// What a round, or one token of it, costs.
-struct RoundCost {
-  double seconds = 0;
-  JoulesByStanding joules;
-};
-
 /// One cell of the table as the model has it: by the law, and with hits counted on routing.
 struct ReproducedCell {
   TableKey key;
@@ -78,8 +55,8 @@ struct ReproducedCell {
 };
 
 /// All models x systems x schemes x batches 1, 4, 8, 16, in this order.
-/// Autoregressive hits follow hit_share; hits of a verification, whose union is large, held_share: the published
-/// speculative cells respect what fits, the autoregressive ones do not.
+/// Autoregressive hits follow hit_share; hits of a round, whose unions are large, held_share: the published speculative
+/// cells respect what fits, the autoregressive ones do not.
 std::vector<ReproducedCell> reproduce_table(const TableLaws& laws, const std::vector<PublishedCell>& published);
 
 /// Whether a published cell is more than the model's own error, 3 % where no cache is involved, above its roof; and
@@ -93,12 +70,5 @@ struct TableErrors {
   double median = 0, worst = 0;
 };
 TableErrors errors_of(std::vector<double> errors);
-
-/// Figures over the whole table. Where nothing is published, ours stand alone.
-struct TableAggregates {
-  double best_mode_4gb = 0, best_mode_8gb = 0;                ///< mean over models and batches of Elastic's faster mode
-  double elastic_over_eagle = 0, elastic_over_eagle_max = 0;  ///< drafting, from batch 4
-};
-TableAggregates aggregates_of(const std::vector<ReproducedCell>& cells);
 
 }  // namespace moecarlo::hw

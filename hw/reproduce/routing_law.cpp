@@ -2,23 +2,32 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 namespace moecarlo::hw {
 namespace {
 
-double taken_by_one(const RoutingLaw& law, double scale) {
-  double taken = 0;
-  for (std::uint32_t i = 1; i <= law.experts; ++i) taken -= std::expm1(-scale * std::pow(i, -law.popularity));
-  return taken;
+/// i^-s of every expert.
+std::vector<double> popularities(const RoutingLaw& law) {
+  std::vector<double> all(law.experts);
+  for (std::uint32_t i = 0; i < law.experts; ++i) all[i] = std::pow(i + 1, -law.popularity);
+  return all;
 }
 
-/// c of the law: the choices of one token grow with it, from 0 to `experts`.
-double scale_of(const RoutingLaw& law) {
+double taken(const std::vector<double>& popularities, double scale) {
+  double sum = 0;
+  for (const double popularity : popularities) sum -= std::expm1(-scale * popularity);
+  return sum;
+}
+
+/// c of the law at which so many are taken, less than there are: they grow with it, from 0 to `experts`.
+double scale_for(const std::vector<double>& popularities, double count) {
   double low = 0, high = 1;
-  while (taken_by_one(law, high) < law.top_k) high *= 2;
+  while (taken(popularities, high) < count) high *= 2;
   for (int i = 0; i < 100; ++i) {
     const double middle = (low + high) / 2;
-    (taken_by_one(law, middle) < law.top_k ? low : high) = middle;
+    if (middle == low || middle == high) break;
+    (taken(popularities, middle) < count ? low : high) = middle;
   }
   return high;
 }
@@ -27,18 +36,17 @@ double scale_of(const RoutingLaw& law) {
 
 double RoutingLaw::distinct(double tokens) const {
   if (top_k >= experts) return tokens > 0 ? experts : 0;
-  const double scale = scale_of(*this);
-  double sum = 0;
-  for (std::uint32_t i = 1; i <= experts; ++i) sum -= std::expm1(-tokens * scale * std::pow(i, -popularity));
-  return sum;
+  const std::vector<double> all = popularities(*this);
+  return taken(all, tokens * scale_for(all, top_k));
 }
 
 double RoutingLaw::distinct_among(double slots, double tokens) const {
   if (top_k >= experts) return tokens > 0 ? std::min<double>(slots, experts) : 0;
-  const double scale = scale_of(*this);
+  const std::vector<double> all = popularities(*this);
+  const double scale = tokens * scale_for(all, top_k);
   double sum = 0;
-  for (std::uint32_t i = 1; i <= experts && i < slots + 1; ++i) {
-    sum -= std::min(1.0, slots + 1 - i) * std::expm1(-tokens * scale * std::pow(i, -popularity));
+  for (std::uint32_t i = 0; i < experts && i < slots; ++i) {
+    sum -= std::min(1.0, slots - i) * std::expm1(-scale * all[i]);
   }
   return sum;
 }
@@ -47,17 +55,33 @@ double RoutingLaw::hit_share(double slots) const {
   return slots < 1 ? 0 : std::pow(std::min(1.0, slots / experts), locality);
 }
 
-double RoutingLaw::held_share(double slots, double distinct) const {
-  return distinct > 0 ? std::min(hit_share(slots), slots / distinct) : 0;
+double RoutingLaw::request_union(std::uint32_t tokens, double reuse) const {
+  double sum = tokens > 0 ? top_k : 0;
+  for (std::uint32_t token = 1; token < tokens; ++token) {
+    sum += top_k * (1 - std::pow(sum / experts, reuse * locality));
+  }
+  return std::min<double>(sum, experts);
+}
+
+double RoutingLaw::union_of_requests(double of_one, double requests) const {
+  constexpr double nearly_all = 1 - 1e-9;  // all of them are touched by no finite number of independent tokens
+  const std::vector<double> all = popularities(*this);
+  return taken(all, requests * scale_for(all, std::min(of_one, nearly_all * experts)));
+}
+
+double RoutingLaw::held_share(double slots, double distinct, std::optional<double> degradation) const {
+  if (distinct <= 0) return 0;
+  RoutingLaw law = *this;
+  if (degradation && experts > top_k) {
+    const double grown = std::clamp((distinct - top_k) / (experts - top_k), 0.0, 1.0);
+    law.locality += (1 - locality) * std::pow(grown, *degradation);
+  }
+  return std::min(law.hit_share(slots), slots / distinct);
 }
 
 double RoutingLaw::residents_touched(double slots, double tokens) const {
   if (slots <= top_k) return slots;
   return slots * (1 - std::pow(1 - top_k / slots, tokens));
-}
-
-double effective_tokens(double tokens, double overlap) {
-  return 1 / (overlap + (1 - overlap) / tokens);
 }
 
 }  // namespace moecarlo::hw

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 namespace moecarlo::hw {
 
@@ -22,16 +23,22 @@ struct RoutingLaw {
   /// one slot. It does not ask whether that many fit: see held_share.
   double hit_share(double slots) const;
 
-  /// The same, but never more than the slots can hold of `distinct` experts.
-  double held_share(double slots, double distinct) const;
+  /// Expected number of distinct experts of `tokens` tokens of one request, whose routing is alike: every further token
+  /// adds the share of its choices that a cache of the earlier ones' union would miss, were the locality `reuse` times
+  /// what it is. 0: a token adds nothing new.
+  double request_union(std::uint32_t tokens, double reuse) const;
+
+  /// Of so many requests, independent of each other, whose own unions have this size.
+  double union_of_requests(double of_one, double requests) const;
+
+  /// The hit share, but never more than the slots can hold of `distinct` experts. With a degradation x the locality
+  /// grows from its own at a union of top_k experts to 1 at one of all: by ((distinct - top_k) / (experts - top_k))^x
+  /// of what is missing. A union of all experts hits what is held, whatever the locality.
+  double held_share(double slots, double distinct, std::optional<double> degradation = std::nullopt) const;
 
   /// Expected number of residents that so many tokens touch whose routing is restricted to `slots` residents, each
   /// equally popular.
   double residents_touched(double slots, double tokens) const;
 };
-
-/// How many independent tokens `tokens` of one request amount to, where any two of them route alike with this share:
-/// 1 / (overlap + (1 - overlap) / tokens), Kish's design effect. It saturates at 1 / overlap.
-double effective_tokens(double tokens, double overlap);
 
 }  // namespace moecarlo::hw

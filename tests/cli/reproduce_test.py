@@ -1,8 +1,16 @@
 """`reproduce elmoe3d` prints the published table beside ours, by law and counted."""
 
 import json
+import sys
+from pathlib import Path
 
+import numpy as np
 import program
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "results" / "elmoe3d"))
+import hypotheses  # noqa: E402
+import table_cells  # noqa: E402
+import table_model  # noqa: E402
 
 PUBLISHED = program.RECORDED_TRACES / ".." / "published" / "elmoe3d_table3.csv"
 HEADER = "hb_gb,model,scheme,batch,alpha,ar_speedup,sd_speedup\n"
@@ -78,6 +86,44 @@ class Reproduce(program.ProgramTest):
         self.assertGreater(energy["missing_watts"], 0)
         for cell in table["cells"]:
             self.assertAlmostEqual(cell["ar"]["error"], cell["ar"]["ours"] / cell["ar"]["published"] - 1, 12)
+
+    def test_every_cell_is_that_of_the_second_model_in_closed_form(self):
+        """Of cells that nobody published: designs and acceptances of our own."""
+        names = {"Qwen3-30B-A3B": 0.3, "GLM-4.7-Flash": 0.5, "DeepSeek-V2-Lite": 0.7, "GPT-OSS-20B": 0.9}
+        lines = [f"{gib},{model},{scheme},{batch},{alpha},1,1" for gib in (4, 8) for model, alpha in names.items()
+                 for scheme in ("elastic", "eagle", "slm", "quant") for batch in (1, 16)]
+        file = self.published("\n".join(lines) + "\n")
+        ours = {(cell["hb_gb"], cell["model"], cell["scheme"], cell["batch"]): cell
+                for cell in self.table("--law-only", "--published", file)["cells"] if cell["alpha"]}
+        rows = table_model.preset("reproductions", "elmoe3d")
+        table = table_cells.Table(table_model.published(file))
+        chosen = next(one for one in hypotheses.HYPOTHESES if one.name == hypotheses.CHOSEN)
+        reuse = {"quant": rows["draft_reuse"]["quant"], "elastic": rows["draft_reuse"]["elastic"]}
+        parts = {scheme: hypotheses.logarithms(chosen, table, rows["hits"]["degradation"], rows["verify"]["reuse"],
+                                               reuse.get(scheme, 0.5), rows["depth"][scheme])
+                 for scheme in rows["depth"]}
+        for at, cell in enumerate(table.cells):
+            program_cell = ours[cell.gib, cell.model.name, cell.scheme, cell.batch]
+            self.assertAlmostEqual(program_cell["ar"]["ours"] / cell.ar(), 1, 9)
+            expected = np.exp(parts[cell.scheme][at])  # over a published 1
+            self.assertAlmostEqual(program_cell["sd"]["ours"] / expected, 1, 3, msg=lines[at])
+
+    def test_baselines_and_means_stand_beside_the_published_means(self):
+        if not PUBLISHED.exists():
+            self.skipTest(f"{PUBLISHED} is not there")
+        table = self.table("--law-only", "--published", PUBLISHED)
+        self.assertEqual({row["system"] for row in table["baselines"]},
+                         {"xpu-pim", "xpu-logicpim", "xpu-nmp", "hb-xpu"})
+        means = table["aggregates"]
+        self.assertEqual(means["over_reference"]["speed"]["published"], 6.6)
+        self.assertEqual(means["over_best_prior"]["energy"]["published"], 1.4)
+        self.assertEqual(means["over_reference"]["cells"], 16)
+        self.assertLess(means["over_best_prior"]["speed"]["ours"],
+                        means["over_best_prior_without_near_memory"]["speed"]["ours"])
+        self.assertIn("other datasets", means["datasets"]["missing"])
+        text = self.done("reproduce", "elmoe3d", "--law-only", "--published", PUBLISHED).stdout
+        self.assertIn("speed over the best prior machine of each cell", text)
+        self.assertIn("Missing: the paper's other datasets", text)
 
     def test_mistakes_are_named(self):
         self.refused(2, "reproduce", "elmoe3d", "--trace", "gpt-4=a.h5",

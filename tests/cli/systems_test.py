@@ -57,6 +57,15 @@ class Systems(program.ProgramTest):
         self.assertEqual(set(rows), {"my-machine", "xpu"})
         parts = rows["my-machine"]["breakdown"]
         self.assertAlmostEqual(parts["verify.overhead"], 24 * 15e-6, delta=1e-12)
+        (csv,) = re.findall(r"```csv\n(.*?)```", PAGE.read_text(), re.DOTALL)
+        (self.folder / "measured.csv").write_text(csv)
+        fitted = self.folder / "elsewhere" / "fitted.toml"
+        fitted.parent.mkdir()
+        self.done("calibrate", self.folder / "measured.csv", "--hardware", mine, "--fit", "overhead.layer,pcie.efficiency",
+                  "-o", fitted)
+        (one,) = self.systems(fitted)
+        self.assertEqual(one["statuses"]["fitted"], 2)
+        self.assertEqual([tier["name"] for tier in one["tiers"]], ["vram", "ram"])
         again = json.loads(self.done("evaluate", self.output, "--hardware", mine, "--schemes", "ar", "--json").stdout)
         self.assertEqual({row["system"] for row in again["hardware"]}, {"my-machine"})
 

@@ -144,7 +144,8 @@ TEST(RandomMachines, EveryByteOfTheModelIsReadWhereItLies) {
     const Model& model = step.model;
     const Plan plan = plan_autoregressive(system, model, {kContext, kBatch, 0, 8}, {});
     const Work work = at_means(system, model, plan.round, mean_counts(step.workload)).work;
-    const double dense = dense_bytes(model) + kBatch * kContext * kv_bytes_per_token(model);
+    const double passes = system.reads_per_row ? kBatch : 1;  // of dense weights
+    const double dense = passes * dense_bytes(model) + kBatch * kContext * kv_bytes_per_token(model);
     const double rows = kBatch * model.top_k, distinct = step.hits + step.misses;
     const double again = system.reads_per_row ? rows / distinct : 1;
     const double expert = model.moe_layers * expert_bytes(model);

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "hw/plan/mean_time.hpp"
+#include "hw/reproduce/aggregates.hpp"
 #include "hw/reproduce/energy_comparison.hpp"
 #include "tests/hw/samples.hpp"
 
@@ -71,19 +72,68 @@ TEST_F(PublishedTable, OthersWithoutDraftingFollowTheLawOfTheirModel) {
   EXPECT_EQ(std::count_if(cells_.begin(), cells_.end(), seems_uncached), 5);
 }
 
-TEST_F(PublishedTable, OneTreeServesTheSpeculativeCellsOfAllSchemes) {
+TEST_F(PublishedTable, OneSetOfConstantsServesTheSpeculativeCellsOfAllSchemesAndModels) {
   EXPECT_EQ(errors("elastic", true).cells, 16U);
-  EXPECT_LT(errors("elastic", true).median, 0.08);
-  EXPECT_LT(errors("elastic", true).worst, 0.25);
-  for (const char* scheme : {"eagle", "slm", "quant"}) EXPECT_LT(errors(scheme, true).median, 0.12) << scheme;
+  EXPECT_LT(errors("elastic", true).median, 0.065);
+  for (const char* scheme : {"eagle", "slm", "quant"}) EXPECT_LT(errors(scheme, true).median, 0.06) << scheme;
+  double sum = 0, count = 0;
+  for (const ReproducedCell& cell : cells_) {
+    if (!cell.sd || !cell.published->sd) continue;
+    EXPECT_LT(error(cell, true), 0.25) << cell.key.hb_gb << " " << cell.key.model << " " << cell.key.scheme << " "
+                                       << cell.key.batch;
+    sum += std::abs(std::log(*cell.sd / *cell.published->sd));
+    ++count;
+  }
+  EXPECT_EQ(count, 64);
+  EXPECT_NEAR(sum / count, 0.0598, 0.0005) << "results/elmoe3d/hypotheses.md";
 }
 
-TEST_F(PublishedTable, AggregatesAreWithinTenPercentOfThePublishedOnes) {
-  const TableAggregates sums = aggregates_of(cells_);
-  EXPECT_NEAR(sums.best_mode_4gb, 3.41, 0.341);
-  EXPECT_NEAR(sums.best_mode_8gb, 6.94, 0.694);
-  EXPECT_NEAR(sums.elastic_over_eagle, 1.45, 0.145);
-  EXPECT_NEAR(sums.elastic_over_eagle_max, 2.08, 0.208);
+/// Constants of drafting lie at the bottom of the error that they were fitted to.
+TEST_F(PublishedTable, EveryConstantOfDraftingIsAtTheBottomOfItsError) {
+  const TableLaws laws = table_laws();
+  const auto mean = [&](const TableLaws& moved) {
+    double sum = 0;
+    for (const ReproducedCell& cell : reproduce_table(moved, published_)) {
+      if (cell.sd && cell.published->sd) sum += std::abs(std::log(*cell.sd / *cell.published->sd));
+    }
+    return sum;
+  };
+  const double here = mean(laws);
+  for (const char* key : {"verify.reuse", "draft_reuse.elastic", "draft_reuse.quant", "hits.degradation"}) {
+    EXPECT_LT(here, mean(make_table_laws(scaled(laws.preset, key, 1.15)))) << key;
+    EXPECT_LT(here, mean(make_table_laws(scaled(laws.preset, key, 0.85)))) << key;
+  }
+}
+
+TEST_F(PublishedTable, AggregatesAreThoseOfItsCellsAndOfEveryBaseline) {
+  const TableLaws laws = table_laws();
+  const auto baselines = evaluate_baselines(laws, cells_);
+  EXPECT_EQ(baselines.size(), laws.baselines.size() * 4 * 4);
+  const TableAggregates sums = aggregates_of(cells_, baselines);
+  EXPECT_NEAR(sums.best_mode_4gb, laws.published.best_mode_4gb, 0.1 * laws.published.best_mode_4gb);
+  EXPECT_NEAR(sums.best_mode_8gb, laws.published.best_mode_8gb, 0.1 * laws.published.best_mode_8gb);
+  EXPECT_NEAR(sums.elastic_over_eagle, laws.published.elastic_over_eagle, 0.1 * laws.published.elastic_over_eagle);
+  EXPECT_NEAR(sums.elastic_over_eagle_max, laws.published.elastic_over_eagle_max,
+              0.1 * laws.published.elastic_over_eagle_max);
+  EXPECT_DOUBLE_EQ(sums.over_reference.speed, sums.best_mode_8gb) << "the same cells, where only one dataset is there";
+  EXPECT_NEAR(sums.over_reference.energy, compare_energy(laws, cells_).all.mean, 1e-12);
+  // The more rivals, the smaller the lead.
+  EXPECT_LT(sums.over_far_memory_only.speed, sums.over_reference.speed);
+  EXPECT_LT(sums.over_prior.speed, sums.over_far_memory_only.speed);
+  EXPECT_LE(sums.over_prior.energy, sums.over_far_memory_only.energy);
+}
+
+TEST_F(PublishedTable, ABaselineWithTheNearMemoryOfTheTableIsItsOwnColumn) {
+  // EAGLE on the table's larger system has twice the arithmetic, which binds nowhere at batch 1.
+  for (const BaselineCell& one : evaluate_baselines(table_laws(), cells_)) {
+    EXPECT_EQ(one.near_memory, one.system == "hb-xpu");
+    EXPECT_TRUE(one.near_memory || !one.drafting) << one.system;
+    if (!one.near_memory || one.batch > 1) continue;
+    const auto cell = std::find_if(cells_.begin(), cells_.end(), [&](const ReproducedCell& each) {
+      return each.key == TableKey{8, one.model, "eagle", one.batch};
+    });
+    EXPECT_NEAR(one.speedup, std::max(cell->ar, *cell->sd), 0.02 * one.speedup) << one.model;
+  }
 }
 
 TEST_F(PublishedTable, SeventeenElasticCellsLieAboveWhatAnyCacheCanHold) {
@@ -137,13 +187,13 @@ TEST(PublishedCells, AreRefusedByFileLineAndField) {
 TEST_F(PublishedTable, EnergyGainsAreThoseOfBytesAndAssumedConstants) {
   const TableLaws laws = table_laws();
   const EnergyComparison energy = compare_energy(laws, cells_);
-  EXPECT_EQ(laws.published_energy_gain, 4.4);
+  EXPECT_EQ(laws.published.energy_gain, 4.4);
   ASSERT_GE(energy.all.cells, 8U);
   // Reading DRAM alone is what is published of it; all that is assumed of Elastic can only cost, as can the xPU's.
   EXPECT_GT(energy.all.without_assumed_own, energy.all.mean);
   EXPECT_LT(energy.all.published_only, energy.all.without_assumed_own);
   EXPECT_GT(energy.all.mean, 2);
-  EXPECT_LT(energy.all.mean, laws.published_energy_gain);
+  EXPECT_LT(energy.all.mean, laws.published.energy_gain);
   double sum = 0, count = 0;
   for (const auto& [model, gain] : energy.by_model) {
     sum += gain.mean * static_cast<double>(gain.cells);
@@ -155,7 +205,7 @@ TEST_F(PublishedTable, EnergyGainsAreThoseOfBytesAndAssumedConstants) {
   for (ReproducedCell& cell : cells) {
     cell.reference_token.joules.assumed += energy.missing_watts * cell.reference_token.seconds;
   }
-  EXPECT_NEAR(compare_energy(laws, cells).all.mean, laws.published_energy_gain, 1e-9);
+  EXPECT_NEAR(compare_energy(laws, cells).all.mean, laws.published.energy_gain, 1e-9);
 }
 
 TEST_F(PublishedTable, EnergyOfATokenOnTheXpuIsThatOfItsBytes) {

@@ -42,11 +42,35 @@ TEST(RoutingLaw, DraftsTouchTopKResidentsOfOneTokenAndAllOfManyTokens) {
   EXPECT_EQ(law.residents_touched(3, 1), 3);
 }
 
-TEST(EffectiveTokens, AreTheTokensWithoutOverlapAndSaturateWithIt) {
-  EXPECT_DOUBLE_EQ(effective_tokens(60, 0), 60);
-  EXPECT_DOUBLE_EQ(effective_tokens(1, 0.3), 1);
-  EXPECT_DOUBLE_EQ(effective_tokens(10, 1), 1);
-  EXPECT_NEAR(effective_tokens(1e9, 0.25), 4, 1e-6);
+TEST(RoutingLaw, TokensOfARequestAddWhatACacheOfTheirUnionWouldMiss) {
+  const RoutingLaw law{64, 4, 0, 0.5};
+  EXPECT_EQ(law.request_union(0, 0.8), 0);
+  EXPECT_DOUBLE_EQ(law.request_union(1, 0.8), 4);
+  EXPECT_DOUBLE_EQ(law.request_union(2, 0.8), 4 + 4 * (1 - std::pow(4.0 / 64, 0.4)));
+  EXPECT_DOUBLE_EQ(law.request_union(5, 0), 4) << "all alike";
+  EXPECT_NEAR(law.request_union(3, 1e9), 12, 1e-6) << "nothing is reused";
+  EXPECT_LE(law.request_union(1000, 2), 64);
+}
+
+TEST(RoutingLaw, RequestsAreIndependentOfEachOther) {
+  const RoutingLaw uniform{64, 4, 0, 1}, skewed{64, 4, 1, 1};
+  // Each leaves out an expert with probability 1 - 12/64, whatever its own tokens have in common.
+  EXPECT_NEAR(uniform.union_of_requests(12, 3), 64 * (1 - std::pow(1 - 12.0 / 64, 3)), 1e-9);
+  EXPECT_NEAR(skewed.union_of_requests(4, 6), skewed.distinct(6), 1e-9) << "of one token each";
+  EXPECT_NEAR(skewed.union_of_requests(20, 1), 20, 1e-9);
+  EXPECT_NEAR(uniform.union_of_requests(64, 2), 64, 1e-6);
+}
+
+TEST(RoutingLaw, DegradedHitsGoFromTheLawOfOneTokenToWhatIsHeldOfAllExperts) {
+  const RoutingLaw law{64, 4, 0, 0.5};
+  EXPECT_DOUBLE_EQ(law.held_share(16, 4, 1.25), 0.5);
+  EXPECT_DOUBLE_EQ(law.held_share(16, 64, 1.25), 0.25);
+  EXPECT_DOUBLE_EQ(law.held_share(16, 34, 1), std::pow(0.25, 0.75)) << "half way";
+  for (double distinct = 5; distinct < 64; ++distinct) {
+    EXPECT_LT(law.held_share(16, distinct, 1.25), law.held_share(16, distinct - 1, 1.25));
+    EXPECT_LE(law.held_share(16, distinct, 1.25), law.held_share(16, distinct));
+    EXPECT_LE(law.held_share(16, distinct, 1.25) * distinct, 16);
+  }
 }
 
 TEST(RoutingLaw, TheMostPopularExpertsAreTouchedMoreOftenThanTheirShareOfAll) {
