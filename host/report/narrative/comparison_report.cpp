@@ -118,8 +118,8 @@ Figure figure_of(const Comparison& comparison, std::size_t number_of) {
   }
   chart.text = {fmt::format("{} over {}", comparison.a, comparison.b),
                 "Error bars, 95 %: thick for the simulation, thin for the trace", "ratio", ""};
-  return {fmt::format("ratio_{}", number_of), chart.text.title,
-          "Ratio of each figure of the same design, furthest from 1; dotted: no difference.", draw(chart)};
+  return figure_of(fmt::format("ratio_{}", number_of),
+                   "Ratio of each figure of the same design, furthest from 1; dotted: no difference.", chart);
 }
 
 }  // namespace

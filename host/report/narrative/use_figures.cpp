@@ -101,13 +101,14 @@ std::optional<Figure> use_figure(const StudyResults& results) {
     });
     if (!panel.series.empty()) chart.panels.push_back(std::move(panel));
   }
-  return Figure{"use", chart.text.title,
-                fmt::format("Above its ridge (a level line in the system's colour; operations per byte: {}) a unit's "
-                            "operations take longer than reading its nearest memory. A verification that brings more "
-                            "operations for each byte fills a unit that would idle; what a draft reads and what "
-                            "rejected tokens fetch keeps memories busy for nothing.",
-                            ridges),
-                draw(chart)};
+  return figure_of(
+      "use",
+      fmt::format("Above its ridge (a level line in the system's colour; operations per byte: {}) a unit's "
+                  "operations take longer than reading its nearest memory. A verification that brings more "
+                  "operations for each byte fills a unit that would idle; what a draft reads and what "
+                  "rejected tokens fetch keeps memories busy for nothing.",
+                  ridges),
+      chart);
 }
 
 }  // namespace moecarlo
