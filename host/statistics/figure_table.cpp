@@ -70,6 +70,12 @@ std::string_view unit_of_metric(std::string_view name) {
 }
 
 std::string_view unit_of_hardware_figure(std::string_view name) {
+  if (name.starts_with("busy.")) return "share";
+  if (name.starts_with("operations_per_byte.")) name = "operations_per_byte";  // of a part of a round
+  if (name.starts_with("band.")) {  // "band.low" is of tokens per second, "band.speedup.high" of the speed-up
+    name = name.substr(0, name.rfind('.'));
+    name = name == "band" ? "tokens_per_second" : name.substr(std::string_view("band.").size());
+  }
   return unit_in(kHardware, name);
 }
 

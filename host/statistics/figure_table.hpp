@@ -27,7 +27,8 @@ std::span<const NamedFigure> hardware_figure_table();
 /// The unit of a figure of a hardware row's breakdown: "bytes.hb" are bytes, "verify.experts" seconds.
 std::string_view breakdown_unit(std::string_view name);
 
-/// The unit of a figure by its name: of design points, or of hardware rows. Throws std::out_of_range for another name.
+/// The unit of a figure by its name: of design points, or of hardware rows, there also of parts of a round
+/// ("busy.verify.experts.hb") and of what assumed constants make of it ("band.speedup.low"). Throws std::out_of_range for another name.
 std::string_view unit_of_metric(std::string_view name);
 std::string_view unit_of_hardware_figure(std::string_view name);
 

@@ -89,6 +89,9 @@ def metrics(told):
         "trace being a sample of traffic; 0 is exact, empty is not available (the notes say why).\n",
         "## Of design points (points.csv, `points` of summary.json)\n", table(header, rows(told["metrics"])),
         "## Of hardware rows (hardware.csv, `hardware` of summary.json)\n", table(header, rows(told["hardware_figures"])),
+        "`busy.RESOURCE` and `busy.PART.RESOURCE` are the share of a round or part that a unit or memory needs, "
+        "`operations_per_byte.PART` that of one part, `band.low` and `band.high` the range of tokens per second that "
+        "assumed constants leave (`evaluate --band`), `band.FIGURE.low` and `.high` that of another figure.\n",
         "`breakdown.NAME` are means of one round: seconds of a part (`verify.experts`), seconds that one resource alone "
         "would need for it (`verify.experts.hb`), `bytes.TIER`, joules by category (`energy.CATEGORY`), their sums "
         "`seconds` and `joules`, `tokens`, and `seconds_at_means`, which a round would take if every pass were as the "

@@ -18,12 +18,16 @@ import program
 ROOT = program.CROSS_CHECK.parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.rglob("*.md")])
-# Commands of pages that another test runs: the start of the line, and where.
+# Commands of pages of which another test runs the like: the start of the line, and where.
 ELSEWHERE = {
     "srun ": "cli.shards",
     "scripts/capture/import_trace.py": "capture.import_formats",
     "moecarlo systems ./my-machine.toml": "cli.systems",
     "moecarlo evaluate results --hardware ./my-machine.toml": "cli.systems",
+    "moecarlo evaluate results --set ext.bandwidth=204.8GB/s": "cli.systems",
+    "moecarlo calibrate measured.csv": "cli.calibrate",
+    "moecarlo compare results": "cli.compare",
+    "moecarlo size ": "cli.size",
     "moecarlo inspect trace.h5": "capture.import_formats",
     "moecarlo synth -o synthetic.h5 --layers 2 --experts 4 --top-k 2 --zipf 0.6": "capture.import_counts",
     "pip install .": "scripts/wheel-check",
