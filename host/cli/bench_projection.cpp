@@ -58,7 +58,7 @@ Study rows_study() {
   study.acceptance.alpha = 0.6;
   HardwareSpec& hardware = study.hardware.emplace();
   hardware.model = "gpt-oss-20b-int8";
-  hardware.systems = preset_names("systems");
+  hardware.systems = hw::preset_names("systems");
   hardware.schemes = {"ar", "eagle", "slm", "quant", "speq", "elastic"};
   hardware.vary = {{"ext.bandwidth", {1, 1.5, 2, 3}}, {"ext.energy", {0.5, 1}}};
   return study;
