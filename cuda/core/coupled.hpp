@@ -24,41 +24,52 @@ struct CoupledReplay {
   }
 
   MOECARLO_HOST_DEVICE void operator()() const {
-    if (draws_rounds()) EpisodeWalk<Path>::of(plan, cell, id, path).begin();
-    for (std::uint32_t l = 0; l < routing.layers; ++l)
-      on_layer(l, [&](const auto& replay) MOECARLO_INLINED {
-        replay.at.clear(cell);
-        replay.caches.start();
-      });
-    for (std::uint32_t point = 0; pooled() && point < cell.points(); ++point) layers.pool(point).start();
+    start();
     const EpisodePath passes = layers.caches(0).path;
     for (std::uint32_t pass = 0; pass < passes.passes; ++pass) {
       id = passes.grouped(id, plan, pass);
       if (draws_rounds()) draw_round(EpisodeWalk<Path>::of(plan, cell, id, path), pass);
       // A draft is over before the verification begins: all of it meets the caches as they stand now.
-      for (std::uint32_t l = 0; l < routing.layers; ++l) {
-        on_layer(l, [&](const auto& replay) MOECARLO_INLINED {
-          draw_masks(l, pass, passes.passes);
-          if (pass == 0) replay.foresee();
-          take_residents(replay, l);
-          replay.judge_draft(pass);
-        });
-      }
-      for (std::uint32_t l = 0; l < routing.layers; ++l) {
-        on_layer(l, [&](const auto& replay) MOECARLO_INLINED {
-          take_residents(replay, l);
-          replay.verify(pass);
-          update(replay, pass, l);
-        });
-      }
+      for (std::uint32_t l = 0; l < routing.layers; ++l) draft(pass, passes.passes, l);
+      for (std::uint32_t l = 0; l < routing.layers; ++l) verify(pass, l);
       if (pooled()) end_pass(pass);
-      for (std::uint32_t l = 0; passes.ends_group(pass) && l < routing.layers; ++l) {
-        on_layer(l, [&](const auto& replay) MOECARLO_INLINED {
-          flush(replay.at, cell);
-          replay.at.clear(cell);
-        });
-      }
+      for (std::uint32_t l = 0; passes.ends_group(pass) && l < routing.layers; ++l) end_group(l);
     }
+  }
+
+  MOECARLO_OUTLINED void start() const {
+    if (draws_rounds()) EpisodeWalk<Path>::of(plan, cell, id, path).begin();
+    for (std::uint32_t l = 0; l < routing.layers; ++l) {
+      on_layer(l, [&](const auto& replay) MOECARLO_INLINED {
+        replay.at.clear(cell);
+        replay.caches.start();
+      });
+    }
+    for (std::uint32_t point = 0; pooled() && point < cell.points(); ++point) layers.pool(point).start();
+  }
+
+  MOECARLO_OUTLINED void draft(std::uint32_t pass, std::uint32_t passes, std::uint32_t layer) const {
+    on_layer(layer, [&](const auto& replay) MOECARLO_INLINED {
+      draw_masks(layer, pass, passes);
+      if (pass == 0) replay.foresee();
+      take_residents(replay, layer);
+      replay.judge_draft(pass);
+    });
+  }
+
+  MOECARLO_OUTLINED void verify(std::uint32_t pass, std::uint32_t layer) const {
+    on_layer(layer, [&](const auto& replay) MOECARLO_INLINED {
+      take_residents(replay, layer);
+      replay.verify(pass);
+      update(replay, pass, layer);
+    });
+  }
+
+  MOECARLO_OUTLINED void end_group(std::uint32_t layer) const {
+    on_layer(layer, [&](const auto& replay) MOECARLO_INLINED {
+      flush(replay.at, cell);
+      replay.at.clear(cell);
+    });
   }
 
   template <class Use>
@@ -69,7 +80,7 @@ struct CoupledReplay {
   }
 
   /// Draws one round of all requests; the residents at its start say how much of the draft will be accepted.
-  MOECARLO_HOST_DEVICE void draw_round(const EpisodeWalk<Path>& walk, std::uint32_t pass) const {
+  MOECARLO_OUTLINED void draw_round(const EpisodeWalk<Path>& walk, std::uint32_t pass) const {
     for (std::uint32_t request = 0; request < cell.batch; ++request) {
       const std::uint32_t token = walk.drafting.token(request);
       const auto covered = [&](std::uint32_t position)
@@ -107,7 +118,7 @@ struct CoupledReplay {
 
   /// The caches of a layer after its part of a pass.
   template <class Replay>
-  MOECARLO_HOST_DEVICE void update(const Replay& replay, std::uint32_t pass, std::uint32_t layer) const {
+  MOECARLO_OUTLINED void update(const Replay& replay, std::uint32_t pass, std::uint32_t layer) const {
     using Bundle = LayerBundle<Words, 1>;
     const auto wrote = [&](std::uint32_t point, const Bundle& written)
                            MOECARLO_INLINED { replay.count_written(pass, point, written); };
@@ -130,7 +141,7 @@ struct CoupledReplay {
   }
 
   /// What a pool does once a pass: some policies choose, counts fade.
-  MOECARLO_HOST_DEVICE void end_pass(std::uint32_t pass) const {
+  MOECARLO_OUTLINED void end_pass(std::uint32_t pass) const {
     const auto caches_of = [&](std::uint32_t l) MOECARLO_INLINED { return layers.caches(l); };
     for (std::uint32_t point = 0; point < cell.points(); ++point) {
       const PoolCache<Words> pool = layers.pool(point);

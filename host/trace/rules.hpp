@@ -5,6 +5,7 @@
 #include <string>
 
 #include "host/support/hdf5.hpp"
+#include "host/trace/limits.hpp"
 #include "host/trace/scoring.hpp"
 
 namespace moecarlo {
@@ -12,8 +13,6 @@ namespace moecarlo {
 // The rules of the trace format that stand on their own. Each function throws an `Error` of kind input naming the
 // object where its rule is broken.
 
-constexpr std::int64_t largest_layers = 1024;
-constexpr std::int64_t largest_experts = 1024;
 constexpr float largest_bias = 1e30F;  ///< far beyond any model's, and no sum with a finite logit overflows
 
 /// Opens a dataset of integers of any width.
