@@ -22,7 +22,8 @@ struct CellShape {
   std::uint32_t bits = 0;             ///< 0: every number of bits of the study
   Tree tree;
   AcceptanceRule acceptance;
-  bool apart = false;  ///< samples: episodes of its own, as too few rounds of fresh starts would fit
+  bool apart = false;             ///< samples: episodes of its own, as too few rounds of fresh starts would fit
+  std::optional<double> alpha{};  ///< of the thresholds, where the study has several
 };
 
 /// What is counted: enough to lay out the counters and to read them back.

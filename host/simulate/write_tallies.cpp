@@ -56,6 +56,7 @@ void write_cell(OutputGroup& root, const Tallies& tallies, const JointBins& join
   group.write_integer("acceptance_table", shape.acceptance.table);
   group.write_boolean("acceptance_independent", shape.acceptance.independent);
   group.write_boolean("apart", shape.apart);
+  if (shape.alpha) group.write_string("alpha", fmt::format("{}", *shape.alpha));
   std::vector<const char*> policies;
   for (const Policy policy : shape.policies) policies.push_back(to_string(policy));
   group.write_string("policies", fmt::format("{}", fmt::join(policies, " ")));

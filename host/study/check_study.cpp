@@ -134,9 +134,9 @@ struct Rules {
       no("grid.batch", "[1]", fmt::format("[{}]", fmt::join(study.grid.batch, ", ")));
     }
     const AcceptanceModel model = study.acceptance.model;
-    const bool fixed =
-        traits_of(model).in_order || study.grid.depth.back() == 0 ||
-        (model == AcceptanceModel::constant && (*study.acceptance.alpha == 0 || *study.acceptance.alpha == 1));
+    const bool fixed = traits_of(model).in_order || study.grid.depth.back() == 0 ||
+                       (model == AcceptanceModel::constant && study.acceptance.alphas.empty() &&
+                        (*study.acceptance.alpha == 0 || *study.acceptance.alpha == 1));
     if (!fixed) {
       no("acceptance.model", "one that fixes every length: ngram, rounds, constant with alpha 0 or 1, or depth 0 alone",
          to_string(model));

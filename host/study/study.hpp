@@ -66,7 +66,8 @@ struct DraftSpec {
 
 struct AcceptanceSpec {
   AcceptanceModel model = AcceptanceModel::constant;
-  std::optional<double> alpha;         ///< constant: per token; ratio: E[a] / depth
+  std::optional<double> alpha;         ///< constant: per token; ratio: E[a] / depth; of a list the first
+  std::vector<double> alphas{};        ///< where alpha is a list, a grid axis: all of them, ascending; else empty
   std::vector<double> positions;       ///< positions: conditional acceptance per draft position; marginal: marginal
   std::vector<std::uint64_t> lengths;  ///< lengths: count of accepted length 0, 1, 2, ...
   std::optional<double> b0, b1;        ///< coverage: given; else fitted to the trace's captured acceptance

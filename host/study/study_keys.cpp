@@ -96,7 +96,7 @@ void add_acceptance(std::vector<StudyKey>& keys) {
   add("model", one_of(acceptance_names()), "\"constant\"", "",
       "what decides whether a draft token is accepted; ratio is for comparing with papers that state it so");
   add("rejected_routing", one_of(rejected_routing_names()), "\"trace\"", "", "what rejected draft tokens route to");
-  add("alpha", "number", "required", "share",
+  add("alpha", "number, or list of numbers: a grid axis", "required", "share",
       "constant: acceptance of each draft token, given those before it; ratio: mean accepted length / depth");
   add("positions", list_of("numbers"), "required, or profile", "share",
       "positions: acceptance at each draft position, given those before it");

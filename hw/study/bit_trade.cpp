@@ -54,6 +54,7 @@ BitTrade with_design(BitTrade sizes, const HardwareResult& row) {
   sizes.depth = row.depth;
   sizes.bits = row.bits;
   sizes.capacity = row.capacity;
+  sizes.alpha = row.alpha;
   sizes.round_home_bytes = row.breakdown.at("bytes." + sizes.home);
   sizes.tokens_per_second = row.tokens_per_second;
   return sizes;
