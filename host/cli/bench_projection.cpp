@@ -17,6 +17,7 @@
 #include "host/study/grid.hpp"
 #include "host/trace/routing_table_builder.hpp"
 #include "host/trace/synth.hpp"
+#include "hw/presets/preset.hpp"
 
 namespace moecarlo::cli {
 namespace {
@@ -46,7 +47,7 @@ RoutingTable small_table() {
 
 Study rows_study() {
   Study study;
-  study.trajectories = 512;
+  study.trajectories = 64;  // one a group: what is measured does not depend on them
   study.rounds = 4;
   study.calibration.reset();
   study.grid.batch = {1, 2, 4, 8};
@@ -57,7 +58,7 @@ Study rows_study() {
   study.acceptance.alpha = 0.6;
   HardwareSpec& hardware = study.hardware.emplace();
   hardware.model = "gpt-oss-20b-int8";
-  hardware.systems = {"xpu", "xpu-pim", "xpu-logicpim", "xpu-nmp", "hb-xpu", "elmoe3d-4gb", "elmoe3d-8gb"};
+  hardware.systems = hw::preset_names("systems");
   hardware.schemes = {"ar", "eagle", "slm", "quant", "speq", "elastic"};
   hardware.vary = {{"ext.bandwidth", {1, 1.5, 2, 3}}, {"ext.energy", {0.5, 1}}};
   return study;
@@ -70,7 +71,10 @@ ProjectionRate measure_projection(double seconds) {
   const Study study = rows_study();
   const auto projection = make_projection(study, table.layers, table.experts, table.top_k);
   const Plan plan =
-      make_plan(study, make_grid(study, projection->implied_capacities(), {table.layers, true, true}), table);
+      make_plan(study,
+                make_grid(study, projection->implied_capacities(),
+                          {.layers = table.layers, .objects = table.experts, .baseline = true, .oracle = true}),
+                table);
   Tallies tallies(plan.shape);
   RunOptions options;
   options.trajectories = study.trajectories;

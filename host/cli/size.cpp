@@ -109,7 +109,9 @@ void size(Options& options) {
 
 std::vector<std::string> words_of_policies() {
   std::vector<std::string> words;
-  for (const auto& [word, policy] : policy_names()) words.emplace_back(word);
+  for (const auto& [word, policy] : policy_names()) {
+    if (has_capacity(policy)) words.emplace_back(word);
+  }
   return words;
 }
 

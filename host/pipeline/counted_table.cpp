@@ -126,7 +126,9 @@ class CountedModel {
       if (scheme.draft_routing == hw::DraftRouting::all) implied.push_back({batch, true, held});
     }
     study.grid.batch.assign(batches.begin(), batches.end());
-    const Plan plan = make_plan(study, make_grid(study, implied, {table_.layers, table_.experts, true, false}), table_);
+    const Plan plan = make_plan(
+        study, make_grid(study, implied, {.layers = table_.layers, .objects = table_.experts, .baseline = true}),
+        table_);
     const auto backend = make_cpu_backend(table_.view(), plan, options_.threads);
     Tallies tallies(plan.shape);
     RunOptions run_options;

@@ -1,5 +1,6 @@
 #include "host/statistics/part_use.hpp"
 
+#include <cmath>
 #include <string>
 
 namespace moecarlo {
@@ -9,7 +10,7 @@ std::vector<PartUse> part_uses(const HardwareResult& row) {
   for (std::size_t i = 0; i < kRoundParts; ++i) {
     const std::string name(name_of(static_cast<RoundPart>(i)));
     const double seconds = row.breakdown.find(name).value_or(0);
-    if (!(seconds > 0)) continue;
+    if (!(seconds > 0) || !std::isfinite(seconds)) continue;
     PartUse use{name_of(static_cast<RoundPart>(i)), 0, {}};
     const double bytes = row.breakdown.find("bytes_read." + name).value_or(0);
     if (bytes > 0) use.operations_per_byte = row.breakdown.find("operations." + name).value_or(0) / bytes;

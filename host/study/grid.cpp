@@ -105,7 +105,7 @@ Grid make_grid(const Study& study, const std::vector<ImpliedCapacity>& implied, 
         if (here || share) capacities.insert(one.capacity);
       }
       const auto add = [&](GridCell cell, const std::vector<Capacity>& own) {
-        if (cell.policies.empty()) return;
+        if (cell.policies.empty() || cell.capacities.empty()) return;
         for (const Capacity& capacity : cell.capacities) cell.joint.push_back(joint.count(capacity) > 0);
         for (const GridCell& one : split_by_path(study, own, joint, cell)) {
           add_alphas(study, one, grid.cells);

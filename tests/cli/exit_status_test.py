@@ -34,7 +34,7 @@ class ExitStatus(program.ProgramTest):
             "wrong type": (dict(grid={"batch": "four"}), "study.toml:8: grid.batch has a wrong value"),
             "empty list": (dict(grid={"batch": []}), "study.toml:8: grid.batch has a wrong value"),
             "unknown policy": (dict(grid={"policy": ["mru"]}), "expected one of: static, lru, fifo, lfu, slru, random, "
-                               "belady, belady-bypass, hotness, lfu-kept; found mru"),
+                               "belady, belady-bypass, hotness, lfu-kept, window; found mru"),
             "no acceptance": (dict(acceptance={"model": "ratio"}), "acceptance.alpha is missing"),
             "unknown metric": (dict(stop={"metrics": ["speed"], "relative_half_width": 0.1}), "found speed"),
             "exhaustive LRU": (dict(study={"mode": "exhaustive"}), "not possible in exhaustive mode"),

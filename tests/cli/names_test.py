@@ -74,7 +74,7 @@ SYSTEM = [
     (after("[logic]", f"cloud = {ROW}"), "preset.toml:8: unknown constant 'logic.cloud'"),
     (replaced("\nclock =", "\nclok ="), "unknown constant 'logic.clok' (is it logic.clock?)"),
     (after("[logic]", f"clok = {ROW}"), "unknown constant 'logic.clok' (is it logic.clock?)"),
-    (replaced("unit = ", "unti = "), "unknown key 'unti' (expected value, unit, status, source) (is it unit?)"),
+    (replaced("unit = ", "unti = "), "unknown key 'unti' (expected value, unit, status, source, range) (is it unit?)"),
     (after("[logic]", f"clock = {ROW}\nclock = {ROW}"), "preset.toml:9: not valid TOML"),
 ]
 MODEL = [

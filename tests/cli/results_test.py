@@ -275,7 +275,9 @@ class Results(program.ProgramTest):
         with open(self.output / "hardware.csv", newline="") as file:
             table = list(csv.DictReader(file))
         drafting = sum(row["depth"] > 0 for row in rows)  # have a speed-up over their own mode and a break-even
-        self.assertEqual(len(table), sum(8 + len(row["breakdown"]) for row in rows) + 2 * drafting)
+        parts = sum(1 + len(part["busy"]) for row in rows for part in row["parts"].values())
+        self.assertEqual(len(table), sum(8 + len(row["busy"]) + len(row["breakdown"]) for row in rows) + parts
+                         + 2 * drafting)
         self.assertEqual({point["depth"] for point in results["points"] if not point["implied"]}, {3})
 
     def test_a_model_that_is_not_the_traces_is_refused(self):

@@ -30,12 +30,12 @@ class PolicyCache {
     std::uint32_t objects = 1;
     std::uint32_t capacity = 1;
     std::uint32_t protected_capacity = 0;  ///< slru
-    std::size_t window = 1;                ///< window: updates that are remembered
     /// Resident at the start, the most recent first, at most `capacity` of them; the whole set of a static cache.
     ObjectList start = {};
     std::vector<Touches> future = {};  ///< belady, belady_bypass: the passes to come
     /// random: the word of the index-th reference of pass `pass`, which is read where that reference evicts.
     std::function<std::uint32_t(std::uint32_t pass, std::uint32_t index)> draw = {};
+    std::size_t window = 1;  ///< window: updates that are remembered
   };
 
   explicit PolicyCache(Setup setup);

@@ -56,7 +56,7 @@ TEST(Html, IsWellFormedAndLoadsNothing) {
   EXPECT_TRUE(tags_named(tags, "link").empty());
   EXPECT_TRUE(tags_named(tags, "img").empty());
   EXPECT_THAT(page, Not(HasSubstr("url(")));
-  EXPECT_EQ(tags_named(tags, "svg").size(), 13U);
+  EXPECT_EQ(tags_named(tags, "svg").size(), 14U);
   for (const Tag& link : tags_named(tags, "a")) {
     EXPECT_THAT(link.attributes.at("href"),
                 testing::ContainsRegex("^(#[a-z-]+|[a-z]+\\.(json|csv)|figures/[a-z_]+\\.svg)$"));
@@ -242,7 +242,7 @@ TEST_F(WriteReport, PicturesNamedInMarkdownAreThere) {
     EXPECT_TRUE(std::filesystem::exists(folder / text.substr(at + 2, end - at - 2)));
     ++links;
   }
-  EXPECT_EQ(links, 13U);
+  EXPECT_EQ(links, 14U);
 }
 
 TEST_F(WriteReport, IsTheSameWhenRebuiltFromItsSummary) {

@@ -24,9 +24,13 @@ bool is_first(const std::string& metric, bool hardware) {
   return hardware ? metric == "tokens_per_second" : metric == "tokens_per_round" || metric == "hit_rate";
 }
 
+bool is_known(const Estimate& ratio) {
+  return ratio.mc_half_width.has_value() && ratio.trace_half_width.has_value();
+}
+
 /// Whether the interval of simulation and trace together holds 1; what is not known may hold anything.
 bool holds_one(const Estimate& ratio) {
-  if (!ratio.mc_half_width.has_value() || !ratio.trace_half_width.has_value()) return true;
+  if (!is_known(ratio)) return true;
   return std::abs(ratio.value - 1) <= std::hypot(*ratio.mc_half_width, *ratio.trace_half_width);
 }
 
@@ -153,10 +157,11 @@ std::vector<const ComparedRow*> shown_rows(const Comparison& comparison, std::si
 
 std::vector<std::string> comparison_answer(const Comparison& comparison) {
   const std::vector<const ComparedRow*> rows = shown_rows(comparison, comparison.rows.size());
-  std::size_t same = 0;
+  std::size_t same = 0, unknown = 0;
   const ComparedRow *least = nullptr, *most = nullptr;
   for (const ComparedRow* row : rows) {
-    same += holds_one(row->ratio) ? 1 : 0;
+    unknown += is_known(row->ratio) ? 0 : 1;
+    same += is_known(row->ratio) && holds_one(row->ratio) ? 1 : 0;
     if (!std::isfinite(row->ratio.value)) continue;
     if (least == nullptr || row->ratio.value < least->ratio.value) least = row;
     if (most == nullptr || row->ratio.value > most->ratio.value) most = row;
@@ -170,7 +175,8 @@ std::vector<std::string> comparison_answer(const Comparison& comparison) {
     lines.push_back(fmt::format("{} is from {} ({}) to {} ({}).", most->metric, estimate_cell(least->ratio),
                                 design_text(least->design), estimate_cell(most->ratio), design_text(most->design)));
   }
-  lines.push_back(fmt::format("Of {} ratios {} cannot be told from 1.", rows.size(), same));
+  lines.push_back(fmt::format("Of {} ratios {} cannot be told from 1{}.", rows.size(), same,
+                              unknown == 0 ? "" : fmt::format(", of {} an interval is not known", unknown)));
   lines.push_back(comparison.paired
                       ? "Paired: both drew the same numbers from the same trace, and noise in common cancels."
                       : fmt::format("Unpaired, as {}: errors of both add up.", comparison.unpaired));
