@@ -73,7 +73,7 @@ ProjectionRate measure_projection(double seconds) {
   const Plan plan =
       make_plan(study,
                 make_grid(study, projection->implied_capacities(),
-                          {.layers = table.layers, .objects = table.experts, .baseline = true, .oracle = true}),
+                          {.layers = table.layers, .baseline = true, .oracle = true, .objects = table.experts}),
                 table);
   Tallies tallies(plan.shape);
   RunOptions options;

@@ -70,7 +70,7 @@ std::string count_measured_points(const Study& given, const hw::Model& model, st
   for (const hw::MeasuredPoint& point : points)
     implied.push_back({point.batch, point.depth == 0, capacity_of(point, table), study.grid.bits.front()});
   const Plan plan = make_plan(
-      study, make_grid(study, implied, {.layers = table.layers, .objects = table.experts, .baseline = true}), table);
+      study, make_grid(study, implied, {.layers = table.layers, .baseline = true, .objects = table.experts}), table);
   const auto backend = make_cpu_backend(table.view(), plan, study.run.threads);
   Tallies tallies(plan.shape);
   RunOptions run_options;

@@ -127,7 +127,7 @@ class CountedModel {
     }
     study.grid.batch.assign(batches.begin(), batches.end());
     const Plan plan = make_plan(
-        study, make_grid(study, implied, {.layers = table_.layers, .objects = table_.experts, .baseline = true}),
+        study, make_grid(study, implied, {.layers = table_.layers, .baseline = true, .objects = table_.experts}),
         table_);
     const auto backend = make_cpu_backend(table_.view(), plan, options_.threads);
     Tallies tallies(plan.shape);

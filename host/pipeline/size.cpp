@@ -53,7 +53,9 @@ class CapacitySweep {
     }
     const bool projects = !question.hardware.empty();
     if (!projects) implied.clear();
-    const Plan plan = make_plan(study, make_grid(study, implied, {table.layers, projects, false}), table);
+    const Plan plan = make_plan(
+        study, make_grid(study, implied, {.layers = table.layers, .baseline = projects, .objects = table.experts}),
+        table);
     const auto backend = make_cpu_backend(table.view(), plan, question.threads);
     Tallies tallies(plan.shape);
     RunOptions options;

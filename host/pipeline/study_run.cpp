@@ -211,7 +211,7 @@ bool run_study(const StudyRun& run, const RunEvents& events) {
   TraceSources sources = load_sources(study, table, projection && projection->drafts_from_residents());
   if (study.cache.objects == Objects::slices) table = with_slices(std::move(table));
   const Grid grid = make_grid(study, projection ? projection->implied_capacities() : std::vector<ImpliedCapacity>{},
-                              {.layers = table.layers, .objects = table.experts, .baseline = true, .oracle = true});
+                              {.layers = table.layers, .baseline = true, .oracle = true, .objects = table.experts});
   const Plan plan = make_plan(study, grid, table, std::move(sources));
   check_memory(plan, table.view(), run, events);
   const auto backend = make_backend(study.run, table.view(), plan);

@@ -28,7 +28,8 @@ std::span<const NamedFigure> hardware_figure_table();
 std::string_view breakdown_unit(std::string_view name);
 
 /// The unit of a figure by its name: of design points, or of hardware rows, there also of parts of a round
-/// ("busy.verify.experts.hb") and of what assumed constants make of it ("band.speedup.low"). Throws std::out_of_range for another name.
+/// ("busy.verify.experts.hb") and of what assumed constants make of it ("band.speedup.low"). Throws std::out_of_range
+/// for another name.
 std::string_view unit_of_metric(std::string_view name);
 std::string_view unit_of_hardware_figure(std::string_view name);
 

@@ -39,9 +39,9 @@ struct Grid {
 /// What a grid holds beside the study's own points.
 struct GridExtras {
   std::uint32_t layers = 1;   ///< of the trace: turns the slots of a pool into experts a layer
-  std::uint32_t objects = 0;  ///< of a layer: what a policy without a capacity keeps at most
   bool baseline = false;      ///< depth 0, which speculation is measured against
   bool oracle = false;        ///< belady-bypass beside policies that remember
+  std::uint32_t objects = 0;  ///< of a layer: what a policy without a capacity keeps at most
 };
 
 /// Crosses the study's lists and adds what the hardware implies (and depth 0, the baseline, where there is hardware).

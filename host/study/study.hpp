@@ -38,7 +38,8 @@ struct GridSpec {
 inline const PolicyParameter& parameter_of(Policy policy) {
   static constexpr auto kAll = []<std::size_t... policies>(std::index_sequence<policies...>) {
     return std::array{std::tuple_element_t<policies, Policies>::kParameter...};
-  }(std::make_index_sequence<kPolicies>{});
+  }
+  (std::make_index_sequence<kPolicies>{});
   return kAll[static_cast<std::size_t>(policy)];
 }
 

@@ -286,8 +286,9 @@ namespace {
 template <class Check>
 void for_each_range(const StudyCase& one, const Check& check) {
   SCOPED_TRACE(one.description);
-  const Plan plan = make_plan(one.study, make_grid(one.study, one.implied, {one.table.layers, one.table.experts}),
-                              one.table, one.sources);
+  const Plan plan = make_plan(
+      one.study, make_grid(one.study, one.implied, {.layers = one.table.layers, .objects = one.table.experts}),
+      one.table, one.sources);
   Dice dice(static_cast<std::uint32_t>(plan.layout.size));
   std::vector<TrajectoryRange> ranges = {random_range(Stream::main, plan, dice)};
   if (plan.shape.groups.replicates > 0) ranges.push_back(random_range(Stream::replicates, plan, dice));

@@ -29,7 +29,8 @@ PreparedStudy::PreparedStudy(std::uint32_t number) : random(random_study(number)
       sources.score_order = read_score_order(file, table);
     }
     if (random.study.cache.objects == Objects::slices) table = with_slices(std::move(table));
-    plan = make_plan(random.study, make_grid(random.study, random.implied, {table.layers, table.experts}), table,
+    plan = make_plan(random.study,
+                     make_grid(random.study, random.implied, {.layers = table.layers, .objects = table.experts}), table,
                      std::move(sources));
   } catch (...) {
     std::filesystem::remove(file);

@@ -17,7 +17,8 @@ const std::vector<Policy> kAllPolicies = {
     Policy::random,           Policy::belady, Policy::belady_bypass, Policy::hotness};
 
 Tallies simulate_with(const Study& study, const RoutingTable& table, TraceSources sources) {
-  const Plan plan = make_plan(study, make_grid(study, {}, {table.layers, table.experts}), table, std::move(sources));
+  const Plan plan = make_plan(study, make_grid(study, {}, {.layers = table.layers, .objects = table.experts}), table,
+                              std::move(sources));
   const auto backend = make_cpu_backend(table.view(), plan, 1);
   Tallies tallies(plan.shape);
   RunOptions options;

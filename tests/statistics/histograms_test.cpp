@@ -30,7 +30,7 @@ Study study_of(Mode mode, Policy policy, HistogramSet histograms) {
 }
 
 Tallies counted(const Study& study, const RoutingTable& table) {
-  const Plan plan = make_plan(study, make_grid(study, {}, {table.layers, table.experts}), table);
+  const Plan plan = make_plan(study, make_grid(study, {}, {.layers = table.layers, .objects = table.experts}), table);
   Tallies tallies(plan.shape);
   RunOptions options;
   options.trajectories = plan.trajectories(0);

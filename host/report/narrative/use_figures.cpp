@@ -47,7 +47,7 @@ void add_lines(LineChart& chart, const StudyResults& results, const std::vector<
 
 LineChart intensity_panel(const StudyResults& results, const std::vector<std::string>& systems) {
   LineChart chart;
-  chart.text = {"Operations per byte read, and ridges", "", "batch", "log10 of operations per byte"};
+  chart.text = {"Operations per byte read, log10, and ridges", "", "batch", "log10 of operations per byte"};
   add_lines(chart, results, systems, [](const HardwareResult& row) -> std::optional<double> {
     if (!(row.operations_per_byte > 0)) return std::nullopt;
     return std::log10(row.operations_per_byte);
