@@ -15,7 +15,7 @@ import pandas as pd
 PathLike = Union[str, "os.PathLike[str]"]
 
 
-def write_trace(path: PathLike, sequences: Sequence[np.ndarray], num_experts: int, *, model: str = "my-model",
+def write_trace(path: PathLike, sequences: Sequence[np.ndarray[Any, Any]], num_experts: int, *, model: str = "my-model",
                 scoring: str = "softmax", renormalize: bool = True, num_shared_experts: int = 0,
                 top_k: int | None = None, logits: bool = False, labels: Sequence[str] | None = None,
                 **attributes: Any) -> None:
@@ -66,13 +66,14 @@ class Trace:
             self._names = [name for name in self.AXES if name in file]
             self._has_bias = "selection_bias" in file
 
-    def array(self, name: str) -> np.ndarray:
+    def array(self, name: str) -> np.ndarray[Any, Any]:
         """An array by its name in the file; its axes are `Trace.AXES[name]`."""
         with h5py.File(self.path, "r") as file:
-            return file[name][:]
+            values: np.ndarray[Any, Any] = file[name][:]
+            return values
 
     @cached_property
-    def expert_ids(self) -> np.ndarray:
+    def expert_ids(self) -> np.ndarray[Any, Any]:
         """[token, layer, choice]; of logits the k largest, the lower id first on ties."""
         if "expert_ids" in self._names:
             return self.array("expert_ids")
