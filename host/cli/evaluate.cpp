@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "host/cli/commands.hpp"
+#include "host/cli/output.hpp"
 #include "host/cli/terminal.hpp"
 #include "host/pipeline/output_folder.hpp"
 #include "host/pipeline/study_results.hpp"
@@ -18,29 +19,13 @@ namespace moecarlo::cli {
 namespace {
 
 struct Options {
-  std::string directory, output;
+  std::string directory;
+  Output output;
   HardwareChanges changes;
   std::uint32_t context = 0;
   std::vector<std::string> set;
-  bool force = false, json = false;
+  bool json = false;
 };
-
-bool holds_results(const std::filesystem::path& folder) {
-  return std::filesystem::exists(folder / "summary.json") || std::filesystem::exists(tallies_path(folder));
-}
-
-/// Where the results go: a study's own report is only written over when that is asked for.
-std::optional<std::filesystem::path> destination(const Options& options) {
-  if (options.output.empty()) {
-    const std::filesystem::path own = options.directory;
-    const bool has_report = std::filesystem::exists(own / "summary.json");
-    return options.force || !has_report ? std::optional(own) : std::nullopt;
-  }
-  if (!options.force && holds_results(options.output)) {
-    fail(ErrorKind::usage, "{}: the folder holds results already (expected an empty one, or --force)", options.output);
-  }
-  return options.output;
-}
 
 void print_rows(const std::vector<HardwareResult>& rows) {
   std::size_t system = 6, scheme = 6, policy = 6;
@@ -78,20 +63,22 @@ HardwareChanges changes_of(const Options& options) {
 }
 
 void evaluate(const Options& options, const Common& common) {
-  const auto folder = destination(options);
+  // Without -o the study's own report is written over only where that is asked for.
+  const std::filesystem::path folder = options.output.is_asked() ? options.output.path : options.directory;
+  const bool own = !options.output.is_asked();
+  const bool writes = !own || options.output.force || !std::filesystem::exists(folder / "summary.json");
+  std::optional<OutputFolder> made;
+  if (writes) made.emplace(folder, own || options.output.force);
   const StudyResults results = results_from_tallies(options.directory, changes_of(options));
-  if (folder) {
-    const OutputFolder made(*folder, true, "");
-    write_report(results, *folder);
-  }
+  if (writes) write_report(results, folder);
   if (options.json) {
     write_summary(results, [](std::string_view piece) { std::cout << piece; });
   } else {
     print_rows(results.hardware);
   }
   if (common.quiet) return;
-  if (folder) {
-    remark("report: {}\n", (*folder / "report.html").string());
+  if (writes) {
+    remark("report: {}\n", (folder / "report.html").string());
   } else {
     remark("nothing is written: {} keeps the study's own report (-o DIR2 writes another, --force this one)\n",
            options.directory);
@@ -115,8 +102,7 @@ void add_evaluate(CLI::App& app, const Common& common) {
                       "among them) or in the model");
   command->add_flag("--band", options->changes.band,
                     "Also the range of every row while assumed constants move, one at a time and all together");
-  command->add_option("-o,--output", options->output, "Folder for a report; default: none is written");
-  command->add_flag("--force", options->force, "Write over results that a folder holds, the study's own without -o");
+  add_output(*command, options->output, "Folder for a report; default: none is written, with --force the study's own");
   command->add_flag("--json", options->json, "Print summary.json on stdout");
   command->footer("Example: moecarlo evaluate results --hardware xpu ./my-system.toml -o results-of-mine");
   command->callback([options, &common] { evaluate(*options, common); });
