@@ -84,6 +84,10 @@ struct Rules {
       refuse("acceptance.model = \"rounds\"", "replays recorded rounds in order", "study.mode = \"replay\"",
              to_string(study.mode));
     }
+    if (study.rounds_rows && !recorded) {
+      refuse("study.rounds_rows", "cuts recorded rounds", "acceptance.model = \"rounds\"",
+             to_string(study.acceptance.model));
+    }
     if (study.acceptance.rejected_routing == RejectedRouting::captured && !recorded) {
       refuse("acceptance.rejected_routing = \"captured\"", "takes the columns of recorded rounds",
              "acceptance.model = \"rounds\"", to_string(study.acceptance.model));

@@ -111,7 +111,8 @@ struct Study {
   std::uint32_t rounds = 16;
   Start start = Start::warm;
   std::uint32_t warmup = 0;
-  std::optional<double> calibration = 0.2;  ///< share of sequences; empty = "all"
+  std::optional<std::uint32_t> rounds_rows{};  ///< of recorded rounds only the first so many columns are replayed
+  std::optional<double> calibration = 0.2;     ///< share of sequences; empty = "all"
   std::uint32_t split_seed = 0;
   double temperature = 1;         ///< perturbed: of the redrawn routing
   Redraw redraw = Redraw::alias;  ///< perturbed

@@ -34,6 +34,9 @@ void add_study(std::vector<StudyKey>& keys) {
   add("trajectories", "integer", std::to_string(kDefaults.trajectories), "trajectories",
       "how many are simulated, or at most under [stop]");
   add("rounds", "integer", std::to_string(kDefaults.rounds), "rounds", "verification passes of each trajectory");
+  add("rounds_rows", "integer", "all", "rows",
+      "acceptance.model = \"rounds\": of each recorded round the first rows are replayed, as if no more had been "
+      "verified");
   add("start", one_of(start_names()), "\"warm\"", "",
       "caches hold the most popular experts at first, or nothing (static residents always begin warm)");
   add("warmup", "integer", "0", "rounds", "simulated before counting begins");

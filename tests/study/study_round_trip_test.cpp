@@ -117,10 +117,10 @@ class RandomStudies {
 };
 
 void expect_equal(const Study& a, const Study& b) {
-  EXPECT_EQ(std::tie(a.name, a.trace, a.mode, a.seed, a.trajectories, a.rounds, a.start, a.warmup, a.calibration,
-                     a.split_seed),
-            std::tie(b.name, b.trace, b.mode, b.seed, b.trajectories, b.rounds, b.start, b.warmup, b.calibration,
-                     b.split_seed));
+  EXPECT_EQ(std::tie(a.name, a.trace, a.mode, a.seed, a.trajectories, a.rounds, a.rounds_rows, a.start, a.warmup,
+                     a.calibration, a.split_seed),
+            std::tie(b.name, b.trace, b.mode, b.seed, b.trajectories, b.rounds, b.rounds_rows, b.start, b.warmup,
+                     b.calibration, b.split_seed));
   EXPECT_EQ(std::tie(a.grid.batch, a.grid.depth, a.grid.policy, a.grid.capacity, a.grid.pool, a.grid.bits),
             std::tie(b.grid.batch, b.grid.depth, b.grid.policy, b.grid.capacity, b.grid.pool, b.grid.bits));
   EXPECT_EQ(std::tie(a.temperature, a.redraw, a.cache.scope, a.cache.objects, a.histograms),
@@ -155,6 +155,15 @@ TEST(ToToml, IsReadBackAsTheSameStudy) {
     expect_equal(parse_study(text, "tallies.h5", {}), study);
     if (testing::Test::HasFailure()) return;
   }
+}
+
+TEST(ToToml, KeepsHowManyRowsOfARoundAreReplayed) {
+  const std::string text =
+      "[study]\ntrace = \"t.h5\"\nmode = \"replay\"\nrounds_rows = 3\n[grid]\ndepth = [2]\ncapacity = [4]\n"
+      "[acceptance]\nmodel = \"rounds\"\n";
+  const Study study = parse_study(text, "study.toml", {});
+  EXPECT_EQ(study.rounds_rows, 3U);
+  expect_equal(parse_study(to_toml(study), "tallies.h5", {}), study);
 }
 
 TEST(ToToml, LeavesOutHowToRun) {
