@@ -145,6 +145,7 @@ TallyShape make_shape(Plan& plan, const Study& study, const Grid& grid, const Ro
   shape.layers = table.layers;
   shape.experts = table.experts;
   shape.top_k = table.top_k;
+  shape.zero_experts = table.info.zero_experts;
   shape.slices = table.slices;
   shape.scope = study.cache.scope;
   shape.warm = study.start == Start::warm;

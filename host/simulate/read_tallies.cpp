@@ -155,7 +155,7 @@ void check_extents(const Group& root, const TallyShape& shape, const TallyLayout
 
 /// What is more was not written by this program.
 void expect_root_names(const Group& root) {
-  constexpr std::array<std::string_view, 28> attributes{"cells",
+  constexpr std::array<std::string_view, 29> attributes{"cells",
                                                         "experts",
                                                         "finished",
                                                         "groups",
@@ -182,7 +182,8 @@ void expect_root_names(const Group& root) {
                                                         "trajectories",
                                                         "union_counts",
                                                         "walk",
-                                                        "warm"};
+                                                        "warm",
+                                                        "zero_computation_experts"};
   hdf5::expect_attributes(root, attributes);
   std::set<std::string> names{"population_starts"};
   const std::uint64_t cells = read_count(root, "cells", kMostCells);
@@ -210,6 +211,9 @@ TallyShape read_shape(const Group& root) {
   shape.layers = read_small(root, "layers");
   shape.experts = read_small(root, "experts", kMostObjects);
   shape.top_k = read_small(root, "top_k");
+  if (root.has_attribute("zero_computation_experts")) {
+    shape.zero_experts = read_small(root, "zero_computation_experts");
+  }
   shape.slices = read_small(root, "slices", 2);
   shape.scope = read_choice(root, "scope", scope_names());
   shape.warm = root.read_integer("warm") != 0;

@@ -30,6 +30,8 @@ struct CellShape {
 struct TallyShape {
   Walk walk = Walk::episodes;
   std::uint32_t layers = 0, experts = 0, top_k = 0;
+  std::uint32_t zero_experts =
+      0;                     ///< zero-computation experts of the trace: above 0, top_k is the most a token chooses
   std::uint32_t slices = 1;  ///< cached objects that an expert consists of; `experts` and `top_k` count objects
   Scope scope = Scope::layer;
   bool warm = true;  ///< caches are filled when an episode begins

@@ -99,6 +99,7 @@ void write_tallies(const std::filesystem::path& file, const Tallies& tallies, co
   root.write_integer("layers", shape.layers);
   root.write_integer("experts", shape.experts);
   root.write_integer("top_k", shape.top_k);
+  if (shape.zero_experts > 0) root.write_integer("zero_computation_experts", shape.zero_experts);
   root.write_integer("slices", shape.slices);
   root.write_string("scope", to_string(shape.scope));
   root.write_boolean("warm", shape.warm);

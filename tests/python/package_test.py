@@ -137,8 +137,18 @@ class Package(unittest.TestCase):
         trace = moecarlo.Trace(self.trace)
         np.testing.assert_array_equal(trace.expert_ids, np.concatenate(self.sequences))
         choices = trace.choices
+        self.assertEqual(len(choices), trace.expert_ids.size)
         third = choices[(choices["sequence"] == 3) & (choices["token"] == 5) & (choices["layer"] == 2)]
         np.testing.assert_array_equal(third["expert"], self.sequences[3][5, 2])
+
+    def test_zero_computation_experts_are_no_choices(self):
+        file = self.folder / "zero.h5"
+        sequence = np.array([[[0, 9, -1]], [[2, 1, 8]]])
+        moecarlo.write_trace(file, [sequence], 8, zero_computation_experts=2)
+        self.assertEqual(moecarlo.Trace(file).choices["expert"].tolist(), [0, 2, 1])
+        self.assertEqual(json.loads(moecarlo.program_output("inspect", file, "--json"))["zero_computation_choices"], 3)
+        with self.assertRaisesRegex(ValueError, "expected 0 to 7"):
+            moecarlo.write_trace(file, [sequence], 8)
 
     def test_logits_choose_the_experts_that_the_program_says(self):
         logits = [np.random.default_rng(seed).normal(size=(30, 2, 8)).astype(np.float32) for seed in range(4)]

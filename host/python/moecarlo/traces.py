@@ -37,8 +37,10 @@ def write_trace(path: PathLike, sequences: Sequence[np.ndarray[Any, Any]], num_e
     if logits and arrays[0].shape[2] != num_experts:
         raise ValueError(f"{arrays[0].shape[2]} logits a layer (expected num_experts, {num_experts})")
     values = np.concatenate(arrays)
-    if not logits and (values.min() < 0 or values.max() >= num_experts):
-        raise ValueError(f"expert ids from {values.min()} to {values.max()} (expected 0 to {num_experts - 1})")
+    zero = int(attributes.get("zero_computation_experts", 0))
+    if not logits and (values.min() < -(zero > 0) or values.max() >= num_experts + zero):
+        raise ValueError(f"expert ids from {values.min()} to {values.max()} (expected {-(zero > 0)} to "
+                         f"{num_experts + zero - 1})")
     with h5py.File(path, "w") as trace:
         trace.attrs.update(schema="moecarlo-trace", schema_version=1, model=model, num_experts=num_experts,
                            top_k=int(top_k or arrays[0].shape[2]), num_shared_experts=num_shared_experts,
@@ -84,12 +86,16 @@ class Trace:
 
     @property
     def choices(self) -> pd.DataFrame:
-        """One row per token, layer and choice: sequence, token (in its sequence), layer, choice, expert."""
+        """One row per token, layer and choice: sequence, token (in its sequence), layer, choice, expert.
+
+        Choices of zero-computation experts are left out.
+        """
         ids = self.expert_ids
         tokens, layers, k = ids.shape
         lengths = np.diff(self.offsets)
         sequence = np.repeat(np.arange(len(lengths)), lengths)
         place = np.arange(tokens) - np.repeat(self.offsets[:-1], lengths)
         index = np.indices(ids.shape).reshape(3, -1)
-        return pd.DataFrame({"sequence": sequence[index[0]], "token": place[index[0]], "layer": index[1],
+        rows = pd.DataFrame({"sequence": sequence[index[0]], "token": place[index[0]], "layer": index[1],
                              "choice": index[2], "expert": ids.ravel().astype(np.int32)})
+        return rows[rows["expert"].between(0, int(self.attributes["num_experts"]) - 1)].reset_index(drop=True)
