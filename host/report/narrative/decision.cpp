@@ -260,16 +260,21 @@ std::string next_command(const StudyResults& results, const std::string& folder)
     }
   }
   if (results.hardware.empty()) return "moecarlo systems  (a table [hardware] in the study adds time and energy)";
-  for (const Decision& one : all) {
-    if (one.row == nullptr) continue;
-    for (const SensitivityResult& constant : elasticities_on(results, *one.row)) {
-      if (constant.status == "assumed" && constant.constant.find(':') == std::string::npos) {
-        return fmt::format("moecarlo evaluate {} --set {}=VALUE  (the assumed constant that matters most)", folder,
-                           constant.constant);
+  // Another capacity caches other experts, which were not counted.
+  const auto can_be_set = [](const SensitivityResult& constant) {
+    return constant.constant.find(':') == std::string::npos && !constant.constant.ends_with(".capacity");
+  };
+  for (const bool assumed : {true, false}) {
+    for (const Decision& one : all) {
+      if (one.row == nullptr) continue;
+      for (const SensitivityResult& constant : elasticities_on(results, *one.row)) {
+        if (!can_be_set(constant) || (assumed && constant.status != "assumed")) continue;
+        return fmt::format("moecarlo evaluate {} --set {}=VALUE  (the {}constant that matters most)", folder,
+                           constant.constant, assumed ? "assumed " : "");
       }
     }
   }
-  return fmt::format("moecarlo evaluate {} --context 4096  (the same counts at another context)", folder);
+  return "moecarlo systems  (others that a table [hardware] can name)";
 }
 
 }  // namespace moecarlo
