@@ -5,6 +5,7 @@
 #include <iostream>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include "host/cli/commands.hpp"
 #include "host/cli/output.hpp"
@@ -34,18 +35,24 @@ void print_rows(const std::vector<HardwareResult>& rows) {
     scheme = std::max(scheme, row.scheme.size());
     policy = std::max(policy, row.policy.size());
   }
-  say("{:<{}} {:<{}} {:<{}} {:>5} {:>5} {:>4} {:>9} {:>12} {:>8} {:>8} {:>10}\n", "system", system, "scheme", scheme,
-      "policy", policy, "batch", "depth", "bits", "capacity", "tokens/s", "speedup", "over ar", "mJ/token");
+  std::set<double> alphas;
+  for (const HardwareResult& row : rows) {
+    if (row.alpha) alphas.insert(*row.alpha);
+  }
+  const int width = alphas.size() < 2 ? 0 : 9;  // alpha tells rows apart where there are several
+  say("{:<{}} {:<{}} {:<{}} {:>5} {:>5} {:>4} {:>9} {:>{}}{:>12} {:>8} {:>8} {:>10}\n", "system", system, "scheme",
+      scheme, "policy", policy, "batch", "depth", "bits", "capacity", width > 0 ? "alpha " : "", width, "tokens/s",
+      "speedup", "over ar", "mJ/token");
   for (const HardwareResult& row : rows) {
     const auto& gain = row.speedup_over_autoregressive;
     const std::string band =
         row.band ? fmt::format("  {:.2f} to {:.2f} tokens/s, most by {}", row.band->tokens_per_second.low,
                                row.band->tokens_per_second.high, row.band->widest)
                  : "";
-    say("{:<{}} {:<{}} {:<{}} {:>5} {:>5} {:>4} {:>9.3f} {:>12.2f} {:>8.3f} {:>8} {:>10.3f}{}\n", row.system, system,
-        row.scheme, scheme, row.policy, policy, row.batch, row.depth, row.bits, row.capacity,
-        row.tokens_per_second.value, row.speedup.value, gain ? fmt::format("{:.3f}", gain->value) : "",
-        row.energy_mj_per_token.value, band);
+    say("{:<{}} {:<{}} {:<{}} {:>5} {:>5} {:>4} {:>9.3f} {:>{}}{:>12.2f} {:>8.3f} {:>8} {:>10.3f}{}\n", row.system,
+        system, row.scheme, scheme, row.policy, policy, row.batch, row.depth, row.bits, row.capacity,
+        width > 0 && row.alpha ? fmt::format("{} ", *row.alpha) : "", width, row.tokens_per_second.value,
+        row.speedup.value, gain ? fmt::format("{:.3f}", gain->value) : "", row.energy_mj_per_token.value, band);
   }
 }
 

@@ -105,7 +105,7 @@ void add_law_options(CLI::App& command, SynthOptions& options) {
   add("--experts", options.experts, "Experts per layer");
   add("--top-k", options.top_k, "Experts a token chooses in each layer");
   add("--sequences", options.sequences, "Sequences");
-  add("--tokens-per-sequence", options.tokens_per_sequence, "Mean length of a sequence");
+  add("--tokens-per-sequence", options.tokens_per_sequence, "Mean length of a sequence, tokens");
   add("--length-spread", options.length_spread, "Lengths are uniform in mean x (1 -+ spread)");
   add("--zipf", options.zipf, "Exponent of expert popularity, 0 = uniform");
   add("--stickiness", options.stickiness, "Probability that a slot keeps the expert of the previous token");

@@ -13,9 +13,9 @@ double bits_a_weight(const System& system, const Model& model, const Task& exper
 }
 
 /// What rows of one line have in common: same_line() of them holds.
-using Line = std::tuple<std::string, std::string, std::string, std::uint32_t, std::uint32_t>;
+using Line = std::tuple<std::string, std::string, std::string, std::uint32_t, std::uint32_t, std::optional<double>>;
 Line line_of(const BitTrade& trade) {
-  return {trade.system, trade.scheme, trade.policy, trade.batch, trade.depth};
+  return {trade.system, trade.scheme, trade.policy, trade.batch, trade.depth, trade.alpha};
 }
 
 Quantity less(Quantity a, double constant) {

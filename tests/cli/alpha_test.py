@@ -6,7 +6,7 @@ import re
 
 import program
 
-HARDWARE = {"model": "gpt-oss-20b", "systems": ["xpu", "elmoe3d-4gb"], "schemes": ["ar", "elastic"]}
+HARDWARE = {"model": "gpt-oss-20b", "systems": ["elmoe3d-8gb", "elmoe3d-4gb"], "schemes": ["ar", "elastic"]}
 ALPHAS = [0.3, 0.8]
 
 
@@ -49,10 +49,12 @@ class Alpha(program.ProgramTest):
 
     def test_hardware_the_report_and_evaluate(self):
         self.trace(layers=24, experts=32, top_k=4)
-        both = self.check(grid={"batch": [1, 4], "depth": [0, 3], "policy": ["lru"], "capacity": [8]}, hardware=HARDWARE)
+        both = self.check(grid={"batch": [1, 4], "depth": [0, 3], "policy": ["lru"], "capacity": [8], "bits": [4, 8]},
+                          hardware=HARDWARE)
         folder = self.folder / "both"
         keys = ("batch", "depth", "policy", "capacity", "bits", "alpha", "demand")
-        points, hardware = ({tuple(row[key] for key in keys) for row in csv.DictReader((folder / name).open(newline=""))}
+        points, hardware = ({tuple(row[key] for key in keys)
+                             for row in csv.DictReader((folder / name).read_text().splitlines())}
                             for name in ("points.csv", "hardware.csv"))
         self.assertLessEqual(hardware, points)
         report = (folder / "report.md").read_text()
@@ -71,6 +73,29 @@ class Alpha(program.ProgramTest):
                          [row["tokens_per_second"] for row in both["hardware"]])
         self.done("report", folder)
         self.assertEqual((folder / "report.md").read_text(), report)
+        shown = [line.split() for line in self.done("evaluate", folder).stdout.splitlines()]
+        self.assertIn("alpha", shown[0])
+        self.assertEqual(len(set(map(tuple, shown))), len(both["hardware"]) + 1)
+        self.check_compared(both)
+
+    def check_compared(self, both):
+        """The same alpha of both, and a list against one alpha in either place."""
+        for alpha in ALPHAS:
+            for a, b in (("both", f"alone-{alpha}"), (f"alone-{alpha}", "both")):
+                told = json.loads(self.done("compare", self.folder / a, self.folder / b, "--json").stdout)
+                self.assertEqual({row["ratio"]["value"] for row in told["rows"]} - {None}, {1})
+                self.assertEqual({row["point"].get("alpha") for row in told["rows"]}, {None, alpha})
+        told = json.loads(self.done("compare", self.folder / "both", "--systems", "elmoe3d-4gb,elmoe3d-8gb",
+                                    "--json").stdout)
+        keys = ("scheme", "policy", "batch", "depth", "bits", "alpha")
+        speeds = {(row["system"], *(row[key] for key in keys)): row["tokens_per_second"]["value"]
+                  for row in both["hardware"]}
+        rows = [row for row in told["rows"] if row["metric"] == "tokens_per_second"]
+        self.assertEqual(len(rows), len(speeds) / 2)
+        for row in rows:
+            key = [row["point"].get(name) for name in keys]
+            self.assertAlmostEqual(row["ratio"]["value"], speeds[("elmoe3d-4gb", *key)] / speeds[("elmoe3d-8gb", *key)],
+                                   9)
 
     def test_where_lengths_have_to_be_fixed_a_list_is_refused(self):
         self.trace()
