@@ -41,8 +41,7 @@ void merge(const Options& options, const Common& common) {
     results.seconds = 0;
     write_report(results, output);
   } catch (...) {  // the shards are there to be merged again
-    std::error_code ignored;
-    std::filesystem::remove(tallies_path(output), ignored);
+    remove_results(output);
     throw;
   }
   if (options.json) {
