@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "host/cli/commands.hpp"
+#include "host/cli/output.hpp"
 #include "host/cli/terminal.hpp"
 #include "host/pipeline/counted_points.hpp"
 #include "host/study/names.hpp"
@@ -27,7 +28,8 @@ using hw::Calibration;
 using Json = nlohmann::ordered_json;
 
 struct Options {
-  std::string points, study, machine, model, scheme, output;
+  std::string points, study, machine, model, scheme;
+  Output output;
   std::vector<std::string> fits;
   double zipf = 1, tolerance = 0.15, context = 1024;
   bool json = false;
@@ -132,7 +134,7 @@ std::string fitted_toml(const Calibration& calibration, const hw::CalibrationSet
   }
   std::string base = setup.system.name;
   if (is_file) {  // beside the file that extends it
-    const auto folder = std::filesystem::absolute(options.output).parent_path();
+    const auto folder = std::filesystem::absolute(options.output.path).parent_path();
     base = "./" + std::filesystem::absolute(setup.system.file).lexically_proximate(folder).string();
   }
   return text + fmt::format("extends = \"{}\"\n", base) + tables;
@@ -228,7 +230,7 @@ void print_widths(std::vector<hw::WidthPoint> points, double zipf) {
 }
 
 void run_widths(const Options& options) {
-  if (!options.fits.empty() || !options.output.empty() || !options.study.empty())
+  if (!options.fits.empty() || options.output.is_asked() || !options.study.empty())
     fail(ErrorKind::usage, "{}: rows by verify width are ratios (expected no --fit, --study or -o beside them)",
          options.points);
   hw::WidthSetup setup;
@@ -247,6 +249,7 @@ void run(const Options& options, const Common& common) {
     run_widths(options);
     return;
   }
+  if (options.output.is_asked()) expect_new_file(options.output);
   const auto [setup, points, trace] = prepare(options);
   const Calibration calibration = hw::calibrate(setup, points);
   const std::string routing = routing_of(calibration, trace);
@@ -255,9 +258,9 @@ void run(const Options& options, const Common& common) {
   } else {
     print_text(calibration, setup.tolerance, routing);
   }
-  if (options.output.empty()) return;
-  write_atomically(options.output, fitted_toml(calibration, setup, options));
-  if (!common.quiet) remark("machine: {}\n", options.output);
+  if (!options.output.is_asked()) return;
+  write_atomically(options.output.path, fitted_toml(calibration, setup, options));
+  if (!common.quiet) remark("machine: {}\n", options.output.path);
 }
 
 }  // namespace
@@ -280,7 +283,7 @@ void add_calibrate(CLI::App& app, const Common& common) {
       ->check(CLI::Range(0.0, 1e8));
   command->add_option("--tolerance", options->tolerance, "Relative error that a prediction may have")
       ->check(CLI::Range(0.0, 10.0));
-  command->add_option("-o,--output", options->output, "Preset file for the machine with what was fitted");
+  add_output(*command, options->output, "Preset file for the machine with what was fitted");
   command->add_flag("--json", options->json, "Print JSON on stdout");
   command->footer("Example: moecarlo calibrate measured.csv --hardware mi210-x2 --fit overhead.layer,routing.zipf");
   command->callback([options, &common] { run(*options, common); });

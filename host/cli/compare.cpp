@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "host/cli/commands.hpp"
+#include "host/cli/output.hpp"
 #include "host/cli/terminal.hpp"
 #include "host/pipeline/compare.hpp"
 #include "host/pipeline/output_folder.hpp"
@@ -19,7 +21,7 @@ namespace {
 
 struct Options {
   std::vector<std::string> directories, systems;
-  std::string output;
+  Output output;
   bool json = false;
 };
 
@@ -61,11 +63,10 @@ void print_table(const Comparison& comparison) {
 }
 
 void compare(const Options& options, const Common& common) {
+  std::optional<OutputFolder> folder;
+  if (options.output.is_asked()) folder.emplace(options.output.path, options.output.force);
   const std::vector<Comparison> comparisons = compared(options);
-  if (!options.output.empty()) {
-    const OutputFolder made(options.output, false, "an empty one");
-    write_comparison(comparisons, options.output);
-  }
+  if (folder) write_comparison(comparisons, options.output.path);
   if (options.json) {
     std::cout << comparison_json(comparisons) << "\n";
   } else {
@@ -74,7 +75,7 @@ void compare(const Options& options, const Common& common) {
       for (const std::string& line : comparison_answer(comparison)) say("{}\n", line);
     }
   }
-  if (!options.output.empty() && !common.quiet) remark("report: {}/report.html\n", options.output);
+  if (folder && !common.quiet) remark("report: {}/report.html\n", options.output.path);
 }
 
 }  // namespace
@@ -86,7 +87,7 @@ void add_compare(CLI::App& app, const Common& common) {
       ->required();
   command->add_option("--systems", options->systems, "Of one study: the rows of the first system over each other's")
       ->delimiter(',');
-  command->add_option("-o,--output", options->output, "Folder for a report with its figure, and all ratios as CSV");
+  add_output(*command, options->output, "Folder for a report with its figure, and all ratios as CSV");
   command->add_flag("--json", options->json, "Print JSON on stdout");
   command->footer("Example: moecarlo compare results-of-lru results-of-slru -o comparison");
   command->callback([options, &common] { compare(*options, common); });

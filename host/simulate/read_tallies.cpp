@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <set>
 #include <sstream>
 
@@ -75,10 +76,21 @@ HistogramSet read_histograms(const Group& root) {
   return set;
 }
 
+double read_alpha(const Group& group) {
+  const std::string text = group.read_string("alpha");
+  double alpha = -1;
+  const auto end = text.data() + text.size();
+  if (std::from_chars(text.data(), end, alpha).ptr != end || !(alpha >= 0 && alpha <= 1)) {
+    fail(ErrorKind::input, "{}: impossible (expected a number from 0 to 1, found {})", group.name_of("@alpha"),
+         printable(text));
+  }
+  return alpha;
+}
+
 CellShape read_cell_shape(const Group& group) {
-  constexpr std::array<std::string_view, 10> attributes{
-      "acceptance", "acceptance_independent", "acceptance_table", "apart", "batch", "bits", "depth",
-      "policies",   "tree_verify_tokens",     "tree_width"};
+  constexpr std::array<std::string_view, 11> attributes{
+      "alpha", "acceptance", "acceptance_independent", "acceptance_table", "apart", "batch", "bits",
+      "depth", "policies",   "tree_verify_tokens",     "tree_width"};
   constexpr std::array<std::string_view, 15> members{
       "acceptance_thresholds", "accepted_length", "capacity_base", "capacity_extra_layers", "capacity_joint",
       "distinct_histogram",    "drafted",         "joint_count",   "joint_first",           "joint_place",
@@ -93,6 +105,7 @@ CellShape read_cell_shape(const Group& group) {
   shape.acceptance = {read_choice(group, "acceptance", acceptance_rule_names()), read_small(group, "acceptance_table"),
                       group.read_integer("acceptance_independent") != 0};
   shape.apart = group.read_integer("apart") != 0;
+  if (group.has_attribute("alpha")) shape.alpha = read_alpha(group);
   shape.policies = read_choices(group, "policies", policy_names());
   const auto base = read_vector(group, "capacity_base");
   const auto extra = group.read_integers<std::uint64_t>("capacity_extra_layers", {base.size()});
@@ -142,7 +155,7 @@ void check_extents(const Group& root, const TallyShape& shape, const TallyLayout
 
 /// What is more was not written by this program.
 void expect_root_names(const Group& root) {
-  constexpr std::array<std::string_view, 28> attributes{"cells",
+  constexpr std::array<std::string_view, 29> attributes{"cells",
                                                         "experts",
                                                         "finished",
                                                         "groups",
@@ -169,7 +182,8 @@ void expect_root_names(const Group& root) {
                                                         "trajectories",
                                                         "union_counts",
                                                         "walk",
-                                                        "warm"};
+                                                        "warm",
+                                                        "zero_computation_experts"};
   hdf5::expect_attributes(root, attributes);
   std::set<std::string> names{"population_starts"};
   const std::uint64_t cells = read_count(root, "cells", kMostCells);
@@ -197,6 +211,9 @@ TallyShape read_shape(const Group& root) {
   shape.layers = read_small(root, "layers");
   shape.experts = read_small(root, "experts", kMostObjects);
   shape.top_k = read_small(root, "top_k");
+  if (root.has_attribute("zero_computation_experts")) {
+    shape.zero_experts = read_small(root, "zero_computation_experts");
+  }
   shape.slices = read_small(root, "slices", 2);
   shape.scope = read_choice(root, "scope", scope_names());
   shape.warm = root.read_integer("warm") != 0;

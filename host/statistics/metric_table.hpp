@@ -54,9 +54,10 @@ struct MetricCounts {
 /// The points that have a metric.
 enum class Where {
   everywhere,
-  with_drafts,  ///< depth 1 or more
-  with_masses,  ///< depth 1 or more, where gate masses were counted
-  with_slices,  ///< where slices of experts are cached
+  with_drafts,   ///< depth 1 or more
+  with_choices,  ///< depth 1 or more, and every token chooses as many experts
+  with_masses,   ///< depth 1 or more, where gate masses were counted
+  with_slices,   ///< where slices of experts are cached
 };
 
 /// All that is known of a metric: numerator and denominator are summed over groups before one is divided by the other.

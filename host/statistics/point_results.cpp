@@ -73,7 +73,8 @@ std::optional<PointAddress> counterpart(const Tallies& tallies, const GridPoint&
   const Capacity& capacity = own.capacities[point.at.capacity];
   for (std::size_t c = 0; c < tallies.shape.cells.size(); ++c) {
     const CellShape& cell = tallies.shape.cells[c];
-    if (cell.batch != own.batch || cell.depth != own.depth || cell.bits != own.bits) continue;
+    if (cell.batch != own.batch || cell.depth != own.depth || cell.bits != own.bits || cell.alpha != own.alpha)
+      continue;
     if (cell.acceptance.independent != independent) continue;
     const auto p = std::find(cell.policies.begin(), cell.policies.end(), policy);
     const auto i = std::find(cell.capacities.begin(), cell.capacities.end(), capacity);
@@ -146,7 +147,8 @@ std::vector<PointResult> point_results(const MetricReader& reader, const Tallies
       result.metrics["oracle_hit_rate"] = oracle_hit_rate(reader, tallies, study, point);
     }
     result.bits = point.bits;
-    if (result.depth > 0) result.alpha = study.acceptance.alpha;
+    const std::optional<double>& alpha = tallies.shape.cells[point.at.cell].alpha;
+    if (result.depth > 0) result.alpha = alpha ? alpha : study.acceptance.alpha;
     result.implied = i >= own;
     results.push_back(std::move(result));
   }

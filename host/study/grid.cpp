@@ -75,6 +75,15 @@ std::vector<GridCell> split_by_path(const Study& study, const std::vector<Capaci
   return cells;
 }
 
+/// A cell for each alpha; without a draft there is none.
+void add_alphas(const Study& study, GridCell cell, std::vector<GridCell>& cells) {
+  if (cell.depth == 0 || study.acceptance.alphas.empty()) return cells.push_back(cell);
+  for (const double alpha : study.acceptance.alphas) {
+    cell.alpha = alpha;
+    cells.push_back(cell);
+  }
+}
+
 }  // namespace
 
 Grid make_grid(const Study& study, const std::vector<ImpliedCapacity>& implied, const GridExtras& extras) {
@@ -99,7 +108,7 @@ Grid make_grid(const Study& study, const std::vector<ImpliedCapacity>& implied, 
         if (cell.policies.empty() || cell.capacities.empty()) return;
         for (const Capacity& capacity : cell.capacities) cell.joint.push_back(joint.count(capacity) > 0);
         for (const GridCell& one : split_by_path(study, own, joint, cell)) {
-          grid.cells.push_back(one);
+          add_alphas(study, one, grid.cells);
           if (!control || depth == 0) continue;
           grid.cells.push_back(one);
           grid.cells.back().independent = true;

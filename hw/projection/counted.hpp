@@ -27,15 +27,15 @@ class CountedPoints {
  public:
   CountedPoints(const Tallies& tallies, const std::vector<JointBins>& joints);
 
-  /// None where no joint histogram of this capacity was counted at this batch and depth. `bits` chooses among cells
-  /// where they have cells of their own.
+  /// None where no joint histogram of this capacity was counted at this batch and depth. `bits` and `alpha` choose
+  /// among cells where they have cells of their own.
   std::optional<CountedPoint> find_counted(std::uint32_t batch, std::uint32_t depth, Policy policy, std::uint32_t bits,
-                                           const Capacity& capacity) const;
+                                           const Capacity& capacity, std::optional<double> alpha = {}) const;
 
   /// The same; throws a usage error where there is none: the study was simulated for other hardware. `asked_by` names
   /// the system and scheme that want it.
   CountedPoint find(std::uint32_t batch, std::uint32_t depth, Policy policy, std::uint32_t bits,
-                    const Capacity& capacity, const std::string& asked_by) const;
+                    const Capacity& capacity, const std::string& asked_by, std::optional<double> alpha = {}) const;
 
   /// The next smaller and the next larger capacity that were counted of the same batch, depth, policy and bits.
   std::optional<CountedPoint> smaller(const CountedPoint& point) const;
@@ -49,8 +49,8 @@ class CountedPoints {
   Workload workload(const CountedPoint& point, const CountedPoint& step) const;
 
  private:
-  /// Batch, depth, bits of the cell, policy, capacity.
-  using Key = std::tuple<std::uint32_t, std::uint32_t, std::uint32_t, Policy, Capacity>;
+  /// Batch, depth, bits and alpha of the cell, policy, capacity.
+  using Key = std::tuple<std::uint32_t, std::uint32_t, std::uint32_t, std::optional<double>, Policy, Capacity>;
   Key key_of(const CountedPoint& point) const;
   LayerClassCounts layer_class(const CountedPoint& point, std::uint32_t number, std::uint32_t layers,
                                std::uint32_t slots) const;

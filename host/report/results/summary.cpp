@@ -97,6 +97,7 @@ void write(JsonText& json, const Distribution& distribution) {
   write_text(json, "policy", distribution.policy);
   json.key("capacity").number(distribution.capacity);
   write_whole(json, "bits", distribution.bits);
+  json.key("alpha").number(distribution.alpha);
   write(json, "accepted_length", distribution.accepted_length);
   write(json, "distinct_experts", distribution.distinct_experts);
 }
@@ -203,6 +204,7 @@ void write(JsonText& json, const HardwareResult& row) {
 
 void write(JsonText& json, const LeadResult& lead) {
   json.key("among").text(lead.among).key("first").whole(lead.first).key("second").whole(lead.second);
+  json.key("alpha").number(lead.alpha);
   write(json, lead.ratio);
 }
 
