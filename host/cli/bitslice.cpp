@@ -20,7 +20,7 @@
 namespace moecarlo::cli {
 namespace {
 
-struct Arguments {
+struct BitsliceArguments {
   std::string weights, backend = "auto";
   Output output;
   MeasureOptions options;
@@ -28,7 +28,7 @@ struct Arguments {
   bool json = false;
 };
 
-std::unique_ptr<SliceCounter> make_counter(const Arguments& arguments) {
+std::unique_ptr<SliceCounter> make_counter(const BitsliceArguments& arguments) {
   std::string why_not;
   const bool on_device =
       arguments.backend != "cpu" && device_for(arguments.backend, arguments.device, usable_devices(why_not), 0);
@@ -92,7 +92,7 @@ void print_table(const WeightsMeasure& measure) {
   print_layers(measure);
 }
 
-void run(const Arguments& arguments, const Common& common) {
+void run(const BitsliceArguments& arguments, const Common& common) {
   std::optional<OutputFolder> folder;
   if (arguments.output.is_asked()) folder.emplace(arguments.output.path, arguments.output.force);
   const WeightsReader reader(arguments.weights);
@@ -119,7 +119,7 @@ void run(const Arguments& arguments, const Common& common) {
 void add_bitslice(CLI::App& app, const Common& common) {
   CLI::App* command =
       app.add_subcommand("bitslice", "What the bits of real weights hold: slices, redundancy, draft fidelity");
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<BitsliceArguments>();
   command->add_option("WEIGHTS", arguments->weights, "Weights file (HDF5, schema moecarlo-weights 1)")->required();
   add_output(*command, arguments->output, "Folder for report, figures, JSON, CSV and counts");
   command->add_option("--bits", arguments->options.kept, "Upper bits that a draft keeps of each weight")

@@ -27,7 +27,7 @@ using hw::CalibratedPoint;
 using hw::Calibration;
 using Json = nlohmann::ordered_json;
 
-struct Options {
+struct CalibrateOptions {
   std::string points, study, machine, model, scheme;
   Output output;
   std::vector<std::string> fits;
@@ -47,7 +47,7 @@ bool drafts(const std::vector<hw::MeasuredPoint>& points) {
 }
 
 /// The scheme that points with a depth draft by: the one that was asked for, else the study's first that drafts.
-std::optional<hw::Scheme> drafter_of(const Options& options, const std::optional<Study>& study) {
+std::optional<hw::Scheme> drafter_of(const CalibrateOptions& options, const std::optional<Study>& study) {
   if (!options.scheme.empty()) {
     hw::Scheme scheme = hw::find_scheme(options.scheme);
     if (!scheme.drafts) fail(ErrorKind::usage, "calibrate: --scheme {} does not draft", options.scheme);
@@ -88,7 +88,7 @@ std::string one_of_all(const std::string& asked, const std::vector<hw::MeasuredP
   return points.front().*which;
 }
 
-Prepared prepare(const Options& options) {
+Prepared prepare(const CalibrateOptions& options) {
   Prepared prepared;
   hw::CalibrationSetup& setup = prepared.setup;
   std::optional<Study> study;
@@ -117,7 +117,8 @@ std::string band_of(const hw::FittedConstant& one) {
 }
 
 /// The machine with what was fitted in place of its own constants.
-std::string fitted_toml(const Calibration& calibration, const hw::CalibrationSetup& setup, const Options& options) {
+std::string fitted_toml(const Calibration& calibration, const hw::CalibrationSetup& setup,
+                        const CalibrateOptions& options) {
   std::string text = fmt::format("# {} fitted to the points of {}.\n", setup.system.name, options.points);
   const bool is_file = options.machine.find(".toml") != std::string::npos;
   std::string tables;
@@ -229,7 +230,7 @@ void print_widths(std::vector<hw::WidthPoint> points, double zipf) {
   say("routing: no trace stands in: independent tokens, popularity i^-{:.3g}\n", zipf);
 }
 
-void run_widths(const Options& options) {
+void run_widths(const CalibrateOptions& options) {
   if (!options.fits.empty() || options.output.is_asked() || !options.study.empty())
     fail(ErrorKind::usage, "{}: rows by verify width are ratios (expected no --fit, --study or -o beside them)",
          options.points);
@@ -244,7 +245,7 @@ void run_widths(const Options& options) {
   }
 }
 
-void run(const Options& options, const Common& common) {
+void run(const CalibrateOptions& options, const Common& common) {
   if (hw::holds_width_rows(options.points)) {
     run_widths(options);
     return;
@@ -266,7 +267,7 @@ void run(const Options& options, const Common& common) {
 }  // namespace
 
 void add_calibrate(CLI::App& app, const Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<CalibrateOptions>();
   CLI::App* command =
       app.add_subcommand("calibrate", "Fit a machine's constants to measured points and predict the others");
   command->add_option("POINTS", options->points, "Measured points, a CSV file; or passes by verify width")->required();

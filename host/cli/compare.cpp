@@ -19,14 +19,14 @@
 namespace moecarlo::cli {
 namespace {
 
-struct Options {
+struct CompareOptions {
   std::vector<std::string> directories, systems;
   Output output;
   bool json = false;
 };
 
 /// The first against each other.
-std::vector<Comparison> compared(const Options& options) {
+std::vector<Comparison> compared(const CompareOptions& options) {
   std::vector<Comparison> comparisons;
   const StoredStudy first = read_study(options.directories.front(), {});
   if (!options.systems.empty()) {
@@ -62,7 +62,7 @@ void print_table(const Comparison& comparison) {
   }
 }
 
-void compare(const Options& options, const Common& common) {
+void compare(const CompareOptions& options, const Common& common) {
   std::optional<OutputFolder> folder;
   if (options.output.is_asked()) folder.emplace(options.output.path, options.output.force);
   const std::vector<Comparison> comparisons = compared(options);
@@ -81,7 +81,7 @@ void compare(const Options& options, const Common& common) {
 }  // namespace
 
 void add_compare(CLI::App& app, const Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<CompareOptions>();
   CLI::App* command = app.add_subcommand("compare", "Ratios of all figures of two or more studies, or of two systems");
   command->add_option("DIR", options->directories, "Folders of finished studies: the first over each other")
       ->required();

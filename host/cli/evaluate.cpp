@@ -19,7 +19,7 @@
 namespace moecarlo::cli {
 namespace {
 
-struct Options {
+struct EvaluateOptions {
   std::string directory;
   Output output;
   HardwareChanges changes;
@@ -56,7 +56,7 @@ void print_rows(const std::vector<HardwareResult>& rows) {
   }
 }
 
-HardwareChanges changes_of(const Options& options) {
+HardwareChanges changes_of(const EvaluateOptions& options) {
   HardwareChanges changes = options.changes;
   if (options.context > 0) changes.context = options.context;
   for (const std::string& pair : options.set) {
@@ -69,7 +69,7 @@ HardwareChanges changes_of(const Options& options) {
   return changes;
 }
 
-void evaluate(const Options& options, const Common& common) {
+void evaluate(const EvaluateOptions& options, const Common& common) {
   // Without -o the study's own report is written over only where that is asked for.
   const std::filesystem::path folder = options.output.is_asked() ? options.output.path : options.directory;
   const bool own = !options.output.is_asked();
@@ -95,7 +95,7 @@ void evaluate(const Options& options, const Common& common) {
 }  // namespace
 
 void add_evaluate(CLI::App& app, const Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<EvaluateOptions>();
   CLI::App* command = app.add_subcommand("evaluate", "Time and energy again, on stored tallies, without simulating");
   command->add_option("DIR", options->directory, "Folder of a finished study")->required();
   command->add_option(

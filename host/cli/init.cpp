@@ -12,12 +12,12 @@
 namespace moecarlo::cli {
 namespace {
 
-struct Options {
+struct InitOptions {
   std::string trace;
   Output output{"study.toml"};
 };
 
-void init(const Options& options) {
+void init(const InitOptions& options) {
   const std::filesystem::path output = options.output.path;
   const std::filesystem::path source = options.trace.empty() ? shipped_folder("datasets", "datasets") / "reference.h5"
                                                              : std::filesystem::path(options.trace);
@@ -33,7 +33,7 @@ void init(const Options& options) {
 }  // namespace
 
 void add_init(CLI::App& app, const Common& /*common*/) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<InitOptions>();
   CLI::App* command = app.add_subcommand("init", "Write a commented study that fits a trace and runs as it is");
   command->add_option("TRACE", options->trace, "Router trace (HDF5); default: the one that ships with the program");
   add_output(*command, options->output, "Study file to write")->capture_default_str();

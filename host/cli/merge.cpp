@@ -15,13 +15,13 @@
 namespace moecarlo::cli {
 namespace {
 
-struct Options {
+struct MergeOptions {
   std::vector<std::string> shards;
   Output output;
   bool json = false;
 };
 
-void merge(const Options& options, const Common& common) {
+void merge(const MergeOptions& options, const Common& common) {
   const std::filesystem::path output = options.output.path;
   const OutputFolder folder(output, options.output.force);
   ShardSum sum;
@@ -54,7 +54,7 @@ void merge(const Options& options, const Common& common) {
 }  // namespace
 
 void add_merge(CLI::App& app, const Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<MergeOptions>();
   CLI::App* command = app.add_subcommand("merge", "Put the shards of a study together: the results of one run");
   command->add_option("DIR", options->shards, "Folders of all its shards, in any order")->required();
   add_output(*command, options->output, "Folder for the results")->required();

@@ -21,7 +21,7 @@
 namespace moecarlo::cli {
 namespace {
 
-struct Options {
+struct SimulateOptions {
   std::string study;
   std::string backend;
   std::optional<std::uint32_t> threads;
@@ -36,7 +36,7 @@ struct Options {
 };
 
 /// The command line has the last word over the study file.
-Study effective_study(const Options& options) {
+Study effective_study(const SimulateOptions& options) {
   Study study = read_study(options.study);
   if (!options.backend.empty()) study.run.backend = options.backend;
   if (options.threads) study.run.threads = *options.threads;
@@ -113,7 +113,7 @@ class Narration {
   std::optional<Progress> bar_;
 };
 
-void simulate(const Options& options, const Common& common) {
+void simulate(const SimulateOptions& options, const Common& common) {
   const Shard shard = chosen_shard(options.shard);
   const std::filesystem::path output = options.output.path;
   const std::filesystem::path directory =
@@ -145,7 +145,7 @@ void simulate(const Options& options, const Common& common) {
 }  // namespace
 
 void add_simulate(CLI::App& app, const Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<SimulateOptions>();
   CLI::App* command =
       app.add_subcommand("simulate", "Run a study: simulation, statistics, hardware projection, report");
   command->add_option("STUDY", options->study, "Study file (TOML)")->required();

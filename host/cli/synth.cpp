@@ -18,7 +18,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct Arguments {
+struct SynthArguments {
   std::string form = "ids", dtype = "float16";
   Output output;
   SynthOptions options;
@@ -30,7 +30,7 @@ Json to_json(double requested, const SynthEstimate& estimate) {
   return {{"requested", requested}, {"realised", estimate.value}, {"standard_error", estimate.standard_error}};
 }
 
-Json to_json(const SynthFigures& figures, const Arguments& arguments) {
+Json to_json(const SynthFigures& figures, const SynthArguments& arguments) {
   const SynthOptions& options = arguments.options;
   Json json = {{"path", arguments.output.path},
                {"command", describe(options)},
@@ -54,7 +54,7 @@ void print_estimate(const char* name, double requested, const SynthEstimate& est
   say("{:<18}{:>9.5f}   {}\n", name, requested, realised);
 }
 
-void print_table(const SynthFigures& figures, const Arguments& arguments) {
+void print_table(const SynthFigures& figures, const SynthArguments& arguments) {
   const SynthOptions& options = arguments.options;
   say("{}: {} tokens in {} sequences, {} layers, top-{} of {} experts\n\n", arguments.output.path, figures.tokens,
       figures.sequences, options.layers, options.top_k, options.experts);
@@ -75,7 +75,7 @@ TraceForm form_of(const std::string& form, const std::string& dtype) {
   return dtype == "float16" ? TraceForm::logits_float16 : TraceForm::logits_float32;
 }
 
-void run(const Arguments& arguments, const Common& common) {
+void run(const SynthArguments& arguments, const Common& common) {
   expect_new_file(arguments.output);
   const SynthLaw law(arguments.options);
   const std::uint64_t tokens = total_tokens(law);
@@ -118,7 +118,7 @@ void add_law_options(CLI::App& command, SynthOptions& options) {
 
 void add_synth(CLI::App& app, const Common& common) {
   CLI::App* command = app.add_subcommand("synth", "Write a synthetic trace with a stated law");
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<SynthArguments>();
   add_output(*command, arguments->output, "Trace file to write (HDF5)")->required();
   add_law_options(*command, arguments->options);
   const CLI::Option* strength =
