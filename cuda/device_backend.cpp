@@ -110,8 +110,6 @@ class DeviceBackend final : public Backend {
     return true;
   }
 
-  EpisodeKernel kernel_of(std::uint32_t cell) const { return kernel_for(host_view_, host_view_.cells[cell], routing_); }
-
   /// The choices of all tokens, where a cell might be replayed by them and there is room beside all layers' tables.
   std::vector<std::uint8_t> choices_for(const RoutingView& routing) const {
     const bool wanted = std::any_of(host_view_.cells.data, host_view_.cells + host_view_.cell_count,
@@ -174,9 +172,15 @@ class DeviceBackend final : public Backend {
   }
 
   cudaError_t launch_replay(const DeviceBlock& block) const {
-    if (host_view_.coupled) return launch_coupled(block, nullptr);
-    if (!has_episodes(host_view_.walk)) return launch_alone(block, nullptr);
-    return kernel_of(block.cell) == EpisodeKernel::lru ? launch_lru(block, nullptr) : launch_episodes(block, nullptr);
+    return for_words(routing_.experts, [&](auto words) {
+      if (host_view_.coupled) return launch_coupled<words>(block, nullptr);
+      if (!has_episodes(host_view_.walk)) return launch_alone<words>(block, nullptr);
+      if constexpr (words <= kMostLruWords) {
+        const Cell& cell = host_view_.cells[block.cell];
+        if (serves(kServedByLruKernel, host_view_, cell, routing_)) return launch_lru<words>(block, nullptr);
+      }
+      launch_episodes<words>(block, nullptr);
+    });
   }
 
   OnDevice<RoutingView> routing_;  ///< once the layers' tables are held

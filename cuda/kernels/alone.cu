@@ -16,10 +16,10 @@ __global__ void replay_rounds_alone(DeviceBlock block) {
 
 }  // namespace
 
-cudaError_t launch_alone(const DeviceBlock& block, cudaStream_t stream) {
-  return for_words(block.routing.experts, [&](auto words) {
-    replay_rounds_alone<words><<<layer_blocks(block), kThreads, 0, stream>>>(block);
-  });
+template <int Words>
+void launch_alone(const DeviceBlock& block, cudaStream_t stream) {
+  replay_rounds_alone<Words><<<layer_blocks(block), kThreads, 0, stream>>>(block);
 }
+template void launch_alone<MOECARLO_WORDS>(const DeviceBlock&, cudaStream_t);
 
 }  // namespace moecarlo

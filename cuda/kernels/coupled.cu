@@ -16,10 +16,10 @@ __global__ void replay_coupled_layers(DeviceBlock block) {
 
 }  // namespace
 
-cudaError_t launch_coupled(const DeviceBlock& block, cudaStream_t stream) {
-  return for_words(block.routing.experts, [&](auto words) {
-    replay_coupled_layers<words><<<blocks_for(block.in_flight), kThreads, 0, stream>>>(block);
-  });
+template <int Words>
+void launch_coupled(const DeviceBlock& block, cudaStream_t stream) {
+  replay_coupled_layers<Words><<<blocks_for(block.in_flight), kThreads, 0, stream>>>(block);
 }
+template void launch_coupled<MOECARLO_WORDS>(const DeviceBlock&, cudaStream_t);
 
 }  // namespace moecarlo

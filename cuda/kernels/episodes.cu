@@ -25,9 +25,10 @@ __global__ void __launch_bounds__(kThreads) replay_episodes(DeviceBlock block) {
 
 }  // namespace
 
-cudaError_t launch_episodes(const DeviceBlock& block, cudaStream_t stream) {
-  return for_words(block.routing.experts,
-                   [&](auto words) { replay_episodes<words><<<layer_blocks(block), kThreads, 0, stream>>>(block); });
+template <int Words>
+void launch_episodes(const DeviceBlock& block, cudaStream_t stream) {
+  replay_episodes<Words><<<layer_blocks(block), kThreads, 0, stream>>>(block);
 }
+template void launch_episodes<MOECARLO_WORDS>(const DeviceBlock&, cudaStream_t);
 
 }  // namespace moecarlo

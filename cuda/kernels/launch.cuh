@@ -62,24 +62,4 @@ __device__ EpisodeScratch<Words, 1> episode_scratch(const DeviceBlock& block, co
           layer_scratch, 0,    ahead};
 }
 
-/// Calls launch(words) with the words of a mask as a constant.
-template <class Launch>
-cudaError_t for_words(std::uint32_t experts, const Launch& launch) {
-  switch (mask_words(experts)) {
-    case 1:
-      launch(std::integral_constant<int, 1>{});
-      break;
-    case 2:
-      launch(std::integral_constant<int, 2>{});
-      break;
-    case 4:
-      launch(std::integral_constant<int, 4>{});
-      break;
-    default:
-      launch(std::integral_constant<int, 16>{});
-      break;
-  }
-  return cudaGetLastError();
-}
-
 }  // namespace moecarlo

@@ -1,4 +1,3 @@
-#include "cuda/core/features.hpp"
 #include "cuda/kernels/launch.cuh"
 
 namespace moecarlo {
@@ -53,20 +52,14 @@ __global__ void __launch_bounds__(kThreads, Words == 1   ? 5
 
 }  // namespace
 
-EpisodeKernel kernel_for(const PlanView& plan, const Cell& cell, const RoutingView& routing) {
-  constexpr Features kServed =
-      features(Feature::perturbed_routing, Feature::resampled_rejections, Feature::joint_histograms);
-  return serves(kServed, plan, cell, routing) ? EpisodeKernel::lru : EpisodeKernel::general;
+template <int Words>
+void launch_lru(const DeviceBlock& block, cudaStream_t stream) {
+  if (block.drawn_masks != nullptr) {
+    replay_lru<Words, true><<<layer_blocks(block), kThreads, 0, stream>>>(block);
+  } else {
+    replay_lru<Words, false><<<layer_blocks(block), kThreads, 0, stream>>>(block);
+  }
 }
-
-cudaError_t launch_lru(const DeviceBlock& block, cudaStream_t stream) {
-  return for_words(block.routing.experts, [&](auto words) {
-    if (block.drawn_masks != nullptr) {
-      replay_lru<words, true><<<layer_blocks(block), kThreads, 0, stream>>>(block);
-    } else {
-      replay_lru<words, false><<<layer_blocks(block), kThreads, 0, stream>>>(block);
-    }
-  });
-}
+template void launch_lru<MOECARLO_WORDS>(const DeviceBlock&, cudaStream_t);
 
 }  // namespace moecarlo

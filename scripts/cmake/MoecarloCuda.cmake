@@ -44,3 +44,15 @@ function(moecarlo_cuda_library name)
   target_link_libraries(${name} PUBLIC CUDA::cudart_static)
   target_compile_options(${name} PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:${MOECARLO_NVCC_FLAGS} -Xcompiler=-Wall,-Wextra>)
 endfunction()
+
+# Compiles kernels of a library (cuda/kernels/KERNEL.cu) once for each width of mask, in words: no object takes long.
+function(moecarlo_cuda_widths name widths)
+  foreach(kernel IN LISTS ARGN)
+    set_property(SOURCE cuda/kernels/${kernel}.cu PROPERTY HEADER_FILE_ONLY ON)  # of the library itself
+    foreach(words IN LISTS widths)
+      set(copy ${CMAKE_CURRENT_BINARY_DIR}/kernels/${kernel}_${words}.cu)
+      file(CONFIGURE OUTPUT ${copy} CONTENT "#define MOECARLO_WORDS ${words}\n#include \"cuda/kernels/${kernel}.cu\"\n")
+      target_sources(${name} PRIVATE ${copy})
+    endforeach()
+  endforeach()
+endfunction()
