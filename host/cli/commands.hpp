@@ -32,6 +32,7 @@ void add_calibrate(CLI::App& app, const Common& common);
 void add_evaluate(CLI::App& app, const Common& common);
 void add_compare(CLI::App& app, const Common& common);
 void add_size(CLI::App& app, const Common& common);
+void add_parallel(CLI::App& app, const Common& common);
 void add_report(CLI::App& app, const Common& common);
 void add_reproduce(CLI::App& app, const Common& common);
 void add_bitslice(CLI::App& app, const Common& common);

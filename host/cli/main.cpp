@@ -87,6 +87,7 @@ int run(int argc, char** argv) {
   add_calibrate(app, common);
   add_compare(app, common);
   add_size(app, common);
+  add_parallel(app, common);
   add_report(app, common);
   add_reproduce(app, common);
   add_bitslice(app, common);
