@@ -55,14 +55,15 @@ def _tensors(arguments, options):
 
 class Tap:
     """One router and the experts that it serves. `record` switches recording on; `absent` [experts] bool, or None,
-    masks experts. Recorded are `logits` [n, experts] and, as the experts received them, `ids` [n, k] and `weights`
-    [n, k] (None where the experts are given none)."""
+    masks experts; while it records, `between`(ids, weights), if there is one, gives the weights that the experts
+    receive in place of the router's. Recorded are `logits` [n, experts] and, as the router gave them, `ids` [n, k] and
+    `weights` [n, k] (None where the experts are given none)."""
 
     def __init__(self, name, block, router, experts):
         self.name, self.module, self.experts, self.top_k = name, router, experts, None
         numbers = re.findall(r"\.(\d+)\.", name)
         self.layer = int(numbers[0]) if numbers else 0
-        self.record, self.absent = False, None
+        self.record, self.absent, self.between = False, None, None
         self.logits, self.ids, self.weights = None, None, None
         self.biases = _biases(block, router, experts)
         self.bias = next((tensor for key, tensor in self.biases.items() if key.endswith(BIASES)), None)
@@ -135,6 +136,18 @@ class Tap:
             raise Refusal(INPUT, f"{self.name}: its experts are asked for {self.ids.shape[1]} experts a token, "
                                  f"{int(self.ids.min())} to {int(self.ids.max())} (expected {self.top_k} of 0 to "
                                  f"{self.experts - 1})")
+        return self._replaced(arguments, options) if self.between is not None else None
+
+    def _replaced(self, arguments, options):
+        """The arguments of the experts, with the gate weights that `between` gives."""
+        if self.weights is None or len(self.weights) != len(self.ids):
+            raise Refusal(INPUT, f"{self.name}: its experts receive no gate weights that could be replaced")
+        weights = self.between(self.ids, self.weights)
+
+        def replace(value):
+            alike = isinstance(value, torch.Tensor) and value.is_floating_point() and value.numel() == self.ids.numel()
+            return weights.reshape(value.shape).to(value.dtype) if alike else value
+        return tuple(map(replace, arguments)), {name: replace(value) for name, value in options.items()}
 
     def _receive_copies(self, copies):
         """[experts, n, hidden]: each token scaled by its gate weight, and by 0 for experts that it did not choose."""
