@@ -76,7 +76,7 @@ class Spreading {
     add(dispatch, &LinkLoad::dispatch, 1);
     add(combine_bytes(topology_, mapping_, to_device, question_.source), &LinkLoad::combine, 1);
     add(reduce.step, &LinkLoad::all_reduce, reduce.steps);
-    point.hop_bytes = point.hop_bytes.value_or(0) + share * sum_of(dispatch);
+    point.hop_bytes = point.hop_bytes.value_or(0) + share * hw::sum_of(dispatch);
     point.all_reduce_bytes = point.all_reduce_bytes.value_or(0) + share * reduce.sent;
     const double sent = share * sent_to_others(to_device);
     point.dispatch_bytes = point.dispatch_bytes.value_or(0) + sent;

@@ -77,6 +77,9 @@ class Documentation(program.ProgramTest):
             acceptance={"alpha": 0.7}))
         self.assertGreaterEqual(self.run_page(DOCS / "how-to.md"), 5)
 
+    def test_the_commands_of_experts_over_devices(self):
+        self.assertEqual(self.run_page(DOCS / "parallel.md"), 4)
+
     def test_the_commands_of_readme_and_its_study(self):
         self.assertGreaterEqual(self.run_page(ROOT / "README.md", ""), 2)
         study = re.search(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(), re.S)[1]
@@ -102,7 +105,7 @@ class Documentation(program.ProgramTest):
         self.assertTrue(program.summary(self.folder / "timed")["hardware"])
 
     def test_every_command_of_every_page_is_run_by_a_test(self):
-        here = {"tutorial.md", "how-to.md"}
+        here = {"tutorial.md", "how-to.md", "parallel.md"}
         for page in PAGES:
             if page.name in here or "reference" in page.parts:
                 continue
