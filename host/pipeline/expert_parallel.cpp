@@ -56,14 +56,26 @@ class Spreading {
                              [&](std::uint32_t a, std::uint32_t b) { return topology_.hops(a, b); });
   }
 
-  /// Adds what a layer moves to a point; `share` of its numbers.
-  void add_traffic(const ExpertLoads& loads, const Spread& spread, double share, ParallelPoint& point,
+  /// The same where loads are drawn later; a placement by load knows those of the past, [layers][experts].
+  SpreadLayer planned(const std::vector<ExpertLoads>& past) const {
+    if (question_.balancer == Balancer::llep) {
+      return [rule = question_.llep, devices = devices_](const ExpertLoads& loads, std::uint32_t) {
+        return least_loaded(loads, devices, rule);
+      };
+    }
+    std::vector<Placement> placements;
+    for (const ExpertLoads& loads : past) placements.push_back(placed(loads));
+    return [placements = std::move(placements), devices = devices_](const ExpertLoads& loads, std::uint32_t layer) {
+      return spread_evenly(loads, placements[layer], devices);
+    };
+  }
+
+  /// Adds what a layer moves to a point, `share` of its numbers. tokens: of the batch.
+  void add_traffic(std::vector<double> to_device, double tokens, double share, ParallelPoint& point,
                    std::map<hw::Link, LinkLoad>& links) const {
     if (!question_.hidden || !question_.top_k) return;
     const double bytes = *question_.hidden * question_.value_bytes;
-    std::vector<double> to_device = spread.device_loads();
     for (double& load : to_device) load *= bytes;
-    const double tokens = std::accumulate(loads.begin(), loads.end(), 0.0) / *question_.top_k;
     const auto add = [&](const hw::LinkBytes& moved, double LinkLoad::*field, double times) {
       for (const auto& [link, crossing] : moved) {
         LinkLoad& load = links[link];
@@ -93,6 +105,8 @@ class Spreading {
     }
     return bytes;
   }
+
+  std::uint32_t devices() const { return devices_; }
 
  private:
   double sent_to_others(const std::vector<double>& to_device) const {
@@ -131,13 +145,17 @@ class Spreading {
   std::uint32_t devices_;
 };
 
-OverLayers over_layers(std::vector<double> values) {
+Estimate exactly(double value) {
+  return {value, Margin::exact(), Margin::exact()};
+}
+
+Imbalance over_layers(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   const auto rank = [&](double share) {
     return values[static_cast<std::size_t>(std::ceil(share * static_cast<double>(values.size()))) - 1];
   };
-  return {std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size()), rank(0.5),
-          rank(0.99)};
+  const double mean = std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+  return {exactly(mean), rank(0.5), rank(0.99)};
 }
 
 ParallelPoint point_of(const std::vector<ExpertLoads>& layers, const ParallelQuestion& question,
@@ -154,13 +172,14 @@ ParallelPoint point_of(const std::vector<ExpertLoads>& layers, const ParallelQue
     point.device_loads.push_back(spread.device_loads());
     of_devices.push_back(max_over_mean(point.device_loads.back()));
     of_experts.push_back(max_over_mean(loads));
-    point.transfers += share * static_cast<double>(spread.transfers);
-    point.spilled += share * spread.spilled;
-    point.forced += share * static_cast<double>(spread.forced);
+    point.transfers.value += share * static_cast<double>(spread.transfers);
+    point.spilled.value += share * spread.spilled;
+    point.forced.value += share * static_cast<double>(spread.forced);
     point.replicas += share * static_cast<double>(spread.replicas);
     point.migrations += share * static_cast<double>(spread.migrations);
     point.migration_hops += share * static_cast<double>(spread.hops);
-    spreading.add_traffic(loads, spread, share, point, links);
+    const double tokens = std::accumulate(loads.begin(), loads.end(), 0.0) / question.top_k.value_or(1);
+    spreading.add_traffic(point.device_loads.back(), tokens, share, point, links);
     if (const auto memory = spreading.memory(spread)) {
       point.peak_memory_bytes =
           std::max(point.peak_memory_bytes.value_or(0), *std::max_element(memory->begin(), memory->end()));
@@ -169,14 +188,51 @@ ParallelPoint point_of(const std::vector<ExpertLoads>& layers, const ParallelQue
   }
   point.device_max_over_mean = over_layers(of_devices);
   point.expert_max_over_mean = over_layers(of_experts);
-  if (point.peak_memory_bytes && question.memory_bytes) point.over_memory = share * over / devices;
+  for (Estimate* counted : {&point.transfers, &point.spilled, &point.forced}) *counted = exactly(counted->value);
+  if (point.peak_memory_bytes && question.memory_bytes) point.over_memory = exactly(share * over / devices);
   for (const auto& [link, load] : links) point.link_loads.push_back(load);
   return point;
 }
 
-}  // namespace
+std::vector<std::uint32_t> device_counts(const ParallelQuestion& question) {
+  if (!question.devices.empty()) return question.devices;
+  return {hw::Topology::parse(question.topology, 0).devices()};
+}
 
-std::vector<ParallelPoint> spread_loads(const std::vector<ExpertLoads>& layers, const ParallelQuestion& question) {
+/// Choices in the calibration split, by expert.
+std::vector<ExpertLoads> past_of(const RoutingTable& table) {
+  std::vector<ExpertLoads> past(table.layers, ExpertLoads(table.experts));
+  for (std::uint32_t layer = 0; layer < table.layers; ++layer) {
+    for (std::uint32_t rank = 0; rank < table.experts; ++rank) {
+      const std::size_t place = std::size_t{layer} * table.experts + rank;
+      past[layer][table.expert_of_rank[place]] = table.popularity[place];
+    }
+  }
+  return past;
+}
+
+ParallelPoint point_of(const BatchFigures& figures, const Spreading& spreading, const ParallelQuestion& question,
+                       double tokens) {
+  ParallelPoint point;
+  point.devices = static_cast<std::uint32_t>(figures.device_loads[0].size());
+  point.device_max_over_mean = {figures.device_max_over_mean, figures.device_p50, figures.device_p99};
+  point.expert_max_over_mean = {figures.expert_max_over_mean, figures.expert_p50, figures.expert_p99};
+  point.device_loads = figures.device_loads;
+  point.transfers = figures.transfers;
+  point.spilled = figures.spilled;
+  point.forced = figures.forced;
+  std::map<hw::Link, LinkLoad> links;
+  const double share = 1.0 / static_cast<double>(figures.device_loads.size());
+  for (const std::vector<double>& loads : figures.device_loads) {  // bytes are in proportion to loads
+    spreading.add_traffic(loads, tokens, share, point, links);
+  }
+  for (const auto& [link, load] : links) point.link_loads.push_back(load);
+  if (question.expert_bytes) point.peak_memory_bytes = figures.peak_memory;
+  if (question.memory_bytes) point.over_memory = figures.over_memory;
+  return point;
+}
+
+void expect_options(const ParallelQuestion& question) {
   if (question.balancer != Balancer::none && question.balancer != Balancer::ni && question.placement != "contiguous") {
     fail(ErrorKind::usage, "--placement {} with a balancer that places experts itself (expected contiguous)",
          question.placement);
@@ -184,15 +240,58 @@ std::vector<ParallelPoint> spread_loads(const std::vector<ExpertLoads>& layers, 
   if ((question.balancer == Balancer::eplb || question.balancer == Balancer::ni) && question.slots == 0) {
     fail(ErrorKind::usage, "--balancer eplb and ni need --slots");
   }
+}
+
+/// What `use` gives; numbers that do not fit together are wrong usage.
+template <class Use>
+auto fitting(const Use& use) {
   try {
-    std::vector<std::uint32_t> devices = question.devices;
-    if (devices.empty()) devices = {hw::Topology::parse(question.topology, 0).devices()};
-    std::vector<ParallelPoint> points;
-    for (const std::uint32_t count : devices) points.push_back(point_of(layers, question, count));
-    return points;
+    return use();
   } catch (const std::invalid_argument& misfit) {
     fail(ErrorKind::usage, "{}", misfit.what());
   }
+}
+
+}  // namespace
+
+std::vector<ParallelPoint> spread_loads(const std::vector<ExpertLoads>& layers, const ParallelQuestion& question) {
+  expect_options(question);
+  return fitting([&] {
+    std::vector<ParallelPoint> points;
+    for (const std::uint32_t count : device_counts(question)) points.push_back(point_of(layers, question, count));
+    return points;
+  });
+}
+
+ParallelAnswer spread_batches(const RoutingTable& table, ParallelQuestion question, const BatchDraws& draws) {
+  expect_options(question);
+  if (question.balancer == Balancer::eplb || question.balancer == Balancer::ni) {
+    fail(ErrorKind::usage,
+         "--balancer eplb and ni need --loads (expected none or llep with a trace; --placement "
+         "replicated:SLOTS copies by the calibration split)");
+  }
+  question.top_k = table.top_k;
+  return fitting([&] {
+    const std::vector<ExpertLoads> past = past_of(table);
+    std::vector<Spreading> spreadings;
+    std::vector<BatchPoint> points;
+    for (const std::uint32_t devices : device_counts(question)) spreadings.emplace_back(question, devices);
+    for (const Spreading& spreading : spreadings) {
+      BatchPoint& point = points.emplace_back(BatchPoint{spreading.devices(), spreading.planned(past)});
+      if (!question.expert_bytes) continue;
+      point.memory = [&](const Spread& spread) { return *spreading.memory(spread); };
+      point.memory_bytes = question.memory_bytes.value_or(INFINITY);
+    }
+    const BatchResults results = draw_batches(table, draws, points);
+    ParallelAnswer answer{results.batches, {}};
+    for (std::size_t i = 0; i < points.size(); ++i) {
+      ParallelPoint& point = answer.points.emplace_back(
+          point_of(results.points[i], spreadings[i], question, static_cast<double>(draws.tokens)));
+      if (draws.columns > 1) point.rejected_share = results.rejected_share;
+      point.replicas = static_cast<double>(spreadings[i].planned(past)(past[0], 0).replicas);
+    }
+    return answer;
+  });
 }
 
 }  // namespace moecarlo

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "host/parallel/batches.hpp"
 #include "host/parallel/llep.hpp"
 #include "host/parallel/ni_balancer.hpp"
 #include "hw/mesh/traffic.hpp"
@@ -41,26 +42,39 @@ struct LinkLoad {
   double dispatch = 0, combine = 0, all_reduce = 0;
 };
 
-/// A mean over layers, and how they are distributed: p50 and p99 by nearest rank.
-struct OverLayers {
-  double mean = 0, p50 = 0, p99 = 0;
+/// A mean over layers and batches, and how they are distributed: p50 and p99 by nearest rank.
+struct Imbalance {
+  Estimate mean;
+  double p50 = 0, p99 = 0;
 };
 
-/// What becomes of the given loads on so many devices. Numbers are means over layers but where said otherwise.
+/// What becomes of loads on so many devices. Numbers are means over layers and batches but where said otherwise.
 struct ParallelPoint {
   std::uint32_t devices = 0;
-  OverLayers device_max_over_mean, expert_max_over_mean;
+  Imbalance device_max_over_mean, expert_max_over_mean;
   std::vector<std::vector<double>> device_loads;  ///< [layers][devices] tokens
-  double transfers = 0, spilled = 0, forced = 0, replicas = 0, migrations = 0, migration_hops = 0;
+  Estimate transfers, spilled, forced;
+  double replicas = 0, migrations = 0, migration_hops = 0;
   std::optional<double> hop_bytes;  ///< of dispatch: bytes x hops
   std::vector<LinkLoad> link_loads;
   std::optional<double> all_reduce_bytes, dispatch_bytes, combine_bytes;  ///< that devices send to others
   std::optional<double> peak_memory_bytes;  ///< of the fullest device, in the layer where it is fullest
-  std::optional<double> over_memory;        ///< share of devices and layers that exceed `memory_bytes`
+  std::optional<Estimate> over_memory;      ///< share of devices that exceed `memory_bytes`
+  std::optional<double> rejected_share;     ///< of loads and bytes that serve rejected columns
+};
+
+/// Of batches that were drawn.
+struct ParallelAnswer {
+  std::uint64_t batches = 0;
+  std::vector<ParallelPoint> points;
 };
 
 /// The exact answer for given loads, a row a layer. A balancer that predicts from the past knows these loads. Throws
 /// usage where numbers do not divide or options contradict each other.
 std::vector<ParallelPoint> spread_loads(const std::vector<ExpertLoads>& layers, const ParallelQuestion& question);
+
+/// The same of batches that are drawn from a trace. A placement by load knows the calibration split. Throws usage for
+/// balancers that copy experts as loads change: a placement with copies takes their place.
+ParallelAnswer spread_batches(const RoutingTable& table, ParallelQuestion question, const BatchDraws& draws);
 
 }  // namespace moecarlo

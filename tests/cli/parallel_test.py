@@ -2,6 +2,8 @@
 
 import json
 
+import numpy as np
+
 import program
 
 FOUR = "12,4,2,2,1,1,1,1\n"
@@ -88,6 +90,90 @@ class Parallel(program.ProgramTest):
         expert = model["expert_bytes"]
         self.assertAlmostEqual(point["peak_memory_bytes"], 4 * (expert + 8 * (2880 + 2880) * 2))
         self.assertEqual(point["over_memory_probability"], 0)
+
+    def drawn(self, *options):
+        trace = self.trace(layers=2, experts=16, top_k=2)
+        return json.loads(self.done("--quiet", "parallel", trace, *options, "--json").stdout)
+
+    def test_batches_of_every_token_have_the_load_of_the_whole_trace(self):
+        """Loads that are drawn are, in the mean, what the evaluation sequences choose; their maximum is above the mean."""
+        found = self.drawn("--devices", "4", "--tokens", 64, "--batches", 4096)
+        (point,) = found["points"]
+        self.assertEqual(found["batches"], 4096)
+        loads = np.array(point["device_loads"])
+        self.assertEqual(loads.shape, (2, 4))
+        np.testing.assert_allclose(loads.sum(1), 64 * 2)
+        over = point["device_max_over_mean"]
+        self.assertGreater(over["mean"], (loads.max(1) / loads.mean(1)).mean())
+        self.assertLessEqual(over["p50"], over["p99"])
+        self.assertGreater(over["mc_half_width"], 0)
+        self.assertGreater(over["trace_half_width"], 0)
+
+    def test_large_batches_come_near_the_mean_load(self):
+        (small,), (large,) = (self.drawn("--devices", 4, "--tokens", tokens, "--batches", 256)["points"]
+                              for tokens in (16, 4096))
+        mean = np.array(large["device_loads"])
+        expected = (mean.max(1) / mean.mean(1)).mean()
+        self.assertLess(large["device_max_over_mean"]["mean"] / expected - 1, 0.02)
+        self.assertGreater(small["device_max_over_mean"]["mean"], large["device_max_over_mean"]["mean"])
+
+    def test_the_mean_maximum_is_that_of_a_simulation_in_numpy(self):
+        """One sequence of each length one would be drawn from alike; so the split leaves a known set of tokens."""
+        parts = program.trace_parts(layers=2, experts=16, top_k=2, lengths=[200] * 10)
+        program.write_trace(self.folder / "trace.h5", *parts)
+        found = json.loads(self.done("--quiet", "parallel", self.folder / "trace.h5", "--devices", 4, "--tokens", 32,
+                                     "--batches", 8192, "--json").stdout)["points"][0]
+        split = json.loads(self.done("inspect", self.folder / "trace.h5", "--json").stdout)
+        self.assertEqual(split["sequences"], 10)
+        ids = parts[1]["expert_ids"].reshape(10, 200, 2, 2)
+        rng, means = np.random.default_rng(1), []
+        # Which two of the ten calibrate is not said; a mean over all of them differs by what the trace's error covers.
+        for _ in range(4000):
+            batch = ids[rng.integers(10, size=32), rng.integers(200, size=32)]
+            for layer in range(2):
+                means.append(np.bincount(batch[:, layer].ravel() // 4, minlength=4).max() / 16)
+        over = found["device_max_over_mean"]
+        self.assertAlmostEqual(over["mean"], np.mean(means), delta=3 * (over["mc_half_width"] + over["trace_half_width"]))
+
+    def test_threads_and_seeds(self):
+        one = self.drawn("--devices", 2, "--threads", 1, "--batches", 300, "--balancer", "llep", "--min-chunk", 1)
+        two = self.drawn("--devices", 2, "--threads", 2, "--batches", 300, "--balancer", "llep", "--min-chunk", 1)
+        self.assertEqual(one, two)
+        other = self.drawn("--devices", 2, "--batches", 300, "--balancer", "llep", "--min-chunk", 1, "--seed", 2)
+        self.assertNotEqual(one, other)
+
+    def test_the_least_loaded_take_less_than_the_most(self):
+        plain = self.drawn("--devices", 4, "--batches", 512)["points"][0]
+        llep = self.drawn("--devices", 4, "--batches", 512, "--balancer", "llep", "--min-chunk", 1,
+                          "--lambda", 1)["points"][0]
+        self.assertEqual((plain["transfers"], plain["spilled"]), (0, 0))
+        self.assertGreater(llep["transfers"], 0)
+        self.assertAlmostEqual(llep["device_max_over_mean"]["mean"], 1, 6)
+        self.assertEqual(plain["expert_max_over_mean"], llep["expert_max_over_mean"])
+
+    def test_copies_by_the_calibration_split_lower_the_maximum(self):
+        plain, copied = (self.drawn("--devices", 4, "--batches", 512, "--placement", placement)["points"][0]
+                         for placement in ("contiguous", "replicated:32"))
+        self.assertEqual(copied["replicas"], 16)
+        self.assertLess(copied["device_max_over_mean"]["mean"], plain["device_max_over_mean"]["mean"])
+
+    def test_a_study_makes_batches_of_drafts(self):
+        self.trace(layers=2, experts=16, top_k=2)
+        study = self.study(grid={"depth": [3], "policy": ["static"], "capacity": [2]}, acceptance={"alpha": 0.5},
+                           stop={"relative_half_width": 0.05})
+        found = self.drawn("--devices", 4, "--tokens", 64, "--study", study, "--batches", 100_000)
+        self.assertLess(found["batches"], 100_000)  # the stop of the study
+        kept = 1 + 0.5 + 0.25 + 0.125
+        self.assertAlmostEqual(found["points"][0]["rejected_share"], 1 - kept / 4)
+        self.refused(program.USAGE, "parallel", self.folder / "trace.h5", "--devices", 4, "--study", study, "--tokens", 66,
+                     says="multiple of 4")
+
+    def test_what_a_trace_does_not_answer_is_refused(self):
+        trace = self.trace(layers=2, experts=16, top_k=2)
+        self.refused(program.USAGE, "parallel", says="no loads")
+        self.refused(program.USAGE, "parallel", trace, "--loads", "x.csv", says="a trace and --loads")
+        self.refused(program.USAGE, "parallel", trace, "--devices", 4, "--balancer", "eplb", "--slots", 16, says="replicated")
+        self.refused(program.USAGE, "parallel", trace, "--devices", 3, says="16 experts over 3 devices")
 
     def test_what_does_not_fit_is_refused(self):
         (self.folder / "loads.csv").write_text(FOUR)
