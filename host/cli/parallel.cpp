@@ -27,6 +27,7 @@ struct ParallelArguments {
   ParallelQuestion question;
   BatchDraws draws;
   std::uint64_t batches = 0;  ///< 0: as many as are quickly drawn
+  TableOptions table;
   std::string trace, study, loads, balancer = "none", llep = "paper", lambda_on, rule = "nearest", memory, model;
   bool json = false, everywhere = false;
 };
@@ -133,7 +134,7 @@ void take_model(ParallelArguments& arguments) {
   question.expert_width = model.expert.back().inputs;
 }
 
-/// The draft shape, acceptance, seed and stop of a study.
+/// The draft shape, acceptance, split, seed and stop of a study.
 void take_study(ParallelArguments& arguments) {
   if (arguments.study.empty()) return;
   const Study study = read_study(arguments.study);
@@ -144,13 +145,16 @@ void take_study(ParallelArguments& arguments) {
   arguments.draws.columns = study.grid.depth[0] + 1;
   arguments.draws.acceptance = study.acceptance;
   arguments.draws.seed = study.seed;
+  arguments.table.calibration_share = study.calibration;
+  arguments.table.split_seed = study.split_seed;
   if (study.stop) arguments.draws.relative_half_width = study.stop->relative_half_width;
 }
 
 ParallelAnswer draw(ParallelArguments& arguments, const Common& common, std::string& of_what) {
   take_study(arguments);
   BatchDraws& draws = arguments.draws;
-  const RoutingTable table = build_routing_table(arguments.trace, {.threads = draws.threads});
+  arguments.table.threads = draws.threads;
+  const RoutingTable table = build_routing_table(arguments.trace, arguments.table);
   const double choices = static_cast<double>(draws.tokens) * table.layers * table.top_k;
   const auto quick = static_cast<std::uint64_t>(std::min(kChoices / choices, static_cast<double>(kMostBatches)));
   draws.batches = arguments.batches > 0 ? arguments.batches : std::max(quick, kFewestBatches);
@@ -191,7 +195,7 @@ void add_draws(CLI::App& command, ParallelArguments& arguments) {
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 30))
       ->capture_default_str();
   command.add_option("--study", arguments.study,
-                     "Study whose depth, acceptance, seed and stop are taken: batches verify drafts");
+                     "Study whose depth, acceptance, split, seed and stop are taken: batches verify drafts");
   command.add_option("--batches", arguments.batches, "Batches to draw (default: 4096, fewer of large ones)")
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 40));
   command.add_option("--seed", arguments.draws.seed, "Seed of the draws")->capture_default_str();

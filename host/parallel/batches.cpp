@@ -61,12 +61,24 @@ class Places {
   std::uint64_t size_ = 0;
 };
 
+/// The cell of the depth that is drawn: a grid has that of decoding one by one beside it.
+std::size_t cell_of(const TallyShape& shape, const BatchDraws& draws) {
+  const auto own = [&](const CellShape& cell) { return cell.depth + 1 == draws.columns; };
+  return static_cast<std::size_t>(std::find_if(shape.cells.begin(), shape.cells.end(), own) - shape.cells.begin());
+}
+
 /// Batches as trajectories: what the driver of studies asks of whoever simulates.
 class BatchBackend final : public Backend {
  public:
   BatchBackend(const RoutingTable& table, const Plan& plan, const BatchDraws& draws,
                const std::vector<BatchPoint>& points, const Places& places)
-      : table_(table), plan_(plan), view_(plan.view()), draws_(draws), points_(points), places_(places) {}
+      : table_(table),
+        plan_(plan),
+        view_(plan.view()),
+        cell_(cell_of(plan.shape, draws)),
+        draws_(draws),
+        points_(points),
+        places_(places) {}
 
   std::string name() const override { return "cpu"; }
 
@@ -99,8 +111,7 @@ class BatchBackend final : public Backend {
   /// Loads of a batch, [layers][experts] by rank.
   std::vector<std::uint32_t> draw(const TrajectoryId& id) const {
     std::vector<std::uint32_t> loads(std::size_t{table_.layers} * table_.experts, 0);
-    const Cell& cell = view_.cells[0];
-    const StartView starts = view_.starts(cell, view_.population_of(id.stream, id.number));
+    const StartView starts = view_.starts(view_.cells[cell_], view_.population_of(id.stream, id.number));
     const std::uint64_t requests = draws_.tokens / draws_.columns;
     const std::uint64_t turns = (requests >> kRequestBits) + 1;  // of the field that holds a request's number
     for (std::uint64_t request = 0; request < requests; ++request) {
@@ -181,6 +192,7 @@ class BatchBackend final : public Backend {
   const RoutingTable& table_;
   const Plan& plan_;
   PlanView view_;
+  std::size_t cell_;  ///< whose starts are drawn
   const BatchDraws& draws_;
   const std::vector<BatchPoint>& points_;
   const Places& places_;
@@ -188,14 +200,14 @@ class BatchBackend final : public Backend {
   mutable std::vector<double> peaks_;
 };
 
-/// A study of one request, for its starts and its groups.
+/// A study of one request, for its starts and its groups. Of episodes: their starts have room for every column.
 Plan plan_of(const RoutingTable& table, const BatchDraws& draws) {
   Study study;
   study.trajectories = draws.batches;
   study.seed = draws.seed;
   study.grid.batch = {1};
   study.grid.depth = {draws.columns - 1};
-  study.grid.policy = {Policy::static_residents};
+  study.grid.policy = {Policy::lru};
   study.grid.capacity = {1};
   study.acceptance = draws.acceptance;
   return make_plan(study, make_grid(study, {}, {.layers = table.layers, .objects = table.experts}), table);
@@ -310,7 +322,7 @@ BatchResults draw_batches(const RoutingTable& table, const BatchDraws& draws, co
   run(backend, options, tallies);
   BatchResults results;
   results.batches = tallies.trajectories;
-  const std::vector<double> law = accepted_length_law(plan.shape.cells[0].thresholds);
+  const std::vector<double> law = accepted_length_law(plan.shape.cells[cell_of(plan.shape, draws)].thresholds);
   double kept = 0;
   for (std::size_t length = 0; length < law.size(); ++length) kept += law[length] * static_cast<double>(length + 1);
   results.rejected_share = 1 - kept / draws.columns;

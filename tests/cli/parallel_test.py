@@ -118,22 +118,23 @@ class Parallel(program.ProgramTest):
         self.assertGreater(small["device_max_over_mean"]["mean"], large["device_max_over_mean"]["mean"])
 
     def test_the_mean_maximum_is_that_of_a_simulation_in_numpy(self):
-        """One sequence of each length one would be drawn from alike; so the split leaves a known set of tokens."""
-        parts = program.trace_parts(layers=2, experts=16, top_k=2, lengths=[200] * 10)
+        parts = program.trace_parts(layers=2, experts=16, top_k=2, lengths=[50] * 40)
         program.write_trace(self.folder / "trace.h5", *parts)
+        study = self.study(study={"calibration": "all"}, grid={"depth": [1], "policy": ["static"], "capacity": [2]})
         found = json.loads(self.done("--quiet", "parallel", self.folder / "trace.h5", "--devices", 4, "--tokens", 32,
-                                     "--batches", 8192, "--json").stdout)["points"][0]
-        split = json.loads(self.done("inspect", self.folder / "trace.h5", "--json").stdout)
-        self.assertEqual(split["sequences"], 10)
-        ids = parts[1]["expert_ids"].reshape(10, 200, 2, 2)
+                                     "--study", study, "--batches", 8192, "--json").stdout)["points"][0]
+        ids = parts[1]["expert_ids"].reshape(40, 50, 2, 2)
         rng, means = np.random.default_rng(1), []
-        # Which two of the ten calibrate is not said; a mean over all of them differs by what the trace's error covers.
-        for _ in range(4000):
-            batch = ids[rng.integers(10, size=32), rng.integers(200, size=32)]
+        for _ in range(8192):
+            sequence, start = rng.integers(40, size=16), rng.integers(49, size=16)
+            batch = np.concatenate([ids[sequence, start], ids[sequence, start + 1]])
             for layer in range(2):
                 means.append(np.bincount(batch[:, layer].ravel() // 4, minlength=4).max() / 16)
         over = found["device_max_over_mean"]
-        self.assertAlmostEqual(over["mean"], np.mean(means), delta=3 * (over["mc_half_width"] + over["trace_half_width"]))
+        self.assertAlmostEqual(over["mean"], np.mean(means), delta=3 * over["mc_half_width"])
+        self.assertLess(over["mc_half_width"], 0.01)
+        self.assertAlmostEqual(over["p50"], np.quantile(means, 0.5), delta=1 / 16)
+        self.assertAlmostEqual(over["p99"], np.quantile(means, 0.99), delta=1 / 16)
 
     def test_threads_and_seeds(self):
         one = self.drawn("--devices", 2, "--threads", 1, "--batches", 300, "--balancer", "llep", "--min-chunk", 1)
@@ -172,7 +173,8 @@ class Parallel(program.ProgramTest):
         trace = self.trace(layers=2, experts=16, top_k=2)
         self.refused(program.USAGE, "parallel", says="no loads")
         self.refused(program.USAGE, "parallel", trace, "--loads", "x.csv", says="a trace and --loads")
-        self.refused(program.USAGE, "parallel", trace, "--devices", 4, "--balancer", "eplb", "--slots", 16, says="replicated")
+        self.refused(program.USAGE, "parallel", trace, "--devices", 4, "--balancer", "eplb", "--slots", 16,
+                     says="replicated")
         self.refused(program.USAGE, "parallel", trace, "--devices", 3, says="16 experts over 3 devices")
 
     def test_what_does_not_fit_is_refused(self):
