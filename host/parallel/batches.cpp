@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cmath>
 #include <mutex>
 #include <numeric>
@@ -135,7 +136,7 @@ class BatchBackend final : public Backend {
     std::uint32_t* of_layer = loads.data();
     for (std::uint32_t layer = 0; layer < table_.layers; ++layer, of_layer += table_.experts) {
       for (int word = 0; word < table_.words; ++word) {
-        for (std::uint64_t rest = *mask++; rest != 0; rest &= rest - 1) ++of_layer[64 * word + lowest_bit(rest)];
+        for (std::uint64_t rest = *mask++; rest != 0; rest &= rest - 1) ++of_layer[64 * word + std::countr_zero(rest)];
       }
     }
   }
