@@ -174,6 +174,7 @@ class DeviceBackend final : public Backend {
   }
 
   cudaError_t launch_replay(const DeviceBlock& block) const {
+    if (host_view_.asks()) return launch_asking(block, nullptr);
     if (host_view_.coupled) return launch_coupled(block, nullptr);
     if (!has_episodes(host_view_.walk)) return launch_alone(block, nullptr);
     return kernel_of(block.cell) == EpisodeKernel::lru ? launch_lru(block, nullptr) : launch_episodes(block, nullptr);

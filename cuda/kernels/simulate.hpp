@@ -65,5 +65,7 @@ cudaError_t launch_lru_grid(const DeviceBlock& block, const LruGridShape& shape,
 cudaError_t launch_stateless(const DeviceBlock& block, const StatelessShape& shape, cudaStream_t stream);
 cudaError_t launch_alone(const DeviceBlock& block, cudaStream_t stream);
 cudaError_t launch_coupled(const DeviceBlock& block, cudaStream_t stream);
+/// The same of a plan with demand rules, in any walk.
+cudaError_t launch_asking(const DeviceBlock& block, cudaStream_t stream);
 
 }  // namespace moecarlo

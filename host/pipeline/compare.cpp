@@ -18,8 +18,9 @@ struct Figure {
   Quantity quantity;
 };
 
-/// System, scheme, policy, batch, depth, bits, and the capacity of what was counted.
-using Key = std::tuple<std::string, std::string, std::string, std::uint32_t, std::uint32_t, std::uint32_t, double>;
+/// System, scheme, policy, batch, depth, bits, the capacity of what was counted, demand.
+using Key =
+    std::tuple<std::string, std::string, std::string, std::uint32_t, std::uint32_t, std::uint32_t, double, std::string>;
 
 struct Entry {
   ComparedDesign design;
@@ -72,9 +73,9 @@ Side counted_side(const StoredStudy& stored) {
         const PointAddress at{c, p, i};
         const std::string policy = to_string(cell.policies[p]);
         const double capacity = cell.capacities[i].mean(shape.layers);
-        Entry entry{{"", "", policy, cell.batch, cell.depth, cell.bits, capacity}, {}};
+        Entry entry{{"", "", policy, cell.batch, cell.depth, cell.bits, capacity, cell.demand.label}, {}};
         for (const std::string& name : reader.names_at(at)) entry.figures.push_back({name, reader.quantity(name, at)});
-        side.add({"", "", policy, cell.batch, cell.depth, cell.bits, capacity}, std::move(entry));
+        side.add({"", "", policy, cell.batch, cell.depth, cell.bits, capacity, cell.demand.label}, std::move(entry));
       }
     }
   }
@@ -89,10 +90,10 @@ Side hardware_side(const StoredStudy& stored, const std::string& system = "") {
     const HardwareResult& row = one.row;
     if (!system.empty() && row.system != system) continue;
     const std::string name = system.empty() ? row.system : "";
-    Entry entry{{name, row.scheme, row.policy, row.batch, row.depth, row.bits, row.capacity}, {}};
+    Entry entry{{name, row.scheme, row.policy, row.batch, row.depth, row.bits, row.capacity, row.demand}, {}};
     entry.figures.push_back({"tokens_per_second", std::move(one.tokens_per_second)});
     entry.figures.push_back({"energy_mj_per_token", 1e3 * std::move(one.joules_per_token)});
-    side.add({name, row.scheme, row.policy, row.batch, row.depth, row.bits, 0}, std::move(entry));
+    side.add({name, row.scheme, row.policy, row.batch, row.depth, row.bits, 0, row.demand}, std::move(entry));
   }
   return side;
 }

@@ -75,14 +75,31 @@ HistogramSet read_histograms(const Group& root) {
   return set;
 }
 
-CellShape read_cell_shape(const Group& group) {
-  constexpr std::array<std::string_view, 10> attributes{
-      "acceptance", "acceptance_independent", "acceptance_table", "apart", "batch", "bits", "depth",
-      "policies",   "tree_verify_tokens",     "tree_width"};
-  constexpr std::array<std::string_view, 15> members{
-      "acceptance_thresholds", "accepted_length", "capacity_base", "capacity_extra_layers", "capacity_joint",
-      "distinct_histogram",    "drafted",         "joint_count",   "joint_first",           "joint_place",
-      "points_by_group",       "points_by_layer", "rounds",        "unions_by_group",       "unions_by_layer"};
+DemandPoint read_demand(const Group& group) {
+  DemandPoint point{{read_choice(group, "demand_rule", demand_rule_names()), {}}, group.read_string("demand")};
+  const auto numbers = group.read_integers<std::uint64_t>("demand_numbers", {kMostDemandParameters});
+  std::copy(numbers.begin(), numbers.end(), point.demand.numbers.of);
+  return point;
+}
+
+CellShape read_cell_shape(const Group& group, bool asks) {
+  constexpr std::array<std::string_view, 12> attributes{"acceptance",
+                                                        "acceptance_independent",
+                                                        "acceptance_table",
+                                                        "apart",
+                                                        "batch",
+                                                        "bits",
+                                                        "demand",
+                                                        "demand_rule",
+                                                        "depth",
+                                                        "policies",
+                                                        "tree_verify_tokens",
+                                                        "tree_width"};
+  constexpr std::array<std::string_view, 16> members{
+      "acceptance_thresholds", "accepted_length", "capacity_base",      "capacity_extra_layers",
+      "capacity_joint",        "demand_numbers",  "distinct_histogram", "drafted",
+      "joint_count",           "joint_first",     "joint_place",        "points_by_group",
+      "points_by_layer",       "rounds",          "unions_by_group",    "unions_by_layer"};
   hdf5::expect_attributes(group, attributes);
   hdf5::expect_members(group, members);
   CellShape shape;
@@ -93,6 +110,7 @@ CellShape read_cell_shape(const Group& group) {
   shape.acceptance = {read_choice(group, "acceptance", acceptance_rule_names()), read_small(group, "acceptance_table"),
                       group.read_integer("acceptance_independent") != 0};
   shape.apart = group.read_integer("apart") != 0;
+  if (asks) shape.demand = read_demand(group);
   shape.policies = read_choices(group, "policies", policy_names());
   const auto base = read_vector(group, "capacity_base");
   const auto extra = group.read_integers<std::uint64_t>("capacity_extra_layers", {base.size()});
@@ -142,7 +160,8 @@ void check_extents(const Group& root, const TallyShape& shape, const TallyLayout
 
 /// What is more was not written by this program.
 void expect_root_names(const Group& root) {
-  constexpr std::array<std::string_view, 28> attributes{"cells",
+  constexpr std::array<std::string_view, 29> attributes{"cells",
+                                                        "demand_counts",
                                                         "experts",
                                                         "finished",
                                                         "groups",
@@ -201,6 +220,8 @@ TallyShape read_shape(const Group& root) {
   shape.scope = read_choice(root, "scope", scope_names());
   shape.warm = root.read_integer("warm") != 0;
   shape.histograms = read_histograms(root);
+  shape.asks = root.has_attribute("demand_counts");
+  if (shape.asks) expect_counts(root, "demand_counts", kDemandCounts);
   shape.groups = read_group_layout(root, "", {kMostGroups, kMostGroups, 0});
   shape.joint_groups = read_group_layout(root, "joint_", shape.groups);
   shape.population_starts = read_vector(root, "population_starts");
@@ -211,7 +232,9 @@ TallyShape read_shape(const Group& root) {
   shape.sequences = read_small(root, "sequences");
   shape.subset = read_small(root, "subset", shape.sequences / 2);
   const std::uint64_t cells = read_count(root, "cells", kMostCells);
-  for (std::uint64_t c = 0; c < cells; ++c) shape.cells.push_back(read_cell_shape(root.open_group(cell_name(c))));
+  for (std::uint64_t c = 0; c < cells; ++c) {
+    shape.cells.push_back(read_cell_shape(root.open_group(cell_name(c)), shape.asks));
+  }
   return shape;
 }
 

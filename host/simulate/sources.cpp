@@ -18,6 +18,7 @@ bool drafts(const Study& study) {
 
 bool wants_gate_mass(const Study& study) {
   if (rule_of(study.acceptance.model) == Acceptance::by_coverage) return true;
+  if (study.demand && study.mode != Mode::perturbed) return true;
   const auto& policies = study.grid.policy;
   const bool heard = std::any_of(policies.begin(), policies.end(), hears_drafts);
   return drafts(study) && study.mode != Mode::perturbed && study.draft.gate_mass.value_or(heard);
@@ -41,6 +42,12 @@ TraceSources load_sources(const Study& study, RoutingTable& table, bool drafts_f
            "{}: acceptance.model = \"coverage\" needs gate weights (expected expert_weights or "
            "router_logits, found neither)",
            path);
+    }
+    for (const DemandRule demand : study.demand ? study.demand->rules : std::vector<DemandRule>{}) {
+      if (!sources.gate_mass.empty() || !reads_gates(demand)) continue;
+      fail(ErrorKind::input,
+           "{}: demand.rule = \"{}\" needs gate weights (expected expert_weights or router_logits, found neither)",
+           path, to_string(demand));
     }
   }
   if (drafts_from_residents && can_order_scores(study, table)) sources.score_order = read_score_order(path, table);

@@ -13,6 +13,7 @@ struct ComparedDesign {
   std::string system, scheme, policy;
   std::uint32_t batch = 1, depth = 0, bits = 8;
   double capacity = 0;  ///< experts per layer of the first
+  std::string demand = "all";
 };
 
 /// One figure of one design in two studies, or on two systems.

@@ -82,6 +82,7 @@ struct Distribution {
   std::optional<double> capacity{};
   std::optional<std::uint32_t> bits{};
   std::string policy{};  ///< empty: of all
+  std::string demand = "all";
 };
 
 /// The difference `metric`(first) - `metric`(second) of two design points, estimated pairwise.
@@ -125,6 +126,14 @@ struct AssumptionBand {
   std::uint32_t constants = 0;  ///< that are assumed and move
 };
 
+/// What a demand rule that drops experts makes a figure worth.
+struct Loss {
+  std::optional<double> dropped_mass{};  ///< of the gate mass of all that the router chose, where gates are known
+  bool upper_bound = false;              ///< acceptance was measured without the rule: under it less may be accepted
+
+  friend bool operator==(const Loss&, const Loss&) = default;
+};
+
 /// One projection of a (batch, depth, policy) onto a (system, scheme). A variant is a system of its own name, like
 /// "elmoe3d-8gb[hb.bandwidth x2]".
 struct HardwareResult {
@@ -134,6 +143,7 @@ struct HardwareResult {
   double capacity = 0;
   std::optional<double> alpha{};       ///< as of its design point
   std::string demand = "all";          ///< as of its design point
+  std::optional<Loss> lossy{};         ///< where its demand drops experts
   std::map<std::string, double> vary;  ///< by constant: the factor on it, where that is not 1
   Estimate tokens_per_second;          ///< all requests together
   Estimate

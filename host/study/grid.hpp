@@ -26,6 +26,7 @@ struct GridCell {
   std::vector<Capacity> capacities;  ///< ascending, each once
   std::vector<bool> joint;           ///< [capacities] implied by hardware: its joint histogram is kept
   std::uint32_t bits = 0;            ///< 0: every number of bits of the study
+  DemandPoint demand{};              ///< what columns ask for
   bool independent = false;          ///< a control: the drafts of the cell before it, on routing independent of them
 };
 

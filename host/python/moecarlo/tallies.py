@@ -68,6 +68,7 @@ class Cell:
     bits: int | None
     independent: bool  #: a control: the drafts of the cell before it, on routing independent of them
     arrays: dict[str, Counts]
+    demand: str = "all"  #: what its columns ask of memory
 
     def __getitem__(self, name: str) -> Counts:
         return self.arrays[name]
@@ -113,7 +114,7 @@ class Tallies:
         labels: dict[str, list[Any]] = {
             "policy": plain(group.attrs["policies"]).split(),
             "capacity": [float(each) for each in base + group["capacity_extra_layers"][:] / layers],
-            "union_count": self.attributes["union_counts"].split(),
+            "union_count": (self.attributes["union_counts"] + " " + self.attributes.get("demand_counts", "")).split(),
             "point_count": self.attributes["point_counts"].split(),
         }
         arrays = {}
@@ -123,7 +124,7 @@ class Tallies:
                    if axis in labels and len(labels[axis]) == values.shape[place]}
             arrays[name] = Counts(values, axes, own)
         return Cell(int(group.attrs["batch"]), int(group.attrs["depth"]), int(group.attrs["bits"]) or None,
-                    bool(group.attrs["acceptance_independent"]), arrays)
+                    bool(group.attrs["acceptance_independent"]), arrays, plain(group.attrs.get("demand", "all")))
 
 
 def plain(value: Any) -> Any:

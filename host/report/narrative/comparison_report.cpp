@@ -134,7 +134,8 @@ std::string design_text(const ComparedDesign& design) {
   if (!text.empty()) text += ", ";
   text += fmt::format("batch {}, depth {}, {}, {} experts per layer", design.batch, design.depth, design.policy,
                       number_text(design.capacity));
-  return design.bits == 0 || design.bits == 8 ? text : text + fmt::format(", {} bits", design.bits);
+  if (design.bits != 0 && design.bits != 8) text += fmt::format(", {} bits", design.bits);
+  return design.demand == "all" ? text : text + fmt::format(", demand {}", design.demand);
 }
 
 std::vector<const ComparedRow*> shown_rows(const Comparison& comparison, std::size_t most) {

@@ -11,6 +11,7 @@
 
 #include "host/report/narrative/selection.hpp"
 #include "host/report/results/number_text.hpp"
+#include "host/statistics/loss.hpp"
 
 namespace moecarlo {
 namespace {
@@ -73,8 +74,9 @@ std::string bottleneck(const HardwareResult& row) {
 
 /// The elasticities that were taken on this row, the largest first.
 std::vector<SensitivityResult> elasticities_on(const StudyResults& results, const HardwareResult& row) {
-  const std::string start = fmt::format("{} {}, batch {}, depth {}, {}, {:.4g} experts per layer, {} bits", row.system,
-                                        row.scheme, row.batch, row.depth, row.policy, row.capacity, row.bits);
+  const std::string start = fmt::format("{} {}, batch {}, depth {}, {}, {:.4g} experts per layer, {} bits{}",
+                                        row.system, row.scheme, row.batch, row.depth, row.policy, row.capacity,
+                                        row.bits, row.demand == "all" ? "" : ", demand " + row.demand);
   return ranked_sensitivity(results, start, {&SensitivityResult::speed_elasticity});
 }
 
@@ -137,7 +139,11 @@ std::string verdict_line(const StudyResults& results) {
     const Estimate gain = one.gain();
     const char* times =
         one.row != nullptr ? "times as fast as without a draft" : "times the tokens for what is fetched";
-    const std::string by = std::isfinite(gain.value) ? fmt::format(" ({} {})", number_text(gain.value, 3), times) : "";
+    const std::optional<Loss> loss =
+        one.row != nullptr ? one.row->lossy : loss_of(results.points.at(one.fetched->point));
+    const std::string at_most = loss ? fmt::format(", at most, {}", loss_text(loss)) : "";
+    const std::string by =
+        std::isfinite(gain.value) ? fmt::format(" ({} {}{})", number_text(gain.value, 3), times, at_most) : "";
     batches.at(static_cast<std::size_t>(one.pays(results))).push_back(std::to_string(one.batch) + by);
   }
   std::vector<std::string> parts;
