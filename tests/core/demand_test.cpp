@@ -137,6 +137,23 @@ TEST(ThresholdDemand, KeepsTheLowerOfTwoFirstChoicesAndAllAtThetaZero) {
   EXPECT_THAT(pass.used(), ElementsAre("BC", "AD"));
 }
 
+TEST(BudgetDemand, TakesFirstChoicesThenTheLargestSums) {
+  // Sums of c g: A .7 + .36, B .3 + .03, C .24, D .27; first choices A and D.
+  const HandPass pass = candidates();
+  BudgetDemand::ask(pass, {{3, 0}});
+  EXPECT_THAT(pass.used(), ElementsAre("AB", "A", "BD"));
+  BudgetDemand::ask(pass, {{1, 0}});  // first choices alone need more
+  EXPECT_EQ(pass.loaded(), "AD");
+  BudgetDemand::ask(pass, {{4, 0}});
+  EXPECT_EQ(pass.loaded(), "ABCD");
+}
+
+TEST(BudgetDemand, KeepsHitsBeforeLargerSums) {
+  const HandPass pass = candidates().hold("CE");
+  BudgetDemand::ask(pass, {{3, 1}});
+  EXPECT_EQ(pass.loaded(), "ACD");
+}
+
 TEST(GateProduct, IsTheLeastIntegerThatReachesTheta) {
   EXPECT_EQ(gate_product(0), 0U);
   EXPECT_EQ(gate_product(1), std::uint64_t{65535} * 65535);

@@ -43,6 +43,8 @@ TEST(Demand, ListsAreAxesOfTheGrid) {
 
 TEST(Demand, ALabelNamesWhatIsNotUsual) {
   EXPECT_THAT(labels("rule = \"threshold\"\ntheta = 0.2\nscope = \"token\"\n"), ElementsAre("threshold(0.2, token)"));
+  EXPECT_THAT(labels("rule = \"budget\"\nexperts = [16, 8]\nkeep_hits = true\n"),
+              ElementsAre("budget(8, keep_hits)", "budget(16, keep_hits)"));
 }
 
 TEST(Demand, IsWrittenAsItIsRead) {
@@ -96,6 +98,14 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{.demand = "rule = \"threshold\"\ntheta = 0.1\npath = [1, 0.5]\n",
                 .key = "demand.path is too short",
                 .expected = "5 values"},
+        Refused{.demand = "rule = \"budget\"\nexperts = 0\n", .key = "demand.experts", .expected = "from 1 to 1024"},
+        Refused{.demand = "rule = \"budget\"\nexperts = 4\nkeep_hits = 1\n",
+                .key = "demand.keep_hits",
+                .expected = "true or false"},
+        Refused{.grid = "policy = \"belady\"\n",
+                .demand = "rule = \"budget\"\nexperts = 4\nkeep_hits = true\n",
+                .key = "grid.policy = \"belady\"",
+                .expected = "does not look at residents"},
         Refused{.study = "mode = \"perturbed\"\n",
                 .demand = kThreshold,
                 .key = "demand.rule = \"threshold\"",
