@@ -154,6 +154,52 @@ TEST(BudgetDemand, KeepsHitsBeforeLargerSums) {
   EXPECT_EQ(pass.loaded(), "ACD");
 }
 
+/// MoBiLE's tokens of four choices.
+HandPass two_tokens() {
+  HandPass pass;
+  pass.add(0.9, {{'A', 0.5}, {'B', 0.3}, {'C', 0.15}, {'D', 0.05}});
+  pass.add(0.4, {{'A', 0.3}, {'B', 0.28}, {'C', 0.22}, {'D', 0.2}});
+  return pass;
+}
+
+TEST(HalfDemand, TakesTwoExpertsWhereHalfTheMassIsFourFifthsAndFourWhereItIsLess) {
+  const HandPass pass = two_tokens();
+  HalfDemand::ask(pass, {{in_gates(0.75), 0, HalfDemand::mass}});
+  EXPECT_THAT(pass.used(), ElementsAre("AB", "ABCD"));
+}
+
+TEST(HalfDemand, ByEntropyHalvesTheTokenThatIsSure) {
+  const HandPass pass = two_tokens();  // entropies over log 4: 0.82 and 0.99
+  HalfDemand::ask(pass, {{in_gates(0.9), 0, HalfDemand::entropy}});
+  EXPECT_THAT(pass.used(), ElementsAre("AB", "ABCD"));
+}
+
+TEST(HalfDemand, ByAcceptanceHalvesWhatIsNotLikelyToStay) {
+  const HandPass pass = two_tokens();
+  HalfDemand::ask(pass, {{in_gates(0.5), 0, HalfDemand::acceptance}});
+  EXPECT_THAT(pass.used(), ElementsAre("ABCD", "AB"));
+}
+
+TEST(HalfDemand, OfAnOddNumberKeepsTheLargerHalf) {
+  HandPass pass;
+  pass.add(1, {{'A', 0.2}, {'B', 0.5}, {'C', 0.3}});
+  HalfDemand::ask(pass, {{0, 0, HalfDemand::mass}});
+  EXPECT_THAT(pass.used(), ElementsAre("BC"));
+}
+
+TEST(HalfDemand, IsCalibratedToTheShareThatIsAskedFor) {
+  const std::uint64_t measures[] = {10, 20, 30, 40};
+  DemandNumbers own{{0, in_millionths(0.5), HalfDemand::mass}};
+  HalfDemand::calibrate(own, measures, 4);
+  EXPECT_EQ(own.of[0], 30U);  // half of them hold 30 or more
+  own = {{0, in_millionths(0.5), HalfDemand::entropy}};
+  HalfDemand::calibrate(own, measures, 4);
+  EXPECT_EQ(own.of[0], 21U);  // half of them are below 21
+  own = {{0, 0, HalfDemand::mass}};
+  HalfDemand::calibrate(own, measures, 4);
+  EXPECT_EQ(own.of[0], ~std::uint64_t{0});
+}
+
 TEST(GateProduct, IsTheLeastIntegerThatReachesTheta) {
   EXPECT_EQ(gate_product(0), 0U);
   EXPECT_EQ(gate_product(1), std::uint64_t{65535} * 65535);

@@ -45,6 +45,9 @@ TEST(Demand, ALabelNamesWhatIsNotUsual) {
   EXPECT_THAT(labels("rule = \"threshold\"\ntheta = 0.2\nscope = \"token\"\n"), ElementsAre("threshold(0.2, token)"));
   EXPECT_THAT(labels("rule = \"budget\"\nexperts = [16, 8]\nkeep_hits = true\n"),
               ElementsAre("budget(8, keep_hits)", "budget(16, keep_hits)"));
+  EXPECT_THAT(labels("rule = \"half\"\nunimportant = 0.5\nimportance = \"entropy\"\n"),
+              ElementsAre("half(unimportant 0.5, entropy)"));
+  EXPECT_THAT(labels("rule = \"half\"\ntheta = 0.75\n"), ElementsAre("half(0.75)"));
 }
 
 TEST(Demand, IsWrittenAsItIsRead) {
@@ -98,6 +101,12 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{.demand = "rule = \"threshold\"\ntheta = 0.1\npath = [1, 0.5]\n",
                 .key = "demand.path is too short",
                 .expected = "5 values"},
+        Refused{.demand = "rule = \"half\"\ntheta = 0.5\nunimportant = 0.5\n",
+                .key = "demand.unimportant",
+                .expected = "theta or unimportant for half, not both"},
+        Refused{.demand = "rule = \"half\"\nunimportant = 0.5\nimportance = \"acceptance\"\n",
+                .key = "demand.rule = \"half\"",
+                .expected = "theta"},
         Refused{.demand = "rule = \"budget\"\nexperts = 0\n", .key = "demand.experts", .expected = "from 1 to 1024"},
         Refused{.demand = "rule = \"budget\"\nexperts = 4\nkeep_hits = 1\n",
                 .key = "demand.keep_hits",
