@@ -200,6 +200,17 @@ TEST(HalfDemand, IsCalibratedToTheShareThatIsAskedFor) {
   EXPECT_EQ(own.of[0], ~std::uint64_t{0});
 }
 
+TEST(SalientDemand, LeavesSiblingsTheExpertsOfTheOneThatDecides) {
+  HandPass pass;
+  pass.add(0.6, {{'A', 0.5}, {'B', 0.5}}, 1).add(0.4, {{'A', 0.5}, {'C', 0.5}}, 1).add(0.1, {{'D', 1}}, 2);
+  SalientDemand::ask(pass, {});
+  EXPECT_THAT(pass.used(), ElementsAre("AB", "A", "D"));
+  HandPass equal;
+  equal.add(0.5, {{'A', 0.5}, {'B', 0.5}}, 1).add(0.5, {{'A', 0.5}, {'C', 0.5}}, 1);
+  SalientDemand::ask(equal, {});
+  EXPECT_EQ(equal.loaded(), "AB");  // 3 experts become 2
+}
+
 TEST(GateProduct, IsTheLeastIntegerThatReachesTheta) {
   EXPECT_EQ(gate_product(0), 0U);
   EXPECT_EQ(gate_product(1), std::uint64_t{65535} * 65535);
