@@ -211,6 +211,14 @@ TEST(SalientDemand, LeavesSiblingsTheExpertsOfTheOneThatDecides) {
   EXPECT_EQ(equal.loaded(), "AB");  // 3 experts become 2
 }
 
+TEST(SlicesDemand, AsksForTheLowerSliceOfTheTwoLargeGates) {
+  HandPass pass;
+  pass.add(1, {{'A', 0.55}, {'B', 0.30}, {'C', 0.08}, {'D', 0.07}});
+  SlicesDemand::ask(pass, {{gate_product(0.1)}});
+  EXPECT_THAT(pass.used(), ElementsAre("ABCD"));
+  EXPECT_EQ(pass.whole(0), "AB");  // 4 upper and 2 lower slices: 3 experts' weights
+}
+
 TEST(GateProduct, IsTheLeastIntegerThatReachesTheta) {
   EXPECT_EQ(gate_product(0), 0U);
   EXPECT_EQ(gate_product(1), std::uint64_t{65535} * 65535);
