@@ -38,19 +38,21 @@ TEST(Summary, RowsHaveTheKeysOfTheInterface) {
   const json summary = json::parse(summary_json(sample_results()));
   EXPECT_THAT(keys_of(summary["points"][0]), UnorderedElementsAre("batch", "depth", "policy", "capacity", "bits",
                                                                   "alpha", "demand", "implied", "metrics"));
-  EXPECT_THAT(keys_of(summary["distributions"][0]), UnorderedElementsAre("batch", "depth", "policy", "capacity", "bits",
-                                                                         "demand", "accepted_length", "distinct_experts"));
+  EXPECT_THAT(keys_of(summary["distributions"][0]),
+              UnorderedElementsAre("batch", "depth", "policy", "capacity", "bits", "demand", "accepted_length",
+                                   "distinct_experts"));
   EXPECT_THAT(keys_of(summary["leads"][0]),
               UnorderedElementsAre("among", "first", "second", "value", "mc_half_width", "trace_half_width"));
   EXPECT_THAT(keys_of(summary["left_out"][0]), UnorderedElementsAre("system", "scheme", "batch", "reason"));
   EXPECT_TRUE(summary["left_out"][0]["batch"].is_null());
   EXPECT_THAT(keys_of(summary["points"][0]["metrics"]["hit_rate"]),
               UnorderedElementsAre("value", "mc_half_width", "trace_half_width", "per_layer"));
-  EXPECT_THAT(keys_of(summary["hardware"][0]),
-              UnorderedElementsAre("system", "scheme", "batch", "depth", "policy", "capacity", "bits", "alpha",
-                                   "demand", "lossy", "variant_of", "vary", "energy", "operations_per_byte", "busy", "parts",
-                                   "band", "lower_bound", "tokens_per_second", "speedup", "energy_mj_per_token",
-                                   "energy_gain", "speedup_over_autoregressive", "break_even_acceptance", "breakdown"));
+  EXPECT_THAT(
+      keys_of(summary["hardware"][0]),
+      UnorderedElementsAre("system", "scheme", "batch", "depth", "policy", "capacity", "bits", "alpha", "demand",
+                           "lossy", "variant_of", "vary", "energy", "operations_per_byte", "busy", "parts", "band",
+                           "lower_bound", "tokens_per_second", "speedup", "energy_mj_per_token", "energy_gain",
+                           "speedup_over_autoregressive", "break_even_acceptance", "breakdown"));
   EXPECT_THAT(keys_of(summary["controls"][0]), UnorderedElementsAre("metric", "batch", "depth", "policy", "capacity",
                                                                     "bits", "alpha", "demand", "independent", "error"));
   EXPECT_THAT(keys_of(summary["break_even"][0]),
