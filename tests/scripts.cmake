@@ -61,3 +61,4 @@ endforeach()
 
 # The Python package, in the first Python that has pandas and matplotlib; scripts/wheel-check tries it as installed.
 moecarlo_script_test(python.package ${MOECARLO_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/python/package_test.py $<TARGET_FILE:moecarlo>)
+moecarlo_script_test(python.types ${MOECARLO_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/python/typing_test.py $<TARGET_FILE:moecarlo>)

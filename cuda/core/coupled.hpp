@@ -34,13 +34,7 @@ struct CoupledReplay {
   }
 
   MOECARLO_HOST_DEVICE void operator()() const {
-    if (draws_rounds()) EpisodeWalk<Path>::of(plan, cell, id, path).begin();
-    for (std::uint32_t l = 0; l < routing.layers; ++l)
-      on_layer(l, [&](const auto& replay) MOECARLO_INLINED {
-        replay.at.clear(cell);
-        replay.caches.start();
-      });
-    for (std::uint32_t point = 0; pooled() && point < cell.points(); ++point) layers.pool(point).start();
+    start();
     const EpisodePath passes = layers.caches(0).path;
     if constexpr (Rules::kAsk) {
       if (plan.asks()) begin_asking(passes);
@@ -49,38 +43,55 @@ struct CoupledReplay {
       id = passes.grouped(id, plan, pass);
       if (draws_rounds()) draw_round(EpisodeWalk<Path>::of(plan, cell, id, path), pass);
       // A draft is over before the verification begins: all of it meets the caches as they stand now.
-      for (std::uint32_t l = 0; l < routing.layers; ++l) {
-        on_layer(l, [&](const auto& replay) MOECARLO_INLINED {
-          draw_masks(l, pass, passes.passes);
-          if constexpr (Rules::kAsk) {
-            if (plan.asks()) ask_columns(replay, l, pass, passes.passes);
-          }
-          if (pass == 0) replay.foresee();
-          take_residents(replay, l);
-          replay.judge_draft(pass);
-        });
-      }
-      for (std::uint32_t l = 0; l < routing.layers; ++l) {
-        on_layer(l, [&](const auto& replay) MOECARLO_INLINED {
-          take_residents(replay, l);
-          if constexpr (Rules::kAsk) {
-            if (plan.asks()) ask_by_residents(replay, l, pass);
-          }
-          replay.verify(pass);
-          if constexpr (Rules::kAsk) {
-            if (plan.asks()) count_asked(replay, l, pass);
-          }
-          update(replay, pass, l);
-        });
-      }
+      for (std::uint32_t l = 0; l < routing.layers; ++l) draft(pass, passes.passes, l);
+      for (std::uint32_t l = 0; l < routing.layers; ++l) verify(pass, l);
       if (pooled()) end_pass(pass);
-      for (std::uint32_t l = 0; passes.ends_group(pass) && l < routing.layers; ++l) {
-        on_layer(l, [&](const auto& replay) MOECARLO_INLINED {
-          flush(replay.at, cell);
-          replay.at.clear(cell);
-        });
-      }
+      for (std::uint32_t l = 0; passes.ends_group(pass) && l < routing.layers; ++l) end_group(l);
     }
+  }
+
+  MOECARLO_OUTLINED void start() const {
+    if (draws_rounds()) EpisodeWalk<Path>::of(plan, cell, id, path).begin();
+    for (std::uint32_t l = 0; l < routing.layers; ++l) {
+      on_layer(l, [&](const auto& replay) MOECARLO_INLINED {
+        replay.at.clear(cell);
+        replay.caches.start();
+      });
+    }
+    for (std::uint32_t point = 0; pooled() && point < cell.points(); ++point) layers.pool(point).start();
+  }
+
+  MOECARLO_OUTLINED void draft(std::uint32_t pass, std::uint32_t passes, std::uint32_t layer) const {
+    on_layer(layer, [&](const auto& replay) MOECARLO_INLINED {
+      draw_masks(layer, pass, passes);
+      if constexpr (Rules::kAsk) {
+        if (plan.asks()) ask_columns(replay, layer, pass, passes);
+      }
+      if (pass == 0) replay.foresee();
+      take_residents(replay, layer);
+      replay.judge_draft(pass);
+    });
+  }
+
+  MOECARLO_OUTLINED void verify(std::uint32_t pass, std::uint32_t layer) const {
+    on_layer(layer, [&](const auto& replay) MOECARLO_INLINED {
+      take_residents(replay, layer);
+      if constexpr (Rules::kAsk) {
+        if (plan.asks()) ask_by_residents(replay, layer, pass);
+      }
+      replay.verify(pass);
+      if constexpr (Rules::kAsk) {
+        if (plan.asks()) count_asked(replay, layer, pass);
+      }
+      update(replay, pass, layer);
+    });
+  }
+
+  MOECARLO_OUTLINED void end_group(std::uint32_t layer) const {
+    on_layer(layer, [&](const auto& replay) MOECARLO_INLINED {
+      flush(replay.at, cell);
+      replay.at.clear(cell);
+    });
   }
 
   template <class Use>
@@ -91,7 +102,7 @@ struct CoupledReplay {
   }
 
   /// Numbers the slots, and finds the path probabilities of passes that are known before the first one begins.
-  MOECARLO_HOST_DEVICE void begin_asking(const EpisodePath& passes) const {
+  MOECARLO_OUTLINED void begin_asking(const EpisodePath& passes) const {
     const std::size_t slots = EpisodePath::slot(cell, passes.passes, 0);
     for (std::size_t i = 0; i < slots; ++i) path.slots[i] = static_cast<std::uint32_t>(i);
     for (std::uint32_t pass = 0; !draws_rounds() && pass < passes.passes; ++pass) {
@@ -120,8 +131,8 @@ struct CoupledReplay {
 
   /// Finds what a layer's columns use, as far as passes are known.
   template <class Replay>
-  MOECARLO_HOST_DEVICE void ask_columns(const Replay& replay, std::uint32_t layer, std::uint32_t pass,
-                                        std::uint32_t passes) const {
+  MOECARLO_OUTLINED void ask_columns(const Replay& replay, std::uint32_t layer, std::uint32_t pass,
+                                     std::uint32_t passes) const {
     if ((pass > 0 && !draws_rounds()) || Rules::read_residents(plan.demands[cell.demand])) return;
     const std::uint32_t known = draws_rounds() ? pass + 1 : passes;
     for (std::uint32_t p = pass; p < known; ++p) Rules::ask(plan.demands[cell.demand], choices(replay, layer, p));
@@ -129,20 +140,20 @@ struct CoupledReplay {
 
   /// The same under a rule that looks at residents, when they are known. Such a cell has one point.
   template <class Replay>
-  MOECARLO_HOST_DEVICE void ask_by_residents(const Replay& replay, std::uint32_t layer, std::uint32_t pass) const {
+  MOECARLO_OUTLINED void ask_by_residents(const Replay& replay, std::uint32_t layer, std::uint32_t pass) const {
     const Demand& demand = plan.demands[cell.demand];
     if (Rules::read_residents(demand)) Rules::ask(demand, choices(replay, layer, pass));
   }
 
   template <class Replay>
-  MOECARLO_HOST_DEVICE void count_asked(const Replay& replay, std::uint32_t layer, std::uint32_t pass) const {
+  MOECARLO_OUTLINED void count_asked(const Replay& replay, std::uint32_t layer, std::uint32_t pass) const {
     if (pass < replay.caches.path.warmup) return;
     count_demands(replay.at, cell, choices(replay, layer, pass));
     count_loaded(replay.at, cell, replay.caches.unions[pass].lane(0));
   }
 
   /// Draws one round of all requests; the residents at its start say how much of the draft will be accepted.
-  MOECARLO_HOST_DEVICE void draw_round(const EpisodeWalk<Path>& walk, std::uint32_t pass) const {
+  MOECARLO_OUTLINED void draw_round(const EpisodeWalk<Path>& walk, std::uint32_t pass) const {
     for (std::uint32_t request = 0; request < cell.batch; ++request) {
       const std::uint32_t token = walk.drafting.token(request);
       const auto covered = [&](std::uint32_t position)
@@ -183,7 +194,7 @@ struct CoupledReplay {
 
   /// The caches of a layer after its part of a pass.
   template <class Replay>
-  MOECARLO_HOST_DEVICE void update(const Replay& replay, std::uint32_t pass, std::uint32_t layer) const {
+  MOECARLO_OUTLINED void update(const Replay& replay, std::uint32_t pass, std::uint32_t layer) const {
     using Bundle = LayerBundle<Words, 1>;
     const auto wrote = [&](std::uint32_t point, const Bundle& written)
                            MOECARLO_INLINED { replay.count_written(pass, point, written); };
@@ -206,7 +217,7 @@ struct CoupledReplay {
   }
 
   /// What a pool does once a pass: some policies choose, counts fade.
-  MOECARLO_HOST_DEVICE void end_pass(std::uint32_t pass) const {
+  MOECARLO_OUTLINED void end_pass(std::uint32_t pass) const {
     const auto caches_of = [&](std::uint32_t l) MOECARLO_INLINED { return layers.caches(l); };
     for (std::uint32_t point = 0; point < cell.points(); ++point) {
       const PoolCache<Words> pool = layers.pool(point);

@@ -7,16 +7,19 @@
 
 /// Marks a function of the shared core: it runs on the host and, under nvcc, on the device as well.
 ///
-/// On the host it is always inlined. The CPU backend compiles the core three times for three instruction sets inside
-/// one program; an out-of-line copy shared by the linker could carry the wrong one.
+/// On the host it is always inlined, so that what its caller knows makes it faster; MOECARLO_OUTLINED marks those that
+/// are a function there, since of very large ones the compiler makes slow code, slowly: what happens once a trajectory,
+/// or for some studies only.
 ///
 /// MOECARLO_INLINED says the same of a lambda, between its parameters and its body. On a device it needs no mark: it is
 /// what the function around it is.
 #if defined(__CUDACC__)
 #define MOECARLO_HOST_DEVICE __host__ __device__ inline
+#define MOECARLO_OUTLINED __host__ __device__ inline
 #define MOECARLO_INLINED
 #else
 #define MOECARLO_HOST_DEVICE __attribute__((always_inline)) inline
+#define MOECARLO_OUTLINED __attribute__((noinline)) inline
 #define MOECARLO_INLINED __attribute__((always_inline))
 #endif
 

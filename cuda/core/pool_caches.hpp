@@ -32,7 +32,7 @@ struct PoolCache {
   }
 
   /// Warm: the most popular experts of all layers, the most popular most recent.
-  MOECARLO_HOST_DEVICE void start() const {
+  MOECARLO_OUTLINED void start() const {
     const bool filled = has_capacity(policy) && (plan.warm || never_changes(policy));
     if (references(policy)) {
       const ListCache cache = list();
@@ -50,7 +50,7 @@ struct PoolCache {
   /// After one layer's part of a pass. `caches(layer)`: the layers' columns and unions; `last`: of this layer, the
   /// choices of the last column.
   template <class CachesOf>
-  MOECARLO_HOST_DEVICE void update(std::uint32_t pass, std::uint32_t layer, const CachesOf& caches) const {
+  MOECARLO_OUTLINED void update(std::uint32_t pass, std::uint32_t layer, const CachesOf& caches) const {
     if (references(policy)) {
       const auto own = caches(layer);
       const std::size_t first_slot = EpisodePath::slot(own.cell, pass, 0);
@@ -69,7 +69,7 @@ struct PoolCache {
 
   /// After the last layer of a pass, under a policy that chooses then.
   template <class CachesOf>
-  MOECARLO_HOST_DEVICE void end_pass(std::uint32_t pass, const CachesOf& caches) const {
+  MOECARLO_OUTLINED void end_pass(std::uint32_t pass, const CachesOf& caches) const {
     with_rule(policy, [&](auto rule) MOECARLO_INLINED {
       if constexpr (decltype(rule)::kChoosesPerPass) decltype(rule)::update_pool(*this, pass, caches);
     });

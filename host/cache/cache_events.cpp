@@ -47,11 +47,12 @@ CacheEvents trace_events(const TraceReader& trace, CacheScope scope, LookupOrder
     for (std::uint64_t token = 0; token < count; ++token) {
       if (!kept.contains(first + token)) continue;
       for (std::uint32_t layer = 0; layer < info.layers; ++layer) {
-        for (const std::uint16_t expert : choices.at(token, layer)) {
+        const auto chosen = choices.at(token, layer);
+        for (const std::uint16_t expert : chosen) {
           add_lookup(events, layer, expert);
           if (order == LookupOrder::sequential) close_event(events, layer);
         }
-        if (order == LookupOrder::event) close_event(events, layer);
+        if (order == LookupOrder::event && !chosen.empty()) close_event(events, layer);
       }
     }
     first += count;

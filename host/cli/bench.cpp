@@ -26,7 +26,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-struct Options {
+struct BenchOptions {
   double seconds = 2;
   std::string backend = "auto";
   int device = 0;
@@ -262,7 +262,7 @@ void print(const DeviceRates& device) {
   print_cost(kGridName, kLargestName);
 }
 
-void bench(const Options& options) {
+void bench(const BenchOptions& options) {
   std::string why_not;
   const bool on_device =
       options.backend != "cpu" && device_for(options.backend, options.device, usable_devices(why_not), 0);
@@ -325,7 +325,7 @@ void bench(const Options& options) {
 }  // namespace
 
 void add_bench(CLI::App& app, const Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<BenchOptions>();
   CLI::App* command =
       app.add_subcommand("bench", "Rates of the engine on the reference workload, beside this machine's limit");
   command->add_option("--seconds", options->seconds, "Seconds that each measurement takes")->check(CLI::PositiveNumber);

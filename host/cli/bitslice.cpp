@@ -9,7 +9,9 @@
 #include "cuda/device_choice.hpp"
 #include "cuda/device_slice_counter.hpp"
 #include "host/cli/commands.hpp"
+#include "host/cli/output.hpp"
 #include "host/cli/terminal.hpp"
+#include "host/pipeline/output_folder.hpp"
 #include "host/pipeline/version.hpp"
 #include "host/report/narrative/weights_report.hpp"
 #include "host/support/progress.hpp"
@@ -18,14 +20,15 @@
 namespace moecarlo::cli {
 namespace {
 
-struct Arguments {
-  std::string weights, directory, backend = "auto";
+struct BitsliceArguments {
+  std::string weights, backend = "auto";
+  Output output;
   MeasureOptions options;
   int device = 0;
   bool json = false;
 };
 
-std::unique_ptr<SliceCounter> make_counter(const Arguments& arguments) {
+std::unique_ptr<SliceCounter> make_counter(const BitsliceArguments& arguments) {
   std::string why_not;
   const bool on_device =
       arguments.backend != "cpu" && device_for(arguments.backend, arguments.device, usable_devices(why_not), 0);
@@ -89,7 +92,9 @@ void print_table(const WeightsMeasure& measure) {
   print_layers(measure);
 }
 
-void run(const Arguments& arguments, const Common& common) {
+void run(const BitsliceArguments& arguments, const Common& common) {
+  std::optional<OutputFolder> folder;
+  if (arguments.output.is_asked()) folder.emplace(arguments.output.path, arguments.output.force);
   const WeightsReader reader(arguments.weights);
   const auto counter = make_counter(arguments);
   WeightsMeasure measure;
@@ -101,7 +106,7 @@ void run(const Arguments& arguments, const Common& common) {
     options.progress = [&](std::uint64_t done) { progress.update(done); };
     measure = measure_weights(reader, *counter, options);
   }
-  if (!arguments.directory.empty()) write_weights_report(measure, program_version(), arguments.directory);
+  if (folder) write_weights_report(measure, program_version(), arguments.output.path);
   if (arguments.json) {
     std::cout << bitslice_json(measure, program_version());
   } else {
@@ -114,9 +119,9 @@ void run(const Arguments& arguments, const Common& common) {
 void add_bitslice(CLI::App& app, const Common& common) {
   CLI::App* command =
       app.add_subcommand("bitslice", "What the bits of real weights hold: slices, redundancy, draft fidelity");
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<BitsliceArguments>();
   command->add_option("WEIGHTS", arguments->weights, "Weights file (HDF5, schema moecarlo-weights 1)")->required();
-  command->add_option("-o,--output", arguments->directory, "Folder for report, figures, JSON, CSV and counts");
+  add_output(*command, arguments->output, "Folder for report, figures, JSON, CSV and counts");
   command->add_option("--bits", arguments->options.kept, "Upper bits that a draft keeps of each weight")
       ->delimiter(',')
       ->check(CLI::Range(2, 7))

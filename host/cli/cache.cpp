@@ -35,7 +35,7 @@ std::string names_of(bool (*holds)(Policy)) {
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
-struct Arguments {
+struct CacheArguments {
   std::string trace, policy, scope = "layer", lookups = "trace";
   std::uint32_t capacity = 0;
   std::optional<std::uint32_t> protected_capacity, seed;  // empty where not given
@@ -52,7 +52,7 @@ struct Outcome {
 };
 
 /// Options that would change nothing are refused: somebody who gives one expects that it does.
-void refuse_idle_options(const Arguments& arguments) {
+void refuse_idle_options(const CacheArguments& arguments) {
   const auto refuse = [&](const char* option, const char* expected, const std::string& found) {
     fail(ErrorKind::usage, "cache: {} would change nothing (expected it with {}, found {})", option, expected, found);
   };
@@ -74,7 +74,7 @@ void refuse_idle_options(const Arguments& arguments) {
   }
 }
 
-ReplayOptions replay_options(const Arguments& arguments, const CacheEvents& events) {
+ReplayOptions replay_options(const CacheArguments& arguments, const CacheEvents& events) {
   if (arguments.capacity < 1 || arguments.capacity > events.objects) {
     fail(ErrorKind::usage, "cache: --capacity is out of range (expected 1 .. {} objects of a {} cache, found {})",
          events.objects, arguments.scope, arguments.capacity);
@@ -95,7 +95,8 @@ ReplayOptions replay_options(const Arguments& arguments, const CacheEvents& even
   return options;
 }
 
-CacheEvents read_events(const Arguments& arguments, const TraceReader& trace, const Lookups& recorded, bool quiet) {
+CacheEvents read_events(const CacheArguments& arguments, const TraceReader& trace, const Lookups& recorded,
+                        bool quiet) {
   const CacheScope scope = arguments.scope == "layer" ? CacheScope::layer : CacheScope::global;
   if (!recorded.layer.empty()) return recorded_events(recorded, trace.info(), scope);
   const bool sequential = arguments.order.value_or("event") == "sequential";
@@ -104,7 +105,7 @@ CacheEvents read_events(const Arguments& arguments, const TraceReader& trace, co
                       [&](std::uint64_t done) { progress.update(done); });
 }
 
-Lookups read_recorded(const Arguments& arguments, const TraceReader& trace) {
+Lookups read_recorded(const CacheArguments& arguments, const TraceReader& trace) {
   if (arguments.lookups != "recorded") return {};
   if (trace.extras().lookups == 0) {
     fail(ErrorKind::usage, "{}: --lookups recorded needs a recorded log (expected group lookups, found none)",
@@ -113,7 +114,7 @@ Lookups read_recorded(const Arguments& arguments, const TraceReader& trace) {
   return trace.read_lookups();
 }
 
-Outcome play(const Arguments& arguments, const TraceReader& trace, bool quiet) {
+Outcome play(const CacheArguments& arguments, const TraceReader& trace, bool quiet) {
   const Lookups recorded = read_recorded(arguments, trace);
   Outcome outcome;
   outcome.events = read_events(arguments, trace, recorded, quiet);
@@ -144,7 +145,7 @@ Json layer_rates(const HitCounts& counts) {
 }
 
 /// What a policy's name leaves open. Empty where it says all.
-std::string policy_note(const Arguments& arguments) {
+std::string policy_note(const CacheArguments& arguments) {
   const bool event = arguments.lookups == "trace" && arguments.order.value_or("event") == "event";
   return with_rule(policies().at(arguments.policy), [event](auto rule) {
     using Rule = decltype(rule);
@@ -153,11 +154,11 @@ std::string policy_note(const Arguments& arguments) {
   });
 }
 
-std::string order_name(const Arguments& arguments) {
+std::string order_name(const CacheArguments& arguments) {
   return arguments.order.value_or(arguments.lookups == "recorded" ? "sequential" : "event");
 }
 
-Json to_json(const Outcome& outcome, const Arguments& arguments, const TraceInfo& info) {
+Json to_json(const Outcome& outcome, const CacheArguments& arguments, const TraceInfo& info) {
   const HitCounts& hits = outcome.hits;
   Json json = {{"trace", {{"path", info.path}, {"model", info.model}}},
                {"policy", arguments.policy},
@@ -181,7 +182,7 @@ Json to_json(const Outcome& outcome, const Arguments& arguments, const TraceInfo
   return json;
 }
 
-void print_table(const Outcome& outcome, const Arguments& arguments, const TraceInfo& info) {
+void print_table(const Outcome& outcome, const CacheArguments& arguments, const TraceInfo& info) {
   const HitCounts &hits = outcome.hits, &bound = outcome.bound;
   const std::string segment = has_protected(outcome.options.policy)
                                   ? fmt::format(", {} of them protected", outcome.options.protected_capacity)
@@ -206,7 +207,7 @@ void print_table(const Outcome& outcome, const Arguments& arguments, const Trace
   }
 }
 
-void run(const Arguments& arguments, const Common& common) {
+void run(const CacheArguments& arguments, const Common& common) {
   refuse_idle_options(arguments);
   const TraceReader trace(arguments.trace);
   const Outcome outcome = play(arguments, trace, common.quiet);
@@ -221,7 +222,7 @@ void run(const Arguments& arguments, const Common& common) {
 
 void add_cache(CLI::App& app, const Common& common) {
   CLI::App* command = app.add_subcommand("cache", "Exact replay of a cache policy over a trace or a recorded log");
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<CacheArguments>();
   command->add_option("TRACE", arguments->trace, "Trace file (HDF5, schema moecarlo-trace 1)")->required();
   command->add_option("--policy", arguments->policy, "What the cache keeps")
       ->check(CLI::IsMember(&policies()))

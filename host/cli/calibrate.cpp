@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "host/cli/commands.hpp"
+#include "host/cli/output.hpp"
 #include "host/cli/terminal.hpp"
 #include "host/pipeline/counted_points.hpp"
 #include "host/study/names.hpp"
@@ -26,8 +27,9 @@ using hw::CalibratedPoint;
 using hw::Calibration;
 using Json = nlohmann::ordered_json;
 
-struct Options {
-  std::string points, study, machine, model, scheme, output;
+struct CalibrateOptions {
+  std::string points, study, machine, model, scheme;
+  Output output;
   std::vector<std::string> fits;
   double zipf = 1, tolerance = 0.15, context = 1024;
   bool json = false;
@@ -45,7 +47,7 @@ bool drafts(const std::vector<hw::MeasuredPoint>& points) {
 }
 
 /// The scheme that points with a depth draft by: the one that was asked for, else the study's first that drafts.
-std::optional<hw::Scheme> drafter_of(const Options& options, const std::optional<Study>& study) {
+std::optional<hw::Scheme> drafter_of(const CalibrateOptions& options, const std::optional<Study>& study) {
   if (!options.scheme.empty()) {
     hw::Scheme scheme = hw::find_scheme(options.scheme);
     if (!scheme.drafts) fail(ErrorKind::usage, "calibrate: --scheme {} does not draft", options.scheme);
@@ -86,7 +88,7 @@ std::string one_of_all(const std::string& asked, const std::vector<hw::MeasuredP
   return points.front().*which;
 }
 
-Prepared prepare(const Options& options) {
+Prepared prepare(const CalibrateOptions& options) {
   Prepared prepared;
   hw::CalibrationSetup& setup = prepared.setup;
   std::optional<Study> study;
@@ -115,7 +117,8 @@ std::string band_of(const hw::FittedConstant& one) {
 }
 
 /// The machine with what was fitted in place of its own constants.
-std::string fitted_toml(const Calibration& calibration, const hw::CalibrationSetup& setup, const Options& options) {
+std::string fitted_toml(const Calibration& calibration, const hw::CalibrationSetup& setup,
+                        const CalibrateOptions& options) {
   std::string text = fmt::format("# {} fitted to the points of {}.\n", setup.system.name, options.points);
   const bool is_file = options.machine.find(".toml") != std::string::npos;
   std::string tables;
@@ -132,7 +135,7 @@ std::string fitted_toml(const Calibration& calibration, const hw::CalibrationSet
   }
   std::string base = setup.system.name;
   if (is_file) {  // beside the file that extends it
-    const auto folder = std::filesystem::absolute(options.output).parent_path();
+    const auto folder = std::filesystem::absolute(options.output.path).parent_path();
     base = "./" + std::filesystem::absolute(setup.system.file).lexically_proximate(folder).string();
   }
   return text + fmt::format("extends = \"{}\"\n", base) + tables;
@@ -227,8 +230,8 @@ void print_widths(std::vector<hw::WidthPoint> points, double zipf) {
   say("routing: no trace stands in: independent tokens, popularity i^-{:.3g}\n", zipf);
 }
 
-void run_widths(const Options& options) {
-  if (!options.fits.empty() || !options.output.empty() || !options.study.empty())
+void run_widths(const CalibrateOptions& options) {
+  if (!options.fits.empty() || options.output.is_asked() || !options.study.empty())
     fail(ErrorKind::usage, "{}: rows by verify width are ratios (expected no --fit, --study or -o beside them)",
          options.points);
   hw::WidthSetup setup;
@@ -242,11 +245,12 @@ void run_widths(const Options& options) {
   }
 }
 
-void run(const Options& options, const Common& common) {
+void run(const CalibrateOptions& options, const Common& common) {
   if (hw::holds_width_rows(options.points)) {
     run_widths(options);
     return;
   }
+  if (options.output.is_asked()) expect_new_file(options.output);
   const auto [setup, points, trace] = prepare(options);
   const Calibration calibration = hw::calibrate(setup, points);
   const std::string routing = routing_of(calibration, trace);
@@ -255,15 +259,15 @@ void run(const Options& options, const Common& common) {
   } else {
     print_text(calibration, setup.tolerance, routing);
   }
-  if (options.output.empty()) return;
-  write_atomically(options.output, fitted_toml(calibration, setup, options));
-  if (!common.quiet) remark("machine: {}\n", options.output);
+  if (!options.output.is_asked()) return;
+  write_atomically(options.output.path, fitted_toml(calibration, setup, options));
+  if (!common.quiet) remark("machine: {}\n", options.output.path);
 }
 
 }  // namespace
 
 void add_calibrate(CLI::App& app, const Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<CalibrateOptions>();
   CLI::App* command =
       app.add_subcommand("calibrate", "Fit a machine's constants to measured points and predict the others");
   command->add_option("POINTS", options->points, "Measured points, a CSV file; or passes by verify width")->required();
@@ -280,7 +284,7 @@ void add_calibrate(CLI::App& app, const Common& common) {
       ->check(CLI::Range(0.0, 1e8));
   command->add_option("--tolerance", options->tolerance, "Relative error that a prediction may have")
       ->check(CLI::Range(0.0, 10.0));
-  command->add_option("-o,--output", options->output, "Preset file for the machine with what was fitted");
+  add_output(*command, options->output, "Preset file for the machine with what was fitted");
   command->add_flag("--json", options->json, "Print JSON on stdout");
   command->footer("Example: moecarlo calibrate measured.csv --hardware mi210-x2 --fit overhead.layer,routing.zipf");
   command->callback([options, &common] { run(*options, common); });

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "host/cli/commands.hpp"
+#include "host/cli/output.hpp"
 #include "host/cli/terminal.hpp"
 #include "host/pipeline/compare.hpp"
 #include "host/pipeline/output_folder.hpp"
@@ -17,14 +19,14 @@
 namespace moecarlo::cli {
 namespace {
 
-struct Options {
+struct CompareOptions {
   std::vector<std::string> directories, systems;
-  std::string output;
+  Output output;
   bool json = false;
 };
 
 /// The first against each other.
-std::vector<Comparison> compared(const Options& options) {
+std::vector<Comparison> compared(const CompareOptions& options) {
   std::vector<Comparison> comparisons;
   const StoredStudy first = read_study(options.directories.front(), {});
   if (!options.systems.empty()) {
@@ -60,12 +62,11 @@ void print_table(const Comparison& comparison) {
   }
 }
 
-void compare(const Options& options, const Common& common) {
+void compare(const CompareOptions& options, const Common& common) {
+  std::optional<OutputFolder> folder;
+  if (options.output.is_asked()) folder.emplace(options.output.path, options.output.force);
   const std::vector<Comparison> comparisons = compared(options);
-  if (!options.output.empty()) {
-    const OutputFolder made(options.output, false, "an empty one");
-    write_comparison(comparisons, options.output);
-  }
+  if (folder) write_comparison(comparisons, options.output.path);
   if (options.json) {
     std::cout << comparison_json(comparisons) << "\n";
   } else {
@@ -74,19 +75,19 @@ void compare(const Options& options, const Common& common) {
       for (const std::string& line : comparison_answer(comparison)) say("{}\n", line);
     }
   }
-  if (!options.output.empty() && !common.quiet) remark("report: {}/report.html\n", options.output);
+  if (folder && !common.quiet) remark("report: {}/report.html\n", options.output.path);
 }
 
 }  // namespace
 
 void add_compare(CLI::App& app, const Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<CompareOptions>();
   CLI::App* command = app.add_subcommand("compare", "Ratios of all figures of two or more studies, or of two systems");
   command->add_option("DIR", options->directories, "Folders of finished studies: the first over each other")
       ->required();
   command->add_option("--systems", options->systems, "Of one study: the rows of the first system over each other's")
       ->delimiter(',');
-  command->add_option("-o,--output", options->output, "Folder for a report with its figure, and all ratios as CSV");
+  add_output(*command, options->output, "Folder for a report with its figure, and all ratios as CSV");
   command->add_flag("--json", options->json, "Print JSON on stdout");
   command->footer("Example: moecarlo compare results-of-lru results-of-slru -o comparison");
   command->callback([options, &common] { compare(*options, common); });

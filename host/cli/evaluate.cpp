@@ -5,8 +5,10 @@
 #include <iostream>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include "host/cli/commands.hpp"
+#include "host/cli/output.hpp"
 #include "host/cli/terminal.hpp"
 #include "host/pipeline/output_folder.hpp"
 #include "host/pipeline/study_results.hpp"
@@ -18,30 +20,14 @@
 namespace moecarlo::cli {
 namespace {
 
-struct Options {
-  std::string directory, output;
+struct EvaluateOptions {
+  std::string directory;
+  Output output;
   HardwareChanges changes;
   std::uint32_t context = 0;
   std::vector<std::string> set;
-  bool force = false, json = false;
+  bool json = false;
 };
-
-bool holds_results(const std::filesystem::path& folder) {
-  return std::filesystem::exists(folder / "summary.json") || std::filesystem::exists(tallies_path(folder));
-}
-
-/// Where the results go: a study's own report is only written over when that is asked for.
-std::optional<std::filesystem::path> destination(const Options& options) {
-  if (options.output.empty()) {
-    const std::filesystem::path own = options.directory;
-    const bool has_report = std::filesystem::exists(own / "summary.json");
-    return options.force || !has_report ? std::optional(own) : std::nullopt;
-  }
-  if (!options.force && holds_results(options.output)) {
-    fail(ErrorKind::usage, "{}: the folder holds results already (expected an empty one, or --force)", options.output);
-  }
-  return options.output;
-}
 
 void print_rows(const std::vector<HardwareResult>& rows) {
   std::size_t system = 6, scheme = 6, policy = 6;
@@ -50,22 +36,29 @@ void print_rows(const std::vector<HardwareResult>& rows) {
     scheme = std::max(scheme, row.scheme.size());
     policy = std::max(policy, row.policy.size());
   }
-  say("{:<{}} {:<{}} {:<{}} {:>5} {:>5} {:>4} {:>9} {:>12} {:>8} {:>8} {:>10}\n", "system", system, "scheme", scheme,
-      "policy", policy, "batch", "depth", "bits", "capacity", "tokens/s", "speedup", "over ar", "mJ/token");
+  std::set<double> alphas;
+  for (const HardwareResult& row : rows) {
+    if (row.alpha) alphas.insert(*row.alpha);
+  }
+  const int width = alphas.size() < 2 ? 0 : 9;  // alpha tells rows apart where there are several
+  say("{:<{}} {:<{}} {:<{}} {:>5} {:>5} {:>4} {:>9} {:>{}}{:>12} {:>8} {:>8} {:>10}\n", "system", system, "scheme",
+      scheme, "policy", policy, "batch", "depth", "bits", "capacity", width > 0 ? "alpha " : "", width, "tokens/s",
+      "speedup", "over ar", "mJ/token");
   for (const HardwareResult& row : rows) {
     const auto& gain = row.speedup_over_autoregressive;
     const std::string band =
         row.band ? fmt::format("  {:.2f} to {:.2f} tokens/s, most by {}", row.band->tokens_per_second.low,
                                row.band->tokens_per_second.high, row.band->widest)
                  : "";
-    say("{:<{}} {:<{}} {:<{}} {:>5} {:>5} {:>4} {:>9.3f} {:>12.2f} {:>8.3f} {:>8} {:>10.3f}{}\n", row.system, system,
-        row.scheme, scheme, row.policy, policy, row.batch, row.depth, row.bits, row.capacity,
-        row.tokens_per_second.value, row.speedup.value, gain ? fmt::format("{:.3f}", gain->value) : "",
-        row.energy_mj_per_token.value, demand_text(row.demand, row.lossy) + band);
+    say("{:<{}} {:<{}} {:<{}} {:>5} {:>5} {:>4} {:>9.3f} {:>{}}{:>12.2f} {:>8.3f} {:>8} {:>10.3f}{}\n", row.system,
+        system, row.scheme, scheme, row.policy, policy, row.batch, row.depth, row.bits, row.capacity,
+        width > 0 && row.alpha ? fmt::format("{} ", *row.alpha) : "", width, row.tokens_per_second.value,
+        row.speedup.value, gain ? fmt::format("{:.3f}", gain->value) : "", row.energy_mj_per_token.value,
+        demand_text(row.demand, row.lossy) + band);
   }
 }
 
-HardwareChanges changes_of(const Options& options) {
+HardwareChanges changes_of(const EvaluateOptions& options) {
   HardwareChanges changes = options.changes;
   if (options.context > 0) changes.context = options.context;
   for (const std::string& pair : options.set) {
@@ -78,21 +71,23 @@ HardwareChanges changes_of(const Options& options) {
   return changes;
 }
 
-void evaluate(const Options& options, const Common& common) {
-  const auto folder = destination(options);
+void evaluate(const EvaluateOptions& options, const Common& common) {
+  // Without -o the study's own report is written over only where that is asked for.
+  const std::filesystem::path folder = options.output.is_asked() ? options.output.path : options.directory;
+  const bool own = !options.output.is_asked();
+  const bool writes = !own || options.output.force || !std::filesystem::exists(folder / "summary.json");
+  std::optional<OutputFolder> made;
+  if (writes) made.emplace(folder, own || options.output.force);
   const StudyResults results = results_from_tallies(options.directory, changes_of(options));
-  if (folder) {
-    const OutputFolder made(*folder, true, "");
-    write_report(results, *folder);
-  }
+  if (writes) write_report(results, folder);
   if (options.json) {
     write_summary(results, [](std::string_view piece) { std::cout << piece; });
   } else {
     print_rows(results.hardware);
   }
   if (common.quiet) return;
-  if (folder) {
-    remark("report: {}\n", (*folder / "report.html").string());
+  if (writes) {
+    remark("report: {}\n", (folder / "report.html").string());
   } else {
     remark("nothing is written: {} keeps the study's own report (-o DIR2 writes another, --force this one)\n",
            options.directory);
@@ -102,7 +97,7 @@ void evaluate(const Options& options, const Common& common) {
 }  // namespace
 
 void add_evaluate(CLI::App& app, const Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<EvaluateOptions>();
   CLI::App* command = app.add_subcommand("evaluate", "Time and energy again, on stored tallies, without simulating");
   command->add_option("DIR", options->directory, "Folder of a finished study")->required();
   command->add_option(
@@ -116,8 +111,7 @@ void add_evaluate(CLI::App& app, const Common& common) {
                       "among them) or in the model");
   command->add_flag("--band", options->changes.band,
                     "Also the range of every row while assumed constants move, one at a time and all together");
-  command->add_option("-o,--output", options->output, "Folder for a report; default: none is written");
-  command->add_flag("--force", options->force, "Write over results that a folder holds, the study's own without -o");
+  add_output(*command, options->output, "Folder for a report; default: none is written, with --force the study's own");
   command->add_flag("--json", options->json, "Print summary.json on stdout");
   command->footer("Example: moecarlo evaluate results --hardware xpu ./my-system.toml -o results-of-mine");
   command->callback([options, &common] { evaluate(*options, common); });

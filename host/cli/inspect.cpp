@@ -47,6 +47,8 @@ Json to_json(const TraceSurvey& survey) {
   json["experts"] = info.experts;
   json["top_k"] = info.top_k;
   json["shared_experts"] = info.shared_experts;
+  json["zero_computation_experts"] = info.zero_experts;
+  json["zero_computation_choices"] = survey.zero_choices;
   json["sequences"] = info.sequences;
   json["sequence_length"] = {
       {"shortest", survey.shortest_sequence}, {"median", survey.median_sequence}, {"longest", survey.longest_sequence}};
@@ -115,6 +117,10 @@ void print_text(const TraceSurvey& survey) {
   print_field("created by", text_or_unknown(info.created_by));
   print_field("routing", fmt::format("{}: {} tokens x {} layers, top {} of {} experts, {} shared", form(survey),
                                      info.tokens, info.layers, info.top_k, info.experts, info.shared_experts));
+  if (info.zero_experts > 0) {
+    print_field("zero experts", fmt::format("{} that compute nothing: {} of {} choices", info.zero_experts,
+                                            survey.zero_choices, info.tokens * info.layers * info.top_k));
+  }
   print_field("scoring", fmt::format("{}{}{}{}", to_string(rule.scoring), rule.renormalize ? ", renormalized" : "",
                                      survey.extras.selection_bias ? ", selection bias" : "",
                                      rule.num_groups == 1

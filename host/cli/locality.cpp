@@ -17,7 +17,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct Arguments {
+struct LocalityArguments {
   std::string trace, phase = "all";
   LocalityOptions options;
   bool json = false;
@@ -141,7 +141,7 @@ void print_table(const LocalityFigures& figures, const TraceInfo& info, const st
   print_row("SRP group / activated", groups);
 }
 
-void run(const Arguments& arguments, const Common& common) {
+void run(const LocalityArguments& arguments, const Common& common) {
   const TraceReader trace(arguments.trace);
   LocalityOptions options = arguments.options;
   if (arguments.phase != "all") options.phase = arguments.phase == "decode" ? Phase::decode : Phase::prefill;
@@ -165,7 +165,7 @@ void run(const Arguments& arguments, const Common& common) {
 
 void add_locality(CLI::App& app, const Common& common) {
   CLI::App* command = app.add_subcommand("locality", "Exact routing-locality figures of a trace");
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<LocalityArguments>();
   command->add_option("TRACE", arguments->trace, "Trace file (HDF5)")->required();
   command->add_option("--windows", arguments->options.lengths.windows, "Window lengths for distinct experts, tokens")
       ->delimiter(',')

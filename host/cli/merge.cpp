@@ -6,6 +6,7 @@
 
 #include "host/cli/answer.hpp"
 #include "host/cli/commands.hpp"
+#include "host/cli/output.hpp"
 #include "host/pipeline/output_folder.hpp"
 #include "host/pipeline/study_results.hpp"
 #include "host/report/narrative/write_report.hpp"
@@ -14,15 +15,15 @@
 namespace moecarlo::cli {
 namespace {
 
-struct Options {
+struct MergeOptions {
   std::vector<std::string> shards;
-  std::string output;
+  Output output;
   bool json = false;
 };
 
-void merge(const Options& options, const Common& common) {
-  const std::filesystem::path output = options.output;
-  const OutputFolder folder(output, false, "an empty one");
+void merge(const MergeOptions& options, const Common& common) {
+  const std::filesystem::path output = options.output.path;
+  const OutputFolder folder(output, options.output.force);
   ShardSum sum;
   for (const std::string& directory : options.shards) {
     Provenance provenance;
@@ -31,6 +32,7 @@ void merge(const Options& options, const Common& common) {
     sum.add(directory, std::move(shard), std::move(joints), provenance);
   }
   const Tallies whole = sum.whole();
+  if (options.output.force) remove_results(output);
   write_tallies(tallies_path(output), whole, sum.joints(), sum.provenance());
   StudyResults results;
   try {
@@ -39,8 +41,7 @@ void merge(const Options& options, const Common& common) {
     results.seconds = 0;
     write_report(results, output);
   } catch (...) {  // the shards are there to be merged again
-    std::error_code ignored;
-    std::filesystem::remove(tallies_path(output), ignored);
+    remove_results(output);
     throw;
   }
   if (options.json) {
@@ -53,10 +54,10 @@ void merge(const Options& options, const Common& common) {
 }  // namespace
 
 void add_merge(CLI::App& app, const Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<MergeOptions>();
   CLI::App* command = app.add_subcommand("merge", "Put the shards of a study together: the results of one run");
   command->add_option("DIR", options->shards, "Folders of all its shards, in any order")->required();
-  command->add_option("-o,--output", options->output, "Folder for the results")->required();
+  add_output(*command, options->output, "Folder for the results")->required();
   command->add_flag("--json", options->json, "Print summary.json on stdout");
   command->footer("Example: moecarlo merge results/shard-* -o results");
   command->callback([options, &common] { merge(*options, common); });

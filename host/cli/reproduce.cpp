@@ -21,7 +21,7 @@ namespace {
 using hw::ReproducedCell;
 using Json = nlohmann::ordered_json;
 
-struct Arguments {
+struct ReproduceArguments {
   std::string table = "elmoe3d", published;
   std::vector<std::string> traces;  ///< MODEL=FILE
   std::uint64_t trajectories = 256;
@@ -133,7 +133,7 @@ Json to_json(const hw::TableLaws& laws, const std::vector<ReproducedCell>& cells
   return json;
 }
 
-CountedOptions counted_options(const Arguments& arguments, const hw::TableLaws& laws) {
+CountedOptions counted_options(const ReproduceArguments& arguments, const hw::TableLaws& laws) {
   CountedOptions options;
   options.trajectories = arguments.trajectories;
   for (const std::string& pair : arguments.traces) {
@@ -149,7 +149,7 @@ CountedOptions counted_options(const Arguments& arguments, const hw::TableLaws& 
   return options;
 }
 
-void reproduce(const Arguments& arguments, const Common& common) {
+void reproduce(const ReproduceArguments& arguments, const Common& common) {
   if (arguments.law_only && !arguments.traces.empty()) {
     fail(ErrorKind::usage, "reproduce: --trace is for counted cells (expected no --law-only beside it)");
   }
@@ -181,7 +181,7 @@ void reproduce(const Arguments& arguments, const Common& common) {
 
 void add_reproduce(CLI::App& app, const Common& common) {
   CLI::App* command = app.add_subcommand("reproduce", "A published table beside ours, cell by cell");
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<ReproduceArguments>();
   command->add_option("TABLE", arguments->table, "Which one")
       ->required()
       ->check(CLI::IsMember(hw::preset_names("reproductions")));

@@ -53,7 +53,7 @@ std::vector<std::string> schemes_of(const std::vector<ReproducedCell>& cells) {
 
 namespace {
 
-const char* remark(const ReproducedCell& cell) {
+const char* remark_on(const ReproducedCell& cell) {
   return hw::above_roof(cell) ? "  above the roof" : hw::seems_uncached(cell) ? "  as without a cache" : "";
 }
 
@@ -73,7 +73,7 @@ void print_cells(const std::vector<ReproducedCell>& cells) {
         cell.key.hb_gb, cell.key.model, cell.key.scheme, cell.key.batch, cell.slots, text(published_ar(cell)),
         text(cell.ar), percent(kColumns[0].error(cell)), text(cell.ar_counted), percent(kColumns[1].error(cell)),
         text(cell.ar_roof), text(published_sd(cell)), text(cell.sd), percent(kColumns[2].error(cell)),
-        text(cell.sd_counted), percent(kColumns[3].error(cell)), remark(cell));
+        text(cell.sd_counted), percent(kColumns[3].error(cell)), remark_on(cell));
   }
 }
 

@@ -8,6 +8,7 @@
 
 #include "host/cli/answer.hpp"
 #include "host/cli/commands.hpp"
+#include "host/cli/output.hpp"
 #include "host/cli/terminal.hpp"
 #include "host/pipeline/study_run.hpp"
 #include "host/report/results/summary.hpp"
@@ -20,9 +21,8 @@
 namespace moecarlo::cli {
 namespace {
 
-struct Options {
+struct SimulateOptions {
   std::string study;
-  std::string directory;
   std::string backend;
   std::optional<std::uint32_t> threads;
   std::optional<std::uint64_t> trajectories;
@@ -30,12 +30,13 @@ struct Options {
   std::string time_limit;
   std::optional<std::uint32_t> device;
   std::string shard;
+  Output output;
   bool resume = false;
   bool json = false;
 };
 
 /// The command line has the last word over the study file.
-Study effective_study(const Options& options) {
+Study effective_study(const SimulateOptions& options) {
   Study study = read_study(options.study);
   if (!options.backend.empty()) study.run.backend = options.backend;
   if (options.threads) study.run.threads = *options.threads;
@@ -112,12 +113,12 @@ class Narration {
   std::optional<Progress> bar_;
 };
 
-void simulate(const Options& options, const Common& common) {
+void simulate(const SimulateOptions& options, const Common& common) {
   const Shard shard = chosen_shard(options.shard);
-  const std::filesystem::path output = options.directory;
+  const std::filesystem::path output = options.output.path;
   const std::filesystem::path directory =
       shard.is_whole() ? output : output / fmt::format("shard-{}-of-{}", shard.index, shard.count);
-  const StudyRun run{effective_study(options), directory, shard, options.resume};
+  const StudyRun run{effective_study(options), directory, shard, options.resume, options.output.force};
   const bool ran = [&] {
     Narration narration(common.quiet || options.json);
     return run_study(run, narration.events());
@@ -144,11 +145,11 @@ void simulate(const Options& options, const Common& common) {
 }  // namespace
 
 void add_simulate(CLI::App& app, const Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<SimulateOptions>();
   CLI::App* command =
       app.add_subcommand("simulate", "Run a study: simulation, statistics, hardware projection, report");
   command->add_option("STUDY", options->study, "Study file (TOML)")->required();
-  command->add_option("-o,--output", options->directory, "Folder for all results")->required();
+  add_output(*command, options->output, "Folder for all results")->required();
   command->add_option("--backend", options->backend, "auto, cpu or cuda")
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
   command->add_option("--threads", options->threads, "Threads of the cpu backend; 0 = all cores")
@@ -164,7 +165,7 @@ void add_simulate(CLI::App& app, const Common& common) {
       "--shard", options->shard,
       "Simulate part i of n only, i/n with i from 0 on, into DIR/shard-i-of-n; or rank: as Slurm or "
       "MPI counts this process");
-  command->add_flag("--resume", options->resume, "Go on from the checkpoint in the output folder");
+  command->add_flag("--resume", options->resume, "Go on from the checkpoint in the output folder")->excludes("--force");
   command->add_flag("--json", options->json, "Print summary.json on stdout")->excludes(shard);
   command->footer("Example: moecarlo simulate study.toml -o results --trajectories 20000");
   command->callback([options, &common] { simulate(*options, common); });

@@ -19,7 +19,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct Options {
+struct SizeOptions {
   SizeQuestion question;
   std::string trace, memory, context, policy = "lru";
   bool json = false;
@@ -84,7 +84,7 @@ void print_capacity(const SizeQuestion& question, const SizeAnswer& answer) {
         answer.sequences ? count_text(*answer.sequences) : "an unknown number of");
 }
 
-void size(Options& options) {
+void size(SizeOptions& options) {
   SizeQuestion& question = options.question;
   question.trace = options.trace;
   const auto& policies = policy_names();
@@ -125,7 +125,7 @@ std::string check_context(const std::string& text) {
 }  // namespace
 
 void add_size(CLI::App& app, const Common&) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<SizeOptions>();
   SizeQuestion& question = options->question;
   CLI::App* command = app.add_subcommand("size", "The smallest cache, the longest context, the samples that will do");
   command->add_option("TRACE", options->trace, "Router trace");

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "host/cli/commands.hpp"
+#include "host/cli/output.hpp"
 #include "host/cli/terminal.hpp"
 #include "host/pipeline/version.hpp"
 #include "host/support/error.hpp"
@@ -17,8 +18,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct Arguments {
-  std::string output, form = "ids", dtype = "float16";
+struct SynthArguments {
+  std::string form = "ids", dtype = "float16";
+  Output output;
   SynthOptions options;
   unsigned threads = 0;
   bool json = false;
@@ -28,9 +30,9 @@ Json to_json(double requested, const SynthEstimate& estimate) {
   return {{"requested", requested}, {"realised", estimate.value}, {"standard_error", estimate.standard_error}};
 }
 
-Json to_json(const SynthFigures& figures, const Arguments& arguments) {
+Json to_json(const SynthFigures& figures, const SynthArguments& arguments) {
   const SynthOptions& options = arguments.options;
-  Json json = {{"path", arguments.output},
+  Json json = {{"path", arguments.output.path},
                {"command", describe(options)},
                {"tokens", figures.tokens},
                {"sequences", figures.sequences},
@@ -52,9 +54,9 @@ void print_estimate(const char* name, double requested, const SynthEstimate& est
   say("{:<18}{:>9.5f}   {}\n", name, requested, realised);
 }
 
-void print_table(const SynthFigures& figures, const Arguments& arguments) {
+void print_table(const SynthFigures& figures, const SynthArguments& arguments) {
   const SynthOptions& options = arguments.options;
-  say("{}: {} tokens in {} sequences, {} layers, top-{} of {} experts\n\n", arguments.output, figures.tokens,
+  say("{}: {} tokens in {} sequences, {} layers, top-{} of {} experts\n\n", arguments.output.path, figures.tokens,
       figures.sequences, options.layers, options.top_k, options.experts);
   say("{:<18}{:>9}   {:>9} +- standard error\n", "", "requested", "realised");
   print_estimate("Zipf exponent", options.zipf, figures.zipf);
@@ -73,18 +75,19 @@ TraceForm form_of(const std::string& form, const std::string& dtype) {
   return dtype == "float16" ? TraceForm::logits_float16 : TraceForm::logits_float32;
 }
 
-void run(const Arguments& arguments, const Common& common) {
+void run(const SynthArguments& arguments, const Common& common) {
+  expect_new_file(arguments.output);
   const SynthLaw law(arguments.options);
   const std::uint64_t tokens = total_tokens(law);
   {
     Progress progress("writing trace", tokens, progress_style(common.quiet));
-    write_synthetic_trace(arguments.output, law, arguments.threads,
+    write_synthetic_trace(arguments.output.path, law, arguments.threads,
                           [&](std::uint64_t done, std::uint64_t) { progress.update(done); });
   }
   SynthFigures figures;
   {
     Progress progress("measuring trace", tokens, progress_style(common.quiet));
-    figures = measure_synthetic_trace(TraceReader(arguments.output), law, arguments.threads,
+    figures = measure_synthetic_trace(TraceReader(arguments.output.path), law, arguments.threads,
                                       [&](std::uint64_t done, std::uint64_t) { progress.update(done); });
   }
   if (arguments.json) {
@@ -102,7 +105,7 @@ void add_law_options(CLI::App& command, SynthOptions& options) {
   add("--experts", options.experts, "Experts per layer");
   add("--top-k", options.top_k, "Experts a token chooses in each layer");
   add("--sequences", options.sequences, "Sequences");
-  add("--tokens-per-sequence", options.tokens_per_sequence, "Mean length of a sequence");
+  add("--tokens-per-sequence", options.tokens_per_sequence, "Mean length of a sequence, tokens");
   add("--length-spread", options.length_spread, "Lengths are uniform in mean x (1 -+ spread)");
   add("--zipf", options.zipf, "Exponent of expert popularity, 0 = uniform");
   add("--stickiness", options.stickiness, "Probability that a slot keeps the expert of the previous token");
@@ -115,8 +118,8 @@ void add_law_options(CLI::App& command, SynthOptions& options) {
 
 void add_synth(CLI::App& app, const Common& common) {
   CLI::App* command = app.add_subcommand("synth", "Write a synthetic trace with a stated law");
-  const auto arguments = std::make_shared<Arguments>();
-  command->add_option("-o,--output", arguments->output, "Trace file to write (HDF5)")->required();
+  const auto arguments = std::make_shared<SynthArguments>();
+  add_output(*command, arguments->output, "Trace file to write (HDF5)")->required();
   add_law_options(*command, arguments->options);
   const CLI::Option* strength =
       command->add_option("--topic-strength", arguments->options.topic_strength,

@@ -19,7 +19,7 @@ using Json = nlohmann::ordered_json;
 using hw::Resource;
 using hw::System;
 
-struct Options {
+struct SystemsOptions {
   std::string name;
   bool json = false;
 };
@@ -121,7 +121,7 @@ void print_whole(const System& system) {
   }
 }
 
-void show(const Options& options) {
+void show(const SystemsOptions& options) {
   std::vector<System> systems;
   if (options.name.empty()) {
     for (const std::string& name : hw::preset_names("systems")) systems.push_back(hw::read_system(name));
@@ -142,7 +142,7 @@ void show(const Options& options) {
 }  // namespace
 
 void add_systems(CLI::App& app, const Common&) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<SystemsOptions>();
   CLI::App* command =
       app.add_subcommand("systems", "Machines that are described: tiers, rates, where numbers are from");
   command->add_option("NAME", options->name, "One of them, or a file: all its constants with their sources");

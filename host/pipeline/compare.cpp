@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <tuple>
 #include <utility>
 
@@ -18,9 +19,9 @@ struct Figure {
   Quantity quantity;
 };
 
-/// System, scheme, policy, batch, depth, bits, the capacity of what was counted, demand.
-using Key =
-    std::tuple<std::string, std::string, std::string, std::uint32_t, std::uint32_t, std::uint32_t, double, std::string>;
+/// System, scheme, policy, batch, depth, bits, the capacity of what was counted, alpha where that is an axis, demand.
+using Key = std::tuple<std::string, std::string, std::string, std::uint32_t, std::uint32_t, std::uint32_t, double,
+                       std::optional<double>, std::string>;
 
 struct Entry {
   ComparedDesign design;
@@ -59,7 +60,19 @@ class Side {
   std::map<Key, std::size_t> index_;
 };
 
-Side counted_side(const StoredStudy& stored) {
+/// Alpha as part of a design: only where one of the studies has several, so that two of one alpha each are compared
+/// whatever these are.
+std::optional<double> alpha_of(const StoredStudy& stored, std::uint32_t depth, const std::optional<double>& own,
+                               bool is_axis) {
+  if (!is_axis || depth == 0) return std::nullopt;
+  return own ? own : stored.study.acceptance.alpha;
+}
+
+bool sweeps_alpha(const StoredStudy& stored) {
+  return !stored.study.acceptance.alphas.empty();
+}
+
+Side counted_side(const StoredStudy& stored, bool by_alpha) {
   const MetricReader reader(stored.tallies);
   Side side(reader.sampling());
   const TallyShape& shape = stored.tallies.shape;
@@ -73,9 +86,11 @@ Side counted_side(const StoredStudy& stored) {
         const PointAddress at{c, p, i};
         const std::string policy = to_string(cell.policies[p]);
         const double capacity = cell.capacities[i].mean(shape.layers);
-        Entry entry{{"", "", policy, cell.batch, cell.depth, cell.bits, capacity, cell.demand.label}, {}};
+        const auto alpha = alpha_of(stored, cell.depth, cell.alpha, by_alpha);
+        Entry entry{{"", "", policy, cell.batch, cell.depth, cell.bits, capacity, alpha, cell.demand.label}, {}};
         for (const std::string& name : reader.names_at(at)) entry.figures.push_back({name, reader.quantity(name, at)});
-        side.add({"", "", policy, cell.batch, cell.depth, cell.bits, capacity, cell.demand.label}, std::move(entry));
+        side.add({"", "", policy, cell.batch, cell.depth, cell.bits, capacity, alpha, cell.demand.label},
+                 std::move(entry));
       }
     }
   }
@@ -83,17 +98,18 @@ Side counted_side(const StoredStudy& stored) {
 }
 
 /// `system`: of its rows alone, which then are called nothing; else of all.
-Side hardware_side(const StoredStudy& stored, const std::string& system = "") {
+Side hardware_side(const StoredStudy& stored, bool by_alpha, const std::string& system = "") {
   Side side(hw::sampling_of(stored.tallies));
   if (!stored.projection) return side;
   for (hw::RowQuantities& one : stored.projection->quantities(stored.tallies, stored.joints)) {
     const HardwareResult& row = one.row;
     if (!system.empty() && row.system != system) continue;
     const std::string name = system.empty() ? row.system : "";
-    Entry entry{{name, row.scheme, row.policy, row.batch, row.depth, row.bits, row.capacity, row.demand}, {}};
+    const auto alpha = alpha_of(stored, row.depth, row.alpha, by_alpha);
+    Entry entry{{name, row.scheme, row.policy, row.batch, row.depth, row.bits, row.capacity, alpha, row.demand}, {}};
     entry.figures.push_back({"tokens_per_second", std::move(one.tokens_per_second)});
     entry.figures.push_back({"energy_mj_per_token", 1e3 * std::move(one.joules_per_token)});
-    side.add({name, row.scheme, row.policy, row.batch, row.depth, row.bits, 0, row.demand}, std::move(entry));
+    side.add({name, row.scheme, row.policy, row.batch, row.depth, row.bits, 0, alpha, row.demand}, std::move(entry));
   }
   return side;
 }
@@ -143,8 +159,9 @@ Comparison compare_studies(const std::string& name_a, const StoredStudy& a, cons
   comparison.b = name_b;
   comparison.unpaired = why_unpaired(a, b);
   comparison.paired = comparison.unpaired.empty();
-  add_rows(counted_side(a), counted_side(b), comparison);
-  add_rows(hardware_side(a), hardware_side(b), comparison);
+  const bool by_alpha = sweeps_alpha(a) || sweeps_alpha(b);
+  add_rows(counted_side(a, by_alpha), counted_side(b, by_alpha), comparison);
+  add_rows(hardware_side(a, by_alpha), hardware_side(b, by_alpha), comparison);
   if (comparison.rows.empty())
     fail(ErrorKind::usage, "compare: {} and {} have no design in common (expected one at least)", name_a, name_b);
   return comparison;
@@ -155,7 +172,8 @@ Comparison compare_systems(const StoredStudy& study, const std::string& system_a
   comparison.a = system_a;
   comparison.b = system_b;
   comparison.paired = true;
-  const Side a = hardware_side(study, system_a), b = hardware_side(study, system_b);
+  const bool by_alpha = sweeps_alpha(study);
+  const Side a = hardware_side(study, by_alpha, system_a), b = hardware_side(study, by_alpha, system_b);
   for (const auto& [side, name] : {std::pair{&a, &system_a}, std::pair{&b, &system_b}}) {
     if (side->size() == 0)
       fail(ErrorKind::usage, "compare: the study has no row of the system {} (see moecarlo evaluate)", *name);

@@ -8,8 +8,8 @@
 namespace moecarlo {
 
 /// Every figure that both studies have of the same design: metrics by batch, depth, policy and capacity, hardware rows
-/// by system, scheme, batch, depth, policy and bits. Paired where trace, seed, mode and walk are the same: then the
-/// interval is that of the ratio of both in each group of trajectories.
+/// by system, scheme, batch, depth, policy and bits; by alpha too where one of them has several. Paired where trace,
+/// seed, mode and walk are the same: then the interval is that of the ratio of both in each group of trajectories.
 Comparison compare_studies(const std::string& name_a, const StoredStudy& a, const std::string& name_b,
                            const StoredStudy& b);
 

@@ -58,6 +58,10 @@ Study study_of(const Study& given, const std::vector<hw::MeasuredPoint>& points)
 }  // namespace
 
 std::string count_measured_points(const Study& given, const hw::Model& model, std::vector<hw::MeasuredPoint>& points) {
+  if (!given.acceptance.alphas.empty()) {
+    fail(ErrorKind::usage,
+         "study: acceptance.alpha is a list (expected the one value that the points were measured at)");
+  }
   const Study study = study_of(given, points);
   TableOptions options;
   options.calibration_share = study.calibration;

@@ -12,7 +12,23 @@ std::filesystem::path tallies_path(const std::filesystem::path& directory) {
   return directory / "tallies.h5";
 }
 
-OutputFolder::OutputFolder(std::filesystem::path path, bool resumes, std::string_view expected)
+std::string held_results(const std::filesystem::path& directory) {
+  if (std::filesystem::exists(tallies_path(directory))) return "tallies";
+  for (const char* name : {"summary.json", "report.html"}) {
+    if (std::filesystem::exists(directory / name)) return "a report";
+  }
+  return {};
+}
+
+void remove_results(const std::filesystem::path& directory) {
+  for (const char* name :
+       {"tallies.h5", "summary.json", "points.csv", "hardware.csv", "sensitivity.csv", "report.html", "report.md"}) {
+    std::error_code ignored;
+    if (std::filesystem::is_regular_file(directory / name, ignored)) std::filesystem::remove(directory / name, ignored);
+  }
+}
+
+OutputFolder::OutputFolder(std::filesystem::path path, bool may_stand, std::string_view expected)
     : path_(std::move(path)) {
   std::error_code error;
   made_parent_ = path_.has_parent_path() && !std::filesystem::exists(path_.parent_path(), error);
@@ -21,8 +37,8 @@ OutputFolder::OutputFolder(std::filesystem::path path, bool resumes, std::string
     fail(ErrorKind::machine, "{}: the output folder cannot be made ({})", path_.string(),
          error ? error.message() : "a file of that name is in the way");
   }
-  if (!resumes && std::filesystem::exists(tallies_path(path_))) {
-    fail(ErrorKind::usage, "{}: the folder holds tallies already (expected {})", path_.string(), expected);
+  if (const std::string held = held_results(path_); !may_stand && !held.empty()) {
+    fail(ErrorKind::usage, "{}: the folder holds {} already (expected {})", path_.string(), held, expected);
   }
   TemporaryFile probe(tallies_path(path_));  // an unwritable folder is known before any work is done
 }

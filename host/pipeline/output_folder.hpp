@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 #include <string_view>
 
 namespace moecarlo {
@@ -8,13 +9,19 @@ namespace moecarlo {
 /// The tallies of a study in its folder.
 std::filesystem::path tallies_path(const std::filesystem::path& directory);
 
-/// The folder that a command writes a study's results to. One made here, and the folder around it, go away again where
-/// the command ends before anything is in them.
+/// What a folder holds of a command's results, in a word; empty where it holds none.
+std::string held_results(const std::filesystem::path& directory);
+
+/// Removes a study's results, that none of them stands beside those of another.
+void remove_results(const std::filesystem::path& directory);
+
+/// The folder that a command writes its results to. One made here, and the folder around it, go away again where the
+/// command ends before anything is in them.
 class OutputFolder {
  public:
-  /// Throws a usage error that names what is `expected` where it holds tallies already, unless `resumes`, and a machine
-  /// error where it cannot be made or written to.
-  OutputFolder(std::filesystem::path path, bool resumes, std::string_view expected);
+  /// Throws a usage error that names what is `expected` where it holds results already, unless these `may_stand` there,
+  /// and a machine error where it cannot be made or written to.
+  OutputFolder(std::filesystem::path path, bool may_stand, std::string_view expected = "an empty one, or --force");
   ~OutputFolder();
   OutputFolder(const OutputFolder&) = delete;
   OutputFolder& operator=(const OutputFolder&) = delete;

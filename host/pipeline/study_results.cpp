@@ -64,6 +64,7 @@ std::vector<Distribution> distributions(const MetricReader& reader, const Tallie
     }
     if (cell.acceptance.kind == Acceptance::by_token) result.bits = cell.bits;
     if (cell.acceptance.kind == Acceptance::by_coverage) result.policy = to_string(cell.policies.front());
+    result.alpha = cell.alpha;
     results.push_back(std::move(result));
   }
   return results;
@@ -134,7 +135,7 @@ StudyResults assemble_results(const Tallies& tallies, const std::vector<JointBin
   results.distributions = distributions(reader, tallies);
   if (projection) projection->project(tallies, joints, facts.scores_known, results);
   for (HardwareResult& row : results.hardware) {
-    if (row.depth > 0) row.alpha = study.acceptance.alpha;
+    if (row.depth > 0 && !row.alpha) row.alpha = study.acceptance.alpha;
   }
   add_captured_acceptance(facts, results);
   for (std::string& note : interval_notes(tallies, results)) results.notes.push_back(std::move(note));

@@ -206,7 +206,7 @@ bool run_study(const StudyRun& run, const RunEvents& events) {
   const Clock::time_point job_start = Clock::now();
   const Study& study = run.study;
   check_stop(run);
-  const OutputFolder folder(run.directory, run.resume, "an empty one, or --resume");
+  const OutputFolder folder(run.directory, run.resume || run.force, "an empty one, --resume or --force");
   RoutingTable table = load_table(run, events);
   const auto projection = make_projection(study, table.layers, table.experts, table.top_k);
   TraceSources sources = load_sources(study, table, projection && projection->drafts_from_residents());
@@ -228,6 +228,7 @@ bool run_study(const StudyRun& run, const RunEvents& events) {
   const bool reports = run.shard.is_whole();
   if (stored.finished && (!reports || std::filesystem::exists(run.directory / "summary.json"))) return false;
 
+  if (run.force) remove_results(run.directory);
   const Clock::time_point start = Clock::now();
   // Finished tallies without a summary: a run was killed while it wrote the report.
   if (!stored.finished) simulate(run, events, plan, job_start, *backend, tallies, provenance);

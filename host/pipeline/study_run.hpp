@@ -19,6 +19,7 @@ struct StudyRun {
   std::filesystem::path directory;
   Shard shard;  ///< a part has tallies and no report
   bool resume = false;
+  bool force = false;  ///< results that the directory holds are removed when the simulation begins
 };
 
 /// What a run says on its way, and asks. Any of them may be empty. Calls come one at a time.

@@ -42,14 +42,14 @@ std::vector<std::uint32_t> token_cycles(const TraceInfo& info) {
   return cycles;
 }
 
-struct Acceptance {
+struct LikelyAcceptance {
   std::string keys;  ///< of the table [acceptance]
   std::string mode = "random";
   std::uint32_t depth = 0;
 };
 
 /// What the trace holds; else a constant.
-Acceptance acceptance_of(const TraceExtras& extras, std::uint64_t longest) {
+LikelyAcceptance acceptance_of(const TraceExtras& extras, std::uint64_t longest) {
   const auto room = static_cast<std::uint32_t>(std::min<std::uint64_t>(4, longest - 1));
   if (extras.acceptance_configurations > 0) {
     return {"model = \"captured\"          # as measured for every token of the trace\n", "random", room};
@@ -70,7 +70,7 @@ std::string study_for(const TraceReader& reader, const std::string& trace, const
   const TraceInfo& info = reader.info();
   const std::vector<std::uint64_t> lengths = kept_lengths(reader);
   const std::uint64_t longest = lengths.empty() ? 1 : *std::max_element(lengths.begin(), lengths.end());
-  const Acceptance acceptance = acceptance_of(reader.extras(), longest);
+  const LikelyAcceptance acceptance = acceptance_of(reader.extras(), longest);
   const bool splits = std::llround(kCalibration * static_cast<double>(lengths.size())) >= 1 && lengths.size() >= 2;
   std::vector<std::uint32_t> depths{0};
   if (acceptance.depth > 0 && acceptance.mode != "replay") depths.push_back(acceptance.depth);

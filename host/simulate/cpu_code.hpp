@@ -44,17 +44,15 @@ using RunBlock = void(const CpuBlock& block);
 /// The code built for `set`, which is a set_for, and for masks as wide as the table's.
 RunBlock* code_for(InstructionSet set, const RoutingView& routing, const PlanView& plan);
 
-// The same two files, cpu_layers.cpp and cpu_coupled.cpp, compiled for masks of so many words.
-namespace baseline {
-RunBlock layers_1, layers_2, layers_4, layers_16;
-RunBlock coupled_1, coupled_2, coupled_4, coupled_16;
-}  // namespace baseline
-namespace x86_64_v3 {
-RunBlock layers_1, layers_2, layers_4;
-RunBlock coupled_1, coupled_2, coupled_4;
-}  // namespace x86_64_v3
-namespace x86_64_v4 {
-RunBlock layers_1, layers_2, layers_4;
-}  // namespace x86_64_v4
-
 }  // namespace moecarlo
+
+// The same two files, cpu_layers.cpp and cpu_coupled.cpp, compiled for each set and for masks of so many words.
+extern "C" {
+moecarlo::RunBlock moecarlo_layers_baseline_1, moecarlo_layers_baseline_2, moecarlo_layers_baseline_4,
+    moecarlo_layers_baseline_16;
+moecarlo::RunBlock moecarlo_coupled_baseline_1, moecarlo_coupled_baseline_2, moecarlo_coupled_baseline_4,
+    moecarlo_coupled_baseline_16;
+moecarlo::RunBlock moecarlo_layers_x86_64_v3_1, moecarlo_layers_x86_64_v3_2, moecarlo_layers_x86_64_v3_4;
+moecarlo::RunBlock moecarlo_coupled_x86_64_v3_1, moecarlo_coupled_x86_64_v3_2, moecarlo_coupled_x86_64_v3_4;
+moecarlo::RunBlock moecarlo_layers_x86_64_v4_1, moecarlo_layers_x86_64_v4_2, moecarlo_layers_x86_64_v4_4;
+}

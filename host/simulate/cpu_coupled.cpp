@@ -3,9 +3,8 @@
 
 // Compiled like cpu_layers.cpp, for the plans whose layers move together.
 
-namespace moecarlo::MOECARLO_SET {
-
-void MOECARLO_RUN(const CpuBlock& block) {
+void MOECARLO_RUN(const moecarlo::CpuBlock& block) {
+  using namespace moecarlo;
   for (std::uint64_t number = block.first; number < block.last; ++number) {
     const TrajectoryId id = TrajectoryId::of(block.plan, block.stream, number);
     begin_trajectory(block.plan, block.cell, id, block.layout, block.scratch, block.tally);
@@ -13,5 +12,3 @@ void MOECARLO_RUN(const CpuBlock& block) {
                                   block.scratch + block.layout.path_words, block.tally);
   }
 }
-
-}  // namespace moecarlo::MOECARLO_SET

@@ -37,17 +37,19 @@ RunBlock* code_for(InstructionSet set, const RoutingView& routing, const PlanVie
   const auto by_width = [&](RunBlock* one, RunBlock* two, RunBlock* four) {
     return words == 1 ? one : words == 2 ? two : four;
   };
-  if (words > 4) return plan.coupled ? baseline::coupled_16 : baseline::layers_16;
+  if (words > 4) return plan.coupled ? moecarlo_coupled_baseline_16 : moecarlo_layers_baseline_16;
 #if defined(MOECARLO_X86_64)
-  if (set == InstructionSet::x86_64_v4) return by_width(x86_64_v4::layers_1, x86_64_v4::layers_2, x86_64_v4::layers_4);
+  if (set == InstructionSet::x86_64_v4)
+    return by_width(moecarlo_layers_x86_64_v4_1, moecarlo_layers_x86_64_v4_2, moecarlo_layers_x86_64_v4_4);
   if (set == InstructionSet::x86_64_v3) {
-    return plan.coupled ? by_width(x86_64_v3::coupled_1, x86_64_v3::coupled_2, x86_64_v3::coupled_4)
-                        : by_width(x86_64_v3::layers_1, x86_64_v3::layers_2, x86_64_v3::layers_4);
+    return plan.coupled
+               ? by_width(moecarlo_coupled_x86_64_v3_1, moecarlo_coupled_x86_64_v3_2, moecarlo_coupled_x86_64_v3_4)
+               : by_width(moecarlo_layers_x86_64_v3_1, moecarlo_layers_x86_64_v3_2, moecarlo_layers_x86_64_v3_4);
   }
 #endif
   static_cast<void>(set);
-  return plan.coupled ? by_width(baseline::coupled_1, baseline::coupled_2, baseline::coupled_4)
-                      : by_width(baseline::layers_1, baseline::layers_2, baseline::layers_4);
+  return plan.coupled ? by_width(moecarlo_coupled_baseline_1, moecarlo_coupled_baseline_2, moecarlo_coupled_baseline_4)
+                      : by_width(moecarlo_layers_baseline_1, moecarlo_layers_baseline_2, moecarlo_layers_baseline_4);
 }
 
 }  // namespace moecarlo

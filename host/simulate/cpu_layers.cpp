@@ -1,22 +1,20 @@
 #include "cuda/core/trajectory.hpp"
 #include "host/simulate/cpu_code.hpp"
 
-// Compiled for an instruction set, MOECARLO_SET, and masks of MOECARLO_WORDS words, into MOECARLO_RUN. All it calls is
-// always inlined and nothing of the standard library is used, so that no code of one set can end up in another. The
-// loops below are functions of their own: of one large function the compiler gives up on the registers.
-#define MOECARLO_LOOP __attribute__((noinline))
+// Compiled for an instruction set, MOECARLO_SET, and masks of MOECARLO_WORDS words, into MOECARLO_RUN. Nothing of the
+// standard library is called, so that no code of one set can end up in another.
 
 namespace moecarlo {
 namespace {
 
-MOECARLO_HOST_DEVICE TrajectoryId begin(const CpuBlock& block, std::uint64_t number) {
+MOECARLO_OUTLINED TrajectoryId begin(const CpuBlock& block, std::uint64_t number) {
   const TrajectoryId id = TrajectoryId::of(block.plan, block.stream, number);
   begin_trajectory(block.plan, block.cell, id, block.layout, block.scratch, block.tally);
   return id;
 }
 
 template <int Words, int Lanes>
-MOECARLO_LOOP void simulate_episodes(const CpuBlock& block) {
+MOECARLO_OUTLINED void simulate_episodes(const CpuBlock& block) {
   const std::uint32_t layers = block.routing.layers;
   for (std::uint64_t number = block.first; number < block.last; ++number) {
     const TrajectoryId id = begin(block, number);
@@ -29,7 +27,7 @@ MOECARLO_LOOP void simulate_episodes(const CpuBlock& block) {
 }
 
 template <int Words>
-MOECARLO_LOOP void simulate_alone(const CpuBlock& block) {
+MOECARLO_OUTLINED void simulate_alone(const CpuBlock& block) {
   for (std::uint64_t number = block.first; number < block.last; ++number) {
     const TrajectoryId id = begin(block, number);
     for (std::uint32_t layer = 0; layer < block.routing.layers; ++layer) {
@@ -40,13 +38,10 @@ MOECARLO_LOOP void simulate_alone(const CpuBlock& block) {
 }
 
 }  // namespace
+}  // namespace moecarlo
 
-namespace MOECARLO_SET {
-
-void MOECARLO_RUN(const CpuBlock& block) {
+void MOECARLO_RUN(const moecarlo::CpuBlock& block) {
+  using namespace moecarlo;
   if (!has_episodes(block.plan.walk)) return simulate_alone<MOECARLO_WORDS>(block);
   simulate_episodes<MOECARLO_WORDS, lanes_of(InstructionSet::MOECARLO_SET)>(block);
 }
-
-}  // namespace MOECARLO_SET
-}  // namespace moecarlo

@@ -174,6 +174,7 @@ TallyShape make_shape(Plan& plan, const Study& study, const Grid& grid, const Ro
   shape.layers = table.layers;
   shape.experts = table.experts;
   shape.top_k = table.top_k;
+  shape.zero_experts = table.info.zero_experts;
   shape.slices = table.slices;
   shape.scope = study.cache.scope;
   shape.warm = study.start == Start::warm;
@@ -198,8 +199,9 @@ TallyShape make_shape(Plan& plan, const Study& study, const Grid& grid, const Ro
     const GridCell& cell = grid.cells[c];
     const AcceptanceRule rule = rule_of(plan, study, cell, table);
     shape.cells.push_back({cell.batch, cell.depth, cell.policies, cell.capacities, cell.joint,
-                           acceptance_thresholds(study.acceptance, cell.depth), cell.bits,
-                           Tree{study.draft.width, study.draft.verify_tokens}, rule, cell.demand, apart[c]});
+                           acceptance_thresholds(at_alpha(study.acceptance, cell.alpha), cell.depth), cell.bits,
+                           Tree{study.draft.width, study.draft.verify_tokens}, rule, cell.alpha, cell.demand,
+                           apart[c]});
     shape.cells.back().demand.demand = calibrated(cell.demand.demand, plan, table);
   }
   return shape;
@@ -315,11 +317,12 @@ PlanView Plan::view() const {
   view.sibling_keeps = sibling_keeps;
   view.groups = shape.groups;
   view.joint_groups = shape.joint_groups;
-  std::uint32_t batches = 0;
+  std::uint32_t batches = 0, batch = 0;  // cells stand by batch
   for (const Cell& cell : layout.cells) {
     view.max_batch = std::max(view.max_batch, cell.batch);
     view.max_depth = std::max(view.max_depth, cell.depth);
-    if (cell.depth == layout.cells.front().depth) ++batches;
+    batches += cell.batch == batch ? 0 : 1;
+    batch = cell.batch;
   }
   view.cell_count = static_cast<std::uint32_t>(layout.cells.size());
   view.depth_count = view.cell_count / batches;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <set>
 #include <sstream>
 
@@ -75,6 +76,17 @@ HistogramSet read_histograms(const Group& root) {
   return set;
 }
 
+double read_alpha(const Group& group) {
+  const std::string text = group.read_string("alpha");
+  double alpha = -1;
+  const auto end = text.data() + text.size();
+  if (std::from_chars(text.data(), end, alpha).ptr != end || !(alpha >= 0 && alpha <= 1)) {
+    fail(ErrorKind::input, "{}: impossible (expected a number from 0 to 1, found {})", group.name_of("@alpha"),
+         printable(text));
+  }
+  return alpha;
+}
+
 DemandPoint read_demand(const Group& group) {
   DemandPoint point{{read_choice(group, "demand_rule", demand_rule_names()), {}}, group.read_string("demand")};
   const auto numbers = group.read_integers<std::uint64_t>("demand_numbers", {kMostDemandParameters});
@@ -83,9 +95,10 @@ DemandPoint read_demand(const Group& group) {
 }
 
 CellShape read_cell_shape(const Group& group, bool asks) {
-  constexpr std::array<std::string_view, 12> attributes{"acceptance",
+  constexpr std::array<std::string_view, 13> attributes{"acceptance",
                                                         "acceptance_independent",
                                                         "acceptance_table",
+                                                        "alpha",
                                                         "apart",
                                                         "batch",
                                                         "bits",
@@ -110,6 +123,7 @@ CellShape read_cell_shape(const Group& group, bool asks) {
   shape.acceptance = {read_choice(group, "acceptance", acceptance_rule_names()), read_small(group, "acceptance_table"),
                       group.read_integer("acceptance_independent") != 0};
   shape.apart = group.read_integer("apart") != 0;
+  if (group.has_attribute("alpha")) shape.alpha = read_alpha(group);
   if (asks) shape.demand = read_demand(group);
   shape.policies = read_choices(group, "policies", policy_names());
   const auto base = read_vector(group, "capacity_base");
@@ -160,7 +174,7 @@ void check_extents(const Group& root, const TallyShape& shape, const TallyLayout
 
 /// What is more was not written by this program.
 void expect_root_names(const Group& root) {
-  constexpr std::array<std::string_view, 29> attributes{"cells",
+  constexpr std::array<std::string_view, 30> attributes{"cells",
                                                         "demand_counts",
                                                         "experts",
                                                         "finished",
@@ -188,7 +202,8 @@ void expect_root_names(const Group& root) {
                                                         "trajectories",
                                                         "union_counts",
                                                         "walk",
-                                                        "warm"};
+                                                        "warm",
+                                                        "zero_computation_experts"};
   hdf5::expect_attributes(root, attributes);
   std::set<std::string> names{"population_starts"};
   const std::uint64_t cells = read_count(root, "cells", kMostCells);
@@ -216,6 +231,9 @@ TallyShape read_shape(const Group& root) {
   shape.layers = read_small(root, "layers");
   shape.experts = read_small(root, "experts", kMostObjects);
   shape.top_k = read_small(root, "top_k");
+  if (root.has_attribute("zero_computation_experts")) {
+    shape.zero_experts = read_small(root, "zero_computation_experts");
+  }
   shape.slices = read_small(root, "slices", 2);
   shape.scope = read_choice(root, "scope", scope_names());
   shape.warm = root.read_integer("warm") != 0;

@@ -38,18 +38,22 @@ void add_sequences(Plan& plan, Cell& cell, const RoutingTable& table) {
   }
 }
 
-void add_recorded(Plan& plan, Cell& cell, const RoutingTable& table, bool captured) {
+/// `rows`: of each round so many columns at most, as if no more had been drafted.
+void add_recorded(Plan& plan, Cell& cell, const RoutingTable& table, bool captured, std::uint32_t rows) {
   for (const RecordedRound& round : plan.sources.rounds) {
-    if (round.drafted > cell.depth) {
-      fail(ErrorKind::usage,
-           "study: grid.depth {} cuts recorded rounds short (expected 0 or at least the {} tokens that were drafted)",
-           cell.depth, round.drafted);
+    const Draft draft{std::min(round.drafted, rows - 1), std::min(round.accepted, rows - 1)};
+    if (draft.drafted > cell.depth) {
+      fail(
+          ErrorKind::usage,
+          "study: grid.depth {} cuts recorded rounds short (expected 0 or at least the {} tokens that were drafted, or "
+          "study.rounds_rows)",
+          cell.depth, draft.drafted);
     }
     const auto found = std::find(table.split.evaluation.begin(), table.split.evaluation.end(), round.sequence);
     if (found == table.split.evaluation.end()) continue;  // it calibrates
     const Sequence sequence = table.sequences[round.sequence];
     const auto group = group_of(plan, static_cast<std::uint32_t>(found - table.split.evaluation.begin()));
-    add_pass(plan, cell, {round.drafted, round.accepted}, group, [&](std::uint32_t column) {
+    add_pass(plan, cell, draft, group, [&](std::uint32_t column) {
       // A column that the trace's own tokens do not reach is known from the recording only.
       const bool inside = round.token + column < sequence.first + sequence.length;
       return captured || !inside ? round.first_row + column : round.token + column;
@@ -67,7 +71,7 @@ void lay_out_replay(Plan& plan, const Study& study, const RoutingTable& table) {
     cell.first_pass = plan.replay_accepted.size();
     cell.passes = 0;
     if (recorded && cell.depth > 0) {
-      add_recorded(plan, cell, table, captured);
+      add_recorded(plan, cell, table, captured, study.rounds_rows.value_or(UINT32_MAX));
     } else {
       add_sequences(plan, cell, table);
     }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "host/study/acceptance.hpp"
+#include "host/study/names.hpp"
 #include "host/support/error.hpp"
 #include "host/trace/coverage_fit.hpp"
 #include "host/trace/gate_mass.hpp"
@@ -14,6 +15,32 @@ namespace {
 
 bool drafts(const Study& study) {
   return study.grid.depth.back() > 0;
+}
+
+/// Refuses what counts top_k choices of every token where some are of zero-computation experts, and says what is not
+/// counted.
+void check_zero_experts(const Study& study, const RoutingTable& table, std::vector<std::string>& notes) {
+  const std::uint32_t zero = table.info.zero_experts;
+  if (zero == 0) return;
+  const auto refuse = [&](const std::string& what) {
+    fail(ErrorKind::usage,
+         "study: {} counts on {} experts of each token (expected a trace without zero-computation experts, found {})",
+         what, table.info.top_k, zero);
+  };
+  if (rule_of(study.acceptance.model) == Acceptance::by_coverage) refuse("acceptance.model = \"coverage\"");
+  for (const Policy policy : study.grid.policy) {
+    if (hears_drafts(policy)) refuse(fmt::format("grid.policy = \"{}\"", to_string(policy)));
+  }
+  for (const DemandRule demand : study.demand ? study.demand->rules : std::vector<DemandRule>{}) {
+    if (reads_gates(demand)) refuse(fmt::format("demand.rule = \"{}\"", to_string(demand)));
+  }
+  if (study.hardware) refuse("[hardware]");
+  if (study.stop && std::count(study.stop->metrics.begin(), study.stop->metrics.end(), "draft_coverage") > 0) {
+    refuse("draft_coverage in stop.metrics");
+  }
+  if (!drafts(study)) return;
+  notes.push_back(fmt::format("No draft coverage: tokens choose up to {} experts, and {} more that compute nothing.",
+                              table.info.top_k, zero));
 }
 
 bool wants_gate_mass(const Study& study) {
@@ -33,9 +60,10 @@ bool can_order_scores(const Study& study, const RoutingTable& table) {
 
 TraceSources load_sources(const Study& study, RoutingTable& table, bool drafts_from_residents) {
   TraceSources sources;
+  check_zero_experts(study, table, sources.notes);
   const std::string& path = table.info.path;
   const Acceptance rule = rule_of(study.acceptance.model);
-  if (wants_gate_mass(study)) {
+  if (wants_gate_mass(study) && table.info.zero_experts == 0) {
     sources.gate_mass = read_gate_mass(path, table);
     if (sources.gate_mass.empty() && rule == Acceptance::by_coverage) {
       fail(ErrorKind::input,
@@ -56,7 +84,7 @@ TraceSources load_sources(const Study& study, RoutingTable& table, bool drafts_f
   if (fits) {
     const CoverageFit fit = fit_coverage(table, sources.gate_mass, *sources.captured, study.grid.bits.front());
     sources.coverage = CoverageLaw{fit.law.b0, fit.law.b1};
-    sources.notes = fit_sentences(fit);
+    for (std::string& sentence : fit_sentences(fit)) sources.notes.push_back(std::move(sentence));
   } else if (rule == Acceptance::by_coverage) {
     sources.coverage = CoverageLaw{*study.acceptance.b0, *study.acceptance.b1};
   }

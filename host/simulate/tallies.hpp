@@ -23,14 +23,17 @@ struct CellShape {
   std::uint32_t bits = 0;             ///< 0: every number of bits of the study
   Tree tree;
   AcceptanceRule acceptance;
-  DemandPoint demand{};  ///< what columns ask for
-  bool apart = false;    ///< samples: episodes of its own, as too few rounds of fresh starts would fit
+  std::optional<double> alpha{};  ///< of the thresholds, where the study has several
+  DemandPoint demand{};           ///< what columns ask for
+  bool apart = false;             ///< samples: episodes of its own, as too few rounds of fresh starts would fit
 };
 
 /// What is counted: enough to lay out the counters and to read them back.
 struct TallyShape {
   Walk walk = Walk::episodes;
   std::uint32_t layers = 0, experts = 0, top_k = 0;
+  std::uint32_t zero_experts =
+      0;                     ///< zero-computation experts of the trace: above 0, top_k is the most a token chooses
   std::uint32_t slices = 1;  ///< cached objects that an expert consists of; `experts` and `top_k` count objects
   Scope scope = Scope::layer;
   bool warm = true;  ///< caches are filled when an episode begins

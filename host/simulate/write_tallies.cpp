@@ -56,6 +56,7 @@ void write_cell(OutputGroup& root, const Tallies& tallies, const JointBins& join
   group.write_integer("acceptance_table", shape.acceptance.table);
   group.write_boolean("acceptance_independent", shape.acceptance.independent);
   group.write_boolean("apart", shape.apart);
+  if (shape.alpha) group.write_string("alpha", fmt::format("{}", *shape.alpha));
   if (tallies.shape.asks) {
     const auto& numbers = shape.demand.demand.numbers.of;
     group.write_string("demand", shape.demand.label);
@@ -105,6 +106,7 @@ void write_tallies(const std::filesystem::path& file, const Tallies& tallies, co
   root.write_integer("layers", shape.layers);
   root.write_integer("experts", shape.experts);
   root.write_integer("top_k", shape.top_k);
+  if (shape.zero_experts > 0) root.write_integer("zero_computation_experts", shape.zero_experts);
   root.write_integer("slices", shape.slices);
   root.write_string("scope", to_string(shape.scope));
   root.write_boolean("warm", shape.warm);

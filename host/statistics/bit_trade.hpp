@@ -22,6 +22,7 @@ struct BitTrade {
   bool is_variant = false;             ///< of a system
   std::uint32_t batch = 1, depth = 0, bits = 8;
   double capacity = 0;                 ///< experts per layer
+  std::optional<double> alpha{};       ///< where the study has several
   double room_bytes = 0;               ///< of fast memory that are left to experts
   double slot_bytes = 0;               ///< one expert's kept bits with their scales
   double slots = 0;                    ///< over all layers: as many as fit, at most all experts

@@ -19,7 +19,8 @@ Certainties certainties(const TallyShape& shape, std::size_t cell, std::uint32_t
     holds.whole_drafts = law.back() == 1.0;
   }
   holds.nothing_dropped = !drops(at.demand.demand.rule);
-  holds.distinct = holds.nothing_dropped && ((at.batch == 1 && at.depth == 0) || shape.top_k == shape.experts);
+  holds.distinct = holds.nothing_dropped && shape.zero_experts == 0 &&
+                   ((at.batch == 1 && at.depth == 0) || shape.top_k == shape.experts);
   holds.none_resident = slots.base == 0 && slots.extra_layers == 0;
   holds.all_resident = slots.base >= shape.experts && (shape.warm || is_static) && has_capacity(at.policies[policy]);
   holds.no_writes = is_static || holds.hit_rate();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,7 +13,8 @@ namespace moecarlo {
 struct ComparedDesign {
   std::string system, scheme, policy;
   std::uint32_t batch = 1, depth = 0, bits = 8;
-  double capacity = 0;  ///< experts per layer of the first
+  double capacity = 0;            ///< experts per layer of the first
+  std::optional<double> alpha{};  ///< where one of the studies has several
   std::string demand = "all";
 };
 

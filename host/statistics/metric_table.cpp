@@ -114,7 +114,7 @@ const Metric kTable[] = {
      {"experts", "misses that only rejected columns asked for", kPerPass}},
     {"draft_coverage",
      kLayer,
-     Where::with_drafts,
+     Where::with_choices,
      hit_rate_holds,
      [](const Counts& counts) { return counts.of_point(kDraftHits); },
      [](const Counts& counts) { return counts.of_union(kDraftChoices); },

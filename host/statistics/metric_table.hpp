@@ -56,6 +56,7 @@ struct MetricCounts {
 enum class Where {
   everywhere,
   with_drafts,        ///< depth 1 or more
+  with_choices,       ///< depth 1 or more, and every token chooses as many experts
   with_masses,        ///< depth 1 or more, where gate masses were counted
   with_slices,        ///< where slices of experts are cached
   with_demands,       ///< where the study has demand rules

@@ -23,7 +23,8 @@ Sampling make_sampling(const Tallies& tallies) {
 }
 
 bool needs_drafts(const Metric& metric) {
-  return metric.where == Where::with_drafts || metric.where == Where::with_masses;
+  return metric.where == Where::with_drafts || metric.where == Where::with_choices ||
+         metric.where == Where::with_masses;
 }
 
 bool needs_demands(const Metric& metric) {
@@ -66,6 +67,7 @@ std::vector<std::string> MetricReader::names_at(const PointAddress& point) const
 bool MetricReader::exists(const std::string& name, const PointAddress& point) const {
   const Metric& metric = metric_named(name);
   if ((metric.histograms & ~tallies_.shape.histograms) != 0) return false;
+  if (metric.where == Where::with_choices && tallies_.shape.zero_experts > 0) return false;
   if (needs_drafts(metric)) return tallies_.shape.cells[point.cell].depth > 0;
   if (needs_demands(metric)) return tallies_.shape.asks;
   return metric.where == Where::everywhere || tallies_.shape.slices > 1;

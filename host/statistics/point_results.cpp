@@ -65,8 +65,8 @@ std::vector<GridPoint> grid_points(const Tallies& tallies, const Study& study) {
   return points_of(tallies, study, true);
 }
 
-/// The same batch, depth, capacity, bits and demand elsewhere: under another policy, or in the control. None where it
-/// was not counted.
+/// The same batch, depth, capacity, bits, alpha and demand elsewhere: under another policy, or in the control. None
+/// where it was not counted.
 std::optional<PointAddress> counterpart(const Tallies& tallies, const GridPoint& point, Policy policy,
                                         bool independent) {
   const CellShape& own = tallies.shape.cells[point.at.cell];
@@ -74,7 +74,7 @@ std::optional<PointAddress> counterpart(const Tallies& tallies, const GridPoint&
   for (std::size_t c = 0; c < tallies.shape.cells.size(); ++c) {
     const CellShape& cell = tallies.shape.cells[c];
     if (cell.batch != own.batch || cell.depth != own.depth || cell.bits != own.bits) continue;
-    if (cell.demand != own.demand) continue;
+    if (cell.alpha != own.alpha || cell.demand != own.demand) continue;
     if (cell.acceptance.independent != independent) continue;
     const auto p = std::find(cell.policies.begin(), cell.policies.end(), policy);
     const auto i = std::find(cell.capacities.begin(), cell.capacities.end(), capacity);
@@ -148,7 +148,8 @@ std::vector<PointResult> point_results(const MetricReader& reader, const Tallies
       result.metrics["oracle_hit_rate"] = oracle_hit_rate(reader, tallies, study, point);
     }
     result.bits = point.bits;
-    if (result.depth > 0) result.alpha = study.acceptance.alpha;
+    const std::optional<double>& alpha = tallies.shape.cells[point.at.cell].alpha;
+    if (result.depth > 0) result.alpha = alpha ? alpha : study.acceptance.alpha;
     result.implied = i >= own;
     results.push_back(std::move(result));
   }

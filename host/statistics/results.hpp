@@ -81,7 +81,8 @@ struct Distribution {
   std::vector<double> distinct_experts;  ///< probability of 0 .. E experts touched per layer and verify pass
   std::optional<double> capacity{};
   std::optional<std::uint32_t> bits{};
-  std::string policy{};  ///< empty: of all
+  std::string policy{};           ///< empty: of all
+  std::optional<double> alpha{};  ///< where the study has several
   std::string demand = "all";
 };
 
@@ -172,6 +173,7 @@ struct LeadResult {
   std::string among;  ///< "batch": of all systems of a batch but variants; "scheme": of its own scheme there
   std::size_t first = 0, second = 0;  ///< indices into `hardware`: the fastest, and the next that is not the same one
   Estimate ratio;                     ///< tokens per second of the first over those of the second, estimated pairwise
+  std::optional<double> alpha{};      ///< where the study has several: among the rows of one
 };
 
 /// A combination that the study asks for and that cannot be.

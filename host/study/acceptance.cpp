@@ -7,6 +7,11 @@
 #include "host/support/error.hpp"
 
 namespace moecarlo {
+
+AcceptanceSpec at_alpha(AcceptanceSpec spec, const std::optional<double>& alpha) {
+  if (alpha) spec.alpha = alpha;
+  return spec;
+}
 namespace {
 
 constexpr double kCertain = 4294967296.0;  // 2^32

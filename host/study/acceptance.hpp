@@ -8,6 +8,9 @@
 
 namespace moecarlo {
 
+/// What holds at one value of alpha where that is a grid axis; the same where it is none.
+AcceptanceSpec at_alpha(AcceptanceSpec spec, const std::optional<double>& alpha);
+
 /// What a model asks of a study besides its own keys.
 struct AcceptanceTraits {
   bool has_control = false;   ///< also drawn independently of the routing, to say what that would get wrong

@@ -21,11 +21,19 @@ void write_nothing(const AcceptanceSpec&, toml::table&) {}
 
 // constant and ratio
 void read_alpha(TableReader& table, AcceptanceSpec& acceptance, const Folder&, Notes&) {
-  acceptance.alpha = table.number("alpha", 0, 1);
-  if (!acceptance.alpha) table.missing("alpha", "a number from 0 to 1");
+  std::optional<std::vector<double>> alphas = table.numbers("alpha", 0, 1);
+  if (!alphas) table.missing("alpha", "a number from 0 to 1, or a list of them");
+  std::sort(alphas->begin(), alphas->end());
+  alphas->erase(std::unique(alphas->begin(), alphas->end()), alphas->end());
+  acceptance.alpha = alphas->front();
+  if (alphas->size() > 1) acceptance.alphas = *alphas;
 }
 void write_alpha(const AcceptanceSpec& acceptance, toml::table& table) {
-  table.insert("alpha", *acceptance.alpha);
+  if (acceptance.alphas.empty()) {
+    table.insert("alpha", *acceptance.alpha);
+  } else {
+    table.insert("alpha", toml_list(acceptance.alphas));
+  }
 }
 
 std::vector<double> constant_conditional(const AcceptanceSpec& acceptance, std::uint32_t depth) {

@@ -84,6 +84,10 @@ struct Rules {
       refuse("acceptance.model = \"rounds\"", "replays recorded rounds in order", "study.mode = \"replay\"",
              to_string(study.mode));
     }
+    if (study.rounds_rows && !recorded) {
+      refuse("study.rounds_rows", "cuts recorded rounds", "acceptance.model = \"rounds\"",
+             to_string(study.acceptance.model));
+    }
     if (study.acceptance.rejected_routing == RejectedRouting::captured && !recorded) {
       refuse("acceptance.rejected_routing = \"captured\"", "takes the columns of recorded rounds",
              "acceptance.model = \"rounds\"", to_string(study.acceptance.model));
@@ -134,9 +138,9 @@ struct Rules {
       no("grid.batch", "[1]", fmt::format("[{}]", fmt::join(study.grid.batch, ", ")));
     }
     const AcceptanceModel model = study.acceptance.model;
-    const bool fixed =
-        traits_of(model).in_order || study.grid.depth.back() == 0 ||
-        (model == AcceptanceModel::constant && (*study.acceptance.alpha == 0 || *study.acceptance.alpha == 1));
+    const bool fixed = traits_of(model).in_order || study.grid.depth.back() == 0 ||
+                       (model == AcceptanceModel::constant && study.acceptance.alphas.empty() &&
+                        (*study.acceptance.alpha == 0 || *study.acceptance.alpha == 1));
     if (!fixed) {
       no("acceptance.model", "one that fixes every length: ngram, rounds, constant with alpha 0 or 1, or depth 0 alone",
          to_string(model));

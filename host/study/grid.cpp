@@ -99,6 +99,15 @@ std::vector<GridCell> split_by_demand(const std::vector<GridCell>& cells, const 
   return split;
 }
 
+/// A cell for each alpha; without a draft there is none.
+void add_alphas(const Study& study, GridCell cell, std::vector<GridCell>& cells) {
+  if (cell.depth == 0 || study.acceptance.alphas.empty()) return cells.push_back(cell);
+  for (const double alpha : study.acceptance.alphas) {
+    cell.alpha = alpha;
+    cells.push_back(cell);
+  }
+}
+
 }  // namespace
 
 Grid make_grid(const Study& study, const std::vector<ImpliedCapacity>& implied, const GridExtras& extras) {
@@ -126,7 +135,7 @@ Grid make_grid(const Study& study, const std::vector<ImpliedCapacity>& implied, 
         const std::vector<GridCell> cells = split_by_path(study, own, joint, cell);
         for (const DemandPoint& demand : demands) {
           for (const GridCell& one : split_by_demand(cells, demand)) {
-            grid.cells.push_back(one);
+            add_alphas(study, one, grid.cells);
             // Where the trace's acceptance says what is asked for, there is no routing independent of it.
             if (!control || depth == 0 || drops(demand.demand.rule)) continue;
             grid.cells.push_back(one);

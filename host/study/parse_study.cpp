@@ -22,6 +22,9 @@ void read_main(TableReader table, Study& study, const std::filesystem::path& fol
   study.trajectories = static_cast<std::uint64_t>(
       table.integer("trajectories", 1, std::int64_t{1} << 48).value_or(static_cast<std::int64_t>(study.trajectories)));
   study.rounds = static_cast<std::uint32_t>(table.integer("rounds", 1, kMostRounds).value_or(study.rounds));
+  if (const auto rows = table.integer("rounds_rows", 1, kMostDraftTokens + 1)) {
+    study.rounds_rows = static_cast<std::uint32_t>(*rows);
+  }
   study.start = table.choice("start", start_names()).value_or(study.start);
   study.warmup = static_cast<std::uint32_t>(table.integer("warmup", 0, kMostRounds - 1).value_or(study.warmup));
   study.split_seed = static_cast<std::uint32_t>(table.integer("split_seed", 0, 4294967295).value_or(study.split_seed));

@@ -68,7 +68,8 @@ struct DraftSpec {
 
 struct AcceptanceSpec {
   AcceptanceModel model = AcceptanceModel::constant;
-  std::optional<double> alpha;         ///< constant: per token; ratio: E[a] / depth
+  std::optional<double> alpha;         ///< constant: per token; ratio: E[a] / depth; of a list the first
+  std::vector<double> alphas{};        ///< where alpha is a list, a grid axis: all of them, ascending; else empty
   std::vector<double> positions;       ///< positions: conditional acceptance per draft position; marginal: marginal
   std::vector<std::uint64_t> lengths;  ///< lengths: count of accepted length 0, 1, 2, ...
   std::optional<double> b0, b1;        ///< coverage: given; else fitted to the trace's captured acceptance
@@ -111,7 +112,8 @@ struct Study {
   std::uint32_t rounds = 16;
   Start start = Start::warm;
   std::uint32_t warmup = 0;
-  std::optional<double> calibration = 0.2;  ///< share of sequences; empty = "all"
+  std::optional<std::uint32_t> rounds_rows{};  ///< of recorded rounds only the first so many columns are replayed
+  std::optional<double> calibration = 0.2;     ///< share of sequences; empty = "all"
   std::uint32_t split_seed = 0;
   double temperature = 1;         ///< perturbed: of the redrawn routing
   Redraw redraw = Redraw::alias;  ///< perturbed

@@ -34,6 +34,9 @@ void add_study(std::vector<StudyKey>& keys) {
   add("trajectories", "integer", std::to_string(kDefaults.trajectories), "trajectories",
       "how many are simulated, or at most under [stop]");
   add("rounds", "integer", std::to_string(kDefaults.rounds), "rounds", "verification passes of each trajectory");
+  add("rounds_rows", "integer", "all", "rows",
+      "acceptance.model = \"rounds\": of each recorded round the first rows are replayed, as if no more had been "
+      "verified");
   add("start", one_of(start_names()), "\"warm\"", "",
       "caches hold the most popular experts at first, or nothing (static residents always begin warm)");
   add("warmup", "integer", "0", "rounds", "simulated before counting begins");
@@ -96,7 +99,7 @@ void add_acceptance(std::vector<StudyKey>& keys) {
   add("model", one_of(acceptance_names()), "\"constant\"", "",
       "what decides whether a draft token is accepted; ratio is for comparing with papers that state it so");
   add("rejected_routing", one_of(rejected_routing_names()), "\"trace\"", "", "what rejected draft tokens route to");
-  add("alpha", "number", "required", "share",
+  add("alpha", "number, or list of numbers: a grid axis", "required", "share",
       "constant: acceptance of each draft token, given those before it; ratio: mean accepted length / depth");
   add("positions", list_of("numbers"), "required, or profile", "share",
       "positions: acceptance at each draft position, given those before it");

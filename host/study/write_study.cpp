@@ -53,6 +53,7 @@ toml::table to_table(const Study& study) {
                    {"start", to_string(study.start)},
                    {"warmup", std::int64_t{study.warmup}},
                    {"split_seed", std::int64_t{study.split_seed}}};
+  if (study.rounds_rows) main.insert("rounds_rows", std::int64_t{*study.rounds_rows});
   if (study.mode == Mode::perturbed) {
     main.insert("temperature", study.temperature);
     main.insert("redraw", to_string(study.redraw));

@@ -8,26 +8,15 @@
 #include <cstring>
 #include <utility>
 
+#include "host/support/descriptor.hpp"
 #include "host/support/error.hpp"
 
 namespace moecarlo {
 namespace {
 
-class Descriptor {
- public:
-  Descriptor(const std::filesystem::path& path, int flags) : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0666)) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-
-  int get() const { return fd_; }
-  bool is_open() const { return fd_ >= 0; }
-
- private:
-  int fd_;
-};
+Descriptor open_file(const std::filesystem::path& path, int flags) {
+  return Descriptor(::open(path.c_str(), flags | O_CLOEXEC, 0666));
+}
 
 [[noreturn]] void fail_writing(const std::filesystem::path& target, const char* step) {
   fail(ErrorKind::machine, "{}: cannot write ({}: {})", target.string(), step, std::strerror(errno));
@@ -45,7 +34,7 @@ TemporaryFile::TemporaryFile(std::filesystem::path target)
   if (std::filesystem::is_directory(target_)) {
     fail(ErrorKind::machine, "{}: cannot write (there is a folder of this name)", target_.string());
   }
-  if (!Descriptor(path_, O_WRONLY | O_CREAT | O_EXCL).is_open()) fail_writing(target_, "create");
+  if (!open_file(path_, O_WRONLY | O_CREAT | O_EXCL).valid()) fail_writing(target_, "create");
 }
 
 TemporaryFile::~TemporaryFile() {
@@ -53,15 +42,15 @@ TemporaryFile::~TemporaryFile() {
 }
 
 void TemporaryFile::commit() {
-  const Descriptor file(path_, O_RDONLY);
-  if (!file.is_open() || ::fsync(file.get()) != 0) fail_writing(target_, "sync");
+  const Descriptor file = open_file(path_, O_RDONLY);
+  if (!file.valid() || ::fsync(file.get()) != 0) fail_writing(target_, "sync");
   if (::rename(path_.c_str(), target_.c_str()) != 0) fail_writing(target_, "rename");
   committed_ = true;
   // Without this the rename itself can be lost in a power cut. Some network file systems cannot do it; the file is
   // whole either way.
   const auto folder = target_.has_parent_path() ? target_.parent_path() : std::filesystem::path(".");
-  const Descriptor directory(folder, O_RDONLY | O_DIRECTORY);
-  if (!directory.is_open()) fail_writing(target_, "open folder");
+  const Descriptor directory = open_file(folder, O_RDONLY | O_DIRECTORY);
+  if (!directory.valid()) fail_writing(target_, "open folder");
   if (::fsync(directory.get()) != 0 && errno != EINVAL && errno != ENOTSUP) fail_writing(target_, "sync folder");
 }
 
@@ -72,8 +61,8 @@ void write_atomically(const std::filesystem::path& target, std::string_view cont
 void write_atomically(const std::filesystem::path& target, const std::function<void(const TextSink&)>& write) {
   TemporaryFile temporary(target);
   {
-    const Descriptor file(temporary.path(), O_WRONLY);
-    if (!file.is_open()) fail_writing(target, "open");
+    const Descriptor file = open_file(temporary.path(), O_WRONLY);
+    if (!file.valid()) fail_writing(target, "open");
     write([&](std::string_view piece) {
       while (!piece.empty()) {
         const ssize_t written = ::write(file.get(), piece.data(), piece.size());

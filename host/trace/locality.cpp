@@ -72,7 +72,7 @@ Batch plan_batch(const TraceReader& trace, const LocalityOptions& options, std::
 void read_batch(const TraceReader& trace, const LocalityOptions& options, std::uint64_t token, Batch& batch) {
   const TraceInfo& info = trace.info();
   const std::uint64_t kept = batch.kept_tokens.size(), end = trace.sequence_offsets()[batch.end_sequence];
-  batch.ids.resize(info.layers * kept * info.top_k);
+  batch.ids.assign(info.layers * kept * info.top_k, kNoExpert);
   const std::uint64_t step = trace.tokens_per_read();
   std::uint64_t place = 0;
   while (token < end) {
@@ -110,18 +110,24 @@ std::uint64_t windows_of(std::uint64_t n, const std::vector<std::uint64_t>& run_
   return windows;
 }
 
-/// A figure whose layers all have the same denominator, so that its mean over layers is the pooled ratio.
-template <class Part>
-LayeredFigure layered(const std::vector<LayerCounts>& counts, std::uint64_t whole, Part part) {
+/// A figure by layer, and that of all layers together: their mean, as layers have the same denominator, unless tokens
+/// chose zero-computation experts.
+template <class Part, class Whole>
+LayeredFigure layered(const std::vector<LayerCounts>& counts, Whole whole, Part part) {
   LayeredFigure figure;
-  std::uint64_t sum = 0;
+  std::uint64_t parts = 0, wholes = 0;
   for (const LayerCounts& layer : counts) {
-    const std::uint64_t here = part(layer);
-    figure.per_layer.push_back(ratio(here, whole));
-    sum += here;
+    const std::uint64_t here = part(layer), of = whole(layer);
+    figure.per_layer.push_back(ratio(here, of));
+    parts += here;
+    wholes += of;
   }
-  figure.mean = ratio(sum, whole * counts.size());
+  figure.mean = ratio(parts, wholes);
   return figure;
+}
+
+std::uint64_t lookups(const LayerCounts& layer) {
+  return std::accumulate(layer.choices.begin(), layer.choices.end(), std::uint64_t{0});
 }
 
 std::uint64_t hits(const std::vector<std::uint64_t>& depth, std::uint32_t capacity) {
@@ -131,8 +137,7 @@ std::uint64_t hits(const std::vector<std::uint64_t>& depth, std::uint32_t capaci
 LayeredFigure normalized_entropy(const std::vector<LayerCounts>& counts) {
   LayeredFigure figure;
   for (const LayerCounts& layer : counts) {
-    const double all =
-        static_cast<double>(std::accumulate(layer.choices.begin(), layer.choices.end(), std::uint64_t{0}));
+    const auto all = static_cast<double>(lookups(layer));
     double nats = 0;
     for (const std::uint64_t choices : layer.choices) {
       const double share = static_cast<double>(choices) / all;
@@ -171,16 +176,18 @@ void note_unreached(const char* what, const std::vector<std::uint32_t>& sizes, s
 }
 
 LocalityFigures figures_from(const std::vector<LayerCounts>& counts, const std::vector<std::uint64_t>& run_lengths,
-                             LocalityLengths lengths, std::vector<std::uint32_t> capacities, std::uint32_t top_k) {
+                             LocalityLengths lengths, std::vector<std::uint32_t> capacities) {
   LocalityFigures figures;
   figures.tokens = std::accumulate(run_lengths.begin(), run_lengths.end(), std::uint64_t{0});
   figures.sequences = run_lengths.size();
-  const std::uint64_t lookups = figures.tokens * top_k;
-  figures.adjacent_overlap = layered(counts, windows_of(2, run_lengths) * top_k,
-                                     [](const LayerCounts& layer) { return layer.kept_from_previous; });
+  figures.adjacent_overlap = layered(
+      counts, [](const LayerCounts& layer) { return layer.after_another; },
+      [](const LayerCounts& layer) { return layer.kept_from_previous; });
   for (std::size_t i = 0; i < lengths.windows.size(); ++i) {
-    figures.distinct_experts.push_back(layered(counts, windows_of(lengths.windows[i], run_lengths),
-                                               [i](const LayerCounts& layer) { return layer.distinct[i]; }));
+    const std::uint64_t windows = windows_of(lengths.windows[i], run_lengths);
+    figures.distinct_experts.push_back(layered(
+        counts, [windows](const LayerCounts&) { return windows; },
+        [i](const LayerCounts& layer) { return layer.distinct[i]; }));
   }
   for (const std::uint32_t capacity : capacities) {
     figures.lru_hit_rate.push_back(
@@ -244,7 +251,7 @@ LocalityFigures measure_locality(const TraceReader& trace, const LocalityOptions
     sequence = batch.end_sequence;
   }
   if (run_lengths.empty()) fail(ErrorKind::usage, "{}: no token is of the phase that --phase asks for", info.path);
-  return figures_from(counts, run_lengths, std::move(lengths), std::move(capacities), info.top_k);
+  return figures_from(counts, run_lengths, std::move(lengths), std::move(capacities));
 }
 
 }  // namespace moecarlo

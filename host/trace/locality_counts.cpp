@@ -29,6 +29,7 @@ void count_reuse(const LayerRun& run, std::span<const std::uint32_t> windows, La
     for (const std::uint16_t expert : run.at(static_cast<std::uint64_t>(token))) {
       const std::int64_t previous = std::exchange(last_use[expert], token);
       ++counts.choices[expert];
+      counts.after_another += token > 0;
       counts.kept_from_previous += token > 0 && previous == token - 1;
       for (std::size_t i = 0; i < windows.size(); ++i) {
         // Of the windows that hold this token, those that began after the previous use see the expert for the first
@@ -74,7 +75,9 @@ void count_segment_uses(const LayerRun& run, std::uint32_t m, std::span<std::uin
     pairs[uses[expert]] += segment - since[expert];
     since[expert] = segment;
   };
-  for (const std::uint16_t expert : run.ids.first(std::size_t{m} * run.top_k)) ++uses[expert];
+  for (std::uint32_t token = 0; token < m; ++token) {
+    for (const std::uint16_t expert : run.at(token)) ++uses[expert];
+  }
   for (std::uint64_t segment = 1; segment < segments; ++segment) {
     for (const std::uint16_t expert : run.at(segment - 1)) close(expert, segment), --uses[expert];
     for (const std::uint16_t expert : run.at(segment + m - 1)) close(expert, segment), ++uses[expert];

@@ -4,15 +4,20 @@
 #include <span>
 #include <vector>
 
+#include "host/trace/choices.hpp"
+
 namespace moecarlo {
 
-/// The choices of one layer along consecutive tokens of one sequence: `ids` [tokens][top_k] in stored order.
+/// The choices of one layer along consecutive tokens of one sequence: `ids` [tokens][top_k] in stored order, kNoExpert
+/// in the places left empty.
 struct LayerRun {
   std::span<const std::uint16_t> ids;
   std::uint32_t top_k = 0, experts = 0;
 
   std::uint64_t tokens() const { return ids.size() / top_k; }
-  std::span<const std::uint16_t> at(std::uint64_t token) const { return ids.subspan(token * top_k, top_k); }
+  std::span<const std::uint16_t> at(std::uint64_t token) const {
+    return without_empty(ids.subspan(token * top_k, top_k));
+  }
 };
 
 /// Lengths in tokens, each 1 .. 65536.
@@ -29,7 +34,8 @@ struct LayerCounts {
   LayerCounts(std::uint32_t experts, const LocalityLengths& lengths);
 
   std::vector<std::uint64_t> choices;                    ///< [experts]
-  std::uint64_t kept_from_previous = 0;                  ///< choices that the token before had made as well
+  std::uint64_t after_another = 0;                       ///< choices of tokens that another one is before in the run
+  std::uint64_t kept_from_previous = 0;                  ///< of these, choices that the token before had made as well
   std::vector<std::uint64_t> distinct;                   ///< [windows] experts in a sliding window, summed over windows
   std::vector<std::uint64_t> lru_depth;                  ///< [experts + 1] lookups by LRU stack depth
   std::vector<std::vector<std::uint64_t>> segment_uses;  ///< [segments][m + 1] (segment, expert) pairs by uses

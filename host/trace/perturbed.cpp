@@ -9,14 +9,14 @@
 #include "host/support/memory_limit.hpp"
 #include "host/support/parallel.hpp"
 #include "host/trace/kept_tokens.hpp"
+#include "host/trace/limits.hpp"
 #include "host/trace/perturbed_law.hpp"
 #include "host/trace/trace_reader.hpp"
 
 namespace moecarlo {
 namespace {
 
-constexpr std::uint64_t tokens_per_task = 16;
-constexpr std::size_t largest_layer = 1024;  // experts, by the rules of the trace format
+constexpr std::uint64_t perturbed_per_task = 16;
 
 // The law of a choice is Plackett and Luce's only where the scores alone decide.
 void expect_plain_choice(const TraceReader& reader, double temperature) {
@@ -54,7 +54,7 @@ void allocate(PerturbedTables& tables, std::uint64_t tokens, PerturbMethod metho
 // Fills one row of the tables from the router's logits in file order. expert_of_rank: [experts] of the layer.
 void fill_row(std::span<const float> logits, std::span<const std::uint16_t> expert_of_rank, Scoring scoring,
               std::size_t first, PerturbedTables& tables) {
-  std::array<double, largest_layer> storage;
+  std::array<double, largest_experts> storage;
   const std::span<double> ranked(storage.data(), logits.size());
   for (std::size_t rank = 0; rank < ranked.size(); ++rank) ranked[rank] = logits[expert_of_rank[rank]];
   if (scoring == Scoring::sigmoid) log_sigmoid(ranked);
@@ -91,17 +91,18 @@ PerturbedTables read_perturbed(const std::filesystem::path& path, const RoutingT
     const std::vector<float> logits = reader.read_logits(first, count);
     const auto end =
         static_cast<std::size_t>(std::lower_bound(tokens.begin(), tokens.end(), first + count) - tokens.begin());
-    parallel_for((end - place + tokens_per_task - 1) / tokens_per_task, threads, [&](std::uint64_t task, unsigned) {
-      const std::size_t task_end = std::min<std::size_t>(end, place + (task + 1) * tokens_per_task);
-      for (std::size_t t = place + task * tokens_per_task; t < task_end; ++t) {
-        for (std::uint32_t layer = 0; layer < info.layers; ++layer) {
-          const std::size_t source = ((tokens[t] - first) * info.layers + layer) * row;
-          fill_row(std::span(logits).subspan(source, row),
-                   std::span(table.expert_of_rank).subspan(std::size_t{layer} * row, row), reader.scoring().scoring,
-                   (t * info.layers + layer) * row, tables);
-        }
-      }
-    });
+    parallel_for((end - place + perturbed_per_task - 1) / perturbed_per_task, threads,
+                 [&](std::uint64_t task, unsigned) {
+                   const std::size_t task_end = std::min<std::size_t>(end, place + (task + 1) * perturbed_per_task);
+                   for (std::size_t t = place + task * perturbed_per_task; t < task_end; ++t) {
+                     for (std::uint32_t layer = 0; layer < info.layers; ++layer) {
+                       const std::size_t source = ((tokens[t] - first) * info.layers + layer) * row;
+                       fill_row(std::span(logits).subspan(source, row),
+                                std::span(table.expert_of_rank).subspan(std::size_t{layer} * row, row),
+                                reader.scoring().scoring, (t * info.layers + layer) * row, tables);
+                     }
+                   }
+                 });
     place = end;
   }
   return tables;

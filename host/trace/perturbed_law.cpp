@@ -5,10 +5,11 @@
 #include <cmath>
 #include <numeric>
 
+#include "host/trace/limits.hpp"
+
 namespace moecarlo {
 namespace {
 
-constexpr std::size_t largest_layer = 1024;  // experts, by the rules of the trace format
 constexpr double one = 1U << kPerturbFraction;
 constexpr double widest_row = 1U << 30;  // Q12
 constexpr double widest_gap = 1U << 20;  // Q12: 256, and 1023 of them are less than the widest row
@@ -57,7 +58,7 @@ std::int32_t to_q12(double value) {
 void round_weights(std::span<const std::int32_t> logits, std::span<std::uint64_t> weights) {
   const auto experts = logits.size();
   const std::int32_t largest = *std::max_element(logits.begin(), logits.end());
-  std::array<double, largest_layer> cumulative;
+  std::array<double, largest_experts> cumulative;
   double sum = 0;
   for (std::size_t e = 0; e < experts; ++e) cumulative[e] = sum += portable_exp((logits[e] - largest) / one);
   const auto units = static_cast<double>(experts * cell_weight);
@@ -91,7 +92,7 @@ void perturbed_logits(std::span<const double> logits, double temperature, std::s
     for (std::size_t e = 0; e < row.size(); ++e) row[e] = to_q12((logits[e] - top) / temperature);
     return;
   }
-  std::array<std::uint16_t, largest_layer> storage{};
+  std::array<std::uint16_t, largest_experts> storage{};
   const std::span<std::uint16_t> order(storage.data(), logits.size());
   std::iota(order.begin(), order.end(), std::uint16_t{0});
   std::sort(order.begin(), order.end(), [&](std::uint16_t a, std::uint16_t b) { return logits[a] > logits[b]; });
@@ -105,11 +106,11 @@ void perturbed_logits(std::span<const double> logits, double temperature, std::s
 
 void alias_row(std::span<const std::int32_t> logits, std::span<std::uint32_t> cells) {
   const auto experts = static_cast<std::uint32_t>(logits.size());
-  std::array<std::uint64_t, largest_layer> weights;
+  std::array<std::uint64_t, largest_experts> weights;
   round_weights(logits, {weights.data(), experts});
 
   // Vose's two lists share an array: light cells grow from the front, heavy ones from the back.
-  std::array<std::uint16_t, largest_layer> list;
+  std::array<std::uint16_t, largest_experts> list;
   std::size_t light = 0;
   std::size_t heavy = experts;
   for (std::uint32_t e = 0; e < experts; ++e) {

@@ -54,7 +54,7 @@ void append_rows(const RecordedRound& last, RoutingTable& table) {
   table.rows = static_cast<std::uint32_t>(rows);
 }
 
-// Fills the rows of one round from its ids, [columns][layers][top_k].
+// Fills the rows of one round from its ids, [columns][layers][top_k]; zero-computation experts stand in none.
 void fill_rows(const RecordedRound& round, std::span<const std::int32_t> ids, RoutingTable& table) {
   const auto words = static_cast<std::size_t>(table.words);
   std::uint64_t* mask = table.masks.data() + std::size_t{round.first_row} * table.layers * words;
@@ -63,6 +63,7 @@ void fill_rows(const RecordedRound& round, std::span<const std::int32_t> ids, Ro
     for (std::uint32_t layer = 0; layer < table.layers; ++layer, mask += words) {
       for (std::uint32_t i = 0; i < table.top_k; ++i, ++next) {
         const std::uint32_t expert = static_cast<std::uint32_t>(ids[next]);
+        if (expert >= table.experts) continue;
         const std::uint32_t rank = table.rank_of_expert[std::size_t{layer} * table.experts + expert];
         mask[rank / 64] |= std::uint64_t{1} << (rank % 64);
       }

@@ -17,6 +17,7 @@ struct TraceInfo {
   std::uint32_t layers = 0, experts = 0, top_k = 0, shared_experts = 0;
   std::uint64_t sequences = 0;
   bool full_logits = false;
+  std::uint32_t zero_experts = 0;  ///< zero-computation experts: may be chosen, cost no fetch, are not among `experts`
 };
 
 /// The sequences that fix popularity and fits, and those the simulation is counted on. Indices into

@@ -83,6 +83,9 @@ ScoringRule read_scoring(const hdf5::Group& root) {
   rule.scoring = parse_scoring(root);
   rule.renormalize = root.has_attribute("renormalize") && read_number(root, "renormalize", 0, 1) == 1;
   read_groups(root, rule);
+  if (root.has_attribute("zero_computation_experts")) {
+    rule.zero_experts = read_number(root, "zero_computation_experts", 0, largest_experts);
+  }
   return rule;
 }
 

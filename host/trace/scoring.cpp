@@ -6,12 +6,13 @@
 #include <limits>
 #include <numeric>
 
+#include "host/trace/limits.hpp"
+
 namespace moecarlo {
 namespace {
 
-constexpr std::size_t largest_layer = 1024;  // experts, by the rules of the trace format
-constexpr std::size_t block = 16;
-constexpr float taken = -std::numeric_limits<float>::infinity();
+constexpr std::size_t block_size = 16;
+constexpr float lowest = -std::numeric_limits<float>::infinity();
 
 float sigmoid(float logit) {
   return 1.0F / (1.0F + std::exp(-logit));
@@ -24,7 +25,7 @@ std::size_t first_maximum(std::span<const float> scores) {
 }
 
 float maximum(std::span<const float> scores) {
-  float best = taken;
+  float best = lowest;
   for (const float score : scores) best = std::max(best, score);
   return best;
 }
@@ -32,18 +33,18 @@ float maximum(std::span<const float> scores) {
 // A two-level tournament: the maximum of each block of 16 is kept, so that a choice looks at experts / 16 + 32 scores
 // instead of all of them. `>` keeps the lower index on ties at both levels. Destroys the scores.
 void take_largest(std::span<float> scores, std::span<std::uint16_t> ids) {
-  std::array<float, largest_layer / block> best_of_block;
-  const std::size_t blocks = (scores.size() + block - 1) / block;
+  std::array<float, largest_experts / block_size> best_of_block;
+  const std::size_t blocks = (scores.size() + block_size - 1) / block_size;
   const auto members = [&](std::size_t b) {
-    return scores.subspan(b * block, std::min(block, scores.size() - b * block));
+    return scores.subspan(b * block_size, std::min(block_size, scores.size() - b * block_size));
   };
   for (std::size_t b = 0; b < blocks; ++b) best_of_block[b] = maximum(members(b));
   for (std::uint16_t& id : ids) {
     const std::size_t b = first_maximum({best_of_block.data(), blocks});
     const std::size_t winner = first_maximum(members(b));
-    members(b)[winner] = taken;
+    members(b)[winner] = lowest;
     best_of_block[b] = maximum(members(b));
-    id = static_cast<std::uint16_t>(b * block + winner);
+    id = static_cast<std::uint16_t>(b * block_size + winner);
   }
 }
 
@@ -71,8 +72,8 @@ void selection_scores(const ScoringRule& rule, std::span<const float> logits, st
 
 // Orders groups as the sum of their two largest scores does; the halves keep the sum finite.
 float mean_of_two_largest(std::span<const float> scores) {
-  float first = taken;
-  float second = taken;
+  float first = lowest;
+  float second = lowest;
   for (const float score : scores) {
     second = std::max(second, std::min(first, score));
     first = std::max(first, score);
@@ -82,18 +83,18 @@ float mean_of_two_largest(std::span<const float> scores) {
 
 void drop_losing_groups(const ScoringRule& rule, bool biased, std::span<float> scores) {
   const std::size_t size = rule.experts / rule.num_groups;
-  std::array<float, largest_layer> group_scores;
+  std::array<float, largest_experts> group_scores;
   for (std::size_t g = 0; g < rule.num_groups; ++g) {
     const auto members = scores.subspan(g * size, size);
     group_scores[g] = biased ? mean_of_two_largest(members) : maximum(members);
   }
-  std::array<std::uint16_t, largest_layer> kept;
+  std::array<std::uint16_t, largest_experts> kept;
   const std::span<std::uint16_t> winners{kept.data(), rule.top_k_groups};
   take_largest({group_scores.data(), rule.num_groups}, winners);
-  std::array<bool, largest_layer> wins{};
+  std::array<bool, largest_experts> wins{};
   for (const std::uint16_t g : winners) wins[g] = true;
   for (std::size_t g = 0; g < rule.num_groups; ++g) {
-    if (!wins[g]) std::fill_n(scores.begin() + static_cast<std::ptrdiff_t>(g * size), size, taken);
+    if (!wins[g]) std::fill_n(scores.begin() + static_cast<std::ptrdiff_t>(g * size), size, lowest);
   }
 }
 
@@ -116,7 +117,7 @@ float own_score(Scoring scoring, float logit) {
 
 void select_experts(const ScoringRule& rule, std::span<const float> logits, std::span<const float> bias,
                     std::span<std::uint16_t> ids) {
-  std::array<float, largest_layer> storage;
+  std::array<float, largest_experts> storage;
   const std::span<float> scores{storage.data(), logits.size()};
   selection_scores(rule, logits, bias, scores);
   if (rule.top_k_groups < rule.num_groups) drop_losing_groups(rule, !bias.empty(), scores);
@@ -125,14 +126,14 @@ void select_experts(const ScoringRule& rule, std::span<const float> logits, std:
 
 void order_experts(const ScoringRule& rule, std::span<const float> logits, std::span<const float> bias,
                    std::span<std::uint16_t> order) {
-  std::array<float, largest_layer> scores;
+  std::array<float, largest_experts> scores;
   selection_scores(rule, logits, bias, {scores.data(), logits.size()});
-  std::array<float, largest_layer> open = scores;
+  std::array<float, largest_experts> open = scores;
   if (rule.top_k_groups < rule.num_groups) drop_losing_groups(rule, !bias.empty(), {open.data(), logits.size()});
   std::iota(order.begin(), order.end(), std::uint16_t{0});
   std::sort(order.begin(), order.end(), [&](std::uint16_t a, std::uint16_t b) {
-    const bool lost_a = open[a] == taken;
-    const bool lost_b = open[b] == taken;
+    const bool lost_a = open[a] == lowest;
+    const bool lost_b = open[b] == lowest;
     if (lost_a != lost_b) return lost_b;
     return scores[a] != scores[b] ? scores[a] > scores[b] : a < b;
   });
@@ -143,7 +144,7 @@ void gate_weights(const ScoringRule& rule, std::span<const float> logits, std::s
   if (rule.scoring == Scoring::sigmoid) {
     for (std::size_t i = 0; i < ids.size(); ++i) weights[i] = sigmoid(logits[ids[i]]);
   } else {
-    std::array<float, largest_layer> scores;
+    std::array<float, largest_experts> scores;
     float sum = 0;
     if (rule.scoring == Scoring::softmax) {
       sum = exponentials(logits, scores);

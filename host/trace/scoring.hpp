@@ -25,6 +25,7 @@ struct ScoringRule {
   bool renormalize = false;  ///< the chosen weights are rescaled to sum 1
   std::uint32_t experts = 0, top_k = 0;
   std::uint32_t num_groups = 1, top_k_groups = 1;
+  std::uint32_t zero_experts = 0;  ///< zero-computation experts beside `experts`: ids from there on, or -1
 };
 
 /// The score of a logit under a scoring that looks at each expert alone; for the others the logit itself.

@@ -106,6 +106,7 @@ TraceSurvey survey_trace(const std::filesystem::path& path, unsigned threads,
   for (std::uint64_t first = 0; first < survey.info.tokens; first += reader.tokens_per_read()) {
     const std::uint64_t count = std::min(reader.tokens_per_read(), survey.info.tokens - first);
     const Choices choices = reader.read_choices(first, count, threads);
+    survey.zero_choices += static_cast<std::uint64_t>(std::count(choices.ids.begin(), choices.ids.end(), kNoExpert));
     if (survey.extras.expert_weights) reader.read_weights(first, choices);
     reader.read_token_ids(first, count);
     for (std::uint64_t t = 0; t < count; ++t) hashes.add(std::span(choices.ids).subspan(t * per_token, per_token));

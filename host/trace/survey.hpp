@@ -15,7 +15,8 @@ struct TraceSurvey {
   TraceInfo info;
   ScoringRule scoring;
   TraceExtras extras;
-  bool phases = false;  ///< the file says which tokens are prefill; without that all count as decode
+  bool phases = false;             ///< the file says which tokens are prefill; without that all count as decode
+  std::uint64_t zero_choices = 0;  ///< of all choices those of zero-computation experts
   std::uint64_t prefill_tokens = 0, decode_tokens = 0;
   std::uint64_t shortest_sequence = 0, median_sequence = 0, longest_sequence = 0;  ///< tokens
   std::uint64_t duplicate_sequences = 0;  ///< sequences that repeat the routing of an earlier one, token for token

@@ -13,7 +13,7 @@ constexpr std::uint32_t shuffle_block = 8, sequence_block = 12;
 constexpr std::uint32_t most_topics = 64;
 
 template <class Number>
-void check_range(const char* option, Number value, Number least, Number most) {
+void check_option(const char* option, Number value, Number least, Number most) {
   if (!(value >= least && value <= most)) {
     fail(ErrorKind::usage, "synth: --{} is out of range (expected {} .. {}, found {})", option, least, most, value);
   }
@@ -36,16 +36,16 @@ std::uint16_t draw_outside(std::span<const std::uint32_t> cumulative, std::span<
 }  // namespace
 
 void check(const SynthOptions& options) {
-  check_range("layers", options.layers, 1U, 1024U);
-  check_range("experts", options.experts, 1U, 1024U);
-  check_range("top-k", options.top_k, 1U, options.experts);
-  check_range("sequences", options.sequences, std::uint64_t{1}, std::uint64_t{1} << 31);
-  check_range("tokens-per-sequence", options.tokens_per_sequence, 1U, 1U << 30);
-  check_range("length-spread", options.length_spread, 0.0, 1.0);
-  check_range("zipf", options.zipf, 0.0, 10.0);
-  check_range("stickiness", options.stickiness, 0.0, 1.0);
-  check_range("topics", options.topics, 1U, std::min(options.experts, most_topics));
-  check_range("topic-strength", options.topic_strength, 0.0, 1.0);
+  check_option("layers", options.layers, 1U, 1024U);
+  check_option("experts", options.experts, 1U, 1024U);
+  check_option("top-k", options.top_k, 1U, options.experts);
+  check_option("sequences", options.sequences, std::uint64_t{1}, std::uint64_t{1} << 31);
+  check_option("tokens-per-sequence", options.tokens_per_sequence, 1U, 1U << 30);
+  check_option("length-spread", options.length_spread, 0.0, 1.0);
+  check_option("zipf", options.zipf, 0.0, 10.0);
+  check_option("stickiness", options.stickiness, 0.0, 1.0);
+  check_option("topics", options.topics, 1U, std::min(options.experts, most_topics));
+  check_option("topic-strength", options.topic_strength, 0.0, 1.0);
 }
 
 std::vector<double> zipf_weights(std::uint32_t experts, double exponent) {

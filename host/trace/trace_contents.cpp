@@ -33,6 +33,7 @@ void read_attributes(TraceContents& contents) {
   info.created_by = read_optional_text(root, "created_by");
   info.experts = contents.scoring.experts;
   info.top_k = contents.scoring.top_k;
+  info.zero_experts = contents.scoring.zero_experts;
   if (root.has_attribute("num_shared_experts")) {
     info.shared_experts = read_number(root, "num_shared_experts", 0, largest_experts);
   }
@@ -46,6 +47,10 @@ void open_routing(TraceContents& contents) {
   if (info.full_logits == root.has("expert_ids")) {
     fail(ErrorKind::input, "{}: {} (expected one of router_logits and expert_ids)", root.name_of(""),
          info.full_logits ? "both router_logits and expert_ids" : "neither router_logits nor expert_ids");
+  }
+  if (info.full_logits && info.zero_experts > 0) {
+    fail(ErrorKind::input, "{}: {} zero-computation experts have no logits (expected expert_ids)",
+         root.name_of("router_logits"), info.zero_experts);
   }
   hdf5::Dataset routing = info.full_logits ? open_floats(root, "router_logits") : open_integers(root, "expert_ids");
   const std::uint64_t width = info.full_logits ? info.experts : info.top_k;
@@ -116,9 +121,13 @@ constexpr std::array<std::string_view, 15> known_members{
     "position",       "rounds",           "router_logits",     "selection_bias",
     "sequence_label", "sequence_offsets", "token_ids"};
 
-constexpr std::array<std::string_view, 13> known_attributes{
-    "created_by", "licence",        "model",   "num_experts", "num_groups", "num_shared_experts", "renormalize",
-    "schema",     "schema_version", "scoring", "source",      "top_k",      "top_k_groups"};
+constexpr std::array<std::string_view, 14> known_attributes{"created_by",     "licence",
+                                                            "model",          "num_experts",
+                                                            "num_groups",     "num_shared_experts",
+                                                            "renormalize",    "schema",
+                                                            "schema_version", "scoring",
+                                                            "source",         "top_k",
+                                                            "top_k_groups",   "zero_computation_experts"};
 
 }  // namespace
 

@@ -76,7 +76,8 @@ class TraceReader {
   std::vector<float> read_logits(std::uint64_t first, std::uint64_t count) const;
 
   /// Gate weights [tokens][layers][top_k] of `choices`, which were read from `first` on: stored ones, or computed from
-  /// the logits. Empty where the trace has neither.
+  /// the logits. Empty where the trace has neither. Stored ones keep their places where zero-computation experts have
+  /// left `choices`.
   std::vector<float> read_weights(std::uint64_t first, const Choices& choices) const;
 
   /// [count]; empty where absent.

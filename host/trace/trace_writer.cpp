@@ -6,6 +6,7 @@
 
 #include "host/support/float16.hpp"
 #include "host/support/hdf5.hpp"
+#include "host/trace/limits.hpp"
 
 namespace moecarlo {
 
@@ -125,7 +126,8 @@ TraceWriter::Output::Output(const std::filesystem::path& path, const TraceHeader
 TraceWriter::TraceWriter(const std::filesystem::path& path, const TraceHeader& header) {
   const ScoringRule& rule = header.scoring;
   const bool ids = header.form == TraceForm::expert_ids;
-  if (header.layers < 1 || header.layers > 1024 || rule.experts > 1024 || rule.top_k < 1 || rule.top_k > rule.experts) {
+  if (header.layers < 1 || header.layers > largest_layers || rule.experts > largest_experts || rule.top_k < 1 ||
+      rule.top_k > rule.experts) {
     fail(ErrorKind::usage, "{}: impossible shape ({} layers, top {} of {} experts)", path.string(), header.layers,
          rule.top_k, rule.experts);
   }

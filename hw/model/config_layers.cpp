@@ -6,6 +6,7 @@
 #include <map>
 
 #include "hw/model/config_experts.hpp"
+#include "hw/model/config_mixers.hpp"
 
 namespace moecarlo::hw {
 namespace {
@@ -13,23 +14,22 @@ namespace {
 using nlohmann::json;
 
 constexpr const char* layer_keys[] = {"num_hidden_layers", "n_layers", "num_layers"};
-constexpr const char* window_keys[] = {"sliding_window", "sliding_window_size", "attention_chunk_size"};
 constexpr const char* type_keys[] = {"layer_types", "layers_block_type"};
 
 /// What a layer looks back at, or what it is instead.
 enum class Reach { all, window, recurrence, experts, network };
 
-const std::map<std::string, Reach, std::less<>> words{{"full_attention", Reach::all},
-                                                      {"global_attention", Reach::all},
-                                                      {"indexed_attention", Reach::all},
-                                                      {"attention", Reach::all},
-                                                      {"sliding_attention", Reach::window},
-                                                      {"chunked_attention", Reach::window},
-                                                      {"linear_attention", Reach::recurrence},
-                                                      {"mamba", Reach::recurrence},
-                                                      {"conv", Reach::recurrence},
-                                                      {"moe", Reach::experts},
-                                                      {"mlp", Reach::network}};
+const std::map<std::string, Reach, std::less<>> reach_words{{"full_attention", Reach::all},
+                                                            {"global_attention", Reach::all},
+                                                            {"indexed_attention", Reach::all},
+                                                            {"attention", Reach::all},
+                                                            {"sliding_attention", Reach::window},
+                                                            {"chunked_attention", Reach::window},
+                                                            {"linear_attention", Reach::recurrence},
+                                                            {"mamba", Reach::recurrence},
+                                                            {"conv", Reach::recurrence},
+                                                            {"moe", Reach::experts},
+                                                            {"mlp", Reach::network}};
 
 std::size_t count_layers(const ConfigReader& config) {
   if (const auto layers = config.find(layer_keys)) {
@@ -62,8 +62,8 @@ std::vector<Reach> of_pattern(const ConfigReader& config, const std::string& pat
 std::vector<Reach> of_words(const ConfigReader& config, const char* key, std::size_t layers) {
   std::vector<Reach> reaches;
   for (const std::string& word : config.words(key, layers)) {
-    const auto known = words.find(word);
-    if (known == words.end()) config.refuse(key, "layers of kind \"{}\" are not modelled", word);
+    const auto known = reach_words.find(word);
+    if (known == reach_words.end()) config.refuse(key, "layers of kind \"{}\" are not modelled", word);
     reaches.push_back(known->second);
   }
   return reaches;

@@ -8,7 +8,6 @@ namespace {
 constexpr const char* head_keys[] = {"num_attention_heads", "n_heads"};
 constexpr const char* kv_head_keys[] = {"num_key_value_heads", "num_attention_groups", "kv_n_heads"};
 constexpr const char* head_size_keys[] = {"head_dim", "attention_head_dim"};
-constexpr const char* window_keys[] = {"sliding_window", "sliding_window_size", "attention_chunk_size"};
 
 /// Which projection scales the output, by the key that turns it on or off where there is one.
 Gate gate_of(const ConfigReader& config, const Family& family) {

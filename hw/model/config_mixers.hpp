@@ -8,6 +8,9 @@
 
 namespace moecarlo::hw {
 
+/// What a config.json calls the positions that a layer looks back at, where it does not at all.
+inline constexpr const char* window_keys[] = {"sliding_window", "sliding_window_size", "attention_chunk_size"};
+
 /// Rows of a preset that a config.json gives.
 class PresetWriter {
  public:

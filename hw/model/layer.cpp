@@ -9,8 +9,6 @@
 namespace moecarlo::hw {
 namespace {
 
-constexpr double bits_per_byte = 8;
-
 /// Multiply-accumulates of one token for each number of a state: decay and update, correction, read-out.
 constexpr double macs_per_state_number = 3;
 

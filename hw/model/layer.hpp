@@ -8,6 +8,8 @@
 
 namespace moecarlo::hw {
 
+constexpr double bits_per_byte = 8;
+
 /// A weight matrix: `inputs` activations in, `outputs` out. Matrices that are multiplied with the same activations
 /// (query, key and value; gate and up) stand side by side as one, so that these are sent once.
 struct Matrix {

@@ -8,8 +8,6 @@
 namespace moecarlo::hw {
 namespace {
 
-constexpr double bits_per_byte = 8;
-
 /// Gate, up and down, or up and down alone.
 std::uint32_t matrices_of(PresetReader& reader, const std::string& table) {
   if (!reader.has(table + ".matrices")) return 3;

@@ -5,7 +5,6 @@
 namespace moecarlo::hw {
 namespace {
 
-constexpr double bits_per_byte = 8;
 constexpr double activation_bytes = 2;  // of what devices exchange
 
 RoundPart of(bool drafting, RoundPart in_draft, RoundPart in_verify) {

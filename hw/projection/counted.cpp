@@ -91,23 +91,23 @@ CountedPoints::CountedPoints(const Tallies& tallies, const std::vector<JointBins
 
 CountedPoints::Key CountedPoints::key_of(const CountedPoint& point) const {
   const CellShape& cell = tallies_.shape.cells[point.cell];
-  return {cell.batch, cell.depth, cell.bits, cell.demand.label, point.policy, point.capacity};
+  return {cell.batch, cell.depth, cell.bits, cell.alpha, cell.demand.label, point.policy, point.capacity};
 }
 
 std::optional<CountedPoint> CountedPoints::find_counted(std::uint32_t batch, std::uint32_t depth, Policy policy,
                                                         std::uint32_t bits, const Capacity& capacity,
-                                                        const std::string& demand) const {
+                                                        std::optional<double> alpha, const std::string& demand) const {
   for (const std::uint32_t of_cell : {0U, bits}) {
-    const auto found = points_.find({batch, depth, of_cell, demand, policy, capacity});
+    const auto found = points_.find({batch, depth, of_cell, alpha, demand, policy, capacity});
     if (found != points_.end()) return found->second;
   }
   return std::nullopt;
 }
 
 CountedPoint CountedPoints::find(std::uint32_t batch, std::uint32_t depth, Policy policy, std::uint32_t bits,
-                                 const Capacity& capacity, const std::string& asked_by,
+                                 const Capacity& capacity, const std::string& asked_by, std::optional<double> alpha,
                                  const std::string& demand) const {
-  if (const auto found = find_counted(batch, depth, policy, bits, capacity, demand)) return *found;
+  if (const auto found = find_counted(batch, depth, policy, bits, capacity, alpha, demand)) return *found;
   fail(ErrorKind::usage,
        "{}: its {:.3f} experts a layer at batch {}, depth {} were not counted (expected a system that the study was "
        "simulated for)",
@@ -120,7 +120,7 @@ namespace {
 template <class Key>
 bool same_but_capacity(const Key& a, const Key& b) {
   return std::get<0>(a) == std::get<0>(b) && std::get<1>(a) == std::get<1>(b) && std::get<2>(a) == std::get<2>(b) &&
-         std::get<3>(a) == std::get<3>(b) && std::get<4>(a) == std::get<4>(b);
+         std::get<3>(a) == std::get<3>(b) && std::get<4>(a) == std::get<4>(b) && std::get<5>(a) == std::get<5>(b);
 }
 
 }  // namespace

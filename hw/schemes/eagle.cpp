@@ -3,8 +3,6 @@
 namespace moecarlo::hw {
 namespace {
 
-constexpr double bits_per_byte = 8;
-
 /// The matrices of the head: three features of the target joined, attention over token and feature side by side, a
 /// feed-forward network, the vocabulary.
 std::vector<Matrix> head_matrices(const Model& model) {

@@ -36,7 +36,7 @@ TargetPass draft(const Model& model, const Serving& serving, const Placement& pl
 }
 
 /// The copy is of no use to the verification.
-TargetPass verify(const Model& model, const Serving& serving, const Placement& placement) {
+TargetPass verify_without_copy(const Model& model, const Serving& serving, const Placement& placement) {
   TargetPass pass = whole_verification(model, serving, placement);
   if (model.expert_format.sliceable()) pass.hit = pass.miss;
   return pass;
@@ -53,7 +53,7 @@ Scheme quant() {
   scheme.plan = [](const System& system, const Model& model, const Serving& serving, const Placement& placement) {
     if (serving.depth == 0) return plan_autoregressive(system, model, serving, placement);
     return Plan{draft_and_verify(serving, target_pass(system, model, serving, draft(model, serving, placement)),
-                                 target_pass(system, model, serving, verify(model, serving, placement))),
+                                 target_pass(system, model, serving, verify_without_copy(model, serving, placement))),
                 slice_bytes(model, kCopyBits)};
   };
   return scheme;

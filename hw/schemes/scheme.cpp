@@ -8,8 +8,6 @@
 namespace moecarlo::hw {
 namespace {
 
-constexpr double bits_per_byte = 8;
-
 /// A scheme without constants of its own, or one that is made of them.
 struct Named {
   const char* name;

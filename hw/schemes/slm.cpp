@@ -3,8 +3,6 @@
 namespace moecarlo::hw {
 namespace {
 
-constexpr double bits_per_byte = 8;
-
 struct Drafter {
   double layers, hidden, query_width, kv_width, ffn, vocabulary;
   WeightFormat format;

@@ -13,9 +13,9 @@ double bits_a_weight(const System& system, const Model& model, const Task& exper
 }
 
 /// What rows of one line have in common: same_line() of them holds.
-using Line = std::tuple<std::string, std::string, std::string, std::uint32_t, std::uint32_t>;
+using Line = std::tuple<std::string, std::string, std::string, std::uint32_t, std::uint32_t, std::optional<double>>;
 Line line_of(const BitTrade& trade) {
-  return {trade.system, trade.scheme, trade.policy, trade.batch, trade.depth};
+  return {trade.system, trade.scheme, trade.policy, trade.batch, trade.depth, trade.alpha};
 }
 
 Quantity less(Quantity a, double constant) {
@@ -54,6 +54,7 @@ BitTrade with_design(BitTrade sizes, const HardwareResult& row) {
   sizes.depth = row.depth;
   sizes.bits = row.bits;
   sizes.capacity = row.capacity;
+  sizes.alpha = row.alpha;
   sizes.round_home_bytes = row.breakdown.at("bytes." + sizes.home);
   sizes.tokens_per_second = row.tokens_per_second;
   return sizes;

@@ -87,17 +87,18 @@ std::vector<StudyProjection::Row> StudyProjection::rows(const CountedPoints& poi
     const Machine& on = machine(demand.system);
     const Scheme& scheme = scheme_named(demand.scheme);
     const std::string asked_by = fmt::format("{} with {}", demand.system, demand.scheme);
-    std::set<std::uint32_t> depths;
+    std::set<std::pair<std::uint32_t, std::optional<double>>> depths;  // each with its alphas
     for (const CellShape& cell : tallies.shape.cells) {
-      if (cell.batch == demand.batch && (cell.depth > 0) == demand.drafting) depths.insert(cell.depth);
+      if (cell.batch == demand.batch && (cell.depth > 0) == demand.drafting) depths.emplace(cell.depth, cell.alpha);
     }
-    for (const std::uint32_t depth : depths) {
+    for (const auto& [depth, alpha] : depths) {
       for (const auto& [policy, asked] : asked_policies(points)) {
-        const auto counted_at = [&, &policy = policy, &asked = asked](std::uint32_t at) {
-          return points.find(demand.batch, at, policy, demand.bits, demand.capacity, asked_by, asked);
+        const auto counted_at = [&, &policy = policy, &asked = asked](std::uint32_t at,
+                                                                      const std::optional<double>& accepted) {
+          return points.find(demand.batch, at, policy, demand.bits, demand.capacity, asked_by, accepted, asked);
         };
-        Row row{&on, &scheme, &demand, counted_at(depth), {}, {}, {}, {}, {}};
-        if (depth > 0 && scheme.draft_routing == DraftRouting::all) row.step = counted_at(0);
+        Row row{&on, &scheme, &demand, counted_at(depth, alpha), {}, {}, {}, {}, {}};
+        if (depth > 0 && scheme.draft_routing == DraftRouting::all) row.step = counted_at(0, {});
         HardwareResult& result = row.result;
         result.system = on.system.name;
         result.variant_of = on.variant_of;
@@ -106,6 +107,7 @@ std::vector<StudyProjection::Row> StudyProjection::rows(const CountedPoints& poi
         result.policy = to_string(policy);
         result.batch = demand.batch;
         result.depth = depth;
+        result.alpha = alpha;
         result.bits = demand.bits;
         result.capacity = demand.capacity.mean(trace_layers_);
         result.demand = asked;
@@ -129,7 +131,7 @@ std::vector<std::pair<Policy, std::string>> StudyProjection::asked_policies(cons
 }
 
 CountedPoint StudyProjection::reference_point(const CountedPoints& points, std::uint32_t batch) const {
-  return points.find(batch, 0, policies_.front(), 8, reference_capacity_.at(batch), reference_->name,
+  return points.find(batch, 0, policies_.front(), 8, reference_capacity_.at(batch), reference_->name, {},
                      points.demands().front());
 }
 
@@ -232,24 +234,36 @@ void StudyProjection::add_comparisons(std::vector<Row>& rows, const Sampling& sa
   }
 }
 
-/// Variants of systems are compared with the rows of their own scheme alone.
+/// Variants of systems are compared with the rows of their own scheme alone. Alpha is a condition and no choice: rows
+/// are compared at one alpha, those that draft nothing at each.
 void StudyProjection::add_leads(const std::vector<Row>& rows, const Sampling& sampling, StudyResults& results) {
-  std::map<std::uint32_t, std::vector<Contender>> by_batch;
-  std::map<std::tuple<std::string, std::string, std::uint32_t>, std::vector<Contender>> by_scheme;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const HardwareResult& row = rows[i].result;
-    const Contender contender{i, &rows[i].tokens_per_second};
-    if (!row.is_variant()) by_batch[row.batch].push_back(contender);
-    by_scheme[{row.system, row.scheme, row.batch}].push_back(contender);
+  std::set<std::optional<double>> alphas;
+  for (const Row& row : rows) {
+    if (row.result.alpha) alphas.insert(row.result.alpha);
   }
-  const auto add = [&](const char* among, const auto& groups) {
-    for (const auto& [key, contenders] : groups) {
-      if (const auto lead = lead_of(among, contenders, sampling)) results.leads.push_back(*lead);
-    }
-  };
+  if (alphas.empty()) alphas.emplace();
   results.leads.clear();
-  add("batch", by_batch);
-  add("scheme", by_scheme);
+  for (const std::optional<double>& alpha : alphas) {
+    std::map<std::uint32_t, std::vector<Contender>> by_batch;
+    std::map<std::tuple<std::string, std::string, std::uint32_t>, std::vector<Contender>> by_scheme;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      const HardwareResult& row = rows[i].result;
+      if (row.depth > 0 && row.alpha != alpha) continue;
+      const Contender contender{i, &rows[i].tokens_per_second};
+      if (!row.is_variant()) by_batch[row.batch].push_back(contender);
+      by_scheme[{row.system, row.scheme, row.batch}].push_back(contender);
+    }
+    const auto add = [&](const char* among, const auto& groups) {
+      for (const auto& [key, contenders] : groups) {
+        const auto lead = lead_of(among, contenders, sampling);
+        if (!lead) continue;
+        results.leads.push_back(*lead);
+        results.leads.back().alpha = alpha;
+      }
+    };
+    add("batch", by_batch);
+    add("scheme", by_scheme);
+  }
 }
 
 std::vector<Workload> StudyProjection::neighbours(const CountedPoints& points, const Row& row) const {
@@ -260,7 +274,7 @@ std::vector<Workload> StudyProjection::neighbours(const CountedPoints& points, c
     other.point = *beside;
     if (row.step) {
       const HardwareResult& r = row.result;
-      other.step = points.find_counted(r.batch, 0, beside->policy, r.bits, beside->capacity, r.demand);
+      other.step = points.find_counted(r.batch, 0, beside->policy, r.bits, beside->capacity, {}, r.demand);
       if (!other.step) continue;
     }
     found.push_back(without_replicates(other.workload(points)));
@@ -297,8 +311,10 @@ void StudyProjection::add_bands(const CountedPoints& points, std::vector<Row>& r
 SensitivityRow StudyProjection::taken_apart(const CountedPoints& points, const Row& row) const {
   const HardwareResult& r = row.result;
   SensitivityRow taken{
-      fmt::format("{} {}, batch {}, depth {}, {}, {:.4g} experts per layer, {} bits{}", r.system, r.scheme, r.batch,
-                  r.depth, r.policy, r.capacity, r.bits, r.demand == "all" ? "" : ", demand " + r.demand),
+      fmt::format(
+          "{} {}, batch {}, depth {}, {}, {:.4g} experts per layer, {} bits{}", r.system, r.scheme, r.batch, r.depth,
+          r.policy, r.capacity, r.bits,
+          (r.alpha ? fmt::format(", alpha {}", *r.alpha) : "") + (r.demand == "all" ? "" : ", demand " + r.demand)),
       {row.machine->system, *row.scheme, r.bits, without_replicates(row.workload(points)), neighbours(points, row)},
       {}};
   if (!std::isfinite(r.speedup.value)) return taken;

@@ -18,14 +18,8 @@ import warnings
 from pathlib import Path
 
 import routertrace
-
-routertrace.need("torch", "transformers")
-
-import torch  # noqa: E402
-import transformers  # noqa: E402
-
-from routertrace import refusal  # noqa: E402
-from routertrace.session import Capture  # noqa: E402
+from routertrace import refusal
+from routertrace.output import add_output
 
 
 def numbers(kind, lowest, highest):
@@ -49,7 +43,7 @@ def parse_arguments(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", metavar="MODEL")
     parser.add_argument("prompts", metavar="PROMPTS", type=Path)
-    parser.add_argument("-o", "--output", metavar="TRACE", type=Path, required=True)
+    add_output(parser, "TRACE")
     parser.add_argument("--decode", type=whole(0), default=128, help="tokens to generate per prompt (128)")
     parser.add_argument("--prompt-tokens", type=whole(1), default=512, help="longest prompt; the rest is cut off (512)")
     parser.add_argument("--batch", type=whole(1), default=8, help="prompts at a time (8)")
@@ -93,11 +87,16 @@ def parse_arguments(arguments=None):
 
 
 def main():
+    options = parse_arguments()  # --help needs no model
+    routertrace.need("torch", "transformers")
+    import torch
+    import transformers
+    from routertrace.session import Capture
     warnings.filterwarnings("ignore", category=FutureWarning)  # of arguments' names; the older one works everywhere
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     torch.backends.cuda.matmul.allow_tf32 = False
-    Capture(parse_arguments()).run()
+    Capture(options).run()
 
 
 if __name__ == "__main__":

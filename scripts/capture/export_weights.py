@@ -24,6 +24,7 @@ import h5py
 import numpy as np
 
 from routertrace import bit_slices
+from routertrace.output import add_output, expect_new
 from routertrace.progress import Progress
 from routertrace.refusal import INPUT, Refusal, run
 from routertrace.safetensors_file import SafetensorsFile
@@ -120,13 +121,14 @@ def main():
     numbers = lambda text: [int(word) for word in text.split(",")]  # noqa: E731
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, metavar="MODEL")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="WEIGHTS")
+    add_output(parser, "WEIGHTS")
     parser.add_argument("--layers", type=numbers, help="layer numbers (default: 3, evenly spaced)")
     parser.add_argument("--experts", type=numbers, help="expert numbers (default: 4, evenly spaced)")
     parser.add_argument("--no-original", action="store_true", help="leave out the weights before quantisation")
     parser.add_argument("--model-name", default="")
     parser.add_argument("--source", default="")
     options = parser.parse_args()
+    expect_new(options.output, options.force)
     experts = Experts(options.model)
     layers = chosen("layer", {layer for layer, _, _ in experts.found}, options.layers, 3)
     some = chosen("expert", {expert for layer, expert, _ in experts.found if layer in layers}, options.experts, 4)

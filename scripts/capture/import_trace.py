@@ -26,6 +26,7 @@ from routertrace import axes, counts, formats
 from routertrace.importing import layers_of_files, write_trace
 from routertrace.keys import Notes
 from routertrace.model_options import add_model_options
+from routertrace.output import expect_new
 from routertrace.progress import Progress
 from routertrace.refusal import INPUT, USAGE, Refusal, run
 
@@ -78,6 +79,7 @@ def main():
                         help="what to read; the name of a format may stand before")
     add_model_options(parser)
     options = parser.parse_args()
+    expect_new(options.output, options.force)
     wanted, notes, progress = named_format(options), Notes(), Progress("files", 2 * len(options.files))
 
     def read(path):

@@ -2,6 +2,9 @@
 # host/simulate/cpu_dispatch.cpp chooses when the program starts. So a plain Release build is fast on any machine. Wide
 # masks, of more than 256 experts, are rare: they have the baseline's code. -O2: g++ 12 makes no faster code at -O3, only
 # more of it; the loops of vectors are the exception.
+#
+# Each set has the whole core in a namespace of its own, since the macro `moecarlo` renames it there: else the linker would
+# take a function that is not inlined from one set for all, and a processor might meet instructions that it has not.
 get_target_property(sources moecarlo_simulate SOURCES)
 list(FILTER sources EXCLUDE REGEX "cpu_(layers|coupled)\\.cpp$")
 set_target_properties(moecarlo_simulate PROPERTIES SOURCES "${sources}")
@@ -12,7 +15,8 @@ function(moecarlo_cpu_code loops set widths)
     set(code moecarlo_${loops}_${set}_${words})
     add_library(${code} OBJECT host/simulate/cpu_${loops}.cpp)
     target_link_libraries(${code} PRIVATE moecarlo_flags)
-    target_compile_definitions(${code} PRIVATE MOECARLO_SET=${set} MOECARLO_WORDS=${words} MOECARLO_RUN=${loops}_${words})
+    target_compile_definitions(${code} PRIVATE moecarlo=moecarlo_${set}
+      MOECARLO_SET=${set} MOECARLO_WORDS=${words} MOECARLO_RUN=moecarlo_${loops}_${set}_${words})
     target_compile_options(${code} PRIVATE -Wno-psabi ${ARGN})
     target_sources(moecarlo_simulate PRIVATE $<TARGET_OBJECTS:${code}>)
     set_property(GLOBAL APPEND PROPERTY MOECARLO_CPU_CODE $<TARGET_OBJECTS:${code}>)

@@ -18,6 +18,7 @@ SCRIPTS = ROOT / "scripts/capture"
 sys.path[:0] = [str(SCRIPTS), str(ROOT / "scripts/reference_model")]
 MOECARLO = Path(sys.argv.pop(1)).resolve() if len(sys.argv) > 1 and not sys.argv[1].startswith("-") else None
 USAGE, INPUT, MACHINE, INTERRUPTED = 2, 3, 4, 75
+WRITERS = ("import_trace.py", "import_arrays.py", "export_weights.py")  # tests call them again and again for one name
 
 
 def run_forked(command, folder, output, errors):
@@ -54,10 +55,10 @@ class ScriptTest(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
 
-    def run_script(self, name, *arguments, **options):
+    def run_script(self, name, *arguments, force=True, **options):
         """In a process of its own: a fork of this one, which has NumPy and h5py loaded already, where nothing is asked
         of its surroundings."""
-        command = [str(SCRIPTS / name), *map(str, arguments)]
+        command = [str(SCRIPTS / name), *map(str, arguments), *["--force"] * (force and name in WRITERS)]
         if options:
             return subprocess.run([sys.executable, *command], capture_output=True, text=True, cwd=self.folder,
                                   timeout=240, **options)

@@ -57,6 +57,19 @@ class ImportArrays(ImporterTest):
         self.done("import_trace.py", "a.safetensors", "-o", "trace.h5", "--model", "tiny", "--top-k", 4)
         np.testing.assert_array_equal(self.read()[0]["router_logits"], (upper.astype(np.uint32) << 16).view(np.float32))
 
+    def test_a_file_that_is_there_is_replaced_only_with_force(self):
+        np.save(self.folder / "a.npy", IDS)
+        self.done("import_trace.py", "a.npy", "-o", "trace.h5", *MODEL)
+        (self.folder / "trace.h5").write_text("precious")
+        arguments = ["import_trace.py", "a.npy", "-o", "trace.h5", *MODEL]
+        result = self.run_script(*arguments, force=False)
+        self.assertEqual((result.returncode, result.stdout), (common.USAGE, ""))
+        self.assertEqual(result.stderr, "import_trace.py: trace.h5: is there already (-o FILE writes another, --force this "
+                                        "one)\n")
+        self.assertEqual((self.folder / "trace.h5").read_text(), "precious")
+        self.done(*arguments, "--force")
+        np.testing.assert_array_equal(self.read()[0]["expert_ids"], IDS)
+
     def test_refusals_name_the_file(self):
         bad = IDS.copy()
         bad[3, 1, 2] = 16

@@ -1,6 +1,7 @@
 """Logs, answers of servers, JSON lines and fingerprints become the trace they describe; what is wrong is named."""
 
 import base64
+import importlib.util
 import json
 import struct
 import subprocess
@@ -140,6 +141,12 @@ class WithoutNumPy(common.ScriptTest):
                                     text=True)
             self.assertEqual(result.returncode, common.MACHINE)
             self.assertRegex(result.stderr, rf"^{script}: numpy, h5py missing in .*\n$")
+
+    def test_help_of_the_capture_needs_no_model(self):
+        result = self.done("capture_router.py", "--help")
+        self.assertIn("--acceptance", result.stdout)
+        if importlib.util.find_spec("torch") is None:
+            self.refused(common.MACHINE, ["torch", "missing in"], "capture_router.py", "model", "prompts.txt", "-o", "t.h5")
 
 
 class ImportJsonLines(common.ScriptTest):

@@ -187,7 +187,7 @@ class Script(common.ScriptTest):
         with h5py.File(self.folder / "t.h5") as resumed, h5py.File(self.folder / "whole.h5") as once:
             for name in ("token_ids", "router_logits", "sequence_offsets", "acceptance/accept_probability"):
                 np.testing.assert_array_equal(resumed[name][:], once[name][:])
-        self.expect_refusal(USAGE, ["exists already"], self.capture, "t.h5")
+        self.expect_refusal(USAGE, ["is there already", "--force"], self.capture, "t.h5")
 
     def test_full_disk_is_one_line(self):
         """A limit on the size of files stands for it."""

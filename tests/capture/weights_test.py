@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 
 import common
-from common import INPUT
+from common import INPUT, USAGE
 from importer import save_safetensors
 from routertrace import bit_slices
 from routertrace.trace_file import Description, TraceWriter
@@ -191,6 +191,9 @@ class ExportWeights(common.ScriptTest):
 
     def test_refusals(self):
         self.test_stacked_experts()
+        result = self.run_script("export_weights.py", "model", "-o", "weights.h5", force=False)
+        self.assertEqual(result.returncode, USAGE, result.stderr)
+        self.assertIn("--force", result.stderr)
         self.refused(INPUT, ["no layer 5"], "export_weights.py", "model", "-o", "w.h5", "--layers", "5")
         self.save({"model.embed_tokens.weight": self.gate[0, 0]})
         self.refused(INPUT, ["no expert weights"], "export_weights.py", "model", "-o", "w.h5")

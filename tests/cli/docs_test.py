@@ -127,6 +127,11 @@ class Documentation(program.ProgramTest):
                               capture_output=True, text=True)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
+    def test_the_transcript_is_what_a_terminal_shows(self):
+        done = subprocess.run([sys.executable, ROOT / "scripts/docs/transcript.py", program.MOECARLO, "--check"],
+                              capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
     def test_the_page_on_files_names_all_that_is_in_them(self):
         study = self.study(grid={"depth": [0, 2], "capacity": [4]})
         self.trace(layers=24, experts=32, top_k=4)

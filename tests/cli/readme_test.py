@@ -41,9 +41,9 @@ class Readme(program.ProgramTest):
 
     def test_the_study_takes_measured_bit_slices_for_the_model_that_it_names(self):
         datasets = program.CROSS_CHECK.parents[1] / "datasets"
-        self.done("--quiet", "bitslice", datasets / "reference-weights.h5", "-o", self.folder / "bits")
+        self.done("--quiet", "bitslice", datasets / "reference-weights.h5", "-o", self.folder / "slices")
         line = re.search(r'`\[hardware\]` says `(bit_slices = "out/bits/bitslice.json")`', WEIGHTS)[1]
-        line = line.replace("out/bits", str(self.folder / "bits"))
+        line = line.replace("out/bits", str(self.folder / "slices"))
         text = self.study.replace("capacity = [8, 16]", "bits = [4]\ncapacity = [8, 16]")
         results = self.simulated("bits", re.sub(r"^(schemes = .*)$", rf"\1\n{line}", text, flags=re.M))
         self.assertIn("elastic-measured", {row["scheme"] for row in results["hardware"]})

@@ -27,7 +27,7 @@ class Rebuild(program.ProgramTest):
             result = self.done("evaluate", self.output, *options)
             self.assertIn("nothing is written", result.stderr)
             self.expect_equal(self.contents(), before)
-        self.refused(program.USAGE, "evaluate", self.output, "-o", self.output, says=["holds results", "--force"])
+        self.refused(program.USAGE, "evaluate", self.output, "-o", self.output, says=["holds tallies", "--force"])
         self.expect_equal(self.contents(), before)
 
     def test_evaluate_writes_another_report_elsewhere_once(self):

@@ -3,6 +3,8 @@
 Usage: package_test.py [MOECARLO]; without it, the program installed with the package.
 """
 
+import contextlib
+import io
 import json
 import os
 import sys
@@ -18,6 +20,7 @@ try:
     import pandas as pd
 
     import moecarlo
+    from moecarlo import figures
     from moecarlo.results import DESIGN
 except ImportError as error:
     print(f"skipped: {error}")
@@ -104,6 +107,25 @@ class Package(unittest.TestCase):
         with self.assertRaisesRegex(KeyError, "hit_rate"):
             moecarlo.plot(self.results, "hitrate")
 
+    def test_papers_get_every_figure_in_three_formats_and_two_widths_once(self):
+        (self.folder / "one/figures").mkdir(parents=True)
+        (self.folder / "one/figures/figures.json").write_text(json.dumps({"hit_rate": self.results.charts["hit_rate"]}))
+        (self.folder / "one/summary.json").write_text("{}")
+        arguments = [str(self.folder / "one"), "-o", str(self.folder / "paper")]
+        figures.main(arguments)
+        for columns, points in ((1, "252"), (2, "515.5")):  # 3.5 and 7.16 inches
+            file = self.folder / "paper" / f"hit_rate-{columns}-column"
+            self.assertTrue(file.with_suffix(".svg").read_text().split('width="')[1].startswith(points))
+            self.assertEqual(int.from_bytes(file.with_suffix(".png").read_bytes()[16:20], "big"),
+                             int(figures.WIDTHS[columns] * 300))
+            self.assertTrue(file.with_suffix(".pdf").read_bytes().startswith(b"%PDF"))
+        self.assertEqual(len(list((self.folder / "paper").iterdir())), 6)
+        for wrong in (arguments, [str(self.folder / "nowhere")]):
+            with self.assertRaises(SystemExit) as refused, contextlib.redirect_stderr(io.StringIO()):
+                figures.main(wrong)
+            self.assertEqual(refused.exception.code, 2)
+        figures.main([*arguments, "--force"])
+
     def test_a_study_is_the_same_as_file_and_as_object(self):
         file = self.folder / "study.toml"
         self.study.write(file)
@@ -115,8 +137,18 @@ class Package(unittest.TestCase):
         trace = moecarlo.Trace(self.trace)
         np.testing.assert_array_equal(trace.expert_ids, np.concatenate(self.sequences))
         choices = trace.choices
+        self.assertEqual(len(choices), trace.expert_ids.size)
         third = choices[(choices["sequence"] == 3) & (choices["token"] == 5) & (choices["layer"] == 2)]
         np.testing.assert_array_equal(third["expert"], self.sequences[3][5, 2])
+
+    def test_zero_computation_experts_are_no_choices(self):
+        file = self.folder / "zero.h5"
+        sequence = np.array([[[0, 9, -1]], [[2, 1, 8]]])
+        moecarlo.write_trace(file, [sequence], 8, zero_computation_experts=2)
+        self.assertEqual(moecarlo.Trace(file).choices["expert"].tolist(), [0, 2, 1])
+        self.assertEqual(json.loads(moecarlo.program_output("inspect", file, "--json"))["zero_computation_choices"], 3)
+        with self.assertRaisesRegex(ValueError, "expected 0 to 7"):
+            moecarlo.write_trace(file, [sequence], 8)
 
     def test_logits_choose_the_experts_that_the_program_says(self):
         logits = [np.random.default_rng(seed).normal(size=(30, 2, 8)).astype(np.float32) for seed in range(4)]

@@ -86,6 +86,12 @@ TEST(BitTradesInReport, the_fastest_bits_are_called_so_where_the_interval_of_the
   EXPECT_THAT(experts_or_bits(open), Not(HasSubstr("2 bits")));
 }
 
+TEST(BitTradesInReport, bits_that_are_all_as_fast_are_said_to_be) {
+  std::vector<BitTrade> same = line("elastic", 1, 4, 100, {1, 0, 0});
+  for (BitTrade& trade : same) trade.fastest = true;
+  EXPECT_THAT(experts_or_bits(results_of({same})), HasSubstr("every number of bits yields the same, 100 tokens"));
+}
+
 TEST(BitTradesInReport, the_answer_is_about_the_fastest_line_of_the_smallest_batch) {
   const StudyResults results = results_of(
       {line("speq", 1, 2, 50, kOpen), line("elastic", 8, 2, 400, kOpen), line("elastic", 1, 4, 100, kClear)});

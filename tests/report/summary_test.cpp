@@ -39,10 +39,10 @@ TEST(Summary, RowsHaveTheKeysOfTheInterface) {
   EXPECT_THAT(keys_of(summary["points"][0]), UnorderedElementsAre("batch", "depth", "policy", "capacity", "bits",
                                                                   "alpha", "demand", "implied", "metrics"));
   EXPECT_THAT(keys_of(summary["distributions"][0]),
-              UnorderedElementsAre("batch", "depth", "policy", "capacity", "bits", "demand", "accepted_length",
+              UnorderedElementsAre("batch", "depth", "policy", "capacity", "bits", "alpha", "demand", "accepted_length",
                                    "distinct_experts"));
   EXPECT_THAT(keys_of(summary["leads"][0]),
-              UnorderedElementsAre("among", "first", "second", "value", "mc_half_width", "trace_half_width"));
+              UnorderedElementsAre("among", "first", "second", "alpha", "value", "mc_half_width", "trace_half_width"));
   EXPECT_THAT(keys_of(summary["left_out"][0]), UnorderedElementsAre("system", "scheme", "batch", "reason"));
   EXPECT_TRUE(summary["left_out"][0]["batch"].is_null());
   EXPECT_THAT(keys_of(summary["points"][0]["metrics"]["hit_rate"]),

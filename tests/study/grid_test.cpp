@@ -44,6 +44,21 @@ TEST(MakeGrid, CrossesBatchesAndDepthsInThatOrder) {
   EXPECT_THAT(order, ElementsAre(testing::Pair(1, 2), testing::Pair(1, 5), testing::Pair(4, 2), testing::Pair(4, 5)));
 }
 
+TEST(MakeGrid, AListOfAlphasHasACellForEachWhereTokensAreDrafted) {
+  Study study = kStateful;
+  study.grid.batch = {1};
+  study.grid.depth = {0, 2};
+  study.acceptance.alpha = 0.3;
+  EXPECT_EQ(make_grid(study, {}).cells.size(), 2U);
+  EXPECT_EQ(make_grid(study, {}).cells.back().alpha, std::nullopt);
+  study.acceptance.alphas = {0.3, 0.8};
+  std::vector<std::pair<std::uint32_t, std::optional<double>>> cells;
+  const Grid grid = make_grid(study, {});
+  for (const GridCell& cell : grid.cells) cells.emplace_back(cell.depth, cell.alpha);
+  EXPECT_THAT(cells, ElementsAre(testing::Pair(0, std::nullopt), testing::Pair(2, std::optional(0.3)),
+                                 testing::Pair(2, std::optional(0.8))));
+}
+
 TEST(MakeGrid, HardwareAddsTheAutoregressiveBaseline) {
   const Grid grid = make_grid(kStateful, kImplied);
   EXPECT_EQ(grid.cells.size(), 6U);

@@ -89,6 +89,12 @@ TEST(ParseStudy, EveryAcceptanceModelTakesItsOwnKey) {
   text.acceptance = "model = \"constant\"\nalpha = 1\nrejected_routing = \"resample\"\n";
   EXPECT_EQ(parse(text).acceptance.alpha, 1.0);
   EXPECT_EQ(parse(text).acceptance.rejected_routing, RejectedRouting::resample);
+  text.acceptance = "alpha = [0.8, 0.3, 0.8]\n";
+  EXPECT_THAT(parse(text).acceptance.alphas, testing::ElementsAre(0.3, 0.8));
+  EXPECT_EQ(parse(text).acceptance.alpha, 0.3);
+  text.acceptance = "alpha = [0.3]\n";
+  EXPECT_TRUE(parse(text).acceptance.alphas.empty());
+
   text.acceptance = "model = \"ratio\"\nalpha = 0\n";
   EXPECT_EQ(parse(text).acceptance.model, AcceptanceModel::ratio);
   EXPECT_EQ(parse(text).acceptance.alpha, 0.0);

@@ -109,6 +109,7 @@ class RandomStudies {
       acceptance.lengths = {1 + engine_() % (std::uint64_t{1} << 47), 0, below(100)};
     } else {
       acceptance.alpha = share();
+      if (*acceptance.alpha < 1) acceptance.alphas = {*acceptance.alpha, 1};  // a grid axis
     }
   }
 
@@ -116,10 +117,10 @@ class RandomStudies {
 };
 
 void expect_equal(const Study& a, const Study& b) {
-  EXPECT_EQ(std::tie(a.name, a.trace, a.mode, a.seed, a.trajectories, a.rounds, a.start, a.warmup, a.calibration,
-                     a.split_seed),
-            std::tie(b.name, b.trace, b.mode, b.seed, b.trajectories, b.rounds, b.start, b.warmup, b.calibration,
-                     b.split_seed));
+  EXPECT_EQ(std::tie(a.name, a.trace, a.mode, a.seed, a.trajectories, a.rounds, a.rounds_rows, a.start, a.warmup,
+                     a.calibration, a.split_seed),
+            std::tie(b.name, b.trace, b.mode, b.seed, b.trajectories, b.rounds, b.rounds_rows, b.start, b.warmup,
+                     b.calibration, b.split_seed));
   EXPECT_EQ(std::tie(a.grid.batch, a.grid.depth, a.grid.policy, a.grid.capacity, a.grid.pool, a.grid.bits),
             std::tie(b.grid.batch, b.grid.depth, b.grid.policy, b.grid.capacity, b.grid.pool, b.grid.bits));
   EXPECT_EQ(std::tie(a.temperature, a.redraw, a.cache.scope, a.cache.objects, a.histograms),
@@ -127,10 +128,10 @@ void expect_equal(const Study& a, const Study& b) {
   for (const Policy policy : a.grid.policy) EXPECT_EQ(a.cache.parameter(policy), b.cache.parameter(policy));
   EXPECT_EQ(std::tie(a.draft.width, a.draft.verify_tokens, a.draft.sibling_routing, a.draft.gate_mass),
             std::tie(b.draft.width, b.draft.verify_tokens, b.draft.sibling_routing, b.draft.gate_mass));
-  EXPECT_EQ(std::tie(a.acceptance.model, a.acceptance.alpha, a.acceptance.positions, a.acceptance.lengths,
-                     a.acceptance.longest, a.acceptance.rejected_routing),
-            std::tie(b.acceptance.model, b.acceptance.alpha, b.acceptance.positions, b.acceptance.lengths,
-                     b.acceptance.longest, b.acceptance.rejected_routing));
+  EXPECT_EQ(std::tie(a.acceptance.model, a.acceptance.alpha, a.acceptance.alphas, a.acceptance.positions,
+                     a.acceptance.lengths, a.acceptance.longest, a.acceptance.rejected_routing),
+            std::tie(b.acceptance.model, b.acceptance.alpha, b.acceptance.alphas, b.acceptance.positions,
+                     b.acceptance.lengths, b.acceptance.longest, b.acceptance.rejected_routing));
   ASSERT_EQ(a.stop.has_value(), b.stop.has_value());
   if (a.stop) {
     EXPECT_EQ(std::tie(a.stop->metrics, a.stop->relative_half_width),
@@ -156,6 +157,15 @@ TEST(ToToml, IsReadBackAsTheSameStudy) {
   }
 }
 
+TEST(ToToml, KeepsHowManyRowsOfARoundAreReplayed) {
+  const std::string text =
+      "[study]\ntrace = \"t.h5\"\nmode = \"replay\"\nrounds_rows = 3\n[grid]\ndepth = [2]\ncapacity = [4]\n"
+      "[acceptance]\nmodel = \"rounds\"\n";
+  const Study study = parse_study(text, "study.toml", {});
+  EXPECT_EQ(study.rounds_rows, 3U);
+  expect_equal(parse_study(to_toml(study), "tallies.h5", {}), study);
+}
+
 TEST(ToToml, LeavesOutHowToRun) {
   Study study = parse(StudyText{});
   const std::string before = to_toml(study);
@@ -176,7 +186,9 @@ TEST(ToJson, IsValidJsonForEveryStudy) {
     EXPECT_EQ(json.at("study").at("trajectories"), study.trajectories);
     const bool pool = study.cache.scope == Scope::pool;
     EXPECT_EQ(json.at("grid").at(pool ? "pool" : "capacity"), pool ? study.grid.pool : study.grid.capacity);
-    if (study.acceptance.alpha) {
+    if (!study.acceptance.alphas.empty()) {
+      EXPECT_EQ(json.at("acceptance").at("alpha"), study.acceptance.alphas);
+    } else if (study.acceptance.alpha) {
       EXPECT_EQ(json.at("acceptance").at("alpha"), *study.acceptance.alpha);
     }
   }

@@ -63,6 +63,9 @@ const BrokenRule attributes[] = {
        set_number(f, "top_k_groups", 1);
      },
      {"/@top_k_groups", "at least top_k = 2"}},
+    {"TooManyZeroExperts",
+     [](hid_t f) { set_number(f, "zero_computation_experts", 1025); },
+     {"/@zero_computation_experts", "0 to 1024"}},
     {"GroupsMisspelt", [](hid_t f) { set_number(f, "num_group", 8); }, {"/@num_group", "unknown (is it num_groups?)"}},
 };
 

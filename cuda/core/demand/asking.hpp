@@ -13,7 +13,7 @@ struct AskingStarts {
   std::uint16_t* confidences;  ///< scratch, [max_depth + 1]
   ExpertMask<Words>* asked;    ///< scratch, [max_depth + 1] what columns use
 
-  MOECARLO_HOST_DEVICE void operator()() const {
+  MOECARLO_OUTLINED void operator()() const {
     const LayerContext<1>& at = replay.at;
     for (std::uint32_t c = 0; c < at.plan.cell_count; ++c) {
       const Cell& cell = at.plan.cells[c];

@@ -144,7 +144,7 @@ struct StartChoices : LayerChoices<Words> {
 
 /// Adds what a pass asked for to the union record of a cell.
 template <class Pass>
-MOECARLO_HOST_DEVICE void count_demands(const LayerContext<1>& at, const Cell& cell, const Pass& pass) {
+MOECARLO_OUTLINED void count_demands(const LayerContext<1>& at, const Cell& cell, const Pass& pass) {
   std::uint64_t* const totals = at.union_total(cell, cell.first_demand_count());
   for (std::uint32_t i = 0; i < pass.columns(); ++i) {
     const auto used = pass.used(i);

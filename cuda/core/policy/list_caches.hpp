@@ -30,8 +30,8 @@ struct Eviction {
 /// References one pass under a policy that `references`: first_object + the bits of `last`, see last_touches.
 /// first_object is a multiple of 64.
 template <int Words>
-MOECARLO_HOST_DEVICE void reference_pass(Policy policy, const ListCache& cache, const ExpertMask<Words>* last,
-                                         std::uint32_t tokens, std::uint32_t first_object, Eviction eviction) {
+MOECARLO_OUTLINED void reference_pass(Policy policy, const ListCache& cache, const ExpertMask<Words>* last,
+                                      std::uint32_t tokens, std::uint32_t first_object, Eviction eviction) {
   if (cache.capacity == 0) return;
   with_rule(policy, [&](auto rule) MOECARLO_INLINED {
     using Rule = decltype(rule);

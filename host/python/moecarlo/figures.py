@@ -23,6 +23,7 @@ PathLike = Union[str, "os.PathLike[str]"]
 Chart = dict[str, Any]
 
 WIDTHS = {1: 3.5, 2: 7.16}  #: of a page's column, and of both with what is between them, in inches
+KINDS = ("svg", "png", "pdf")
 MARKERS = "os^Dv"
 SCALE = ["#f0f6ea", "#badebe", "#5cb2bb", "#2474a8", "#163068"]  # light to dark, as the report's
 
@@ -174,12 +175,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
                                      "PDF, as wide as one column (3.5 inches) and as two (7.16).")
     parser.add_argument("directory", metavar="DIR", help="folder of a finished study")
     parser.add_argument("-o", "--output", type=Path, default=Path("figures-for-paper"), help="folder to write")
+    parser.add_argument("--force", action="store_true", help="write over figures that are there")
     parser.add_argument("--no-title", action="store_true", help="leave titles to the caption")
     options = parser.parse_args(arguments)
-    results = Results(options.directory)
+    try:
+        results = Results(options.directory)
+    except FileNotFoundError as error:
+        parser.error(str(error))
+    files = {(name, columns): [options.output / f"{name}-{columns}-column.{kind}" for kind in KINDS]
+             for name in results.charts for columns in WIDTHS}
+    there = next((file for three in files.values() for file in three if file.exists()), None)
+    if there is not None and not options.force:
+        parser.error(f"{there}: is there already (-o FOLDER writes others, --force these)")
     options.output.mkdir(parents=True, exist_ok=True)
-    for name in results.charts:
-        for columns in WIDTHS:
-            figure = plot(results, name, columns=columns, title=not options.no_title)
-            for kind in ("svg", "png", "pdf"):
-                figure.savefig(options.output / f"{name}-{columns}-column.{kind}", dpi=300)
+    for (name, columns), three in files.items():
+        figure = plot(results, name, columns=columns, title=not options.no_title)
+        for file in three:
+            figure.savefig(file, dpi=300)

@@ -45,7 +45,7 @@ def program() -> Path:
 
 def program_output(*arguments: PathLike) -> str:
     """Runs the program; what it prints on stdout. Raises MoecarloError where it fails."""
-    command = [str(program()), *map(os.fspath, arguments)]
+    command = [str(program()), *(os.fspath(each) for each in arguments)]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines()
@@ -53,17 +53,20 @@ def program_output(*arguments: PathLike) -> str:
     return done.stdout
 
 
-def run(study: Study | PathLike, output: PathLike, *, resume: bool = False, **options: str | int) -> Results:
+def run(study: Study | PathLike, output: PathLike, *, resume: bool = False, force: bool = False,
+        **options: str | int) -> Results:
     """Simulates a study, given as a `Study` or as the path of a study file, into the folder `output`.
 
     `options` are those of `moecarlo simulate` by their long names: backend="cpu", threads=4, trajectories=1000, seed=1,
-    time_limit="20m".
+    time_limit="20m". `resume` goes on from a checkpoint there, `force` replaces results that are there.
     """
     from moecarlo.results import Results
 
     arguments: list[PathLike] = ["-o", output]
     if resume:
         arguments.append("--resume")
+    if force:
+        arguments.append("--force")
     for name, value in options.items():
         arguments += ["--" + name.replace("_", "-"), str(value)]
     if not isinstance(study, Study):

@@ -53,12 +53,15 @@ class Results:
 
     @cached_property
     def summary(self) -> dict[str, Any]:
-        return json.loads((self.directory / "summary.json").read_text(encoding="utf-8"))
+        summary: dict[str, Any] = json.loads((self.directory / "summary.json").read_text(encoding="utf-8"))
+        return summary
 
     @cached_property
     def charts(self) -> dict[str, dict[str, Any]]:
         """The report's figures as data, by name: what figures/*.svg and `plot` draw."""
-        return json.loads((self.directory / "figures" / "figures.json").read_text(encoding="utf-8"))
+        file = self.directory / "figures" / "figures.json"
+        charts: dict[str, dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
+        return charts
 
     @cached_property
     def tallies(self) -> Tallies:

@@ -33,7 +33,7 @@ AXES = {
 class Counts:
     """One array: its values, the name of each axis, and the labels along those that have any."""
 
-    values: np.ndarray
+    values: np.ndarray[Any, Any]
     axes: tuple[str, ...]
     labels: dict[str, list[Any]]
 

@@ -15,7 +15,7 @@ import pandas as pd
 PathLike = Union[str, "os.PathLike[str]"]
 
 
-def write_trace(path: PathLike, sequences: Sequence[np.ndarray], num_experts: int, *, model: str = "my-model",
+def write_trace(path: PathLike, sequences: Sequence[np.ndarray[Any, Any]], num_experts: int, *, model: str = "my-model",
                 scoring: str = "softmax", renormalize: bool = True, num_shared_experts: int = 0,
                 top_k: int | None = None, logits: bool = False, labels: Sequence[str] | None = None,
                 **attributes: Any) -> None:
@@ -37,8 +37,10 @@ def write_trace(path: PathLike, sequences: Sequence[np.ndarray], num_experts: in
     if logits and arrays[0].shape[2] != num_experts:
         raise ValueError(f"{arrays[0].shape[2]} logits a layer (expected num_experts, {num_experts})")
     values = np.concatenate(arrays)
-    if not logits and (values.min() < 0 or values.max() >= num_experts):
-        raise ValueError(f"expert ids from {values.min()} to {values.max()} (expected 0 to {num_experts - 1})")
+    zero = int(attributes.get("zero_computation_experts", 0))
+    if not logits and (values.min() < -(zero > 0) or values.max() >= num_experts + zero):
+        raise ValueError(f"expert ids from {values.min()} to {values.max()} (expected {-(zero > 0)} to "
+                         f"{num_experts + zero - 1})")
     with h5py.File(path, "w") as trace:
         trace.attrs.update(schema="moecarlo-trace", schema_version=1, model=model, num_experts=num_experts,
                            top_k=int(top_k or arrays[0].shape[2]), num_shared_experts=num_shared_experts,
@@ -66,13 +68,14 @@ class Trace:
             self._names = [name for name in self.AXES if name in file]
             self._has_bias = "selection_bias" in file
 
-    def array(self, name: str) -> np.ndarray:
+    def array(self, name: str) -> np.ndarray[Any, Any]:
         """An array by its name in the file; its axes are `Trace.AXES[name]`."""
         with h5py.File(self.path, "r") as file:
-            return file[name][:]
+            values: np.ndarray[Any, Any] = file[name][:]
+            return values
 
     @cached_property
-    def expert_ids(self) -> np.ndarray:
+    def expert_ids(self) -> np.ndarray[Any, Any]:
         """[token, layer, choice]; of logits the k largest, the lower id first on ties."""
         if "expert_ids" in self._names:
             return self.array("expert_ids")
@@ -83,12 +86,16 @@ class Trace:
 
     @property
     def choices(self) -> pd.DataFrame:
-        """One row per token, layer and choice: sequence, token (in its sequence), layer, choice, expert."""
+        """One row per token, layer and choice: sequence, token (in its sequence), layer, choice, expert.
+
+        Choices of zero-computation experts are left out.
+        """
         ids = self.expert_ids
         tokens, layers, k = ids.shape
         lengths = np.diff(self.offsets)
         sequence = np.repeat(np.arange(len(lengths)), lengths)
         place = np.arange(tokens) - np.repeat(self.offsets[:-1], lengths)
         index = np.indices(ids.shape).reshape(3, -1)
-        return pd.DataFrame({"sequence": sequence[index[0]], "token": place[index[0]], "layer": index[1],
+        rows = pd.DataFrame({"sequence": sequence[index[0]], "token": place[index[0]], "layer": index[1],
                              "choice": index[2], "expert": ids.ravel().astype(np.int32)})
+        return rows[rows["expert"].between(0, int(self.attributes["num_experts"]) - 1)].reset_index(drop=True)

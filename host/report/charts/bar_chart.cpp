@@ -8,8 +8,8 @@
 namespace moecarlo {
 namespace {
 
-constexpr double bar_height = 15, bar_gap = 4, group_gap = 16, footer_height = 58;
-constexpr double label_size = 12, note_size = 11;
+constexpr double bar_height = 15, bar_gap = 4, group_gap = 16, bar_footer = 58;
+constexpr double note_size = 11;
 
 double end_of(const Bar& bar) {
   double end = 0;
@@ -104,7 +104,7 @@ void draw_bar(Svg& svg, const PlotArea& area, const Bar& bar, double top) {
 std::string draw(const BarChart& chart) {
   const Widths widths = widths_of(chart);
   const PlotArea area = plot_area(chart, widths, header_height(chart.text, chart.legend));
-  Svg svg(chart_width, area.bottom() + footer_height, chart.text.title, described(chart.text));
+  Svg svg(chart_width, area.bottom() + bar_footer, chart.text.title, described(chart.text));
   draw_header(svg, chart.text, chart.legend);
   draw_grid(svg, chart, area);
   draw_x_axis(svg, area, chart.text.x_title);

@@ -7,7 +7,7 @@
 namespace moecarlo {
 namespace {
 
-constexpr double title_size = 17, subtitle_size = 12.5, label_size = 12;
+constexpr double title_size = 17, subtitle_size = 12.5;
 constexpr double title_line = 23, subtitle_line = 17, legend_line = 21;
 
 /// Width of the line or box before a legend text.

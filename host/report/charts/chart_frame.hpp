@@ -11,6 +11,7 @@ namespace moecarlo {
 
 inline constexpr double chart_width = 760;
 inline constexpr double chart_margin = 24;
+inline constexpr double label_size = 12;
 
 /// The rectangle that data are drawn in, in pixels, with the two axes where they are numeric.
 struct PlotArea {

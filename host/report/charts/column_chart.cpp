@@ -11,7 +11,7 @@
 namespace moecarlo {
 namespace {
 
-constexpr double plot_height = 280, footer_height = 58, label_size = 11;
+constexpr double column_height = 280, column_footer = 58, total_size = 11;
 
 std::size_t categories_of(const ColumnChart& chart) {
   std::size_t count = 0;
@@ -37,7 +37,7 @@ PlotArea plot_area(const ColumnChart& chart, double top) {
   area.left = chart_margin + y_label_width(area.y);
   area.width = chart_width - chart_margin - area.left - 8;
   area.top = top;
-  area.height = plot_height;
+  area.height = column_height;
   return area;
 }
 
@@ -57,8 +57,8 @@ void draw_column(Svg& svg, const ColumnChart& chart, const PlotArea& area, std::
     from += value;
   }
   const std::string total = fmt::format("{:.1f}", from);
-  if (chart.series.size() > 1 || text_width(total, label_size) > width) return;
-  svg.text({area.at(x, from).x, area.at(x, from).y - 6}, total, {label_size, colours::muted, Anchor::middle});
+  if (chart.series.size() > 1 || text_width(total, total_size) > width) return;
+  svg.text({area.at(x, from).x, area.at(x, from).y - 6}, total, {total_size, colours::muted, Anchor::middle});
 }
 
 }  // namespace
@@ -69,7 +69,7 @@ std::string draw(const ColumnChart& chart) {
     if (!series.label.empty()) legend.push_back({series.label, series.colour});
   }
   const PlotArea area = plot_area(chart, header_height(chart.text, legend));
-  Svg svg(chart_width, area.bottom() + footer_height, chart.text.title, described(chart.text));
+  Svg svg(chart_width, area.bottom() + column_footer, chart.text.title, described(chart.text));
   draw_header(svg, chart.text, legend);
   draw_y_axis(svg, area);
   draw_x_axis(svg, area, chart.text.x_title);

@@ -9,8 +9,8 @@
 namespace moecarlo {
 namespace {
 
-constexpr double row_height = 30, row_gap = 4, footer_height = 96;
-constexpr double label_size = 12, cell_text_size = 10;
+constexpr double row_height = 30, row_gap = 4, strip_footer = 96;
+constexpr double cell_text_size = 10;
 
 struct Range {
   double low = INFINITY, high = -INFINITY;
@@ -80,7 +80,7 @@ void draw_colour_scale(Svg& svg, const HeatStrip& chart, const PlotArea& area, c
 std::string draw(const HeatStrip& chart) {
   const Range range = range_of(chart);
   const PlotArea area = plot_area(chart, header_height(chart.text, {}));
-  Svg svg(chart_width, area.bottom() + footer_height, chart.text.title, described(chart.text));
+  Svg svg(chart_width, area.bottom() + strip_footer, chart.text.title, described(chart.text));
   draw_header(svg, chart.text, {});
   draw_x_axis(svg, area, chart.text.x_title);
   svg.plot_area({area.left, area.top}, area.width, area.height);

@@ -19,7 +19,9 @@ bool same_choice(const BitTrade& a, const BitTrade& b) {
 }
 
 const BitTrade& fastest_of(const EqualBytes& line) {
-  return **std::find_if(line.begin(), line.end(), [](const BitTrade* trade) { return trade->fastest; });
+  return **std::max_element(line.begin(), line.end(), [](const BitTrade* a, const BitTrade* b) {
+    return a->tokens_per_second.value < b->tokens_per_second.value;
+  });
 }
 
 std::string design_of(const BitTrade& trade) {
@@ -129,6 +131,10 @@ std::string fastest_bits(const EqualBytes& line) {
     if (trade->fastest) continue;
     if (second == nullptr || trade->lead.value < second->lead.value) second = trade;
     if (is_above(trade->lead, 1) != Verdict::yes) equal.push_back(bits_and_experts(*trade));
+  }
+  if (second == nullptr) {
+    return fmt::format("{}: at equal bytes every number of bits yields the same, {} tokens per second.",
+                       design_of(best), three_digits(best.tokens_per_second.value));
   }
   std::string text = fmt::format("{}: at equal bytes {} yield most, {} tokens per second", design_of(best),
                                  bits_and_experts(best), three_digits(best.tokens_per_second.value));

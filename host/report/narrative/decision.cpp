@@ -9,6 +9,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "host/report/narrative/one_alpha.hpp"
 #include "host/report/narrative/selection.hpp"
 #include "host/report/results/number_text.hpp"
 #include "host/statistics/loss.hpp"
@@ -74,10 +75,14 @@ std::string bottleneck(const HardwareResult& row) {
 
 /// The elasticities that were taken on this row, the largest first.
 std::vector<SensitivityResult> elasticities_on(const StudyResults& results, const HardwareResult& row) {
-  const std::string start = fmt::format("{} {}, batch {}, depth {}, {}, {:.4g} experts per layer, {} bits{}",
-                                        row.system, row.scheme, row.batch, row.depth, row.policy, row.capacity,
-                                        row.bits, row.demand == "all" ? "" : ", demand " + row.demand);
-  return ranked_sensitivity(results, start, {&SensitivityResult::speed_elasticity});
+  const std::string start = fmt::format("{} {}, batch {}, depth {}, {}, {:.4g} experts per layer, {} bits", row.system,
+                                        row.scheme, row.batch, row.depth, row.policy, row.capacity, row.bits);
+  const std::string demand = row.demand == "all" ? "" : ", demand " + row.demand;
+  std::vector<SensitivityResult> found =
+      ranked_sensitivity(results, start + demand, {&SensitivityResult::speed_elasticity});
+  if (!found.empty() || !row.alpha) return found;
+  return ranked_sensitivity(results, fmt::format("{}, alpha {}{}", start, *row.alpha, demand),
+                            {&SensitivityResult::speed_elasticity});
 }
 
 std::string what_it_rests_on(const StudyResults& results, const HardwareResult& row) {
@@ -131,7 +136,9 @@ std::vector<Decision> decisions(const StudyResults& results) {
   return all;
 }
 
-std::string verdict_line(const StudyResults& results) {
+namespace {
+
+std::string verdict_at_one_alpha(const StudyResults& results) {
   const std::vector<Decision> all = decisions(results);
   if (all.empty()) return "This study cannot say whether speculation pays: it has no depth 0 beside one above it.";
   std::array<std::vector<std::string>, 3> batches;  // by verdict
@@ -155,7 +162,21 @@ std::string verdict_line(const StudyResults& results) {
   return fmt::format("Speculation {}.", fmt::join(parts, "; it "));
 }
 
-Table decision_table(const StudyResults& results) {
+}  // namespace
+
+std::string verdict_line(const StudyResults& results) {
+  const std::vector<double> alphas = alphas_of(results);
+  if (alphas.size() < 2) return verdict_at_one_alpha(results);
+  std::vector<std::string> lines;
+  for (const double alpha : alphas) {
+    lines.push_back(fmt::format("At alpha {}: {}", alpha, verdict_at_one_alpha(at_alpha(results, alpha))));
+  }
+  return fmt::format("{}", fmt::join(lines, " "));
+}
+
+namespace {
+
+Table table_at_one_alpha(const StudyResults& results) {
   Table table{
       "The best design of each batch. Times: as fast as the same system and scheme at the same batch without a draft. "
       "The best of many is an optimistic pick: the lead says how far the next one is, and where the two cannot be told "
@@ -187,29 +208,55 @@ Table decision_table(const StudyResults& results) {
   return table;
 }
 
-std::vector<std::string> short_answer(const StudyResults& results) {
-  std::vector<std::string> lines{verdict_line(results)};
+}  // namespace
+
+Table decision_table(const StudyResults& results) {
+  const std::vector<double> alphas = alphas_of(results);
+  if (alphas.size() < 2) return table_at_one_alpha(results);
+  Table table;
+  for (const double alpha : alphas) {
+    Table one = table_at_one_alpha(at_alpha(results, alpha));
+    for (auto& row : one.rows) {
+      row.insert(row.begin(), number_text(alpha));
+      table.rows.push_back(std::move(row));
+    }
+    one.rows = std::move(table.rows);
+    table = std::move(one);
+  }
+  table.header.insert(table.header.begin(), "alpha");
+  ++table.text_columns;
+  return table;
+}
+
+std::vector<std::string> short_answer(const StudyResults& all_results) {
+  const std::vector<double> alphas = alphas_of(all_results);
+  const StudyResults& results = alphas.size() < 2 ? all_results : at_alpha(all_results, shown_alpha(alphas));
+  std::vector<std::string> lines{verdict_line(all_results)};
   const std::vector<Decision> all = decisions(results);
   if (all.empty()) return lines;
   const Decision& first = all.front();
+  const std::string at = alphas.size() < 2 ? "" : fmt::format("alpha {}, ", shown_alpha(alphas));
   const Estimate gain = std::isfinite(first.gain().value) ? first.gain()
                         : first.row != nullptr            ? first.row->tokens_per_second
                                                           : kNone;
   if (first.row != nullptr) {
     const bool close = first.lead != nullptr && is_above(first.lead->ratio, 1) != Verdict::yes;
-    lines.push_back(fmt::format("batch {}: {}, {} tokens/s{}", first.batch, design_text(*first.row),
+    lines.push_back(fmt::format("{}batch {}: {}, {} tokens/s{}", at, first.batch, design_text(*first.row),
                                 estimate_text(first.row->tokens_per_second),
                                 close ? "; cannot be told apart from the next" : ""));
     lines.push_back(
         fmt::format("held up by {}; rests on {}", bottleneck(*first.row), what_it_rests_on(results, *first.row)));
   } else {
-    lines.push_back(fmt::format("{}: {} times the tokens for what is fetched",
+    lines.push_back(fmt::format("{}{}: {} times the tokens for what is fetched", at,
                                 design_text(results.points.at(first.fetched->point)), estimate_text(gain)));
   }
   return lines;
 }
 
 std::string next_command(const StudyResults& results, const std::string& folder) {
+  if (const auto alphas = alphas_of(results); alphas.size() > 1) {
+    return next_command(at_alpha(results, shown_alpha(alphas)), folder);
+  }
   const std::vector<Decision> all = decisions(results);
   for (const Decision& one : all) {
     const Estimate gain = one.row != nullptr && one.lead != nullptr ? one.lead->ratio : one.gain();
@@ -220,16 +267,21 @@ std::string next_command(const StudyResults& results, const std::string& folder)
     }
   }
   if (results.hardware.empty()) return "moecarlo systems  (a table [hardware] in the study adds time and energy)";
-  for (const Decision& one : all) {
-    if (one.row == nullptr) continue;
-    for (const SensitivityResult& constant : elasticities_on(results, *one.row)) {
-      if (constant.status == "assumed" && constant.constant.find(':') == std::string::npos) {
-        return fmt::format("moecarlo evaluate {} --set {}=VALUE  (the assumed constant that matters most)", folder,
-                           constant.constant);
+  // Another capacity caches other experts, which were not counted.
+  const auto can_be_set = [](const SensitivityResult& constant) {
+    return constant.constant.find(':') == std::string::npos && !constant.constant.ends_with(".capacity");
+  };
+  for (const bool assumed : {true, false}) {
+    for (const Decision& one : all) {
+      if (one.row == nullptr) continue;
+      for (const SensitivityResult& constant : elasticities_on(results, *one.row)) {
+        if (!can_be_set(constant) || (assumed && constant.status != "assumed")) continue;
+        return fmt::format("moecarlo evaluate {} --set {}=VALUE  (the {}constant that matters most)", folder,
+                           constant.constant, assumed ? "assumed " : "");
       }
     }
   }
-  return fmt::format("moecarlo evaluate {} --context 4096  (the same counts at another context)", folder);
+  return "moecarlo systems  (others that a table [hardware] can name)";
 }
 
 }  // namespace moecarlo

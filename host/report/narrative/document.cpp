@@ -10,6 +10,7 @@
 #include "host/report/narrative/controls.hpp"
 #include "host/report/narrative/decision.hpp"
 #include "host/report/narrative/explanations.hpp"
+#include "host/report/narrative/one_alpha.hpp"
 #include "host/report/narrative/selection.hpp"
 #include "host/report/narrative/tables.hpp"
 #include "host/report/results/number_text.hpp"
@@ -103,12 +104,20 @@ void add_bit_slices(Document& document, const StudyResults& results, const std::
 
 }  // namespace
 
-Document build_document(const StudyResults& results, const std::vector<Figure>& figures) {
+Document build_document(const StudyResults& all, const std::vector<Figure>& figures) {
+  const std::vector<double> alphas = alphas_of(all);
+  const bool several = alphas.size() > 1;
+  const StudyResults one = several ? at_alpha(all, shown_alpha(alphas)) : StudyResults{};
+  const StudyResults& results = several ? one : all;
   Document document;
   document.title = results.name;
   document.subtitle = results.trace_model.empty() ? "Speculative decoding on a mixture-of-experts model"
                                                   : "Speculative decoding on " + results.trace_model;
-  add_decision(document, results);
+  add_decision(document, all);
+  if (several) {
+    add(document, fmt::format("The questions below are asked at alpha {}; what holds at the others is in the files.",
+                              number_text(shown_alpha(alphas))));
+  }
   add_section(document, "The answer in words", [&] { add_answer(document, results); });
   add_section(document, "What a round yields", [&] {
     add_figures(document, figures, {"tokens_per_round", "accepted_length"});

@@ -81,16 +81,16 @@ std::string anchor_of(const std::string& heading) {
 }
 
 /// A question whose evidence is folded; what follows up to the next heading is inside.
-std::string written(const Heading& heading) {
+std::string html_of(const Heading& heading) {
   return fmt::format("<details><summary><h2 id=\"{}\">{}</h2></summary>\n", anchor_of(heading.text),
                      escape_xml(heading.text));
 }
 
-std::string written(const VerdictLine& verdict) {
+std::string html_of(const VerdictLine& verdict) {
   return fmt::format("<p class=\"verdict\">{}</p>\n", escape_xml(verdict.text));
 }
 
-std::string written(const FileLinks& links) {
+std::string html_of(const FileLinks& links) {
   std::string text = "<p class=\"files\">All figures in full:";
   for (const std::string& file : links.files) {
     text += fmt::format(" <a href=\"{0}\">{0}</a>{1}", file, &file == &links.files.back() ? "" : ",");
@@ -98,17 +98,17 @@ std::string written(const FileLinks& links) {
   return text + ". <a href=\"#definitions\">What each figure is</a>.</p>\n";
 }
 
-std::string written(const Paragraph& paragraph) {
+std::string html_of(const Paragraph& paragraph) {
   return fmt::format("<p>{}</p>\n", escape_xml(paragraph.text));
 }
 
-std::string written(const Answer& answer) {
+std::string html_of(const Answer& answer) {
   std::string text = "<section class=\"answer\">\n";
   for (const std::string& paragraph : answer.paragraphs) text += fmt::format("<p>{}</p>\n", escape_xml(paragraph));
   return text + "</section>\n";
 }
 
-std::string written(const KeyFigures& key) {
+std::string html_of(const KeyFigures& key) {
   std::string text = "<dl class=\"key\">\n";
   for (const KeyFigure& figure : key.figures) {
     text += fmt::format("<div><dt>{}</dt><dd class=\"value\">{}</dd><dd>{}</dd><dd>{}</dd></div>\n",
@@ -148,11 +148,11 @@ std::string table_text(const Table& table, const std::string& id) {
   return text + "</tbody></table></div></div>\n";
 }
 
-std::string written(const Table& table) {
+std::string html_of(const Table& table) {
   return table_text(table, "");
 }
 
-std::string written(const Definitions& definitions) {
+std::string html_of(const Definitions& definitions) {
   Table table{"What each figure is: summed over all before one is divided by the other",
               {"figure", "unit", "what is counted or computed", "divided by"},
               4,
@@ -163,7 +163,7 @@ std::string written(const Definitions& definitions) {
   return table_text(table, "definitions");
 }
 
-std::string written(const Bullets& bullets) {
+std::string html_of(const Bullets& bullets) {
   std::string text = "<ul class=\"notes\">\n";
   for (const std::string& item : bullets.items) text += fmt::format("<li>{}</li>\n", escape_xml(item));
   return text + "</ul>\n";
@@ -189,7 +189,7 @@ std::string in_page_colours(std::string svg) {
   return svg;
 }
 
-std::string written(const Figure& figure) {
+std::string html_of(const Figure& figure) {
   return fmt::format(
       "<figure tabindex=\"0\">\n{}<figcaption>{} <a href=\"figures/{}.svg\">SVG</a></figcaption>\n</figure>\n",
       in_page_colours(figure.svg), escape_xml(figure.caption), figure.id);
@@ -204,7 +204,7 @@ std::string body(const Document& document) {
       text += open ? "</details>\n" : "";
       open = true;
     }
-    text += std::visit([](const auto& content) { return written(content); }, block);
+    text += std::visit([](const auto& content) { return html_of(content); }, block);
   }
   return text + (open ? "</details>\n" : "");
 }

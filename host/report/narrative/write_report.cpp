@@ -3,6 +3,7 @@
 #include "host/report/narrative/bit_trades.hpp"
 #include "host/report/narrative/document.hpp"
 #include "host/report/narrative/figures.hpp"
+#include "host/report/narrative/one_alpha.hpp"
 #include "host/report/narrative/write_document.hpp"
 #include "host/report/results/csv.hpp"
 #include "host/report/results/summary.hpp"
@@ -25,7 +26,8 @@ std::vector<Figure> all_figures(const StudyResults& results) {
 }  // namespace
 
 void write_report(const StudyResults& results, const std::filesystem::path& directory) {
-  const std::vector<Figure> figures = all_figures(results);
+  const std::vector<double> alphas = alphas_of(results);
+  const std::vector<Figure> figures = all_figures(alphas.size() > 1 ? at_alpha(results, shown_alpha(alphas)) : results);
   write_document(build_document(results, figures), figures, directory);
   write_atomically(directory / "summary.json", [&](const TextSink& sink) { write_summary(results, sink); });
   write_atomically(directory / "points.csv", [&](const TextSink& sink) { write_points_csv(results, sink); });

@@ -49,6 +49,7 @@ Json to_json(const BitTrade& trade) {
           {"depth", trade.depth},
           {"bits", trade.bits},
           {"capacity", number(trade.capacity)},
+          {"alpha", trade.alpha ? Json(*trade.alpha) : Json(nullptr)},
           {"room_bytes", number(trade.room_bytes)},
           {"slot_bytes", number(trade.slot_bytes)},
           {"slots", number(trade.slots)},
@@ -75,6 +76,7 @@ BitTrade trade_from(const Json& json) {
   member(json, "depth").get_to(trade.depth);
   member(json, "bits").get_to(trade.bits);
   trade.capacity = number(json, "capacity");
+  if (const Json& alpha = member(json, "alpha"); !alpha.is_null()) trade.alpha = alpha.get<double>();
   trade.room_bytes = number(json, "room_bytes");
   trade.slot_bytes = number(json, "slot_bytes");
   trade.slots = number(json, "slots");

@@ -95,9 +95,10 @@ void read(const Json& json, Distribution& distribution) {
   from_json(json, distribution.batch, "batch");
   from_json(json, distribution.depth, "depth");
   read_text(json, distribution.policy, "policy");
-  from_json(json, distribution.demand, "demand");
   from_json(json, distribution.capacity, "capacity");
   from_json(json, distribution.bits, "bits");
+  from_json(json, distribution.alpha, "alpha");
+  from_json(json, distribution.demand, "demand");
   from_json(json, distribution.accepted_length, "accepted_length");
   from_json(json, distribution.distinct_experts, "distinct_experts");
 }
@@ -221,6 +222,7 @@ void read(const Json& json, LeadResult& lead) {
   from_json(json, lead.among, "among");
   from_json(json, lead.first, "first");
   from_json(json, lead.second, "second");
+  from_json(json, lead.alpha, "alpha");
   read(json, lead.ratio);
 }
 

@@ -95,9 +95,9 @@ void write(JsonText& json, const PointResult& point, LastMetrics& last) {
 void write(JsonText& json, const Distribution& distribution) {
   json.key("batch").whole(distribution.batch).key("depth").whole(distribution.depth);
   write_text(json, "policy", distribution.policy);
-  json.key("demand").text(distribution.demand);
   json.key("capacity").number(distribution.capacity);
   write_whole(json, "bits", distribution.bits);
+  json.key("alpha").number(distribution.alpha).key("demand").text(distribution.demand);
   write(json, "accepted_length", distribution.accepted_length);
   write(json, "distinct_experts", distribution.distinct_experts);
 }
@@ -211,6 +211,7 @@ void write(JsonText& json, const HardwareResult& row) {
 
 void write(JsonText& json, const LeadResult& lead) {
   json.key("among").text(lead.among).key("first").whole(lead.first).key("second").whole(lead.second);
+  json.key("alpha").number(lead.alpha);
   write(json, lead.ratio);
 }
 

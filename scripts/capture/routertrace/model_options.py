@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .output import add_output
 from .refusal import INPUT, USAGE, Refusal, array_file
 from .safetensors_file import SafetensorsFile
 from .selection import BIASES, Rule
@@ -11,7 +12,7 @@ from .trace_file import Description
 
 
 def add_model_options(parser):
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="TRACE")
+    add_output(parser, "TRACE")
     parser.add_argument("--model", help="what the trace calls the model (needed where files do not name it)")
     parser.add_argument(
         "--experts", type=int, help="routed experts per layer (needed where files do not say it)"

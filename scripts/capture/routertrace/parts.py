@@ -12,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
+from .output import expect_new
 from .refusal import USAGE, Refusal
 from .trace_file import replace
 
 
 class Parts:
-    def __init__(self, output, settings):
+    def __init__(self, output, settings, force=False):
         """`settings`: all that decides what is captured. Parts of another capture are refused."""
         self.output, self.folder, self.settings = Path(output), Path(f"{output}.parts"), settings
         self.mark = self.folder / "capture.json"
@@ -27,8 +28,8 @@ class Parts:
             if other:
                 raise Refusal(USAGE, f"{self.folder}: parts of another capture (other {', '.join(other)}); "
                                      "repeat its command, or delete the folder")
-        elif self.output.exists():
-            raise Refusal(USAGE, f"{self.output}: exists already (expected a new file; delete it to capture again)")
+        else:
+            expect_new(self.output, force)
 
     def open(self):
         """Makes the folder, once the model and the prompts are known to be good."""

@@ -37,9 +37,9 @@ class Capture:
         self.options = options
         self.stop = Stop()
         self.settings = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()
-                         if key not in ("device", "output")}
+                         if key not in ("device", "output", "force")}
         self.settings["prompts_sha256"] = hashlib.sha256(options.prompts.read_bytes()).hexdigest()
-        self.parts = Parts(options.output, self.settings)
+        self.parts = Parts(options.output, self.settings, options.force)
         inputs.check_model(options.model)
         self.prompts = inputs.read_prompts(options.prompts, options.model, options.prompt_tokens)
         self.model = inputs.load_model(options.model, options.weights, options.device)
