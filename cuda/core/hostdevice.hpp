@@ -7,9 +7,9 @@
 
 /// Marks a function of the shared core: it runs on the host and, under nvcc, on the device as well.
 ///
-/// On the host it is always inlined, so that what its caller knows makes it faster; MOECARLO_OUTLINED marks those that
-/// are a function there, since of very large ones the compiler makes slow code, slowly: what happens once a trajectory,
-/// or for some studies only.
+/// On the host it is always inlined, so that what its caller knows makes it faster. MOECARLO_OUTLINED marks those that
+/// are a function there, since the compiler's time grows faster than a function does. It costs what the caller had in
+/// registers: not for what the loops of one layer alone call.
 ///
 /// MOECARLO_INLINED says the same of a lambda, between its parameters and its body. On a device it needs no mark: it is
 /// what the function around it is.

@@ -1,8 +1,9 @@
 #include "cuda/core/trajectory.hpp"
 #include "host/simulate/cpu_code.hpp"
 
-// Compiled for an instruction set, MOECARLO_SET, and masks of MOECARLO_WORDS words, into MOECARLO_RUN. Nothing of the
-// standard library is called, so that no code of one set can end up in another.
+// Compiled for an instruction set, MOECARLO_SET, and masks of MOECARLO_WORDS words, into MOECARLO_RUN. Here `moecarlo`
+// is the namespace of that set, a macro (scripts/cmake/MoecarloInstructionSets.cmake); functions of the standard
+// library would be shared among the sets, so none is called.
 
 namespace moecarlo {
 namespace {

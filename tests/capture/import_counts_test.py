@@ -164,8 +164,8 @@ class Counts(CountsTest):
     def test_what_synth_is_told_makes_loads_as_uneven(self):
         """Loads of a trace that synth made, without its routing, lead back to the exponent that it was made with."""
         for exponent, top_k in ((0, 4), (.6, 1), (.8, 4), (1.5, 8)):
-            self.moecarlo("synth", "-o", "s.h5", "--layers", 6, "--experts", 32, "--top-k", top_k, "--zipf", exponent,
-                          "--sequences", 20)
+            self.moecarlo("synth", "--force", "-o", "s.h5", "--layers", 6, "--experts", 32, "--top-k", top_k,
+                          "--zipf", exponent, "--sequences", 20)
             with h5py.File(self.folder / "s.h5") as trace:
                 ids = trace["expert_ids"][:]
             table = [np.bincount(ids[:, layer].ravel(), minlength=32).tolist() for layer in range(6)]

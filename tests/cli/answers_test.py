@@ -16,7 +16,7 @@ import random_studies
 import report_reader
 from report_reader import estimate_cell, number, three_digits
 
-STUDIES = int(os.environ.get("MOECARLO_ANSWERS_STUDIES", 50))
+STUDIES = int(os.environ.get("MOECARLO_ANSWERS_STUDIES", 12))
 SHOWN = 40  # rows of a break-even table
 DESIGN = answers.DESIGN
 

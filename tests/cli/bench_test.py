@@ -14,9 +14,12 @@ class Bench(program.ProgramTest):
     def bench(self, *arguments):
         return json.loads(self.done("bench", "--seconds", "0.001", "--json", *arguments).stdout)
 
-    def test_rates_of_the_cpu_stand_beside_its_limit(self):
+    def test_rates_of_the_cpu_stand_beside_its_limit_and_ingest_beside_both(self):
         result = self.bench("--backend", "cpu")
         self.assertNotIn("cuda", result)
+        self.assertEqual([rate["name"] for rate in result["ingest"]], ["file to table, all threads"])
+        self.assertGreater(result["ingest"][0]["bytes_per_second"], 0)  # of logits
+        self.assertIsNone(result["ingest"][0]["share_of_limit"])
         names = [rate["name"] for rate in result["cpu"]["rates"]]
         self.assertEqual(names[0], "lru, baseline")
         for name in ("static", "hotness", "lru, routing drawn by alias", "lru, 16 capacities"):
@@ -27,19 +30,14 @@ class Bench(program.ProgramTest):
             self.assertAlmostEqual(rate["share_of_limit"] * limit / rate["steps_per_second"], 1)
             if "threads" in rate["name"]:
                 self.assertIsNone(rate["cycles_per_step"])
-            else:  # of a clock between half a gigahertz and ten
-                self.assertGreater(rate["cycles_per_step"] * rate["steps_per_second"], 5e8)
+            else:  # of a clock of some gigahertz, of which other programs may have taken most
+                self.assertGreater(rate["cycles_per_step"] * rate["steps_per_second"], 1e8)
                 self.assertLess(rate["cycles_per_step"] * rate["steps_per_second"], 1e10)
 
-    def test_ingest_is_measured_in_bytes_of_logits(self):
-        rates = self.bench("--backend", "cpu")["ingest"]
-        self.assertEqual([rate["name"] for rate in rates], ["file to table, all threads"])
-        self.assertGreater(rates[0]["bytes_per_second"], 0)
-        self.assertIsNone(rates[0]["share_of_limit"])
-        self.assertNotIn("ingest", self.bench("--backend", "cpu", "--only", "belady"))
-
     def test_only_chooses_workloads_by_their_names(self):
-        names = [rate["name"] for rate in self.bench("--backend", "cpu", "--only", "belady")["cpu"]["rates"]]
+        result = self.bench("--backend", "cpu", "--only", "belady")
+        self.assertNotIn("ingest", result)
+        names = [rate["name"] for rate in result["cpu"]["rates"]]
         self.assertEqual(names[0], "belady, baseline")
         self.assertEqual(names[-1], "belady-bypass")
         self.refused(USAGE, "bench", "--backend", "cpu", "--only", "mru", says='no workload has "mru" in its name')

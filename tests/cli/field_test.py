@@ -58,8 +58,8 @@ class Field(program.ProgramTest):
 
     def hardware(self, name, **options):
         layers, experts, top_k = CONFIGS[name]
-        self.done("--quiet", "synth", "-o", self.folder / "trace.h5", "--layers", layers, "--experts", experts, "--top-k",
-                  top_k, "--sequences", 8, "--tokens-per-sequence", 16)
+        self.done("--quiet", "synth", "--force", "-o", self.folder / "trace.h5", "--layers", layers,
+                  "--experts", experts, "--top-k", top_k, "--sequences", 8, "--tokens-per-sequence", 16)
         study = self.study(f"{name}.toml", study={"trajectories": 32, "rounds": 4},
                            grid={"policy": ["static"], "capacity": [max(top_k, 2)], "depth": [0, 1]},
                            hardware={"model": str(FIELD / "configs" / f"{name}.json"), "schemes": ["ar"], **options})

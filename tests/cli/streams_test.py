@@ -20,7 +20,7 @@ class Streams(program.ProgramTest):
         return {
             "inspect": ["inspect", trace],
             "locality": ["locality", trace, "--segments", "4"],
-            "synth": ["synth", "-o", self.folder / "new.h5", "--sequences", 8, "--tokens-per-sequence", 40],
+            "synth": ["synth", "--force", "-o", self.folder / "new.h5", "--sequences", 8, "--tokens-per-sequence", 40],
             "simulate": ["simulate", study, "-o", self.folder / "out", "--resume"],
             "evaluate": ["evaluate", self.folder / "done"],
         }

@@ -17,7 +17,7 @@ class EveryEngine : public ::testing::TestWithParam<std::uint32_t> {};
 
 // MOECARLO_ORACLE_STUDIES: random studies in all. MOECARLO_ORACLE_SCALE: trajectories of each, in units of a usual run.
 TEST_P(EveryEngine, AgreesWithTheOracleOnRandomStudies) {
-  const auto studies = static_cast<std::uint32_t>(testing::parameter("MOECARLO_ORACLE_STUDIES", 300));
+  const auto studies = static_cast<std::uint32_t>(testing::parameter("MOECARLO_ORACLE_STUDIES", 120));
   const double scale = testing::parameter("MOECARLO_ORACLE_SCALE", 1);
   std::vector<testing::Simulate> engines = testing::on_every_cpu();
   engines.insert(engines.end(),

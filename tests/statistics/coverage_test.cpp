@@ -86,7 +86,7 @@ std::pair<int, int> binomial_range(int trials) {
 
 // MOECARLO_COVERAGE_SEEDS: seeds of this test and of the next.
 TEST(MonteCarloIntervals, CoverTheExactValueInNinetyFivePercentOfTheSeeds) {
-  const auto seeds = static_cast<int>(testing::parameter("MOECARLO_COVERAGE_SEEDS", 1000));
+  const auto seeds = static_cast<int>(testing::parameter("MOECARLO_COVERAGE_SEEDS", 400));
   const RoutingTable table = small_table();
   Study study = small_study();
   study.mode = Mode::exhaustive;
@@ -146,7 +146,7 @@ bool is_open(const std::string& metric, const std::map<std::string, double>& tru
 }
 
 TEST(MonteCarloIntervals, CoverTheEnumeratedTruthOfEveryBatchAndDepthThinCellsIncluded) {
-  const auto seeds = static_cast<int>(testing::parameter("MOECARLO_COVERAGE_SEEDS", 400));
+  const auto seeds = static_cast<int>(testing::parameter("MOECARLO_COVERAGE_SEEDS", 150));
   BatchStudy one;
   using Key = std::pair<std::size_t, std::string>;   // cell, metric
   std::vector<std::map<std::string, double>> truth;  // [cells]

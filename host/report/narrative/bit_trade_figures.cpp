@@ -10,8 +10,6 @@
 namespace moecarlo {
 namespace {
 
-constexpr double bytes_of_megabyte = 1e6;
-
 using Value = std::function<Estimate(const BitTrade&)>;
 
 Estimate exact(double value) {
@@ -54,7 +52,7 @@ std::vector<Figure> bit_trade_figures(const StudyResults& results) {
       panel_of(lines, "Resident experts per layer", [](const BitTrade& trade) { return exact(trade.capacity); }),
       panel_of(lines, "Accepted length / depth", [](const BitTrade& trade) { return trade.acceptance; }),
       panel_of(lines, "MB of experts that a draft step reads",
-               [](const BitTrade& trade) { return exact(trade.step_expert_bytes / bytes_of_megabyte); }),
+               [](const BitTrade& trade) { return exact(trade.step_expert_bytes / bytes_per_megabyte); }),
       panel_of(lines, "Tokens per second", [](const BitTrade& trade) { return trade.tokens_per_second; })};
   return {figure_of(
       "bit_trades",

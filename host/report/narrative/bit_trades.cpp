@@ -12,7 +12,7 @@
 namespace moecarlo {
 namespace {
 
-constexpr double bytes_per_megabyte = 1e6, bytes_per_gigabyte = 1e9;
+constexpr double bytes_per_gigabyte = 1e9;
 
 bool same_choice(const BitTrade& a, const BitTrade& b) {
   return a.system == b.system && a.scheme == b.scheme && a.batch == b.batch;

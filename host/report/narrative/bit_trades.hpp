@@ -8,6 +8,8 @@
 
 namespace moecarlo {
 
+inline constexpr double bytes_per_megabyte = 1e6;
+
 /// Rows that differ in kept bits alone, bits ascending: the same bytes of fast memory hold more experts of fewer bits.
 using EqualBytes = std::vector<const BitTrade*>;
 
