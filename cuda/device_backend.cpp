@@ -173,6 +173,7 @@ class DeviceBackend final : public Backend {
 
   cudaError_t launch_replay(const DeviceBlock& block) const {
     return for_words(routing_.experts, [&](auto words) {
+      if (host_view_.asks()) return launch_asking<words>(block, nullptr);
       if (host_view_.coupled) return launch_coupled<words>(block, nullptr);
       if (!has_episodes(host_view_.walk)) return launch_alone<words>(block, nullptr);
       if constexpr (words <= kMostLruWords) {

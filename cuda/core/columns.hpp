@@ -48,6 +48,26 @@ struct ColumnMasks {
     return masks.routed(rows[slot], lane);
   }
   MOECARLO_HOST_DEVICE ExpertMask<Words> used(std::size_t slot, int lane) const { return masks.used(rows[slot], lane); }
+  MOECARLO_HOST_DEVICE const ColumnMasks& all_used() const { return *this; }
+};
+
+/// The same where a demand rule may stand between router and memory, of one layer: what a column uses lies apart.
+template <int Words>
+struct AskedColumns {
+  ColumnMasks<Words, 1> from_router;
+  ColumnMasks<Words, 1> of_use;    ///< the same where there is no rule
+  std::uint64_t* masks = nullptr;  ///< [slots][Words] those of_use, where there is one
+
+  MOECARLO_HOST_DEVICE LayerBundle<Words, 1> routed(std::size_t slot) const { return from_router.routed(slot); }
+  MOECARLO_HOST_DEVICE LayerBundle<Words, 1> used(std::size_t slot) const { return of_use.used(slot); }
+  MOECARLO_HOST_DEVICE ExpertMask<Words> routed(std::size_t slot, int lane) const {
+    return from_router.routed(slot, lane);
+  }
+  MOECARLO_HOST_DEVICE ExpertMask<Words> used(std::size_t slot, int lane) const { return of_use.used(slot, lane); }
+  MOECARLO_HOST_DEVICE const ColumnMasks<Words, 1>& all_used() const { return of_use; }
+  MOECARLO_HOST_DEVICE void use(std::size_t slot, const ExpertMask<Words>& experts) const {
+    for (int w = 0; w < Words; ++w) masks[slot * Words + static_cast<std::size_t>(w)] = experts.word[w];
+  }
 };
 
 }  // namespace moecarlo

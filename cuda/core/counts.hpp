@@ -6,8 +6,9 @@
 namespace moecarlo {
 
 // What a pass adds up. A union record holds the numbers that all design points of a cell share, a point record those of
-// one design point. The columns of the records, of their files and of what metrics are made of
-// (host/statistics/metric_table.cpp) are the lines of these two tables; a number that is counted is named nowhere else.
+// one design point; where a study has demand rules, the numbers about them follow in the union record. The columns of
+// the records, of their files and of what metrics are made of (host/statistics/metric_table.cpp) are the lines of these
+// tables; a number that is counted is named nowhere else.
 
 /// One number of a record.
 struct CountInfo {
@@ -32,6 +33,29 @@ inline constexpr CountInfo kPointCounts[] = {
     {"cache_writes"},         // experts resident after a pass that were not before
     {"rejected_only", true},  // misses that no accepted column needed
 };
+
+/// Of a pass's verified columns. A pair is a column and an expert that it chose.
+enum DemandCount : std::uint32_t {
+  kPairs,
+  kPairsKept,
+  kPairMass,
+  kPairMassDropped,
+  kLoadedParts,
+  kUpperDistinct,
+  kColumns,
+  kWholeColumns
+};
+inline constexpr CountInfo kDemandCounts[] = {
+    {"demands"},           // pairs
+    {"demands_kept"},      // those of them that a rule keeps
+    {"demand_mass"},       // gate mass of all pairs, where gates are known
+    {"dropped_mass"},      // of those that are not kept
+    {"expert_parts_256"},  // weights that are asked for, in 1/256 of an expert's
+    {"distinct_upper"},    // distinct experts, of which at least the upper slice is asked for
+    {"columns"},           // that chose any expert
+    {"whole_columns"},     // those of them that keep all that they chose
+};
+constexpr std::uint32_t kPartsOfExpert = 256;
 
 static_assert(kUnionCounts[kDistinctAccepted].by_length && kDistinctAccepted + 1 == std::size(kUnionCounts));
 static_assert(kPointCounts[kRejectedOnly].by_length && kRejectedOnly + 1 == std::size(kPointCounts));

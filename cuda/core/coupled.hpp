@@ -1,15 +1,25 @@
 #pragma once
 
+#include "cuda/core/demand/confidence.hpp"
+#include "cuda/core/demand/pass_choices.hpp"
 #include "cuda/core/drawn_routing.hpp"
 #include "cuda/core/episode.hpp"
 #include "cuda/core/pool_caches.hpp"
 
 namespace moecarlo {
 
+/// Where nothing stands between router and memory.
+struct NoDemandRules {
+  static constexpr bool kAsk = false;
+};
+
 /// An episode whose layers depend on each other, pass by pass: they share one pool of slots, or the residents of all of
-/// them decide how much of the draft is accepted. `Layers` gives each layer's replay and scratch.
+/// them decide how much of the draft is accepted. All episodes with demand rules go this way, too. `Layers` gives each
+/// layer's replay and scratch.
 template <int Words, class Layers>
 struct CoupledReplay {
+  using Rules = typename Layers::Rules;  ///< of what columns use: DemandRules, or none
+
   const RoutingView& routing;
   const PlanView& plan;
   const Cell& cell;
@@ -26,6 +36,9 @@ struct CoupledReplay {
   MOECARLO_HOST_DEVICE void operator()() const {
     start();
     const EpisodePath passes = layers.caches(0).path;
+    if constexpr (Rules::kAsk) {
+      if (plan.asks()) begin_asking(passes);
+    }
     for (std::uint32_t pass = 0; pass < passes.passes; ++pass) {
       id = passes.grouped(id, plan, pass);
       if (draws_rounds()) draw_round(EpisodeWalk<Path>::of(plan, cell, id, path), pass);
@@ -51,6 +64,9 @@ struct CoupledReplay {
   MOECARLO_OUTLINED void draft(std::uint32_t pass, std::uint32_t passes, std::uint32_t layer) const {
     on_layer(layer, [&](const auto& replay) MOECARLO_INLINED {
       draw_masks(layer, pass, passes);
+      if constexpr (Rules::kAsk) {
+        if (plan.asks()) ask_columns(replay, layer, pass, passes);
+      }
       if (pass == 0) replay.foresee();
       take_residents(replay, layer);
       replay.judge_draft(pass);
@@ -60,7 +76,13 @@ struct CoupledReplay {
   MOECARLO_OUTLINED void verify(std::uint32_t pass, std::uint32_t layer) const {
     on_layer(layer, [&](const auto& replay) MOECARLO_INLINED {
       take_residents(replay, layer);
+      if constexpr (Rules::kAsk) {
+        if (plan.asks()) ask_by_residents(replay, layer, pass);
+      }
       replay.verify(pass);
+      if constexpr (Rules::kAsk) {
+        if (plan.asks()) count_asked(replay, layer, pass);
+      }
       update(replay, pass, layer);
     });
   }
@@ -75,8 +97,59 @@ struct CoupledReplay {
   template <class Use>
   MOECARLO_HOST_DEVICE void on_layer(std::uint32_t layer, const Use& use) const {
     const LayerContext<1> at = layers.context(layer);
-    const LayerCaches<Words, 1> caches = layers.caches(layer);
-    use(EpisodeReplay<Words, 1>{at, cell, caches});
+    const auto caches = layers.caches(layer);
+    use(EpisodeReplay<Words, 1, typename Layers::Columns>{at, cell, caches});
+  }
+
+  /// Numbers the slots, and finds the path probabilities of passes that are known before the first one begins.
+  MOECARLO_OUTLINED void begin_asking(const EpisodePath& passes) const {
+    const std::size_t slots = EpisodePath::slot(cell, passes.passes, 0);
+    for (std::size_t i = 0; i < slots; ++i) path.slots[i] = static_cast<std::uint32_t>(i);
+    for (std::uint32_t pass = 0; !draws_rounds() && pass < passes.passes; ++pass) {
+      for (std::uint32_t request = 0; request < cell.batch; ++request) {
+        const std::uint32_t token = passes.rows[EpisodePath::slot(cell, pass, 0) + request];
+        set_confidences(pass, request, KnownThresholds{plan, cell, token});
+      }
+    }
+  }
+
+  template <class ThresholdOf>
+  MOECARLO_HOST_DEVICE void set_confidences(std::uint32_t pass, std::uint32_t request,
+                                            const ThresholdOf& threshold) const {
+    const std::size_t first = EpisodePath::slot(cell, pass, 0) + request;
+    find_confidences(plan, cell, threshold, [&](std::uint32_t column, std::uint64_t of_one) MOECARLO_INLINED {
+      path.confidence[first + std::size_t{column} * cell.batch] = static_cast<std::uint16_t>(of_one);
+    });
+  }
+
+  template <class Replay>
+  MOECARLO_HOST_DEVICE EpisodeChoices<Words> choices(const Replay& replay, std::uint32_t layer,
+                                                     std::uint32_t pass) const {
+    return {{routing, plan, cell, layer},      replay.caches.columns, path, replay.caches.path.rows, id, pass,
+            replay.caches.residents[0].lane(0)};
+  }
+
+  /// Finds what a layer's columns use, as far as passes are known.
+  template <class Replay>
+  MOECARLO_OUTLINED void ask_columns(const Replay& replay, std::uint32_t layer, std::uint32_t pass,
+                                     std::uint32_t passes) const {
+    if ((pass > 0 && !draws_rounds()) || Rules::read_residents(plan.demands[cell.demand])) return;
+    const std::uint32_t known = draws_rounds() ? pass + 1 : passes;
+    for (std::uint32_t p = pass; p < known; ++p) Rules::ask(plan.demands[cell.demand], choices(replay, layer, p));
+  }
+
+  /// The same under a rule that looks at residents, when they are known. Such a cell has one point.
+  template <class Replay>
+  MOECARLO_OUTLINED void ask_by_residents(const Replay& replay, std::uint32_t layer, std::uint32_t pass) const {
+    const Demand& demand = plan.demands[cell.demand];
+    if (Rules::read_residents(demand)) Rules::ask(demand, choices(replay, layer, pass));
+  }
+
+  template <class Replay>
+  MOECARLO_OUTLINED void count_asked(const Replay& replay, std::uint32_t layer, std::uint32_t pass) const {
+    if (pass < replay.caches.path.warmup) return;
+    count_demands(replay.at, cell, choices(replay, layer, pass));
+    count_loaded(replay.at, cell, replay.caches.unions[pass].lane(0));
   }
 
   /// Draws one round of all requests; the residents at its start say how much of the draft will be accepted.
@@ -86,6 +159,9 @@ struct CoupledReplay {
       const auto covered = [&](std::uint32_t position)
                                MOECARLO_INLINED { return plan.coverage_thresholds[coverage(token + position)]; };
       const Draft draft = draft_at(plan, cell, walk.at(pass, request), token, covered);
+      if constexpr (Rules::kAsk) {
+        if (plan.asks()) set_confidences(pass, request, covered);
+      }
       walk.advance(pass, request, draft);
     }
   }

@@ -41,34 +41,47 @@ MOECARLO_HOST_DEVICE ExpertMask<Words> with_lower_slices(const ExpertMask<Words>
   return both;
 }
 
-/// The routing of a sibling: it keeps each expert of the path token at its level with probability keeps / 2^16, and
-/// takes the others, without repetition, from another token's choices. `at` names round, request, column and layer.
-template <int Words>
-MOECARLO_HOST_DEVICE ExpertMask<Words> sibling_routing(const ExpertMask<Words>& path_token,
-                                                       const ExpertMask<Words>& other, DrawAddress at,
-                                                       std::uint32_t keeps) {
-  at.purpose = Purpose::sibling;
-  ExpertMask<Words> kept;
+/// The random words that make a sibling, one after the other. `at` names round, request, column and layer.
+struct SiblingDraws {
+  DrawAddress at;
+  std::uint32_t used = 0;
   RandomBlock block{};
-  std::uint32_t draws = 0;
-  const auto next = [&]() MOECARLO_INLINED {
-    if (draws % 4 == 0) block = at.block(draws / 4);
-    return block.word[draws++ % 4];
-  };
-  std::uint32_t missing = 0;
+
+  MOECARLO_HOST_DEVICE static SiblingDraws of(DrawAddress at) {
+    at.purpose = Purpose::sibling;
+    return {at};
+  }
+  MOECARLO_HOST_DEVICE std::uint32_t next() {
+    if (used % 4 == 0) block = at.block(used / 4);
+    return block.word[used++ % 4];
+  }
+};
+
+/// What a sibling keeps of the path token at its level: each expert with probability keeps / 2^16.
+template <int Words>
+MOECARLO_HOST_DEVICE ExpertMask<Words> kept_by_sibling(const ExpertMask<Words>& path_token, SiblingDraws& draws,
+                                                       std::uint32_t keeps) {
+  ExpertMask<Words> kept;
   for (int w = 0; w < Words; ++w) {
     for (std::uint64_t rest = path_token.word[w]; rest != 0; rest &= rest - 1) {
-      if (next() >> 16 < keeps) {
-        kept.word[w] |= rest & (0 - rest);
-      } else {
-        ++missing;
-      }
+      if (draws.next() >> 16 < keeps) kept.word[w] |= rest & (0 - rest);
     }
   }
-  for (; missing > 0; --missing) {
+  return kept;
+}
+
+/// The routing of a sibling: what it keeps of the path token, and the others, without repetition, from another token's
+/// choices. `at` names round, request, column and layer.
+template <int Words>
+MOECARLO_HOST_DEVICE ExpertMask<Words> sibling_routing(const ExpertMask<Words>& path_token,
+                                                       const ExpertMask<Words>& other, const DrawAddress& at,
+                                                       std::uint32_t keeps) {
+  SiblingDraws draws = SiblingDraws::of(at);
+  ExpertMask<Words> kept = kept_by_sibling(path_token, draws, keeps);
+  for (std::uint32_t missing = path_token.count() - kept.count(); missing > 0; --missing) {
     const ExpertMask<Words> open = without(other, kept);
     const std::uint32_t count = open.count();
-    kept.insert(nth_member(open, static_cast<std::uint32_t>((std::uint64_t{next()} * count) >> 32)));
+    kept.insert(nth_member(open, static_cast<std::uint32_t>((std::uint64_t{draws.next()} * count) >> 32)));
   }
   return kept;
 }

@@ -28,13 +28,16 @@ struct EnumerateReplay {
           running |= masks().used(sequence.first + start + column, 0);
           prefix[column] = running;
         }
-        count(plan.cells[c], sequence.first + start);
+        const auto used = [&](std::uint32_t i) MOECARLO_INLINED { return masks().used(sequence.first + start + i, 0); };
+        count(plan.cells[c], sequence.first + start, used);
       }
     }
     for (std::uint32_t c = 0; c < plan.cell_count; ++c) flush(at, plan.cells[c]);
   }
 
-  MOECARLO_HOST_DEVICE void count(const Cell& cell, std::uint32_t token) const {
+  /// The start at `token`, of whose columns `prefix` is known. used(i): what column i uses.
+  template <class Used>
+  MOECARLO_HOST_DEVICE void count(const Cell& cell, std::uint32_t token, const Used& used) const {
     const ExpertMask<Words> all = prefix[cell.depth];
     const LaneWord<1> distinct{all.count()};
     count_union(at, cell, distinct);
@@ -58,10 +61,8 @@ struct EnumerateReplay {
       }
     }
     if (at.plan.histograms != 0) {
-      count_histograms<Words>(
-          at, cell, 0, cell.depth + 1,
-          [&](std::uint32_t column) MOECARLO_INLINED { return masks().used(token + column, 0); },
-          [&](std::uint32_t point) MOECARLO_INLINED { return residents_of(cell, point); });
+      count_histograms<Words>(at, cell, 0, cell.depth + 1, used,
+                              [&](std::uint32_t point) MOECARLO_INLINED { return residents_of(cell, point); });
     }
     *at.union_total(cell, kDraftChoices) += std::uint64_t{cell.depth} * at.plan.drafting_top_k;
   }

@@ -9,13 +9,13 @@ namespace moecarlo {
 
 /// One cell of an episode in a bundle of layers: what each pass touches, drafts and keeps, replayed over the path that
 /// all layers share. The rule of each step stands in its own header.
-template <int Words, int Lanes>
+template <int Words, int Lanes, class Columns = ColumnMasks<Words, Lanes>>
 struct EpisodeReplay {
   using Bundle = LayerBundle<Words, Lanes>;
 
   const LayerContext<Lanes>& at;
   const Cell& cell;
-  const LayerCaches<Words, Lanes>& caches;
+  const LayerCaches<Words, Lanes, Columns>& caches;
 
   /// All passes of layers that do not depend on others; adds to the totals as they are. `id` is what `at` refers to.
   MOECARLO_HOST_DEVICE void add_passes(TrajectoryId& id) const {

@@ -60,6 +60,15 @@ struct EpisodeScratch {
             reinterpret_cast<ExpertMask<Words>*>(own + layout.last),
             layout.settles ? reinterpret_cast<Bundle*>(own + layout.settled) : nullptr};
   }
+
+  /// The same where a demand rule may decide what columns use.
+  MOECARLO_HOST_DEVICE LayerCaches<Words, Lanes, AskedColumns<Words>> asking_caches(std::uint32_t first_layer,
+                                                                                    std::uint32_t index) const {
+    const auto plain = caches(first_layer, index);
+    AskedColumns<Words> asked{plain.columns, plain.columns, block(index) + layout.used};
+    if (plan.asks()) asked.of_use = {RowMasks<Words, 1>::of(asked.masks, 1, 0), path_in(layout, path_block).slots};
+    return plain.with(asked);
+  }
 };
 
 }  // namespace moecarlo

@@ -12,7 +12,7 @@ enum class Feature : std::uint32_t {
   samples,
   enumeration,
   replay,
-  coupled,  ///< one pool, or acceptance that looks at residents
+  coupled,  ///< one pool, acceptance that looks at residents, or demand rules
   trees,
   other_policies,  ///< than LRU
   several_policies,
@@ -23,6 +23,7 @@ enum class Feature : std::uint32_t {
   resampled_rejections,
   joint_histograms,
   histograms,  ///< that the study asks for
+  demands,     ///< that are not all that the router chose, or are counted
 };
 
 using Features = std::uint32_t;
@@ -51,6 +52,7 @@ inline Features features_of(const PlanView& plan, const Cell& cell, const Routin
   has(Feature::perturbed_routing, plan.perturb.logits != nullptr);
   has(Feature::resampled_rejections, plan.resample_rejected);
   has(Feature::histograms, plan.histograms != 0);
+  has(Feature::demands, plan.asks());
   for (std::uint32_t point = 0; point < cell.points(); ++point) {
     has(Feature::joint_histograms, plan.joint_index[cell.first_joint + point] != kNoJoint);
   }

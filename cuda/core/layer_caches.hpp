@@ -9,7 +9,7 @@ namespace moecarlo {
 
 /// The caches of a bundle of layers, each with slots of its own: what is resident at every design point of a cell, and
 /// how it changes after a pass. Which experts a policy keeps stands in cuda/core/policy/.
-template <int Words, int Lanes>
+template <int Words, int Lanes, class Columns = ColumnMasks<Words, Lanes>>
 struct LayerCaches {
   using Bundle = LayerBundle<Words, Lanes>;
   using Found = FoundResidents<Words, Lanes>;
@@ -22,7 +22,7 @@ struct LayerCaches {
   const Cell& cell;
   const TrajectoryId& id;
   EpisodePath path;
-  ColumnMasks<Words, Lanes> columns;
+  Columns columns;
   std::uint32_t first_layer;
   Bundle* unions;           ///< scratch, [passes] experts of each pass; those to come too, for belady
   Bundle* residents;        ///< scratch, [policies][capacities], at the start of the current pass
@@ -31,6 +31,12 @@ struct LayerCaches {
   std::uint64_t* lists;     ///< scratch, [policies][capacities][Lanes][plan.list_words]
   ExpertMask<Words>* last;  ///< scratch, [verified columns][batch] last touches of a pass
   Bundle* settled;          ///< scratch, [2][1 + experts], see settled_history; null in short episodes
+
+  /// The same caches of columns that ask for less than the router chose.
+  template <class Asked>
+  MOECARLO_HOST_DEVICE LayerCaches<Words, Lanes, Asked> with(const Asked& asked) const {
+    return {routing, plan, cell, id, path, asked, first_layer, unions, residents, found, hotness, lists, last, settled};
+  }
 
   MOECARLO_HOST_DEVICE Policy policy(std::uint32_t point) const {
     return plan.policies[cell.first_policy + point / cell.capacity_count];
@@ -102,11 +108,12 @@ struct LayerCaches {
     residents[point] = now;
   }
 
-  /// The choices of the last verify column that was drafted at all; their lowest bit is the pass's last reference.
+  /// What the last verify column uses that was drafted, and uses any; the lowest bit is the pass's last reference.
   MOECARLO_HOST_DEVICE Bundle last_referenced(std::uint32_t pass) const {
     const std::size_t first = EpisodePath::slot(cell, pass, 0);
     for (std::size_t i = std::size_t{cell.verified()} * cell.batch; i-- > 0;) {
-      if (path.rows[first + i] != plan.tokens) return columns.used(first + i);
+      const Bundle used = columns.used(first + i);
+      if (any(used.count())) return used;
     }
     return {};
   }

@@ -3,6 +3,7 @@
 #include "cuda/core/acceptance.hpp"
 #include "cuda/core/capacity.hpp"
 #include "cuda/core/counts.hpp"
+#include "cuda/core/demand/demand.hpp"
 #include "cuda/core/perturb.hpp"
 #include "cuda/core/policy/policies.hpp"
 #include "cuda/core/starts.hpp"
@@ -81,6 +82,8 @@ struct Cell {
   std::uint32_t capacity_count = 0;
   std::uint32_t first_joint = 0;       ///< [policies][capacity_count] index of a JointTally, or kNoJoint
   std::uint32_t first_start = 0;       ///< [populations] start tables of this depth
+  std::uint32_t demand = 0;            ///< what its columns ask for, among the plan's; 0 where the plan has none
+  std::uint32_t demand_counts = 0;     ///< numbers of a union record about that
   std::uint32_t slices = 1;            ///< accepted lengths kept apart: 1, or depth + 1 when enumerating
   std::uint32_t union_histograms = 0;  ///< columns of a union record that are histograms, see histograms.hpp
   std::uint32_t point_histograms = 0;  ///< the same of a point record
@@ -100,9 +103,11 @@ struct Cell {
   MOECARLO_HOST_DEVICE std::uint32_t points() const { return policy_count * capacity_count; }
   MOECARLO_HOST_DEVICE std::uint32_t columns() const { return tree.columns(depth); }
   MOECARLO_HOST_DEVICE std::uint32_t verified() const { return tree.verified(depth); }
-  /// Counts of a union record: the last of them once for each slice.
-  MOECARLO_HOST_DEVICE constexpr std::uint32_t union_counts() const { return kDistinctAccepted + slices; }
-  /// The same for a point record.
+  /// Where the numbers of a union record about demands begin: the last count before them is there once for each slice.
+  MOECARLO_HOST_DEVICE constexpr std::uint32_t first_demand_count() const { return kDistinctAccepted + slices; }
+  /// Counts of a union record.
+  MOECARLO_HOST_DEVICE constexpr std::uint32_t union_counts() const { return first_demand_count() + demand_counts; }
+  /// The same of a point record, the last of them once for each slice.
   MOECARLO_HOST_DEVICE constexpr std::uint32_t point_counts() const { return kRejectedOnly + slices; }
   /// Numbers of a record: its counts, then its histograms.
   MOECARLO_HOST_DEVICE std::uint32_t union_width() const { return union_counts() + union_histograms; }
@@ -124,6 +129,9 @@ struct PlanArrays {
   ViewArray<Cell> cells;
   ViewArray<Capacity> capacities;
   ViewArray<Policy> policies;
+  ViewArray<Demand> demands;               ///< what columns ask for, where the study says so
+  ViewArray<std::uint32_t> entropy_terms;  ///< [kGateOne + 1] -p log p / log k of a gate, of kGateOne, where rules ask
+  ViewArray<std::uint16_t> confidences;    ///< [max_depth + 1] path probabilities by level, where the study lists them
   ViewArray<Threshold> thresholds;
   ViewArray<Threshold> token_thresholds;     ///< [tables][tokens] captured acceptance
   ViewArray<ProposedDraft> proposals;        ///< [tokens] what a replayed drafter proposed there
@@ -144,9 +152,9 @@ struct PlanArrays {
   /// Calls `visit` with every array.
   template <class Visit>
   void each(const Visit& visit) {
-    auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s] = *this;
+    auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v] = *this;
     const auto all = [&](auto&... arrays) { (visit(arrays), ...); };
-    all(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s);
+    all(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v);
   }
 };
 
@@ -160,7 +168,7 @@ struct PlanView : PlanArrays {
   bool resample_rejected = false;
   Scope scope = Scope::layer;
   HistogramSet histograms = 0;
-  bool coupled = false;  ///< all layers of an episode move together: one pool, or acceptance that looks at residents
+  bool coupled = false;  ///< all layers move together: one pool, acceptance that looks at residents, demand rules
   std::uint32_t drafting_experts = 0;        ///< experts (or upper slices) a draft can use: the lowest bits of a layer
   std::uint32_t drafting_top_k = 0;          ///< of a token's choices those that a draft can use
   std::uint32_t parameters[kPolicies] = {};  ///< what each policy takes from a study, PolicyParameter::as_integer
@@ -180,6 +188,8 @@ struct PlanView : PlanArrays {
   PerturbView perturb;                         ///< perturbed routing; without tables there is none
   std::uint32_t tokens = 0;                    ///< of the trace; row `tokens` of the masks is empty
 
+  /// Whether something stands between what routers choose and what is asked of memory, and is counted.
+  MOECARLO_HOST_DEVICE bool asks() const { return demands.size > 0; }
   MOECARLO_HOST_DEVICE std::uint32_t parameter(Policy policy) const {
     return parameters[static_cast<std::uint32_t>(policy)];
   }

@@ -52,7 +52,7 @@ struct PoolCache {
   template <class CachesOf>
   MOECARLO_OUTLINED void update(std::uint32_t pass, std::uint32_t layer, const CachesOf& caches) const {
     if (references(policy)) {
-      const LayerCaches<Words, 1> own = caches(layer);
+      const auto own = caches(layer);
       const std::size_t first_slot = EpisodePath::slot(own.cell, pass, 0);
       const std::uint32_t tokens = own.cell.verified() * own.cell.batch;
       last_touches<Words>(

@@ -99,12 +99,21 @@ MOECARLO_HOST_DEVICE void replay_alone(const RoutingView& routing, const PlanVie
 }
 
 /// One layer each of an episode of coupled layers, by its number.
-template <int Words>
+template <int Words, class DemandRulesOrNone>
 struct CoupledLayers {
+  using Rules = DemandRulesOrNone;
+  using Columns = std::conditional_t<Rules::kAsk, AskedColumns<Words>, ColumnMasks<Words, 1>>;
+
   const EpisodeScratch<Words, 1>& scratch;
 
   MOECARLO_HOST_DEVICE LayerContext<1> context(std::uint32_t layer) const { return scratch.context(layer, layer); }
-  MOECARLO_HOST_DEVICE LayerCaches<Words, 1> caches(std::uint32_t layer) const { return scratch.caches(layer, layer); }
+  MOECARLO_HOST_DEVICE LayerCaches<Words, 1, Columns> caches(std::uint32_t layer) const {
+    if constexpr (Rules::kAsk) {
+      return scratch.asking_caches(layer, layer);
+    } else {
+      return scratch.caches(layer, layer);
+    }
+  }
   MOECARLO_HOST_DEVICE DrawnMasks drawn(std::uint32_t layer) const { return scratch.drawn(layer, layer); }
   MOECARLO_HOST_DEVICE PoolCache<Words> pool(std::uint32_t point) const {
     const Cell& cell = scratch.cell;
@@ -122,8 +131,9 @@ struct CoupledLayers {
 };
 
 /// Replays all layers of a trajectory that has begun, of a plan that couples them. layer_blocks: one for each layer.
-/// ahead: the masks of the trajectory that are drawn already.
-template <int Words>
+/// ahead: the masks of the trajectory that are drawn already. Rules: where the plan may have demand rules,
+/// DemandRules.
+template <int Words, class Rules = NoDemandRules>
 MOECARLO_HOST_DEVICE void replay_coupled(const RoutingView& routing, const PlanView& plan, std::uint32_t cell,
                                          TrajectoryId id, const WorkspaceLayout& layout, std::uint64_t* path_block,
                                          std::uint64_t* layer_blocks, const TallyView& tally,
@@ -131,8 +141,8 @@ MOECARLO_HOST_DEVICE void replay_coupled(const RoutingView& routing, const PlanV
   const Cell& own = plan.cells[cell];
   const Path path = path_in(layout, path_block);
   const EpisodeScratch<Words, 1> scratch{routing, plan, own, id, tally, layout, path_block, layer_blocks, 0, ahead};
-  const CoupledLayers<Words> layers{scratch};
-  CoupledReplay<Words, CoupledLayers<Words>>{routing, plan, own, id, path, layers}();
+  const CoupledLayers<Words, Rules> layers{scratch};
+  CoupledReplay<Words, CoupledLayers<Words, Rules>>{routing, plan, own, id, path, layers}();
   if (plan.walk == Walk::episodes && !draws_path_first(plan, own)) {
     count_rounds(own, id, EpisodePath::of(plan, own, path), tally);
   }

@@ -9,10 +9,10 @@ namespace moecarlo {
 /// path part is shared by all layers of the trajectory, the layer part by those of one bundle.
 struct WorkspaceLayout {
   std::size_t tokens = 0, others = 0, slots = 0, drawn = 0, reach = 0, accepted = 0, drafted = 0, places = 0;
-  std::size_t other_places = 0, pools = 0, open = 0;
+  std::size_t other_places = 0, pools = 0, open = 0, confidence = 0;
   std::size_t path_words = 0;
   std::size_t totals = 0, masks_a = 0, masks_b = 0, masks_c = 0, found = 0, step_tokens = 0;
-  std::size_t hotness = 0, lists = 0, last = 0, drawn_masks = 0, settled = 0;
+  std::size_t hotness = 0, lists = 0, last = 0, drawn_masks = 0, settled = 0, used = 0;
   std::size_t layer_words = 0;
   bool settles = false;  ///< whether there are LRU caches in episodes long enough to be settled
 
@@ -44,7 +44,10 @@ struct WorkspaceLayout {
       layout.masks_c = take(layer, plan.depth_count * mask);
       layout.step_tokens = take(layer, std::size_t{plan.depth_count} * plan.max_batch * sizeof(std::uint32_t));
     } else if (plan.walk == Walk::enumerate) {
-      layout.masks_a = take(layer, (plan.max_depth + std::size_t{1}) * mask);
+      const std::size_t columns = plan.max_depth + std::size_t{1};
+      layout.masks_a = take(layer, columns * mask);
+      layout.used = take(layer, plan.asks() ? columns * mask : 0);
+      layout.confidence = take(path, plan.asks() ? columns * sizeof(std::uint16_t) : 0);
     } else {
       layout.lay_out_episode(plan, layers, words, lanes, draws_ahead, path, layer);
     }
@@ -79,13 +82,14 @@ struct WorkspaceLayout {
     const bool drawn_path = plan.walk != Walk::replay;
     tokens = take(path, drawn_path ? all_slots * sizeof(std::uint32_t) : 0);
     others = take(path, trees ? all_slots * sizeof(std::uint32_t) : 0);
-    slots = take(path, draws ? all_slots * sizeof(std::uint32_t) : 0);
+    slots = take(path, draws || plan.asks() ? all_slots * sizeof(std::uint32_t) : 0);
     accepted = take(path, drawn_path ? requests : 0);
     drafted = take(path, drawn_path ? requests : 0);
     places = take(path, plan.max_batch * sizeof(Place));
     other_places = take(path, controls ? plan.max_batch * sizeof(Place) : 0);
     pools = take(path, pool ? points * plan.list_words * 8 : 0);
     open = take(path, pool ? std::size_t{2} * layers * mask : 0);
+    confidence = take(path, plan.asks() ? all_slots * sizeof(std::uint16_t) : 0);
     masks_a = take(layer, passes * mask);
     masks_b = take(layer, points * mask);
     // A FoundResidents is two bundles and a number for each lane.
@@ -95,6 +99,7 @@ struct WorkspaceLayout {
     last = take(layer, plan.list_words > 0 ? touches * static_cast<std::size_t>(words) * 8 : 0);
     drawn_masks = take(layer, keeps_drawn ? all_slots * mask : 0);
     settled = take(layer, settles ? 2 * (1 + 64 * static_cast<std::size_t>(words)) * mask : 0);
+    used = take(layer, plan.asks() ? all_slots * mask : 0);
   }
 
   static bool has_walks(const PlanView& plan, const Cell& cell) {
@@ -110,9 +115,11 @@ MOECARLO_HOST_DEVICE Path path_in(const WorkspaceLayout& layout, std::uint64_t* 
   const auto numbers = [&](std::size_t at) MOECARLO_INLINED { return reinterpret_cast<std::uint32_t*>(block + at); };
   const auto bytes = [&](std::size_t at) MOECARLO_INLINED { return reinterpret_cast<std::uint8_t*>(block + at); };
   const auto places = [&](std::size_t at) MOECARLO_INLINED { return reinterpret_cast<Place*>(block + at); };
-  return {numbers(layout.tokens), numbers(layout.others), numbers(layout.slots),
-          numbers(layout.drawn),  bytes(layout.accepted), bytes(layout.drafted),
-          numbers(layout.reach),  places(layout.places),  places(layout.other_places)};
+  return {numbers(layout.tokens), numbers(layout.others),
+          numbers(layout.slots),  numbers(layout.drawn),
+          bytes(layout.accepted), bytes(layout.drafted),
+          numbers(layout.reach),  reinterpret_cast<std::uint16_t*>(block + layout.confidence),
+          places(layout.places),  places(layout.other_places)};
 }
 
 }  // namespace moecarlo

@@ -88,6 +88,9 @@ void launch_alone(const DeviceBlock& block, cudaStream_t stream);
 /// Trajectories whose layers depend on each other, a thread each.
 template <int Words>
 void launch_coupled(const DeviceBlock& block, cudaStream_t stream);
+/// The same of plans with demand rules, in any walk.
+template <int Words>
+void launch_asking(const DeviceBlock& block, cudaStream_t stream);
 
 /// Draws the paths and replays an LRU cell of many capacities and this depth. `choices`: see list_choices.
 cudaError_t launch_lru_grid(const DeviceBlock& block, const LruGridShape& shape, const std::uint8_t* choices,

@@ -12,6 +12,7 @@
 #include "host/cli/terminal.hpp"
 #include "host/pipeline/output_folder.hpp"
 #include "host/pipeline/study_results.hpp"
+#include "host/report/narrative/selection.hpp"
 #include "host/report/narrative/write_report.hpp"
 #include "host/report/results/summary.hpp"
 #include "host/support/error.hpp"
@@ -52,7 +53,8 @@ void print_rows(const std::vector<HardwareResult>& rows) {
     say("{:<{}} {:<{}} {:<{}} {:>5} {:>5} {:>4} {:>9.3f} {:>{}}{:>12.2f} {:>8.3f} {:>8} {:>10.3f}{}\n", row.system,
         system, row.scheme, scheme, row.policy, policy, row.batch, row.depth, row.bits, row.capacity,
         width > 0 && row.alpha ? fmt::format("{} ", *row.alpha) : "", width, row.tokens_per_second.value,
-        row.speedup.value, gain ? fmt::format("{:.3f}", gain->value) : "", row.energy_mj_per_token.value, band);
+        row.speedup.value, gain ? fmt::format("{:.3f}", gain->value) : "", row.energy_mj_per_token.value,
+        demand_text(row.demand, row.lossy) + band);
   }
 }
 

@@ -19,9 +19,9 @@ struct Figure {
   Quantity quantity;
 };
 
-/// System, scheme, policy, batch, depth, bits, the capacity of what was counted, and alpha where that is an axis.
+/// System, scheme, policy, batch, depth, bits, the capacity of what was counted, alpha where that is an axis, demand.
 using Key = std::tuple<std::string, std::string, std::string, std::uint32_t, std::uint32_t, std::uint32_t, double,
-                       std::optional<double>>;
+                       std::optional<double>, std::string>;
 
 struct Entry {
   ComparedDesign design;
@@ -87,9 +87,10 @@ Side counted_side(const StoredStudy& stored, bool by_alpha) {
         const std::string policy = to_string(cell.policies[p]);
         const double capacity = cell.capacities[i].mean(shape.layers);
         const auto alpha = alpha_of(stored, cell.depth, cell.alpha, by_alpha);
-        Entry entry{{"", "", policy, cell.batch, cell.depth, cell.bits, capacity, alpha}, {}};
+        Entry entry{{"", "", policy, cell.batch, cell.depth, cell.bits, capacity, alpha, cell.demand.label}, {}};
         for (const std::string& name : reader.names_at(at)) entry.figures.push_back({name, reader.quantity(name, at)});
-        side.add({"", "", policy, cell.batch, cell.depth, cell.bits, capacity, alpha}, std::move(entry));
+        side.add({"", "", policy, cell.batch, cell.depth, cell.bits, capacity, alpha, cell.demand.label},
+                 std::move(entry));
       }
     }
   }
@@ -105,10 +106,10 @@ Side hardware_side(const StoredStudy& stored, bool by_alpha, const std::string& 
     if (!system.empty() && row.system != system) continue;
     const std::string name = system.empty() ? row.system : "";
     const auto alpha = alpha_of(stored, row.depth, row.alpha, by_alpha);
-    Entry entry{{name, row.scheme, row.policy, row.batch, row.depth, row.bits, row.capacity, alpha}, {}};
+    Entry entry{{name, row.scheme, row.policy, row.batch, row.depth, row.bits, row.capacity, alpha, row.demand}, {}};
     entry.figures.push_back({"tokens_per_second", std::move(one.tokens_per_second)});
     entry.figures.push_back({"energy_mj_per_token", 1e3 * std::move(one.joules_per_token)});
-    side.add({name, row.scheme, row.policy, row.batch, row.depth, row.bits, 0, alpha}, std::move(entry));
+    side.add({name, row.scheme, row.policy, row.batch, row.depth, row.bits, 0, alpha, row.demand}, std::move(entry));
   }
   return side;
 }

@@ -38,6 +38,7 @@ Study study_of(const Study& given, const std::vector<hw::MeasuredPoint>& points)
   study.mode = Mode::random;
   study.stop.reset();
   study.hardware.reset();
+  study.demand.reset();
   std::set<std::uint32_t> batches, depths;
   std::vector<Policy> policies;
   for (const hw::MeasuredPoint& point : points) {

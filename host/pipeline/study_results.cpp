@@ -58,6 +58,7 @@ std::vector<Distribution> distributions(const MetricReader& reader, const Tallie
     const CellShape& cell = tallies.shape.cells[index];
     if (cell.acceptance.independent) continue;
     Distribution result = reader.distribution(index);
+    result.demand = cell.demand.label;
     if (cell.acceptance.kind == Acceptance::by_token || cell.acceptance.kind == Acceptance::by_coverage) {
       result.capacity = cell.capacities.front().mean(tallies.shape.layers);
     }

@@ -138,7 +138,8 @@ void check_stop(const StudyRun& run) {
     fail(ErrorKind::usage,
          "--shard: no shard knows what the others have counted (expected a study without [stop], found one)");
   }
-  const std::vector<std::string> names = MetricReader::names(study.grid.depth.back(), study.histograms);
+  const std::vector<std::string> names =
+      MetricReader::names(study.grid.depth.back(), study.histograms, study.demand.has_value());
   for (const std::string& metric : study.stop->metrics) {
     if (std::find(names.begin(), names.end(), metric) == names.end()) {
       fail(ErrorKind::usage, "study: stop.metrics names no metric of this grid (expected one of: {}; found {})",

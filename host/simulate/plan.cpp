@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "cuda/core/policy/list_caches.hpp"
+#include "host/simulate/demand_calibration.hpp"
 #include "host/simulate/plan_limits.hpp"
 #include "host/simulate/replay_path.hpp"
 #include "host/simulate/shared_starts.hpp"
@@ -102,6 +103,34 @@ std::vector<Threshold> coverage_thresholds(const CoverageLaw& law) {
   return thresholds;
 }
 
+/// Path probabilities by depth, where they do not follow acceptance.
+std::vector<std::uint16_t> confidences_of(const DemandSpec& demand, std::uint32_t deepest) {
+  if (demand.path == PathProbability::one) return std::vector<std::uint16_t>(deepest + 1, kGateOne);
+  std::vector<std::uint16_t> confidences;
+  for (const double of_one : demand.confidences) {
+    confidences.push_back(static_cast<std::uint16_t>(std::llround(of_one * kGateOne)));
+  }
+  return confidences;
+}
+
+/// What a gate p adds to the entropy of its column over that of k equal gates, -p log p / log k, of kGateOne.
+std::vector<std::uint32_t> entropy_terms(std::uint32_t choices) {
+  std::vector<std::uint32_t> terms(kGateOne + 1, 0);
+  for (std::uint32_t gate = 1; gate < kGateOne && choices > 1; ++gate) {
+    const double share = gate / static_cast<double>(kGateOne);
+    terms[gate] = static_cast<std::uint32_t>(std::llround(-share * std::log(share) / std::log(choices) * kGateOne));
+  }
+  return terms;
+}
+
+/// What the demand rules of a study read besides the trace.
+void add_demand_tables(Plan& plan, const DemandSpec& demand, const Grid& grid, const RoutingTable& table) {
+  plan.confidences = confidences_of(demand, grid.cells.back().depth);
+  if (std::any_of(demand.rules.begin(), demand.rules.end(), reads_entropy)) {
+    plan.entropy_terms = entropy_terms(table.top_k / table.slices);
+  }
+}
+
 /// Chooses the walk, and which cells stand apart from one that shares starts. Where all would, it is one of episodes.
 std::vector<bool> choose_walk(Plan& plan, const Study& study, const Grid& grid, const RoutingTable& table) {
   plan.walk = walk_of(study);
@@ -150,6 +179,7 @@ TallyShape make_shape(Plan& plan, const Study& study, const Grid& grid, const Ro
   shape.scope = study.cache.scope;
   shape.warm = study.start == Start::warm;
   shape.histograms = study.histograms;
+  shape.asks = study.demand.has_value();
   const auto sequences = static_cast<std::uint32_t>(table.split.evaluation.size());
   shape.sequences = sequences;
   if (plan.walk == Walk::enumerate || plan.walk == Walk::replay) {
@@ -170,7 +200,9 @@ TallyShape make_shape(Plan& plan, const Study& study, const Grid& grid, const Ro
     const AcceptanceRule rule = rule_of(plan, study, cell, table);
     shape.cells.push_back({cell.batch, cell.depth, cell.policies, cell.capacities, cell.joint,
                            acceptance_thresholds(at_alpha(study.acceptance, cell.alpha), cell.depth), cell.bits,
-                           Tree{study.draft.width, study.draft.verify_tokens}, rule, apart[c], cell.alpha});
+                           Tree{study.draft.width, study.draft.verify_tokens}, rule, cell.alpha, cell.demand,
+                           apart[c]});
+    shape.cells.back().demand.demand = calibrated(cell.demand.demand, plan, table);
   }
   return shape;
 }
@@ -299,6 +331,9 @@ PlanView Plan::view() const {
   view.cells = ViewArray<Cell>::of(layout.cells);
   view.capacities = ViewArray<Capacity>::of(layout.capacities);
   view.policies = ViewArray<Policy>::of(layout.policies);
+  view.demands = ViewArray<Demand>::of(layout.demands);
+  view.entropy_terms = ViewArray<std::uint32_t>::of(entropy_terms);
+  view.confidences = ViewArray<std::uint16_t>::of(confidences);
   view.thresholds = ViewArray<Threshold>::of(layout.thresholds);
   view.token_thresholds = ViewArray<Threshold>::of(token_thresholds);
   view.proposals = ViewArray<ProposedDraft>::of(sources.proposals);
@@ -344,7 +379,9 @@ Plan make_plan(const Study& study, const Grid& grid, const RoutingTable& table, 
   plan.warmup = plan.walk == Walk::episodes && !shares_starts(study) ? study.warmup : 0;
   plan.warm = study.start == Start::warm;
   plan.resample_rejected = study.acceptance.rejected_routing == RejectedRouting::resample;
-  plan.coupled = study.cache.scope == Scope::pool || rule_of(study.acceptance.model) == Acceptance::by_coverage;
+  plan.coupled = study.cache.scope == Scope::pool || rule_of(study.acceptance.model) == Acceptance::by_coverage ||
+                 study.demand.has_value();
+  if (study.demand) add_demand_tables(plan, *study.demand, grid, table);
   plan.tokens = table.tokens;
   for (const Policy policy : study.grid.policy) {
     if (parameter_of(policy).key == nullptr) continue;

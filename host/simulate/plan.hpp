@@ -30,6 +30,8 @@ struct Plan {
   TallyLayout layout;
   TraceSources sources;
   std::vector<Threshold> token_thresholds, coverage_thresholds;
+  std::vector<std::uint32_t> entropy_terms;  ///< by gate, where demand rules ask
+  std::vector<std::uint16_t> confidences;    ///< by depth, where the study lists path probabilities
   std::vector<std::uint32_t> draft_weights;  ///< [layers][drafting experts]
   std::vector<std::uint32_t> pool_order;
   std::vector<std::uint8_t> sampled_depths;  ///< samples: [largest batch] deepest draft that requests 0 .. r share

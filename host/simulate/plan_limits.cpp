@@ -55,7 +55,9 @@ void check_overflow(const Study& study, const GridCell& cell, const RoutingTable
   expect_no_overflow(requests * Tree{study.draft.width, 0}.columns(cell.depth) * table.top_k,
                      "columns x top-k x layers");
   if (gate_mass) {
-    expect_no_overflow(requests * cell.depth * (65535.0L + table.top_k), "depth x layers x (65,535 + top-k)");
+    const std::uint32_t columns = Tree{study.draft.width, 0}.columns(cell.depth);
+    expect_no_overflow(requests * (study.demand ? columns : cell.depth) * (65535.0L + table.top_k),
+                       study.demand ? "columns x layers x (65,535 + top-k)" : "depth x layers x (65,535 + top-k)");
   }
 }
 

@@ -87,14 +87,32 @@ double read_alpha(const Group& group) {
   return alpha;
 }
 
-CellShape read_cell_shape(const Group& group) {
-  constexpr std::array<std::string_view, 11> attributes{
-      "alpha", "acceptance", "acceptance_independent", "acceptance_table", "apart", "batch", "bits",
-      "depth", "policies",   "tree_verify_tokens",     "tree_width"};
-  constexpr std::array<std::string_view, 15> members{
-      "acceptance_thresholds", "accepted_length", "capacity_base", "capacity_extra_layers", "capacity_joint",
-      "distinct_histogram",    "drafted",         "joint_count",   "joint_first",           "joint_place",
-      "points_by_group",       "points_by_layer", "rounds",        "unions_by_group",       "unions_by_layer"};
+DemandPoint read_demand(const Group& group) {
+  DemandPoint point{{read_choice(group, "demand_rule", demand_rule_names()), {}}, group.read_string("demand")};
+  const auto numbers = group.read_integers<std::uint64_t>("demand_numbers", {kMostDemandParameters});
+  std::copy(numbers.begin(), numbers.end(), point.demand.numbers.of);
+  return point;
+}
+
+CellShape read_cell_shape(const Group& group, bool asks) {
+  constexpr std::array<std::string_view, 13> attributes{"acceptance",
+                                                        "acceptance_independent",
+                                                        "acceptance_table",
+                                                        "alpha",
+                                                        "apart",
+                                                        "batch",
+                                                        "bits",
+                                                        "demand",
+                                                        "demand_rule",
+                                                        "depth",
+                                                        "policies",
+                                                        "tree_verify_tokens",
+                                                        "tree_width"};
+  constexpr std::array<std::string_view, 16> members{
+      "acceptance_thresholds", "accepted_length", "capacity_base",      "capacity_extra_layers",
+      "capacity_joint",        "demand_numbers",  "distinct_histogram", "drafted",
+      "joint_count",           "joint_first",     "joint_place",        "points_by_group",
+      "points_by_layer",       "rounds",          "unions_by_group",    "unions_by_layer"};
   hdf5::expect_attributes(group, attributes);
   hdf5::expect_members(group, members);
   CellShape shape;
@@ -106,6 +124,7 @@ CellShape read_cell_shape(const Group& group) {
                       group.read_integer("acceptance_independent") != 0};
   shape.apart = group.read_integer("apart") != 0;
   if (group.has_attribute("alpha")) shape.alpha = read_alpha(group);
+  if (asks) shape.demand = read_demand(group);
   shape.policies = read_choices(group, "policies", policy_names());
   const auto base = read_vector(group, "capacity_base");
   const auto extra = group.read_integers<std::uint64_t>("capacity_extra_layers", {base.size()});
@@ -155,7 +174,8 @@ void check_extents(const Group& root, const TallyShape& shape, const TallyLayout
 
 /// What is more was not written by this program.
 void expect_root_names(const Group& root) {
-  constexpr std::array<std::string_view, 29> attributes{"cells",
+  constexpr std::array<std::string_view, 30> attributes{"cells",
+                                                        "demand_counts",
                                                         "experts",
                                                         "finished",
                                                         "groups",
@@ -218,6 +238,8 @@ TallyShape read_shape(const Group& root) {
   shape.scope = read_choice(root, "scope", scope_names());
   shape.warm = root.read_integer("warm") != 0;
   shape.histograms = read_histograms(root);
+  shape.asks = root.has_attribute("demand_counts");
+  if (shape.asks) expect_counts(root, "demand_counts", kDemandCounts);
   shape.groups = read_group_layout(root, "", {kMostGroups, kMostGroups, 0});
   shape.joint_groups = read_group_layout(root, "joint_", shape.groups);
   shape.population_starts = read_vector(root, "population_starts");
@@ -228,7 +250,9 @@ TallyShape read_shape(const Group& root) {
   shape.sequences = read_small(root, "sequences");
   shape.subset = read_small(root, "subset", shape.sequences / 2);
   const std::uint64_t cells = read_count(root, "cells", kMostCells);
-  for (std::uint64_t c = 0; c < cells; ++c) shape.cells.push_back(read_cell_shape(root.open_group(cell_name(c))));
+  for (std::uint64_t c = 0; c < cells; ++c) {
+    shape.cells.push_back(read_cell_shape(root.open_group(cell_name(c)), shape.asks));
+  }
   return shape;
 }
 

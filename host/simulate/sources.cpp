@@ -31,6 +31,9 @@ void check_zero_experts(const Study& study, const RoutingTable& table, std::vect
   for (const Policy policy : study.grid.policy) {
     if (hears_drafts(policy)) refuse(fmt::format("grid.policy = \"{}\"", to_string(policy)));
   }
+  for (const DemandRule demand : study.demand ? study.demand->rules : std::vector<DemandRule>{}) {
+    if (reads_gates(demand)) refuse(fmt::format("demand.rule = \"{}\"", to_string(demand)));
+  }
   if (study.hardware) refuse("[hardware]");
   if (study.stop && std::count(study.stop->metrics.begin(), study.stop->metrics.end(), "draft_coverage") > 0) {
     refuse("draft_coverage in stop.metrics");
@@ -42,6 +45,7 @@ void check_zero_experts(const Study& study, const RoutingTable& table, std::vect
 
 bool wants_gate_mass(const Study& study) {
   if (rule_of(study.acceptance.model) == Acceptance::by_coverage) return true;
+  if (study.demand && study.mode != Mode::perturbed) return true;
   const auto& policies = study.grid.policy;
   const bool heard = std::any_of(policies.begin(), policies.end(), hears_drafts);
   return drafts(study) && study.mode != Mode::perturbed && study.draft.gate_mass.value_or(heard);
@@ -66,6 +70,12 @@ TraceSources load_sources(const Study& study, RoutingTable& table, bool drafts_f
            "{}: acceptance.model = \"coverage\" needs gate weights (expected expert_weights or "
            "router_logits, found neither)",
            path);
+    }
+    for (const DemandRule demand : study.demand ? study.demand->rules : std::vector<DemandRule>{}) {
+      if (!sources.gate_mass.empty() || !reads_gates(demand)) continue;
+      fail(ErrorKind::input,
+           "{}: demand.rule = \"{}\" needs gate weights (expected expert_weights or router_logits, found neither)",
+           path, to_string(demand));
     }
   }
   if (drafts_from_residents && can_order_scores(study, table)) sources.score_order = read_score_order(path, table);

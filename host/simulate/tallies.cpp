@@ -49,6 +49,11 @@ TallyLayout TallyLayout::of(const TallyShape& shape) {
     cell.first_policy = static_cast<std::uint32_t>(layout.policies.size());
     cell.policy_count = static_cast<std::uint32_t>(from.policies.size());
     layout.policies.insert(layout.policies.end(), from.policies.begin(), from.policies.end());
+    if (shape.asks) {
+      cell.demand = static_cast<std::uint32_t>(layout.demands.size());
+      cell.demand_counts = static_cast<std::uint32_t>(std::size(kDemandCounts));
+      layout.demands.push_back(from.demand.demand);
+    }
     cell.slices = shape.walk == Walk::enumerate ? from.depth + 1 : 1;
     each_histogram(shape.histograms, cell, shape.experts, [&](auto histogram, const HistogramColumns& columns) {
       cell.union_histograms += decltype(histogram)::kOfUnion ? 1 + columns.bins : 0;

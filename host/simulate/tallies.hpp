@@ -6,6 +6,7 @@
 
 #include "cuda/core/plan.hpp"
 #include "host/simulate/shard.hpp"
+#include "host/study/demand.hpp"
 
 namespace moecarlo {
 
@@ -22,8 +23,9 @@ struct CellShape {
   std::uint32_t bits = 0;             ///< 0: every number of bits of the study
   Tree tree;
   AcceptanceRule acceptance;
-  bool apart = false;             ///< samples: episodes of its own, as too few rounds of fresh starts would fit
   std::optional<double> alpha{};  ///< of the thresholds, where the study has several
+  DemandPoint demand{};           ///< what columns ask for
+  bool apart = false;             ///< samples: episodes of its own, as too few rounds of fresh starts would fit
 };
 
 /// What is counted: enough to lay out the counters and to read them back.
@@ -36,6 +38,7 @@ struct TallyShape {
   Scope scope = Scope::layer;
   bool warm = true;  ///< caches are filled when an episode begins
   HistogramSet histograms = 0;
+  bool asks = false;  ///< the study has demand rules, and union records have the numbers about them
   GroupLayout groups;
   GroupLayout joint_groups;
   /// Where each population of the replicates has sequences of its own: its starts. Else (empty) each is drawn from all
@@ -53,6 +56,7 @@ struct TallyShape {
 struct TallyLayout {
   std::vector<Cell> cells;
   std::vector<Policy> policies;
+  std::vector<Demand> demands;  ///< [cells], none where the study has none
   std::vector<Capacity> capacities;
   std::vector<Threshold> thresholds;
   std::vector<std::uint32_t> joint_index;

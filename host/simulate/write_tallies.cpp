@@ -57,6 +57,12 @@ void write_cell(OutputGroup& root, const Tallies& tallies, const JointBins& join
   group.write_boolean("acceptance_independent", shape.acceptance.independent);
   group.write_boolean("apart", shape.apart);
   if (shape.alpha) group.write_string("alpha", fmt::format("{}", *shape.alpha));
+  if (tallies.shape.asks) {
+    const auto& numbers = shape.demand.demand.numbers.of;
+    group.write_string("demand", shape.demand.label);
+    group.write_string("demand_rule", to_string(shape.demand.demand.rule));
+    write_vector(group, "demand_numbers", std::vector<std::uint64_t>(std::begin(numbers), std::end(numbers)));
+  }
   std::vector<const char*> policies;
   for (const Policy policy : shape.policies) policies.push_back(to_string(policy));
   group.write_string("policies", fmt::format("{}", fmt::join(policies, " ")));
@@ -96,6 +102,7 @@ void write_tallies(const std::filesystem::path& file, const Tallies& tallies, co
   root.write_string("walk", name_of(shape.walk, walk_names()));
   root.write_string("union_counts", names_of(kUnionCounts));
   root.write_string("point_counts", names_of(kPointCounts));
+  if (shape.asks) root.write_string("demand_counts", names_of(kDemandCounts));
   root.write_integer("layers", shape.layers);
   root.write_integer("experts", shape.experts);
   root.write_integer("top_k", shape.top_k);

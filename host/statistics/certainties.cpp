@@ -18,7 +18,9 @@ Certainties certainties(const TallyShape& shape, std::size_t cell, std::uint32_t
     holds.lengths = std::find(law.begin(), law.end(), 1.0) != law.end();
     holds.whole_drafts = law.back() == 1.0;
   }
-  holds.distinct = ((at.batch == 1 && at.depth == 0) || shape.top_k == shape.experts) && shape.zero_experts == 0;
+  holds.nothing_dropped = !drops(at.demand.demand.rule);
+  holds.distinct = holds.nothing_dropped && shape.zero_experts == 0 &&
+                   ((at.batch == 1 && at.depth == 0) || shape.top_k == shape.experts);
   holds.none_resident = slots.base == 0 && slots.extra_layers == 0;
   holds.all_resident = slots.base >= shape.experts && (shape.warm || is_static) && has_capacity(at.policies[policy]);
   holds.no_writes = is_static || holds.hit_rate();

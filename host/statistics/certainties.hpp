@@ -9,12 +9,13 @@ namespace moecarlo {
 /// What holds at a design point by definition, whatever is drawn and whatever the trace: known exactly without
 /// counting.
 struct Certainties {
-  bool lengths = false;        ///< every round accepts equally much: no draft, or a law that has one value
-  bool whole_drafts = false;   ///< every round accepts its whole draft
-  bool distinct = false;       ///< every pass touches equally many experts: one token's, or all there are
-  bool none_resident = false;  ///< there is no slot
-  bool all_resident = false;   ///< there is a slot for every expert, and it is filled from the start
-  bool no_writes = false;      ///< residents never change
+  bool lengths = false;          ///< every round accepts equally much: no draft, or a law that has one value
+  bool whole_drafts = false;     ///< every round accepts its whole draft
+  bool distinct = false;         ///< every pass touches equally many experts: one token's, or all there are
+  bool nothing_dropped = false;  ///< columns ask for all that the router chose
+  bool none_resident = false;    ///< there is no slot
+  bool all_resident = false;     ///< there is a slot for every expert, and it is filled from the start
+  bool no_writes = false;        ///< residents never change
 
   bool hit_rate() const { return none_resident || all_resident; }
   bool rejected_only() const { return whole_drafts || all_resident; }

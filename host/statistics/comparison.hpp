@@ -15,6 +15,7 @@ struct ComparedDesign {
   std::uint32_t batch = 1, depth = 0, bits = 8;
   double capacity = 0;            ///< experts per layer of the first
   std::optional<double> alpha{};  ///< where one of the studies has several
+  std::string demand = "all";
 };
 
 /// One figure of one design in two studies, or on two systems.

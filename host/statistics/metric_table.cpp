@@ -18,8 +18,12 @@ double passes(const Counts& counts) {
 double distinct(const Counts& counts) {
   return counts.of_union(kDistinct);
 }
-double distinct_of_a_slice(const Counts& counts) {
-  return distinct(counts) / 2;  // a pass needs both slices of an expert
+/// Of upper or lower slices: a pass needs both of an expert, but for a demand rule that says otherwise.
+double distinct_upper(const Counts& counts) {
+  return counts.cell.demand_counts > 0 ? counts.of_demand(kUpperDistinct) : distinct(counts) / 2;
+}
+double distinct_lower(const Counts& counts) {
+  return distinct(counts) - distinct_upper(counts);
 }
 double hits(const Counts& counts) {
   return counts.of_point(kHits);
@@ -127,14 +131,14 @@ const Metric kTable[] = {
      Where::with_slices,
      hit_rate_holds,
      [](const Counts& counts) { return counts.of_point(kUpperHits); },
-     distinct_of_a_slice,
+     distinct_upper,
      {"share", "distinct experts whose upper slice is resident", "distinct experts"}},
     {"lower_hit_rate",
      kLayer,
      Where::with_slices,
      hit_rate_holds,
      [](const Counts& counts) { return hits(counts) - counts.of_point(kUpperHits); },
-     distinct_of_a_slice,
+     distinct_lower,
      {"share", "distinct experts whose lower slice is resident", "distinct experts"}},
     {"cache_writes",
      kLayer,
@@ -143,6 +147,42 @@ const Metric kTable[] = {
      [](const Counts& counts) { return counts.of_point(kCacheWrites); },
      passes,
      {"experts", "experts that are written into the cache", kPerPass}},
+    {"demands",
+     kLayer,
+     Where::with_demands,
+     never,
+     [](const Counts& counts) { return counts.of_demand(kPairs); },
+     passes,
+     {"pairs", "pairs of a verified column and an expert that the router chose for it", kPerPass}},
+    {"demands_kept",
+     kLayer,
+     Where::with_demands,
+     never,
+     [](const Counts& counts) { return counts.of_demand(kPairsKept); },
+     passes,
+     {"pairs", "those of them that the demand rule keeps", kPerPass}},
+    {"dropped_mass",
+     kLayer,
+     Where::with_demand_masses,
+     [](const Holds& holds) { return holds.nothing_dropped; },
+     [](const Counts& counts) { return counts.of_demand(kPairMassDropped); },
+     [](const Counts& counts) { return counts.of_demand(kPairMass); },
+     {"share", "gate mass of chosen experts that the demand rule drops, rejected columns included",
+      "gate mass of all that the router chose"}},
+    {"fallback_rate",
+     kLayer,
+     Where::with_demands,
+     [](const Holds& holds) { return holds.nothing_dropped; },
+     [](const Counts& counts) { return counts.of_demand(kWholeColumns); },
+     [](const Counts& counts) { return counts.of_demand(kColumns); },
+     {"share", "verified columns that keep all experts that the router chose", "verified columns"}},
+    {"expert_equivalents",
+     kLayer,
+     Where::with_demands,
+     [](const Holds& holds) { return holds.distinct; },
+     [](const Counts& counts) { return counts.of_demand(kLoadedParts) / kPartsOfExpert; },
+     passes,
+     {"experts", "weights that a verification pass asks for, in units of one expert's", kPerPass}},
     {"tokens_per_expert",
      kLayer,
      Where::everywhere,

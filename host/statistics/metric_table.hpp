@@ -23,6 +23,7 @@ struct MetricCounts {
   const std::uint64_t* accepted = nullptr;   ///< requests by accepted length; null for a layer
 
   double of_union(UnionCount count) const { return static_cast<double>(unions[count]); }
+  double of_demand(DemandCount count) const { return static_cast<double>(unions[cell.first_demand_count() + count]); }
   double of_point(PointCount count) const { return static_cast<double>(point[count]); }
   double distinct_accepted() const { return expected(unions + kDistinctAccepted); }
   double rejected_only() const { return expected(point + kRejectedOnly); }
@@ -54,10 +55,12 @@ struct MetricCounts {
 /// The points that have a metric.
 enum class Where {
   everywhere,
-  with_drafts,   ///< depth 1 or more
-  with_choices,  ///< depth 1 or more, and every token chooses as many experts
-  with_masses,   ///< depth 1 or more, where gate masses were counted
-  with_slices,   ///< where slices of experts are cached
+  with_drafts,        ///< depth 1 or more
+  with_choices,       ///< depth 1 or more, and every token chooses as many experts
+  with_masses,        ///< depth 1 or more, where gate masses were counted
+  with_slices,        ///< where slices of experts are cached
+  with_demands,       ///< where the study has demand rules
+  with_demand_masses  ///< and gate masses are known
 };
 
 /// All that is known of a metric: numerator and denominator are summed over groups before one is divided by the other.

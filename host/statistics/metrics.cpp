@@ -27,6 +27,10 @@ bool needs_drafts(const Metric& metric) {
          metric.where == Where::with_masses;
 }
 
+bool needs_demands(const Metric& metric) {
+  return metric.where == Where::with_demands || metric.where == Where::with_demand_masses;
+}
+
 }  // namespace
 
 MetricReader::MetricReader(const Tallies& tallies, const Resample& resample)
@@ -40,10 +44,11 @@ MetricReader::MetricReader(const Tallies& tallies, const Resample& resample)
   if (is_exact(tallies.shape.walk) && tallies.shape.groups.groups >= kFewestSequences) resample_groups(resample);
 }
 
-std::vector<std::string> MetricReader::names(std::uint32_t depth, HistogramSet histograms) {
+std::vector<std::string> MetricReader::names(std::uint32_t depth, HistogramSet histograms, bool asks) {
   std::vector<std::string> names;
   for (const Metric& metric : metric_table()) {
     const bool asked = (metric.histograms & ~histograms) == 0;
+    if (needs_demands(metric) && !asks) continue;
     if (asked && (depth > 0 || !needs_drafts(metric))) names.emplace_back(metric.name);
   }
   return names;
@@ -52,7 +57,8 @@ std::vector<std::string> MetricReader::names(std::uint32_t depth, HistogramSet h
 std::vector<std::string> MetricReader::names_at(const PointAddress& point) const {
   std::vector<std::string> names;
   for (const Metric& metric : metric_table()) {
-    const bool counted = metric.where != Where::with_masses || knows_mass(point);
+    const bool counted = (metric.where != Where::with_masses || knows_mass(point)) &&
+                         (metric.where != Where::with_demand_masses || knows_pair_mass(point));
     if (counted && exists(metric.name, point)) names.emplace_back(metric.name);
   }
   return names;
@@ -63,12 +69,20 @@ bool MetricReader::exists(const std::string& name, const PointAddress& point) co
   if ((metric.histograms & ~tallies_.shape.histograms) != 0) return false;
   if (metric.where == Where::with_choices && tallies_.shape.zero_experts > 0) return false;
   if (needs_drafts(metric)) return tallies_.shape.cells[point.cell].depth > 0;
+  if (needs_demands(metric)) return tallies_.shape.asks;
   return metric.where == Where::everywhere || tallies_.shape.slices > 1;
 }
 
 bool MetricReader::knows_mass(const PointAddress& point) const {
   for (std::uint32_t g = 0; g < tallies_.shape.groups.groups; ++g) {
     if (group_counts(point, g).unions[kDraftMass] > 0) return true;
+  }
+  return false;
+}
+
+bool MetricReader::knows_pair_mass(const PointAddress& point) const {
+  for (std::uint32_t g = 0; g < tallies_.shape.groups.groups; ++g) {
+    if (tallies_.shape.asks && group_counts(point, g).of_demand(kPairMass) > 0) return true;
   }
   return false;
 }

@@ -27,8 +27,9 @@ class MetricReader {
   /// outlive this.
   explicit MetricReader(const Tallies& tallies, const Resample& resample = resample_on_host);
 
-  /// The metrics that may exist at this depth with these histograms, and those that were counted at a point.
-  static std::vector<std::string> names(std::uint32_t depth, HistogramSet histograms = 0);
+  /// The metrics that may exist at this depth with these histograms, with demand rules or without, and those that were
+  /// counted at a point.
+  static std::vector<std::string> names(std::uint32_t depth, HistogramSet histograms = 0, bool asks = false);
   /// Whether a point of this depth and kind of objects has the metric, counted yet or not.
   bool exists(const std::string& metric, const PointAddress& point) const;
   std::vector<std::string> names_at(const PointAddress& point) const;
@@ -46,6 +47,7 @@ class MetricReader {
 
  private:
   bool knows_mass(const PointAddress& point) const;
+  bool knows_pair_mass(const PointAddress& point) const;
   /// Of accepted lengths, where counts are kept for each of them.
   const std::vector<double>* law(std::size_t cell) const;
   MetricCounts group_counts(const PointAddress& point, std::uint32_t group) const;

@@ -65,16 +65,16 @@ std::vector<GridPoint> grid_points(const Tallies& tallies, const Study& study) {
   return points_of(tallies, study, true);
 }
 
-/// The same batch, depth, capacity and bits elsewhere: under another policy, or in the control. None where it was not
-/// counted.
+/// The same batch, depth, capacity, bits, alpha and demand elsewhere: under another policy, or in the control. None
+/// where it was not counted.
 std::optional<PointAddress> counterpart(const Tallies& tallies, const GridPoint& point, Policy policy,
                                         bool independent) {
   const CellShape& own = tallies.shape.cells[point.at.cell];
   const Capacity& capacity = own.capacities[point.at.capacity];
   for (std::size_t c = 0; c < tallies.shape.cells.size(); ++c) {
     const CellShape& cell = tallies.shape.cells[c];
-    if (cell.batch != own.batch || cell.depth != own.depth || cell.bits != own.bits || cell.alpha != own.alpha)
-      continue;
+    if (cell.batch != own.batch || cell.depth != own.depth || cell.bits != own.bits) continue;
+    if (cell.alpha != own.alpha || cell.demand != own.demand) continue;
     if (cell.acceptance.independent != independent) continue;
     const auto p = std::find(cell.policies.begin(), cell.policies.end(), policy);
     const auto i = std::find(cell.capacities.begin(), cell.capacities.end(), capacity);
@@ -90,12 +90,12 @@ bool repeats(const std::vector<GridPoint>& points, std::size_t i) {
   return i > 0 && points[i].at == points[i - 1].at;
 }
 
-/// The same batch, policy and capacity without speculation.
+/// The same batch, policy, capacity and demand without speculation.
 std::optional<PointAddress> autoregressive_point(const Tallies& tallies, const GridPoint& point) {
   const CellShape& own = tallies.shape.cells[point.at.cell];
   for (std::size_t c = 0; c < tallies.shape.cells.size(); ++c) {
     const CellShape& cell = tallies.shape.cells[c];
-    if (cell.batch != own.batch || cell.depth != 0) continue;
+    if (cell.batch != own.batch || cell.depth != 0 || cell.demand != own.demand) continue;
     const auto p = std::find(cell.policies.begin(), cell.policies.end(), own.policies[point.at.policy]);
     const auto i = std::find(cell.capacities.begin(), cell.capacities.end(), own.capacities[point.at.capacity]);
     if (p == cell.policies.end() || i == cell.capacities.end()) continue;
@@ -137,6 +137,7 @@ std::vector<PointResult> point_results(const MetricReader& reader, const Tallies
       result.batch = cell.batch;
       result.depth = cell.depth;
       result.policy = to_string(policy_of(tallies, point.at));
+      result.demand = cell.demand.label;
       result.capacity = has_capacity(policy_of(tallies, point.at))
                             ? cell.capacities[point.at.capacity].mean(tallies.shape.layers)
                             : PointResult::kNoCapacity;

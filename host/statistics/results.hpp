@@ -83,6 +83,7 @@ struct Distribution {
   std::optional<std::uint32_t> bits{};
   std::string policy{};           ///< empty: of all
   std::optional<double> alpha{};  ///< where the study has several
+  std::string demand = "all";
 };
 
 /// The difference `metric`(first) - `metric`(second) of two design points, estimated pairwise.
@@ -135,6 +136,7 @@ struct HardwareResult {
   double capacity = 0;
   std::optional<double> alpha{};       ///< as of its design point
   std::string demand = "all";          ///< as of its design point
+  std::optional<Loss> lossy{};         ///< where its demand drops experts
   std::map<std::string, double> vary;  ///< by constant: the factor on it, where that is not 1
   Estimate tokens_per_second;          ///< all requests together
   Estimate

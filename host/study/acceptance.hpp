@@ -13,9 +13,10 @@ AcceptanceSpec at_alpha(AcceptanceSpec spec, const std::optional<double>& alpha)
 
 /// What a model asks of a study besides its own keys.
 struct AcceptanceTraits {
-  bool has_control = false;  ///< also drawn independently of the routing, to say what that would get wrong
-  bool in_order = false;     ///< fixes every length of a trace that is read front to back
-  bool recorded = false;     ///< has rounds of its own, with the routing of all their columns
+  bool has_control = false;   ///< also drawn independently of the routing, to say what that would get wrong
+  bool in_order = false;      ///< fixes every length of a trace that is read front to back
+  bool unknown_odds = false;  ///< says what is accepted, but not how likely each position was
+  bool recorded = false;      ///< has rounds of its own, with the routing of all their columns
 };
 
 /// What decides in the engines.

@@ -162,13 +162,22 @@ constexpr std::array rows = {
     AcceptanceRow{"constant", Acceptance::by_position, {}, read_alpha, write_alpha, constant_conditional},
     AcceptanceRow{"ratio", Acceptance::by_position, {}, read_alpha, write_alpha, ratio_conditional},
     AcceptanceRow{"positions", Acceptance::by_position, {}, read_positions, write_positions, positions_conditional},
-    AcceptanceRow{"lengths", Acceptance::by_position, {}, read_lengths, write_lengths, lengths_conditional},
+    AcceptanceRow{
+        "lengths", Acceptance::by_position, {.unknown_odds = true}, read_lengths, write_lengths, lengths_conditional},
     AcceptanceRow{"captured", Acceptance::by_token, {.has_control = true}, read_nothing, write_nothing, nullptr},
     AcceptanceRow{"coverage", Acceptance::by_coverage, {}, read_coverage, write_coverage, nullptr},
-    AcceptanceRow{
-        "ngram", Acceptance::proposals, {.has_control = true, .in_order = true}, read_ngram, write_ngram, nullptr},
-    AcceptanceRow{
-        "rounds", Acceptance::proposals, {.in_order = true, .recorded = true}, read_rounds, write_nothing, nullptr},
+    AcceptanceRow{"ngram",
+                  Acceptance::proposals,
+                  {.has_control = true, .in_order = true, .unknown_odds = true},
+                  read_ngram,
+                  write_ngram,
+                  nullptr},
+    AcceptanceRow{"rounds",
+                  Acceptance::proposals,
+                  {.in_order = true, .unknown_odds = true, .recorded = true},
+                  read_rounds,
+                  write_nothing,
+                  nullptr},
     AcceptanceRow{"marginal", Acceptance::by_position, {}, read_marginal, write_marginal, marginal_conditional},
 };
 

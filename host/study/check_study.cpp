@@ -167,6 +167,65 @@ struct Rules {
     }
   }
 
+  void check_demand() const {
+    if (!study.demand) return;
+    const auto& [rules, stated, path, confidences] = *study.demand;
+    for (const auto& [key, values] : stated) {
+      const auto takes = [&key = key](DemandRule rule) {
+        const auto parameters = parameters_of(rule);
+        return std::any_of(parameters.begin(), parameters.end(), [&](const auto& one) { return key == one.key; });
+      };
+      if (std::any_of(rules.begin(), rules.end(), takes)) continue;
+      const auto& names = demand_rule_names();
+      const auto owner = std::find_if(names.begin(), names.end(), [&](const auto& one) { return takes(one.second); });
+      refuse("demand." + key, fmt::format("is a key of {}", owner->first),
+             fmt::format("{} in demand.rule", owner->first), "none");
+    }
+    const auto oracle = policy_that(reads_future);
+    if (oracle && looks_at_residents(*study.demand)) {
+      refuse(fmt::format("grid.policy = \"{}\"", to_string(*oracle)),
+             "needs a future that does not depend on the cache", "a demand that does not look at residents",
+             "one that does");
+    }
+    for (const DemandRule rule : rules) {
+      if (rule != DemandRule::all) check_rule(rule);
+    }
+    for (const DemandPoint& point : demand_points(*study.demand)) {
+      const Misfit misfit = moecarlo::misfit(point.demand);
+      if (misfit.why != nullptr) {
+        refuse(fmt::format("demand.rule = \"{}\"", to_string(point.demand.rule)), misfit.why, misfit.expected,
+               misfit.found);
+      }
+    }
+  }
+
+  /// Of a rule that looks at what columns are worth.
+  void check_rule(DemandRule rule) const {
+    const std::string name_of_rule = fmt::format("demand.rule = \"{}\"", to_string(rule));
+    const std::uint32_t deepest = study.grid.depth.back();
+    const bool by_position = !traits_of(study.acceptance.model).unknown_odds;
+    if (study.demand->path == PathProbability::acceptance && deepest > 0 && !by_position) {
+      refuse("demand.path = \"acceptance\"", "needs to know how likely each draft token is accepted",
+             "\"one\" or a list by depth", to_string(study.acceptance.model));
+    }
+    if (study.demand->path == PathProbability::listed && study.demand->confidences.size() <= deepest) {
+      refuse("demand.path", "is too short for the deepest draft", fmt::format("{} values", deepest + 1),
+             std::to_string(study.demand->confidences.size()));
+    }
+    if (needs_slices(rule) && study.cache.objects != Objects::slices) {
+      refuse(name_of_rule, "asks for slices of experts", "cache.objects = \"slices\"", to_string(study.cache.objects));
+    }
+    if (!reads_gates(rule)) return;
+    if (study.mode == Mode::perturbed) {
+      refuse(name_of_rule, "knows the gates of the trace's own routing only", "another mode than perturbed",
+             "perturbed");
+    }
+    if (study.acceptance.rejected_routing == RejectedRouting::captured) {
+      refuse(name_of_rule, "needs gates, which recorded columns do not have",
+             "another acceptance.rejected_routing than captured", "captured");
+    }
+  }
+
   void check_exhaustive() const {
     const auto no = [&](const char* key, const char* expected, const std::string& found) {
       fail(ErrorKind::usage, "{}: {} is not possible in exhaustive mode (expected {}, found {})", name, key, expected,
@@ -198,7 +257,7 @@ bool shares_starts(const Study& study) {
   const auto& policies = study.grid.policy;
   const bool forgets = std::all_of(policies.begin(), policies.end(), never_changes);
   return forgets && study.mode == Mode::random && study.draft.width == 1 && study.cache.scope == Scope::layer &&
-         study.cache.objects == Objects::experts && !reads_trace(study.acceptance.model);
+         study.cache.objects == Objects::experts && !reads_trace(study.acceptance.model) && !study.demand;
 }
 
 void check_study(const Study& study, const std::string& name) {
@@ -216,6 +275,7 @@ void check_study(const Study& study, const std::string& name) {
   rules.check_policies();
   rules.check_replay();
   rules.check_perturbed();
+  rules.check_demand();
 }
 
 }  // namespace moecarlo

@@ -25,12 +25,17 @@ std::vector<Policy> policies_of(const Study& study, bool sized) {
   return policies;
 }
 
+/// Whether what a pass uses depends on its residents: no future is known then.
+bool uses_by_residents(const Study& study) {
+  return rule_of(study.acceptance.model) == Acceptance::by_coverage ||
+         (study.demand && looks_at_residents(*study.demand));
+}
+
 /// The former, and an oracle beside them.
 std::vector<Policy> sized_policies(const Study& study, bool oracle) {
   std::vector<Policy> policies = policies_of(study, true);
   const bool known = std::find(policies.begin(), policies.end(), Policy::belady_bypass) != policies.end();
-  const bool possible = study.mode != Mode::exhaustive && !shares_starts(study) &&
-                        rule_of(study.acceptance.model) != Acceptance::by_coverage;
+  const bool possible = study.mode != Mode::exhaustive && !shares_starts(study) && !uses_by_residents(study);
   if (oracle && !known && possible && !policies.empty()) policies.push_back(Policy::belady_bypass);
   return policies;
 }
@@ -75,6 +80,25 @@ std::vector<GridCell> split_by_path(const Study& study, const std::vector<Capaci
   return cells;
 }
 
+/// The same under a demand: a cell for each design point, where it looks at residents.
+std::vector<GridCell> split_by_demand(const std::vector<GridCell>& cells, const DemandPoint& demand) {
+  std::vector<GridCell> split;
+  for (const GridCell& cell : cells) {
+    GridCell one = cell;
+    one.demand = demand;
+    if (!looks_at_residents(demand.demand)) split.push_back(one);
+    for (std::size_t c = 0; looks_at_residents(demand.demand) && c < cell.capacities.size(); ++c) {
+      one.capacities = {cell.capacities[c]};
+      one.joint = {cell.joint[c]};
+      for (const Policy policy : cell.policies) {
+        one.policies = {policy};
+        split.push_back(one);
+      }
+    }
+  }
+  return split;
+}
+
 /// A cell for each alpha; without a draft there is none.
 void add_alphas(const Study& study, GridCell cell, std::vector<GridCell>& cells) {
   if (cell.depth == 0 || study.acceptance.alphas.empty()) return cells.push_back(cell);
@@ -95,6 +119,7 @@ Grid make_grid(const Study& study, const std::vector<ImpliedCapacity>& implied, 
   const std::vector<Capacity> listed = own_capacities(study.grid, extras.layers);
 
   Grid grid;
+  const std::vector<DemandPoint> demands = study.demand ? demand_points(*study.demand) : std::vector<DemandPoint>(1);
   for (const std::uint32_t batch : study.grid.batch) {
     for (const std::uint32_t depth : depths) {
       std::set<Capacity> capacities(listed.begin(), listed.end());
@@ -107,11 +132,15 @@ Grid make_grid(const Study& study, const std::vector<ImpliedCapacity>& implied, 
       const auto add = [&](GridCell cell, const std::vector<Capacity>& own) {
         if (cell.policies.empty() || cell.capacities.empty()) return;
         for (const Capacity& capacity : cell.capacities) cell.joint.push_back(joint.count(capacity) > 0);
-        for (const GridCell& one : split_by_path(study, own, joint, cell)) {
-          add_alphas(study, one, grid.cells);
-          if (!control || depth == 0) continue;
-          grid.cells.push_back(one);
-          grid.cells.back().independent = true;
+        const std::vector<GridCell> cells = split_by_path(study, own, joint, cell);
+        for (const DemandPoint& demand : demands) {
+          for (const GridCell& one : split_by_demand(cells, demand)) {
+            add_alphas(study, one, grid.cells);
+            // Where the trace's acceptance says what is asked for, there is no routing independent of it.
+            if (!control || depth == 0 || drops(demand.demand.rule)) continue;
+            grid.cells.push_back(one);
+            grid.cells.back().independent = true;
+          }
         }
       };
       add({batch, depth, sized_policies(study, extras.oracle), {capacities.begin(), capacities.end()}, {}}, listed);

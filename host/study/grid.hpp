@@ -27,11 +27,12 @@ struct GridCell {
   std::vector<Capacity> capacities;  ///< ascending, each once
   std::vector<bool> joint;           ///< [capacities] implied by hardware: its joint histogram is kept
   std::uint32_t bits = 0;            ///< 0: every number of bits of the study
-  bool independent = false;          ///< a control: the drafts of the cell before it, on routing independent of them
   std::optional<double> alpha{};     ///< where acceptance.alpha is a list and tokens are drafted
+  DemandPoint demand{};              ///< what columns ask for
+  bool independent = false;          ///< a control: the drafts of the cell before it, on routing independent of them
 };
 
-/// The design points of a study: cells by batch, then depth, then alpha.
+/// The design points of a study: cells by batch, then depth, then demand, then alpha.
 struct Grid {
   std::vector<GridCell> cells;
 };

@@ -58,6 +58,19 @@ const Names<RejectedRouting>& rejected_routing_names() {
   return names;
 }
 
+const Names<DemandRule>& demand_rule_names() {
+  static const Names<DemandRule> names = [] {
+    Names<DemandRule> all;
+    for (const DemandRule rule : all_demand_rules()) all.emplace_back(to_string(rule), rule);
+    return all;
+  }();
+  return names;
+}
+const Names<PathProbability>& path_probability_names() {
+  static const Names<PathProbability> names = {{"acceptance", PathProbability::acceptance},
+                                               {"one", PathProbability::one}};
+  return names;
+}
 const Names<std::uint32_t>& histogram_names() {
   static const Names<std::uint32_t> names = []<std::size_t... place>(std::index_sequence<place...>) {
     return Names<std::uint32_t>{{std::tuple_element_t<place, Histograms>::kName, place}...};

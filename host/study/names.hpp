@@ -21,7 +21,9 @@ const Names<Replacements>& replacements_names();
 const Names<Redraw>& redraw_names();
 const Names<AcceptanceModel>& acceptance_names();
 const Names<RejectedRouting>& rejected_routing_names();
-const Names<std::uint32_t>& histogram_names();  ///< their places in a HistogramSet
+const Names<DemandRule>& demand_rule_names();
+const Names<PathProbability>& path_probability_names();  ///< but for a list
+const Names<std::uint32_t>& histogram_names();           ///< their places in a HistogramSet
 
 const char* to_string(Mode mode);
 const char* to_string(Start start);

@@ -110,6 +110,76 @@ void read_acceptance(TableReader table, AcceptanceSpec& acceptance, const std::f
   table.refuse_unknown();
 }
 
+/// What the study states under a key of rules; empty where it says nothing.
+std::vector<double> read_demand_parameter(TableReader& table, const DemandParameter& parameter) {
+  std::vector<double> values;
+  switch (parameter.kind) {
+    case DemandParameter::Kind::numbers:
+      values = table.numbers(parameter.key, parameter.least, parameter.most).value_or(values);
+      break;
+    case DemandParameter::Kind::integers:
+      if (const auto whole = table.integers(parameter.key, static_cast<std::int64_t>(parameter.least),
+                                            static_cast<std::int64_t>(parameter.most))) {
+        values.assign(whole->begin(), whole->end());
+      }
+      break;
+    case DemandParameter::Kind::word: {
+      Names<double> names;
+      for (const char* word : parameter.words) {
+        if (word != nullptr) names.emplace_back(word, static_cast<double>(names.size()));
+      }
+      if (const auto place = table.choice(parameter.key, names)) values = {*place};
+      break;
+    }
+    case DemandParameter::Kind::flag:
+      if (const auto is_set = table.boolean(parameter.key)) values = {*is_set ? 1.0 : 0.0};
+      break;
+  }
+  std::sort(values.begin(), values.end());
+  values.erase(std::unique(values.begin(), values.end()), values.end());
+  return values;
+}
+
+/// Every list of a rule is there, or one of those of which it takes one.
+void expect_lists(const TableReader& table, const DemandSpec& demand, DemandRule rule) {
+  const char *first = nullptr, *stated = nullptr;
+  std::string missing;
+  for (const DemandParameter& parameter : parameters_of(rule)) {
+    if (!parameter.is_list()) continue;
+    const bool is_stated = demand.stated.count(parameter.key) > 0;
+    if (is_stated && stated != nullptr && takes_one_list(rule)) {
+      table.wrong(parameter.key, fmt::format("{} or {} for {}, not both", stated, parameter.key, to_string(rule)));
+    }
+    if (is_stated) stated = parameter.key;
+    if (is_stated || (first != nullptr && !takes_one_list(rule))) continue;
+    if (first == nullptr) first = parameter.key;
+    missing += fmt::format("{}{}, {}", missing.empty() ? "" : "; or ", parameter.key, parameter.meaning);
+  }
+  if (first == nullptr || (stated != nullptr && takes_one_list(rule))) return;
+  table.missing(first, fmt::format("a list for {}: {}", to_string(rule), missing));
+}
+
+DemandSpec read_demand(TableReader table) {
+  DemandSpec demand;
+  demand.rules = table.choices("rule", demand_rule_names()).value_or(demand.rules);
+  for (const DemandParameter* parameter : demand_parameters()) {
+    const std::vector<double> values = read_demand_parameter(table, *parameter);
+    if (!values.empty()) demand.stated[parameter->key] = values;
+  }
+  if (table.is_text("path")) {
+    demand.path = *table.choice("path", path_probability_names());
+  } else if (const auto listed = table.numbers("path", 0, 1)) {
+    if (listed->front() != 1 || !std::is_sorted(listed->rbegin(), listed->rend())) {
+      table.wrong("path", "path probabilities of depth 0, 1, 2, ..., which begin with 1 and do not grow");
+    }
+    demand.path = PathProbability::listed;
+    demand.confidences = *listed;
+  }
+  for (const DemandRule rule : demand.rules) expect_lists(table, demand, rule);
+  table.refuse_unknown();
+  return demand;
+}
+
 StopSpec read_stop(TableReader table) {
   StopSpec stop;
   if (auto metrics = table.texts("metrics")) stop.metrics = *metrics;
@@ -163,6 +233,7 @@ Study parse_study(std::string_view text, const std::string& name, const std::fil
   const auto cache = top.table("cache");
   const auto draft = top.table("draft");
   const auto acceptance = top.table("acceptance");
+  const auto demand = top.table("demand");
   const auto stop = top.table("stop");
   const auto hardware = top.table("hardware");
   top.refuse_unknown();
@@ -174,6 +245,7 @@ Study parse_study(std::string_view text, const std::string& name, const std::fil
   if (cache) read_cache(*cache, study.cache);
   if (draft) read_draft(*draft, study.draft);
   read_acceptance(*acceptance, study.acceptance, folder, study.notes);
+  if (demand) study.demand = read_demand(*demand);
   if (stop) study.stop = read_stop(*stop);
   if (hardware) study.hardware = read_hardware(*hardware, folder);
   check_study(study, name);

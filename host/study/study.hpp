@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "cuda/core/plan.hpp"
+#include "host/study/demand.hpp"
 
 namespace moecarlo {
 
@@ -121,6 +122,7 @@ struct Study {
   CacheSpec cache;
   DraftSpec draft;
   AcceptanceSpec acceptance;
+  std::optional<DemandSpec> demand;  ///< unset: columns ask for whatever the router chose, and nobody counts it
   std::optional<StopSpec> stop;
   std::optional<HardwareSpec> hardware;
   RunSpec run;

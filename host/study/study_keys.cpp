@@ -112,6 +112,54 @@ void add_acceptance(std::vector<StudyKey>& keys) {
   add("longest", "integer", "3", "tokens", "ngram: longest suffix that is looked up");
 }
 
+/// What a key of demand rules is to each of them: "threshold: ...; half: ...".
+std::string meaning_to_rules(const std::string& key) {
+  std::string all;
+  for (const DemandRule rule : all_demand_rules()) {
+    for (const DemandParameter& one : parameters_of(rule)) {
+      if (one.key == key) all += fmt::format("{}{}: {}", all.empty() ? "" : "; ", to_string(rule), one.meaning);
+    }
+  }
+  return all;
+}
+
+std::string words_of(const DemandParameter& parameter) {
+  std::string words;
+  for (const char* word : parameter.words) {
+    if (word != nullptr) words += fmt::format("{}\"{}\"", words.empty() ? "" : ", ", word);
+  }
+  return words;
+}
+
+void add_demand(std::vector<StudyKey>& keys) {
+  const auto add = [&](const char* key, const std::string& type, const std::string& initial,
+                       const std::string& meaning) {
+    keys.push_back({"demand", key, type, initial, "", meaning});
+  };
+  add("rule", list_of(one_of(demand_rule_names())), "[\"all\"]", "which of the chosen experts are asked of memory");
+  for (const DemandParameter* parameter : demand_parameters()) {
+    const std::string meaning = meaning_to_rules(parameter->key);
+    switch (parameter->kind) {
+      case DemandParameter::Kind::numbers:
+        add(parameter->key, list_of("numbers"), "required", meaning);
+        break;
+      case DemandParameter::Kind::integers:
+        add(parameter->key, list_of("integers"), "required", meaning);
+        break;
+      case DemandParameter::Kind::word:
+        add(parameter->key, words_of(*parameter), fmt::format("\"{}\"", parameter->words[0]), meaning);
+        break;
+      case DemandParameter::Kind::flag:
+        add(parameter->key, "boolean", "false", meaning);
+        break;
+    }
+  }
+  add("path", "\"acceptance\", \"one\" or list of numbers", "\"acceptance\"",
+      "path probability of a draft token: by the acceptance of each position, an oracle for a drafter's own "
+      "confidence; "
+      "1; or by depth, from 1 at depth 0");
+}
+
 void add_stop_and_hardware(std::vector<StudyKey>& keys) {
   const auto add = [&](const char* table, const char* key, const std::string& type, const std::string& initial,
                        const char* unit, const char* meaning) {
@@ -141,6 +189,7 @@ std::vector<StudyKey> study_keys() {
   add_grid(keys);
   add_cache_and_draft(keys);
   add_acceptance(keys);
+  add_demand(keys);
   add_stop_and_hardware(keys);
   return keys;
 }

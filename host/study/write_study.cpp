@@ -10,6 +10,37 @@
 namespace moecarlo {
 namespace {
 
+toml::table demand_table(const DemandSpec& demand) {
+  std::vector<std::string> rules;
+  for (const DemandRule rule : demand.rules) rules.emplace_back(to_string(rule));
+  toml::table table{{"rule", toml_list(rules)}};
+  for (const DemandParameter* parameter : demand_parameters()) {
+    const auto stated = demand.stated.find(parameter->key);
+    if (stated == demand.stated.end()) continue;
+    switch (parameter->kind) {
+      case DemandParameter::Kind::numbers:
+        table.insert(parameter->key, toml_list(stated->second));
+        break;
+      case DemandParameter::Kind::integers:
+        table.insert(parameter->key,
+                     toml_list(std::vector<std::int64_t>(stated->second.begin(), stated->second.end())));
+        break;
+      case DemandParameter::Kind::word:
+        table.insert(parameter->key, parameter->words[static_cast<std::size_t>(stated->second.front())]);
+        break;
+      case DemandParameter::Kind::flag:
+        table.insert(parameter->key, stated->second.front() != 0);
+        break;
+    }
+  }
+  if (demand.path == PathProbability::listed) {
+    table.insert("path", toml_list(demand.confidences));
+  } else {
+    table.insert("path", demand.path == PathProbability::one ? "one" : "acceptance");
+  }
+  return table;
+}
+
 toml::table to_table(const Study& study) {
   std::vector<std::string> policies;
   for (const Policy policy : study.grid.policy) policies.emplace_back(to_string(policy));
@@ -61,6 +92,7 @@ toml::table to_table(const Study& study) {
                    {"cache", std::move(cache)},
                    {"draft", std::move(draft)},
                    {"acceptance", std::move(acceptance)}};
+  if (study.demand) root.insert("demand", demand_table(*study.demand));
   if (study.stop) {
     root.insert("stop", toml::table{{"metrics", toml_list(study.stop->metrics)},
                                     {"relative_half_width", study.stop->relative_half_width}});

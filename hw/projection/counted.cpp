@@ -75,6 +75,9 @@ CountedPoints::CountedPoints(const Tallies& tallies, const std::vector<JointBins
     const CellShape& shape = tallies.shape.cells[index];
     const Cell& cell = tallies.layout.cells[index];
     if (shape.acceptance.independent) continue;
+    if (std::find(demands_.begin(), demands_.end(), shape.demand.label) == demands_.end()) {
+      demands_.push_back(shape.demand.label);
+    }
     for (std::uint32_t p = 0; p < shape.policies.size(); ++p) {
       for (std::uint32_t c = 0; c < shape.capacities.size(); ++c) {
         const std::uint32_t joint = tallies.layout.joint_index[cell.first_joint + p * cell.capacity_count + c];
@@ -88,23 +91,23 @@ CountedPoints::CountedPoints(const Tallies& tallies, const std::vector<JointBins
 
 CountedPoints::Key CountedPoints::key_of(const CountedPoint& point) const {
   const CellShape& cell = tallies_.shape.cells[point.cell];
-  return {cell.batch, cell.depth, cell.bits, cell.alpha, point.policy, point.capacity};
+  return {cell.batch, cell.depth, cell.bits, cell.alpha, cell.demand.label, point.policy, point.capacity};
 }
 
 std::optional<CountedPoint> CountedPoints::find_counted(std::uint32_t batch, std::uint32_t depth, Policy policy,
                                                         std::uint32_t bits, const Capacity& capacity,
-                                                        std::optional<double> alpha) const {
+                                                        std::optional<double> alpha, const std::string& demand) const {
   for (const std::uint32_t of_cell : {0U, bits}) {
-    const auto found = points_.find({batch, depth, of_cell, alpha, policy, capacity});
+    const auto found = points_.find({batch, depth, of_cell, alpha, demand, policy, capacity});
     if (found != points_.end()) return found->second;
   }
   return std::nullopt;
 }
 
 CountedPoint CountedPoints::find(std::uint32_t batch, std::uint32_t depth, Policy policy, std::uint32_t bits,
-                                 const Capacity& capacity, const std::string& asked_by,
-                                 std::optional<double> alpha) const {
-  if (const auto found = find_counted(batch, depth, policy, bits, capacity, alpha)) return *found;
+                                 const Capacity& capacity, const std::string& asked_by, std::optional<double> alpha,
+                                 const std::string& demand) const {
+  if (const auto found = find_counted(batch, depth, policy, bits, capacity, alpha, demand)) return *found;
   fail(ErrorKind::usage,
        "{}: its {:.3f} experts a layer at batch {}, depth {} were not counted (expected a system that the study was "
        "simulated for)",
@@ -117,7 +120,7 @@ namespace {
 template <class Key>
 bool same_but_capacity(const Key& a, const Key& b) {
   return std::get<0>(a) == std::get<0>(b) && std::get<1>(a) == std::get<1>(b) && std::get<2>(a) == std::get<2>(b) &&
-         std::get<3>(a) == std::get<3>(b) && std::get<4>(a) == std::get<4>(b);
+         std::get<3>(a) == std::get<3>(b) && std::get<4>(a) == std::get<4>(b) && std::get<5>(a) == std::get<5>(b);
 }
 
 }  // namespace
@@ -134,6 +137,18 @@ std::optional<CountedPoint> CountedPoints::larger(const CountedPoint& point) con
   const auto next = points_.upper_bound(key);
   if (next == points_.end() || !same_but_capacity(next->first, key)) return std::nullopt;
   return next->second;
+}
+
+std::optional<double> CountedPoints::dropped_mass(const CountedPoint& point) const {
+  const Cell& cell = tallies_.layout.cells[point.cell];
+  double mass = 0, dropped = 0;
+  for (std::uint32_t g = 0; tallies_.shape.asks && g < tallies_.shape.groups.groups; ++g) {
+    const std::uint64_t* counts = tallies_.counters.data() + cell.unions_by_group +
+                                  std::uint64_t{g} * cell.union_width() + cell.first_demand_count();
+    mass += static_cast<double>(counts[kPairMass]);
+    dropped += static_cast<double>(counts[kPairMassDropped]);
+  }
+  return mass > 0 ? std::optional(dropped / mass) : std::nullopt;
 }
 
 LayerClassCounts CountedPoints::layer_class(const CountedPoint& point, std::uint32_t number, std::uint32_t layers,

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <tuple>
+#include <vector>
 
 #include "host/simulate/tallies.hpp"
 #include "hw/plan/workload.hpp"
@@ -28,14 +29,21 @@ class CountedPoints {
   CountedPoints(const Tallies& tallies, const std::vector<JointBins>& joints);
 
   /// None where no joint histogram of this capacity was counted at this batch and depth. `bits` and `alpha` choose
-  /// among cells where they have cells of their own.
+  /// among cells where they have cells of their own. `demand`: what its columns ask for, as files name it.
   std::optional<CountedPoint> find_counted(std::uint32_t batch, std::uint32_t depth, Policy policy, std::uint32_t bits,
-                                           const Capacity& capacity, std::optional<double> alpha = {}) const;
+                                           const Capacity& capacity, std::optional<double> alpha,
+                                           const std::string& demand) const;
 
   /// The same; throws a usage error where there is none: the study was simulated for other hardware. `asked_by` names
   /// the system and scheme that want it.
   CountedPoint find(std::uint32_t batch, std::uint32_t depth, Policy policy, std::uint32_t bits,
-                    const Capacity& capacity, const std::string& asked_by, std::optional<double> alpha = {}) const;
+                    const Capacity& capacity, const std::string& asked_by, std::optional<double> alpha = {},
+                    const std::string& demand = "all") const;
+
+  /// What columns ask for, in the order of the study.
+  const std::vector<std::string>& demands() const { return demands_; }
+  /// Of what they chose the gate mass that is dropped; null where nothing is, or gates are not known.
+  std::optional<double> dropped_mass(const CountedPoint& point) const;
 
   /// The next smaller and the next larger capacity that were counted of the same batch, depth, policy and bits.
   std::optional<CountedPoint> smaller(const CountedPoint& point) const;
@@ -49,8 +57,9 @@ class CountedPoints {
   Workload workload(const CountedPoint& point, const CountedPoint& step) const;
 
  private:
-  /// Batch, depth, bits and alpha of the cell, policy, capacity.
-  using Key = std::tuple<std::uint32_t, std::uint32_t, std::uint32_t, std::optional<double>, Policy, Capacity>;
+  /// Batch, depth, bits, alpha and demand of the cell, policy, capacity.
+  using Key =
+      std::tuple<std::uint32_t, std::uint32_t, std::uint32_t, std::optional<double>, std::string, Policy, Capacity>;
   Key key_of(const CountedPoint& point) const;
   LayerClassCounts layer_class(const CountedPoint& point, std::uint32_t number, std::uint32_t layers,
                                std::uint32_t slots) const;
@@ -59,6 +68,7 @@ class CountedPoints {
   const Tallies& tallies_;
   const std::vector<JointBins>& joints_;  ///< [cells]
   std::map<Key, CountedPoint> points_;
+  std::vector<std::string> demands_;
 };
 
 }  // namespace moecarlo::hw

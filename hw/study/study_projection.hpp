@@ -74,7 +74,8 @@ class StudyProjection {
   struct Row;
   std::vector<Row> rows(const CountedPoints& points, const Tallies& tallies) const;
   std::vector<Row> projected_rows(const CountedPoints& points, const Tallies& tallies, const Sampling& sampling) const;
-  bool is_reference(const Row& row) const;
+  bool is_reference(const CountedPoints& points, const Row& row) const;
+  std::vector<std::pair<Policy, std::string>> asked_policies(const CountedPoints& points) const;
   CountedPoint reference_point(const CountedPoints& points, std::uint32_t batch) const;
   static void add_comparisons(std::vector<Row>& rows, const Sampling& sampling);
   static void add_leads(const std::vector<Row>& rows, const Sampling& sampling, StudyResults& results);

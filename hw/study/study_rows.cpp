@@ -92,9 +92,10 @@ std::vector<StudyProjection::Row> StudyProjection::rows(const CountedPoints& poi
       if (cell.batch == demand.batch && (cell.depth > 0) == demand.drafting) depths.emplace(cell.depth, cell.alpha);
     }
     for (const auto& [depth, alpha] : depths) {
-      for (const Policy policy : policies_) {
-        const auto counted_at = [&](std::uint32_t at, const std::optional<double>& accepted) {
-          return points.find(demand.batch, at, policy, demand.bits, demand.capacity, asked_by, accepted);
+      for (const auto& [policy, asked] : asked_policies(points)) {
+        const auto counted_at = [&, &policy = policy, &asked = asked](std::uint32_t at,
+                                                                      const std::optional<double>& accepted) {
+          return points.find(demand.batch, at, policy, demand.bits, demand.capacity, asked_by, accepted, asked);
         };
         Row row{&on, &scheme, &demand, counted_at(depth, alpha), {}, {}, {}, {}, {}};
         if (depth > 0 && scheme.draft_routing == DraftRouting::all) row.step = counted_at(0, {});
@@ -109,6 +110,10 @@ std::vector<StudyProjection::Row> StudyProjection::rows(const CountedPoints& poi
         result.alpha = alpha;
         result.bits = demand.bits;
         result.capacity = demand.capacity.mean(trace_layers_);
+        result.demand = asked;
+        if (drops(tallies.shape.cells[row.point.cell].demand.demand.rule)) {
+          result.lossy = {points.dropped_mass(row.point), depth > 0};
+        }
         rows.push_back(std::move(row));
       }
     }
@@ -116,18 +121,29 @@ std::vector<StudyProjection::Row> StudyProjection::rows(const CountedPoints& poi
   return rows;
 }
 
+/// Every policy with everything that columns ask for.
+std::vector<std::pair<Policy, std::string>> StudyProjection::asked_policies(const CountedPoints& points) const {
+  std::vector<std::pair<Policy, std::string>> all;
+  for (const std::string& asked : points.demands()) {
+    for (const Policy policy : policies_) all.emplace_back(policy, asked);
+  }
+  return all;
+}
+
 CountedPoint StudyProjection::reference_point(const CountedPoints& points, std::uint32_t batch) const {
-  return points.find(batch, 0, policies_.front(), 8, reference_capacity_.at(batch), reference_->name);
+  return points.find(batch, 0, policies_.front(), 8, reference_capacity_.at(batch), reference_->name, {},
+                     points.demands().front());
 }
 
 /// Whether a row is what its ratios are relative to, so that they are 1 by definition. Without slots the policy decides
 /// nothing.
-bool StudyProjection::is_reference(const Row& row) const {
+bool StudyProjection::is_reference(const CountedPoints& points, const Row& row) const {
   const HardwareResult& r = row.result;
   const auto capacity = reference_capacity_.find(r.batch);
   return reference_ && capacity != reference_capacity_.end() && r.system == reference_->name &&
          r.scheme == autoregressive().name && row.point.capacity == capacity->second &&
-         (row.point.policy == policies_.front() || row.point.capacity == Capacity{});
+         (row.point.policy == policies_.front() || row.point.capacity == Capacity{}) &&
+         row.result.demand == points.demands().front();
 }
 
 std::vector<StudyProjection::Row> StudyProjection::projected_rows(const CountedPoints& points, const Tallies& tallies,
@@ -167,7 +183,7 @@ std::vector<StudyProjection::Row> StudyProjection::projected_rows(const CountedP
     result.speedup = result.energy_gain = kUnknown;
     if (const auto& base = reference(result.batch)) {
       const auto relative = [&](const Quantity& quotient) {
-        return sampling.estimate(is_reference(*row) ? without_error(quotient) : quotient);
+        return sampling.estimate(is_reference(points, *row) ? without_error(quotient) : quotient);
       };
       result.speedup = relative(own.tokens_per_second / base->tokens_per_second);
       result.energy_gain = relative(base->joules_per_token / own.joules_per_token);
@@ -198,9 +214,10 @@ std::vector<StudyProjection::Row> StudyProjection::projected_rows(const CountedP
 /// Speculation pays where a round yields more tokens than the scheme's autoregressive mode on the same system in that
 /// time.
 void StudyProjection::add_comparisons(std::vector<Row>& rows, const Sampling& sampling) {
-  using Key = std::tuple<std::string, std::string, std::uint32_t, std::string>;  // system, scheme, batch, policy
+  // System, scheme, batch, policy, demand.
+  using Key = std::tuple<std::string, std::string, std::uint32_t, std::string, std::string>;
   const auto key_of = [](const Row& row) {
-    return Key{row.demand->system, row.result.scheme, row.result.batch, row.result.policy};
+    return Key{row.demand->system, row.result.scheme, row.result.batch, row.result.policy, row.result.demand};
   };
   std::map<Key, const Row*> plain;
   for (const Row& row : rows) {
@@ -257,7 +274,7 @@ std::vector<Workload> StudyProjection::neighbours(const CountedPoints& points, c
     other.point = *beside;
     if (row.step) {
       const HardwareResult& r = row.result;
-      other.step = points.find_counted(r.batch, 0, beside->policy, r.bits, beside->capacity);
+      other.step = points.find_counted(r.batch, 0, beside->policy, r.bits, beside->capacity, {}, r.demand);
       if (!other.step) continue;
     }
     found.push_back(without_replicates(other.workload(points)));
@@ -294,8 +311,10 @@ void StudyProjection::add_bands(const CountedPoints& points, std::vector<Row>& r
 SensitivityRow StudyProjection::taken_apart(const CountedPoints& points, const Row& row) const {
   const HardwareResult& r = row.result;
   SensitivityRow taken{
-      fmt::format("{} {}, batch {}, depth {}, {}, {:.4g} experts per layer, {} bits{}", r.system, r.scheme, r.batch,
-                  r.depth, r.policy, r.capacity, r.bits, r.alpha ? fmt::format(", alpha {}", *r.alpha) : ""),
+      fmt::format(
+          "{} {}, batch {}, depth {}, {}, {:.4g} experts per layer, {} bits{}", r.system, r.scheme, r.batch, r.depth,
+          r.policy, r.capacity, r.bits,
+          (r.alpha ? fmt::format(", alpha {}", *r.alpha) : "") + (r.demand == "all" ? "" : ", demand " + r.demand)),
       {row.machine->system, *row.scheme, r.bits, without_replicates(row.workload(points)), neighbours(points, row)},
       {}};
   if (!std::isfinite(r.speedup.value)) return taken;

@@ -20,6 +20,8 @@ TABLES = {
     "cache": "How fast memory is managed.",
     "draft": "The shape of the draft: a chain, or a tree.",
     "acceptance": "Which draft tokens are accepted. The keys are those of its model.",
+    "demand": "Optional: what of the chosen experts is asked of memory. Lists are axes of the grid. A rule that drops any "
+              "is lossy: every output shows the gate mass that it drops beside its numbers.",
     "stop": "Optional: stop when the worst point is this well known.",
     "hardware": "Optional: time and energy on systems.",
 }

@@ -35,6 +35,7 @@ TEST(Features, AreFoundOneByOne) {
   using Change = void (*)(PlainCell&);
   static constexpr std::int32_t kLogits = 0;
   static constexpr std::uint16_t kMass = 0;
+  static constexpr Demand kAll;
   const std::pair<Feature, Change> changes[] = {
       {Feature::samples, [](PlainCell& one) { one.plan.walk = Walk::samples; }},
       {Feature::enumeration, [](PlainCell& one) { one.plan.walk = Walk::enumerate; }},
@@ -47,6 +48,11 @@ TEST(Features, AreFoundOneByOne) {
       {Feature::perturbed_routing, [](PlainCell& one) { one.plan.perturb.logits = &kLogits; }},
       {Feature::resampled_rejections, [](PlainCell& one) { one.plan.resample_rejected = true; }},
       {Feature::joint_histograms, [](PlainCell& one) { one.joints = {0}; }},
+      {Feature::histograms, [](PlainCell& one) { one.plan.histograms = 1; }},
+      {Feature::demands,
+       [](PlainCell& one) {
+         one.plan.demands = {&kAll, 1};
+       }},
       {Feature::several_policies,
        [](PlainCell& one) {
          one.policies = {Policy::lru, Policy::lru};
@@ -68,7 +74,7 @@ TEST(Features, AreFoundOneByOne) {
     EXPECT_TRUE(serves(features(feature), one.plan, one.cell, one.routing));
     all |= features(feature);
   }
-  EXPECT_EQ(all, features(Feature::joint_histograms) * 2 - 1) << "a feature without a change above";
+  EXPECT_EQ(all, features(Feature::demands) * 2 - 1) << "a feature without a change above";
 }
 
 }  // namespace

@@ -40,13 +40,6 @@ int Caches::layer_objects() const {
   return trace_.trace.experts * (study_.cache.objects == Objects::slices ? 2 : 1);
 }
 
-ObjectSet Caches::objects_of(const Experts& experts) const {
-  ObjectSet objects = experts;
-  if (study_.cache.objects == Objects::experts) return objects;
-  for (const int expert : experts) objects.insert(trace_.trace.experts + expert);
-  return objects;
-}
-
 /// The static set, the most popular object first; upper slices before lower ones, ties to the lower layer.
 ObjectList Caches::most_popular(int cache) const {
   struct Candidate {
@@ -86,7 +79,7 @@ Touches Caches::touches(const Pass& pass, int layer) const {
   for (const Column& column : pass.columns) {
     if (!column.verified) continue;
     ObjectList& objects = touched.emplace_back();
-    const ObjectSet own = objects_of(column.chosen[layer]);
+    const ObjectSet& own = column.used[layer];
     for (auto object = own.rbegin(); object != own.rend(); ++object) {
       objects.push_back(static_cast<std::uint32_t>(first_object(layer) + *object));
     }

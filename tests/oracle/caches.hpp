@@ -9,10 +9,6 @@
 
 namespace moecarlo::oracle {
 
-/// What a cache slot holds, in one layer: the experts themselves, or with slices the upper slice of each expert under
-/// its own number and the lower one `experts` further.
-using ObjectSet = std::set<int>;
-
 /// The caches of one design point: one in each layer, or one pool for all of them.
 ///
 /// Each layer's part of a pass is an event: it is judged against the residents as they stand, and then updates them.
@@ -23,7 +19,6 @@ class Caches {
   Caches(const RankedTrace& trace, const Study& study, const Point& point, const std::vector<Pass>& future,
          Random& random);
 
-  ObjectSet objects_of(const Experts& experts) const;
   ObjectSet residents(int layer) const;
   void hear_draft(const Pass& pass);
   void update(const Pass& pass, int layer);

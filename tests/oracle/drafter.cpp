@@ -55,23 +55,24 @@ Draft Drafter::draft(int token, const std::function<double(int)>& coverage, Rand
     std::discrete_distribution<int> length(spec_.lengths.begin(), spec_.lengths.end());
     return {depth_, std::min(depth_, length(random))};
   }
-  const auto probability = [&](int position) {
-    switch (spec_.model) {
-      case AcceptanceModel::ratio:
-        return per_token_;
-      case AcceptanceModel::positions:
-        return spec_.positions[position];
-      case AcceptanceModel::captured:
-        return captured_[token + 1 + position];  // of the token that is proposed
-      case AcceptanceModel::coverage:
-        return 1 / (1 + std::exp(-(*spec_.b0 + *spec_.b1 * coverage(position))));
-      default:
-        return *spec_.alpha;
-    }
-  };
   int accepted = 0;
-  while (accepted < depth_ && happens(random, probability(accepted))) ++accepted;
+  while (accepted < depth_ && happens(random, odds(token, accepted, coverage))) ++accepted;
   return {depth_, accepted};
+}
+
+double Drafter::odds(int token, int position, const std::function<double(int)>& coverage) const {
+  switch (spec_.model) {
+    case AcceptanceModel::ratio:
+      return per_token_;
+    case AcceptanceModel::positions:
+      return spec_.positions[position];
+    case AcceptanceModel::captured:
+      return captured_[token + 1 + position];  // of the token that is proposed
+    case AcceptanceModel::coverage:
+      return 1 / (1 + std::exp(-(*spec_.b0 + *spec_.b1 * coverage(position))));
+    default:
+      return *spec_.alpha;
+  }
 }
 
 /// Prompt lookup: what followed the most recent earlier occurrence of the longest suffix that has one.

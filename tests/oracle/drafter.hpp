@@ -25,6 +25,9 @@ class Drafter {
   /// draft step i routes like which is resident; only the model `coverage` asks.
   Draft draft(int token, const std::function<double(int step)>& coverage, Random& random) const;
 
+  /// That draft position `position` of a draft at `token` is accepted, given those before it.
+  double odds(int token, int position, const std::function<double(int step)>& coverage) const;
+
  private:
   Draft look_up(int token) const;
 

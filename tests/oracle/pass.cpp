@@ -25,6 +25,7 @@ void PassBuilder::add(Pass& pass, int token, const Draft& draft) const {
     const bool resampled = study_.acceptance.rejected_routing == RejectedRouting::resample && !column.accepted;
     column.token = resampled ? any_token() : token + level;
     column.chosen = routing(column.token);
+    if (knows_gates()) column.gate = trace_.mass[column.token];
   }
   const int nodes = depth_ * static_cast<int>(study_.draft.width);
   const int verified = study_.draft.verify_tokens == 0 ? nodes : static_cast<int>(study_.draft.verify_tokens);
@@ -38,7 +39,7 @@ void PassBuilder::add(Pass& pass, int token, const Draft& draft) const {
     column.verified = node < verified;
     column.accepted = false;
     column.token = -1;
-    column.chosen = sibling_of(path[level], any_token());
+    take_sibling(column, any_token());
   }
 }
 
@@ -71,20 +72,27 @@ std::vector<Experts> PassBuilder::redrawn(int token) const {
   return chosen;
 }
 
-/// Each expert of the path token stays with the study's probability; the others are taken from another token.
-std::vector<Experts> PassBuilder::sibling_of(const Column& path, int other) const {
-  std::vector<Experts> chosen;
+/// Of a column that is its path token: each expert stays with the study's probability; the others are taken from
+/// another token, and bring their gates from there.
+void PassBuilder::take_sibling(Column& column, int other) const {
   for (int layer = 0; layer < trace_.trace.layers; ++layer) {
-    Experts& experts = chosen.emplace_back();
-    for (const int expert : path.chosen[layer]) {
-      if (happens(random_, *study_.draft.sibling_routing)) experts.insert(expert);
+    const Experts of_path = column.chosen[layer];
+    Experts& experts = column.chosen[layer];
+    experts.clear();
+    std::map<int, int> gates;
+    for (const int expert : of_path) {
+      if (!happens(random_, *study_.draft.sibling_routing)) continue;
+      experts.insert(expert);
+      if (knows_gates()) gates[expert] = column.gate[layer].at(expert);
     }
-    while (experts.size() < path.chosen[layer].size()) {
+    while (experts.size() < of_path.size()) {
       const Experts open = without(trace_.chosen[other][layer], experts);
-      experts.insert(*std::next(open.begin(), below(random_, static_cast<int>(open.size()))));
+      const int expert = *std::next(open.begin(), below(random_, static_cast<int>(open.size())));
+      experts.insert(expert);
+      if (knows_gates()) gates[expert] = trace_.mass[other][layer].at(expert);
     }
+    if (knows_gates()) column.gate[layer] = gates;
   }
-  return chosen;
 }
 
 }  // namespace moecarlo::oracle

@@ -6,6 +6,10 @@
 
 namespace moecarlo::oracle {
 
+/// What a cache slot holds, in one layer: the experts themselves, or with slices the upper slice of each expert under
+/// its own number and the lower one `experts` further.
+using ObjectSet = std::set<int>;
+
 /// One column of a verify pass: a token of one request.
 struct Column {
   int request = 0;
@@ -14,9 +18,12 @@ struct Column {
   bool sibling = false;  ///< of a tree; the others are the path that acceptance follows
   bool verified = true;  ///< a tree drafts siblings that are not verified
   bool accepted = false;
-  bool drafts = false;          ///< draft step `level` was made from here
-  int token = -1;               ///< of the trace, that it routes like; -1: it is not known to any
-  std::vector<Experts> chosen;  ///< [layers]
+  bool drafts = false;                   ///< draft step `level` was made from here
+  int token = -1;                        ///< of the trace, that it routes like; -1: it is not known to any
+  std::vector<Experts> chosen;           ///< [layers]
+  std::vector<std::map<int, int>> gate;  ///< [layers] of each choice, where gates are known
+  int confidence = 65535;                ///< path probability, of 65535
+  std::vector<ObjectSet> used;           ///< [layers] what it asks of memory
 };
 
 /// One verify pass of a batch: its columns in the order in which a cache touches them, first column 0 of each request.
@@ -36,8 +43,9 @@ class PassBuilder {
 
  private:
   std::vector<Experts> routing(int token) const;
+  bool knows_gates() const { return !trace_.mass.empty() && study_.mode != Mode::perturbed; }
   std::vector<Experts> redrawn(int token) const;
-  std::vector<Experts> sibling_of(const Column& path, int other) const;
+  void take_sibling(Column& column, int other) const;
 
   const RankedTrace& trace_;
   const Study& study_;

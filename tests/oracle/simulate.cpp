@@ -1,10 +1,12 @@
 #include "tests/oracle/simulate.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <iterator>
 
 #include "tests/oracle/caches.hpp"
+#include "tests/oracle/demander.hpp"
 #include "tests/oracle/requests.hpp"
 
 namespace moecarlo::oracle {
@@ -17,15 +19,21 @@ class Replay {
  public:
   Replay(const RankedTrace& trace, const Study& study, const Point& point, const std::vector<Pass>& future,
          Random& random)
-      : trace_(trace), study_(study), point_(point), random_(random), caches_(trace, study, point, future, random) {}
+      : trace_(trace),
+        study_(study),
+        point_(point),
+        random_(random),
+        caches_(trace, study, point, future, random),
+        demander_(trace, study, point.demand) {}
 
   /// Draft, verification, then the caches; counts go to `counts`, those of draft steps under their round, or nowhere.
-  void run(const Pass& pass, Counts* counts, int round = 0) {
+  void run(Pass pass, Counts* counts, int round = 0) {
     const int layers = trace_.trace.layers;
     for (int layer = 0; counts && layer < layers; ++layer) count_draft(pass, layer, counts->layers[layer].draft[round]);
     if (counts) count_lengths(pass, *counts);
     caches_.hear_draft(pass);
     for (int layer = 0; layer < layers; ++layer) {
+      if (demander_.reads_residents()) demander_.ask_layer(pass, layer, caches_.residents(layer));
       if (counts) count_verify(pass, layer, counts->layers[layer]);
       const ObjectSet before = caches_.residents(layer);
       caches_.update(pass, layer);
@@ -118,6 +126,19 @@ class Replay {
     return used;
   }
 
+  static void count_demands(const Column& column, int layer, LayerCounts& counts) {
+    const Experts kept = common(column.chosen[layer], column.used[layer]);
+    counts.pairs += static_cast<std::int64_t>(column.chosen[layer].size());
+    counts.pairs_kept += static_cast<std::int64_t>(kept.size());
+    ++counts.columns;
+    counts.whole_columns += kept == column.chosen[layer] ? 1 : 0;
+    if (column.gate.empty()) return;
+    for (const auto& [expert, gate] : column.gate[layer]) {
+      counts.pair_mass += gate;
+      if (kept.count(expert) == 0) counts.dropped += gate;
+    }
+  }
+
   /// Union, hits and waste of the verification. When enumerating, for each accepted length that there could be.
   void count_verify(const Pass& pass, int layer, LayerCounts& counts) const {
     const ObjectSet residents = caches_.residents(layer);
@@ -126,7 +147,8 @@ class Replay {
     std::vector<ObjectSet> accepted(lengths);
     for (const Column& column : pass.columns) {
       if (!column.verified) continue;
-      const ObjectSet objects = caches_.objects_of(column.chosen[layer]);
+      const ObjectSet& objects = column.used[layer];
+      count_demands(column, layer, counts);
       all = either(all, objects);
       for (int length = 0; length < lengths; ++length) {
         if (lengths == 1 ? column.accepted : column.level <= length) {
@@ -137,6 +159,8 @@ class Replay {
     const ObjectSet hits = common(all, residents);
     const int distinct = static_cast<int>(all.size()), hit = static_cast<int>(hits.size());
     counts.distinct += distinct;
+    counts.upper += std::distance(all.begin(), all.lower_bound(trace_.trace.experts));
+    counts.parts += distinct * (study_.cache.objects == Objects::slices ? 128 : 256);
     ++counts.distinct_passes[distinct];
     counts.hits += hit;
     counts.upper_hits += std::distance(hits.begin(), hits.lower_bound(trace_.trace.experts));
@@ -149,7 +173,7 @@ class Replay {
     ++counts.residents[static_cast<int>(residents.size())];
     for (const int object : all) {
       const auto uses = std::count_if(pass.columns.begin(), pass.columns.end(), [&](const Column& column) {
-        return column.verified && caches_.objects_of(column.chosen[layer]).count(object) > 0;
+        return column.verified && column.used[layer].count(object) > 0;
       });
       ++counts.tokens[{static_cast<int>(uses), residents.count(object) > 0}];
     }
@@ -160,6 +184,7 @@ class Replay {
   const Point& point_;
   Random& random_;
   Caches caches_;
+  Demander demander_;
 };
 
 Counts no_counts(const Trace& trace, const Point& point, int lengths, int rounds = 1) {
@@ -192,6 +217,7 @@ class Trajectory {
         random_(random),
         drafter_(drafter_of(trace, study, point)),
         builder_(trace, study, point.depth, random),
+        demander_(trace, study, point.demand),
         drafting_(trace.trace, sequences, point.batch, point.depth),
         routing_(trace.trace, sequences, point.batch, point.depth) {}
 
@@ -225,6 +251,7 @@ class Trajectory {
       }
       if (!fits) continue;
       builder_.finish(pass);
+      demander_.ask(pass);
       replay.run(pass, &counts, static_cast<int>(round));
     }
   }
@@ -234,13 +261,16 @@ class Trajectory {
     Pass pass;
     for (int request = 0; request < point_.batch; ++request) {
       const int token = drafting_.token(request);
-      const Draft draft = drafter_.draft(
-          token, [&](int step) { return coverage(token + step); }, random_);
+      const auto covered = [&](int step) { return coverage(token + step); };
+      const Draft draft = drafter_.draft(token, covered, random_);
       builder_.add(pass, point_.independent ? routing_.token(request) : token, draft);
+      demander_.trust(pass, request, point_.depth,
+                      [&](int position) { return drafter_.odds(token, position, covered); });
       drafting_.advance(request, draft.accepted + 1, random_);
       if (point_.independent) routing_.advance(request, draft.accepted + 1, random_);
     }
     builder_.finish(pass);
+    demander_.ask(pass);
     return pass;
   }
 
@@ -251,8 +281,16 @@ class Trajectory {
   Random& random_;
   Drafter drafter_;
   PassBuilder builder_;
+  Demander demander_;
   Requests drafting_, routing_;
 };
+
+/// Gates of choices of which nothing but their number is known.
+std::map<int, int> equal_gates(const Experts& chosen) {
+  std::map<int, int> gates;
+  for (const int expert : chosen) gates[expert] = static_cast<int>(std::lround(65535.0 / chosen.size()));
+  return gates;
+}
 
 /// A recorded pass, as it was captured or as the trace routes those of its columns that it knows.
 Pass recorded_pass(const RankedTrace& trace, const Trace::Round& round, bool captured) {
@@ -268,10 +306,12 @@ Pass recorded_pass(const RankedTrace& trace, const Trace::Round& round, bool cap
     if (!captured && round.token + level < end) {
       column.token = round.token + level;
       column.chosen = trace.chosen[column.token];
+      if (!trace.mass.empty()) column.gate = trace.mass[column.token];
       continue;
     }
     for (int layer = 0; layer < trace.trace.layers; ++layer) {
       column.chosen.push_back(trace.ranked(layer, round.chosen[level][layer]));
+      if (!trace.mass.empty()) column.gate.push_back(equal_gates(column.chosen.back()));
     }
   }
   return pass;
@@ -294,12 +334,16 @@ std::vector<Counts> enumerate(const RankedTrace& trace, const Study& study, cons
   Random random;
   const PassBuilder builder(trace, study, point.depth, random);
   Replay replay(trace, study, point, {}, random);
+  const Drafter drafter = drafter_of(trace, study, point);
+  const Demander demander(trace, study, point.demand);
   std::vector<Counts> sequences;
   for (const int sequence : trace.trace.evaluation) {
     Counts& counts = sequences.emplace_back(no_counts(trace.trace, point, point.depth + 1));
     for (int start = 0; start + point.depth < trace.trace.lengths[sequence]; ++start) {
       Pass pass;
       builder.add(pass, trace.trace.first(sequence) + start, {point.depth, 0});
+      demander.trust(pass, 0, point.depth, [&](int position) { return drafter.odds(0, position, {}); });
+      demander.ask(pass);
       replay.run(pass, &counts);
     }
   }
@@ -312,7 +356,10 @@ std::vector<Counts> replay(const RankedTrace& trace, const Study& study, const P
   const Drafter drafter = drafter_of(trace, study, point);
   std::vector<Pass> passes;
   std::vector<std::size_t> sequence_of;  // [passes] among the evaluation sequences
-  const auto add = [&](const Pass& pass, std::size_t sequence) {
+  const Demander demander(trace, study, point.demand);
+  const auto add = [&](Pass pass, std::size_t sequence) {
+    demander.trust(pass, 0, point.depth, [&](int position) { return drafter.odds(0, position, {}); });
+    demander.ask(pass);
     passes.push_back(pass);
     sequence_of.push_back(sequence);
   };

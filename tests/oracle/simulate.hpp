@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -14,11 +15,12 @@ namespace moecarlo::oracle {
 struct Point {
   int batch = 1, depth = 0;
   Policy policy = Policy::static_residents;
-  std::vector<int> slots;    ///< of each layer; of the pool: one number
-  int bits = 0;              ///< of captured acceptance
-  bool independent = false;  ///< a control: drafts in one walk, and routes in another
-  bool fresh = false;        ///< every round begins anew: a study whose policies remember nothing
-  bool joint = false;        ///< count what draft steps touch as well
+  std::vector<int> slots;      ///< of each layer; of the pool: one number
+  int bits = 0;                ///< of captured acceptance
+  std::string demand = "all";  ///< what columns ask for, as files name it
+  bool independent = false;    ///< a control: drafts in one walk, and routes in another
+  bool fresh = false;          ///< every round begins anew: a study whose policies remember nothing
+  bool joint = false;          ///< count what draft steps touch as well
 };
 
 /// What is counted of one draft step in one layer.
@@ -33,6 +35,11 @@ struct LayerCounts {
   std::map<int, std::int64_t> distinct_passes;                 ///< passes by number of distinct objects
   std::vector<std::int64_t> distinct_accepted, rejected_only;  ///< one number; [depth + 1] when enumerating
   std::int64_t hits = 0, upper_hits = 0, writes = 0;
+  std::int64_t pairs = 0, pairs_kept = 0;       ///< columns and experts that they chose, and use
+  std::int64_t pair_mass = 0, dropped = 0;      ///< gates of all, and of those that are not used
+  std::int64_t columns = 0, whole_columns = 0;  ///< that choose any, and keep all that they chose
+  std::int64_t upper = 0;                       ///< distinct experts, of which at least the upper slice is used
+  std::int64_t parts = 0;                       ///< of weights that are loaded: 256 an expert
   std::map<std::pair<int, int>, std::int64_t> hits_and_misses;  ///< passes
   std::map<std::pair<int, bool>, std::int64_t> tokens;  ///< distinct objects by columns that use them, and residence
   std::map<int, std::int64_t> residents;                ///< passes by number of residents at their start

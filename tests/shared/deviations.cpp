@@ -38,9 +38,9 @@ void Deviations::add(double deviate, const std::string& name) {
   where = name;
 }
 
-void Deviations::add(const Grouped& a, const Grouped& b, const std::string& name) {
+void Deviations::add(const Grouped& a, const Grouped& b, const std::string& name, double rounding) {
   const double difference = std::abs(a.ratio() - b.ratio()), per = std::min(sum(a.per), sum(b.per));
-  if (per == 0 || difference <= 1e-12 * b.ratio()) return add(0, name);
+  if (per == 0 || difference <= rounding * b.ratio()) return add(0, name);
   const double of_a = a.variance(), of_b = b.variance(), variance = of_a + of_b;
   const double parts =
       of_a * of_a / (static_cast<double>(a.count.size()) - 1) + of_b * of_b / (static_cast<double>(b.count.size()) - 1);

@@ -25,7 +25,7 @@ struct Deviations {
 
   void add(double deviate, const std::string& name);
   /// Adds the deviate of two ratios that were simulated independently.
-  void add(const Grouped& a, const Grouped& b, const std::string& name);
+  void add(const Grouped& a, const Grouped& b, const std::string& name, double rounding = 1e-12);
 };
 
 /// The largest deviate that so many comparisons exceed with this probability (Bonferroni, two-sided).

@@ -38,7 +38,9 @@ class Comparison {
     compare("drafted", in_blocks([&](std::size_t g) { return cell.drafted + g; }),
             [](const Counts& counts) { return static_cast<double>(counts.drafted); });
     for (const Field& field : layer_fields(plan_, of_)) {
-      compare(field.name, in_blocks(field.group), [&](const Counts& counts) { return of_layers(counts, field.of); });
+      compare(
+          field.name, in_blocks(field.group), [&](const Counts& counts) { return of_layers(counts, field.of); },
+          field.rounding);
       if (is_main()) compare_layers(field);
     }
     if (is_main()) compare_distinct();
@@ -57,7 +59,7 @@ class Comparison {
       }
       if (!enumerates) expect_same("drafted", cell.drafted + g, counts.drafted);
       for (const Field& field : layer_fields(plan_, of_)) {
-        expect_same(field.name, field.group(g), std::llround(of_layers(counts, field.of)));
+        expect_same(field.name, field.group(g), std::llround(of_layers(counts, field.of)), field.rounding);
       }
       for (const DraftField& field : draft_fields(plan_, of_)) {
         const auto all = [&](const LayerCounts& layer) { return of_steps(layer, field.of, {}); };
@@ -68,7 +70,7 @@ class Comparison {
       for (std::uint32_t layer = 0; layer < plan_.shape.layers; ++layer) {
         double sum = 0;
         for (const Counts& counts : slow_) sum += field.of(counts.layers[layer]);
-        expect_same(field.name + " by layer", field.layer(layer), std::llround(sum));
+        expect_same(field.name + " by layer", field.layer(layer), std::llround(sum), field.rounding);
       }
     }
     if (of_.joint == nullptr) return;
@@ -136,13 +138,13 @@ class Comparison {
   // ---------------------------------------------------------------------------------------------------
   /// Per round.
   template <class Of>
-  void compare(const std::string& name, const Numbers& own, const Of& of) {
+  void compare(const std::string& name, const Numbers& own, const Of& of, double rounding = 0) {
     Grouped slow;
     for (const Counts& counts : slow_) {
       slow.count.push_back(of(counts));
       slow.per.push_back(static_cast<double>(counts.rounds));
     }
-    deviations_.add({own, rounds_}, slow, describe(name));
+    deviations_.add({own, rounds_}, slow, describe(name), std::max(1e-12, rounding));
   }
 
   /// Per trajectory.
@@ -163,8 +165,9 @@ class Comparison {
     for (std::uint32_t layer = 0; layer < plan_.shape.layers; ++layer) {
       const Numbers own = one_in_blocks(field.layer(layer));
       sum -= std::accumulate(own.begin(), own.end(), 0.0);
-      compare(fmt::format("{} in layer {}", field.name, layer), own,
-              [&](const Counts& counts) { return field.of(counts.layers[layer]); });
+      compare(
+          fmt::format("{} in layer {}", field.name, layer), own,
+          [&](const Counts& counts) { return field.of(counts.layers[layer]); }, field.rounding);
     }
     EXPECT_EQ(sum, 0) << describe(field.name) << ": layers and groups have different sums";
   }
@@ -327,6 +330,7 @@ PointOf::PointOf(const Plan& plan, std::size_t cell_index, std::uint32_t point_n
     }
   }
   point.bits = static_cast<int>(shape.bits);
+  point.demand = shape.demand.label;
   point.independent = shape.acceptance.independent;
   point.fresh = plan.walk == Walk::samples && !cell->apart;
   const std::uint32_t index = plan.layout.joint_index[cell->first_joint + number];

@@ -64,6 +64,21 @@ struct Fields {
       fields.push_back(
           of_point(fmt::format("rejected only {}", a), kRejectedOnly + a, length(&LayerCounts::rejected_only, a)));
     }
+    if (plan_.shape.asks) {
+      const auto of_demand = [&](const std::string& name, std::uint32_t index, const auto& of) {
+        const std::uint32_t column = of_.cell->first_demand_count() + index;
+        const double rounding = index == kPairMass ? 1e-4 : index == kPairMassDropped ? 1e-3 : 0;
+        fields.push_back({name, union_group(column), union_layer(column), of, rounding});
+      };
+      of_demand("pairs", kPairs, number(&LayerCounts::pairs));
+      of_demand("pairs kept", kPairsKept, number(&LayerCounts::pairs_kept));
+      of_demand("gate mass of pairs", kPairMass, number(&LayerCounts::pair_mass));
+      of_demand("gate mass dropped", kPairMassDropped, number(&LayerCounts::dropped));
+      of_demand("upper distinct", kUpperDistinct, number(&LayerCounts::upper));
+      of_demand("columns", kColumns, number(&LayerCounts::columns));
+      of_demand("whole columns", kWholeColumns, number(&LayerCounts::whole_columns));
+      of_demand("parts loaded", kLoadedParts, number(&LayerCounts::parts));
+    }
     add_histograms(fields);
     return fields;
   }

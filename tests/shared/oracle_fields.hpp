@@ -14,6 +14,7 @@ struct Field {
   std::string name;
   std::function<std::uint64_t(std::size_t)> group, layer;
   std::function<double(const oracle::LayerCounts&)> of;
+  double rounding = 0;  ///< of its value: what rounding floating-point numbers may make of it
 };
 
 /// The same of draft steps.

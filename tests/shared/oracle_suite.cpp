@@ -65,9 +65,10 @@ Engine run_engine(const PreparedStudy& prepared, const Simulate& way, Stream str
 }
 
 std::string describe(const PreparedStudy& prepared, const PointOf& of, const Engine& engine) {
-  return fmt::format("{}, policy {}, batch {}, depth {}, slots {}{}{}", prepared.random.description,
-                     to_string(of.point.policy), of.point.batch, of.point.depth, of.point.slots.front(),
-                     of.point.independent ? ", control" : "", engine.stream == Stream::main ? "" : ", replicates");
+  return fmt::format("{}, policy {}, batch {}, depth {}, demand {}, slots {}{}{}", prepared.random.description,
+                     to_string(of.point.policy), of.point.batch, of.point.depth, of.point.demand,
+                     of.point.slots.front(), of.point.independent ? ", control" : "",
+                     engine.stream == Stream::main ? "" : ", replicates");
 }
 
 void expect_same_integers(const PreparedStudy& prepared, const std::vector<Simulate>& ways, Stream stream) {

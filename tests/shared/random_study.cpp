@@ -220,6 +220,35 @@ Study propose_study(std::uint32_t number, const Trace& trace, Dice& dice) {
   return study;
 }
 
+/// What columns of later studies ask for: rules and what each takes, at random.
+void choose_demand(Study& study, Dice& dice) {
+  DemandSpec demand;
+  demand.rules.clear();
+  const std::vector<DemandRule> rules = all_demand_rules();
+  for (const DemandRule rule : rules) {
+    if (dice.below(static_cast<std::uint32_t>(rules.size())) < 2) demand.rules.push_back(rule);
+  }
+  if (demand.rules.empty()) demand.rules.push_back(DemandRule::all);
+  for (const DemandRule rule : demand.rules) {
+    const bool takes_first = dice.heads();
+    std::size_t lists = 0;
+    for (const DemandParameter& one : parameters_of(rule)) {
+      if (takes_one_list(rule) && one.is_list() && (++lists == 1) != takes_first) continue;
+      std::vector<double>& values = demand.stated[one.key];
+      const auto words = static_cast<std::uint32_t>(
+          std::count_if(std::begin(one.words), std::end(one.words), [](const char* word) { return word != nullptr; }));
+      values = one.kind == DemandParameter::Kind::numbers ? std::vector<double>{dice.any({0.0, 0.02, 0.1, 0.3, 0.7})}
+               : one.is_list()                            ? std::vector<double>{dice.any({1.0, 2.0, 4.0, 9.0})}
+               : one.kind == DemandParameter::Kind::flag  ? std::vector<double>{dice.any({0.0, 1.0})}
+                                                          : std::vector<double>{static_cast<double>(dice.below(words))};
+    }
+  }
+  demand.path = dice.any(
+      {PathProbability::acceptance, PathProbability::acceptance, PathProbability::one, PathProbability::listed});
+  if (demand.path == PathProbability::listed) demand.confidences = {1, 0.8, 0.5, 0.5, 0.1};
+  study.demand = demand;
+}
+
 bool is_possible(const Study& study, const Trace& trace) {
   if (study.calibration && trace.lengths.size() < 3) return false;
   if (study.acceptance.model == AcceptanceModel::coverage && trace.weight.empty()) return false;
@@ -254,13 +283,24 @@ RandomStudy random_study(std::uint32_t number) {
     if (dice.heads()) one.study.draft.replacements = Replacements::popularity;
   }
   if (number >= kGoldenStudies && number % 3 == 0) one.study.histograms = (1U << kHistograms) - 1;
-  std::vector<const char*> policies;
+  if (number >= kGoldenStudies && number % 3 == 1) {
+    choose_demand(one.study, dice);
+    const bool gates = std::none_of(one.study.demand->rules.begin(), one.study.demand->rules.end(), reads_gates) ||
+                       !one.trace.weight.empty();
+    if (!gates || !is_possible(one.study, one.trace)) *one.study.demand = {};
+    if (!is_possible(one.study, one.trace)) one.study.demand.reset();
+  }
+  std::vector<const char*> policies, demands;
+  for (const DemandRule rule : study.demand ? study.demand->rules : std::vector<DemandRule>{}) {
+    demands.push_back(to_string(rule));
+  }
   for (const Policy policy : study.grid.policy) policies.push_back(to_string(policy));
   one.description = fmt::format(
-      "study {}: mode {}, {}, policies {}, batches {}, depths {}, width {}, {}{}, {} layers, top-{} of {}", number,
+      "study {}: mode {}, {}, policies {}, batches {}, depths {}, width {}, {}{}, {} layers, top-{} of {}{}{}", number,
       to_string(study.mode), to_string(study.acceptance.model), fmt::join(policies, " "), study.grid.batch,
       study.grid.depth, study.draft.width, study.cache.scope == Scope::pool ? "pool" : "per layer",
-      study.cache.objects == Objects::slices ? " of slices" : "", one.trace.layers, one.trace.top_k, one.trace.experts);
+      study.cache.objects == Objects::slices ? " of slices" : "", one.trace.layers, one.trace.top_k, one.trace.experts,
+      demands.empty() ? "" : ", demands ", fmt::join(demands, " "));
   return one;
 }
 

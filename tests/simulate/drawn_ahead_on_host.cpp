@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "cuda/core/trajectory.hpp"
+#include "cuda/core/demand/asking.hpp"
 #include "cuda/launch_plan.hpp"
 #include "host/simulate/cpu_backend.hpp"
 
@@ -64,6 +64,10 @@ struct Launch {
     draw<Words>(plan, rows, stream);
     for (std::uint32_t t = 0; t < count; ++t) {
       const auto ahead = DrawnMasks::ahead<Words>(masks.data(), t, rows.slots, first_layer, layers);
+      if (plan.asks()) {
+        replay_asking<Words>(routing, plan, cell, id(t), layout, path_block(t), scratch.data(), tally, ahead);
+        continue;
+      }
       if (plan.coupled) {
         replay_coupled<Words>(routing, plan, cell, id(t), layout, path_block(t), scratch.data(), tally, ahead);
         continue;

@@ -32,8 +32,8 @@ struct Lru : PolicyTraits {
     using Found = typename Caches::Found;
     const auto& cell = caches.cell;
     typename Caches::History history{
-        caches.columns,  caches.unions, pass + 1, cell.verified() * cell.batch, cell.columns() * cell.batch,
-        caches.plan.warm};
+        caches.columns.all_used(),   caches.unions,   pass + 1, cell.verified() * cell.batch,
+        cell.columns() * cell.batch, caches.plan.warm};
     if (caches.settled != nullptr) history = settled_history(history, caches.routing.experts, caches.settled);
     const auto walk = [&](const auto& take) MOECARLO_INLINED {
       walk_lru(caches.routing.experts, caches.first_layer, history, caches.plan.capacities + cell.first_capacity,

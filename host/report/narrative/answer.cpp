@@ -9,6 +9,7 @@
 #include "host/report/narrative/bit_trades.hpp"
 #include "host/report/narrative/selection.hpp"
 #include "host/report/narrative/speculation.hpp"
+#include "host/report/narrative/tables.hpp"
 #include "host/report/results/number_text.hpp"
 
 namespace moecarlo {
@@ -163,6 +164,7 @@ std::vector<std::string> answer(const StudyResults& results) {
   if (!point) return {"The study holds no design point."};
   std::vector<std::string> paragraphs{what_was_simulated(results) + ' ' + what_a_pass_asks(results, *point),
                                       what_a_round_yields(results, *point)};
+  paragraphs.push_back(what_is_dropped(results));
   paragraphs.push_back(whether_speculation_pays(results));
   if (!results.hardware.empty()) paragraphs.push_back(what_it_is_worth(results));
   paragraphs.push_back(experts_or_bits(results));

@@ -60,6 +60,7 @@ Json to_json(const Comparison& comparison, const ComparedRow& row) {
                 {"capacity", number(design.capacity)}});
   if (design.bits != 0) point["bits"] = design.bits;
   if (design.alpha) point["alpha"] = *design.alpha;
+  if (design.demand != "all") point["demand"] = design.demand;
   return {{"point", point},
           {"metric", row.metric},
           {"against", comparison.b},
@@ -74,7 +75,7 @@ Json to_json(const Comparison& comparison, const ComparedRow& row) {
 
 std::string to_csv(const std::vector<Comparison>& comparisons) {
   std::string csv =
-      "a,b,system,scheme,batch,depth,policy,capacity,bits,alpha,metric,value_a,value_b,ratio,mc_half_width,"
+      "a,b,system,scheme,batch,depth,policy,capacity,bits,alpha,demand,metric,value_a,value_b,ratio,mc_half_width,"
       "trace_half_width,paired\n";
   const auto text = [](double value) { return std::isfinite(value) ? fmt::format("{}", value) : ""; };
   const auto half = [&](const Margin& margin) { return margin.has_value() ? text(*margin) : ""; };
@@ -82,11 +83,11 @@ std::string to_csv(const std::vector<Comparison>& comparisons) {
     for (const ComparedRow& row : comparison.rows) {
       const ComparedDesign& design = row.design;
       csv += fmt::format(
-          "{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n", escape_csv(comparison.a), escape_csv(comparison.b),
+          "{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n", escape_csv(comparison.a), escape_csv(comparison.b),
           escape_csv(design.system), escape_csv(design.scheme), design.batch, design.depth, escape_csv(design.policy),
           design.capacity, design.bits == 0 ? "" : fmt::format("{}", design.bits),
-          design.alpha ? text(*design.alpha) : "", row.metric, text(row.a), text(row.b), text(row.ratio.value),
-          half(row.ratio.mc_half_width), half(row.ratio.trace_half_width), comparison.paired);
+          design.alpha ? text(*design.alpha) : "", escape_csv(design.demand), row.metric, text(row.a), text(row.b),
+          text(row.ratio.value), half(row.ratio.mc_half_width), half(row.ratio.trace_half_width), comparison.paired);
     }
   }
   return csv;
@@ -137,7 +138,8 @@ std::string design_text(const ComparedDesign& design) {
   text += fmt::format("batch {}, depth {}, {}, {} experts per layer", design.batch, design.depth, design.policy,
                       number_text(design.capacity));
   if (design.bits != 0 && design.bits != 8) text += fmt::format(", {} bits", design.bits);
-  return design.alpha ? text + fmt::format(", alpha {}", *design.alpha) : text;
+  if (design.alpha) text += fmt::format(", alpha {}", *design.alpha);
+  return design.demand == "all" ? text : text + fmt::format(", demand {}", design.demand);
 }
 
 std::vector<const ComparedRow*> shown_rows(const Comparison& comparison, std::size_t most) {

@@ -12,6 +12,7 @@
 #include "host/report/narrative/one_alpha.hpp"
 #include "host/report/narrative/selection.hpp"
 #include "host/report/results/number_text.hpp"
+#include "host/statistics/loss.hpp"
 
 namespace moecarlo {
 namespace {
@@ -76,9 +77,11 @@ std::string bottleneck(const HardwareResult& row) {
 std::vector<SensitivityResult> elasticities_on(const StudyResults& results, const HardwareResult& row) {
   const std::string start = fmt::format("{} {}, batch {}, depth {}, {}, {:.4g} experts per layer, {} bits", row.system,
                                         row.scheme, row.batch, row.depth, row.policy, row.capacity, row.bits);
-  std::vector<SensitivityResult> found = ranked_sensitivity(results, start, {&SensitivityResult::speed_elasticity});
+  const std::string demand = row.demand == "all" ? "" : ", demand " + row.demand;
+  std::vector<SensitivityResult> found =
+      ranked_sensitivity(results, start + demand, {&SensitivityResult::speed_elasticity});
   if (!found.empty() || !row.alpha) return found;
-  return ranked_sensitivity(results, fmt::format("{}, alpha {}", start, *row.alpha),
+  return ranked_sensitivity(results, fmt::format("{}, alpha {}{}", start, *row.alpha, demand),
                             {&SensitivityResult::speed_elasticity});
 }
 
@@ -143,7 +146,11 @@ std::string verdict_at_one_alpha(const StudyResults& results) {
     const Estimate gain = one.gain();
     const char* times =
         one.row != nullptr ? "times as fast as without a draft" : "times the tokens for what is fetched";
-    const std::string by = std::isfinite(gain.value) ? fmt::format(" ({} {})", number_text(gain.value, 3), times) : "";
+    const std::optional<Loss> loss =
+        one.row != nullptr ? one.row->lossy : loss_of(results.points.at(one.fetched->point));
+    const std::string at_most = loss ? fmt::format(", at most, {}", loss_text(loss)) : "";
+    const std::string by =
+        std::isfinite(gain.value) ? fmt::format(" ({} {}{})", number_text(gain.value, 3), times, at_most) : "";
     batches.at(static_cast<std::size_t>(one.pays(results))).push_back(std::to_string(one.batch) + by);
   }
   std::vector<std::string> parts;

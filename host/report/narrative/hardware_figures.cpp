@@ -88,8 +88,8 @@ std::string design_name(const HardwareResult& row) {
 
 /// A bar has little room for its design.
 std::string short_choice(const HardwareResult& row) {
-  return fmt::format("depth {}, {}, {} experts{}", row.depth, row.policy, number_text(row.capacity),
-                     bits_text(row.bits));
+  return fmt::format("depth {}, {}, {} experts{}{}", row.depth, row.policy, number_text(row.capacity),
+                     bits_text(row.bits), demand_text(row.demand, row.lossy));
 }
 
 /// Autoregressive decoding on the reference is what speed-ups are measured against.

@@ -25,7 +25,7 @@ const std::vector<std::string> kDesignHeader{"system", "scheme", "policy", "batc
 std::vector<std::string> design_cells(const HardwareResult& row) {
   return {row.system,
           row.scheme,
-          row.policy,
+          row.policy + demand_text(row.demand, row.lossy),
           std::to_string(row.batch),
           std::to_string(row.depth),
           number_text(row.capacity),

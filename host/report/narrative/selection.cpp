@@ -7,6 +7,7 @@
 #include <set>
 
 #include "host/report/results/number_text.hpp"
+#include "host/statistics/loss.hpp"
 
 namespace moecarlo {
 namespace {
@@ -72,10 +73,11 @@ std::vector<double> capacities_of(const StudyResults& results, std::uint32_t bat
 }
 
 const PointResult* find_point(const StudyResults& results, std::uint32_t batch, std::uint32_t depth,
-                              const std::string& policy, double capacity, std::uint32_t bits) {
+                              const std::string& policy, double capacity, std::uint32_t bits,
+                              const std::string& demand) {
   for (const PointResult& point : results.points) {
     if (point.batch == batch && point.depth == depth && point.capacity == capacity && point.bits == bits &&
-        point.policy == policy) {
+        point.policy == policy && point.demand == demand) {
       return &point;
     }
   }
@@ -83,12 +85,12 @@ const PointResult* find_point(const StudyResults& results, std::uint32_t batch, 
 }
 
 const PointResult* point_of(const StudyResults& results, const HardwareResult& row) {
-  return find_point(results, row.batch, row.depth, row.policy, row.capacity, row.bits);
+  return find_point(results, row.batch, row.depth, row.policy, row.capacity, row.bits, row.demand);
 }
 
 const PointResult* find_beside(const StudyResults& results, const PointResult& point, std::uint32_t batch,
                                std::uint32_t depth) {
-  return find_point(results, batch, depth, point.policy, point.capacity, point.bits);
+  return find_point(results, batch, depth, point.policy, point.capacity, point.bits, point.demand);
 }
 
 const MetricResult* find_metric(const PointResult* point, const std::string& name) {
@@ -109,7 +111,7 @@ const PointResult* typical_point(const StudyResults& results) {
   for (const PointResult& any : results.points) {
     if (any.implied || any.batch != batch || any.depth != depth) continue;
     const double capacity = middle_of(capacities_of(results, batch, depth, any.policy));
-    return find_point(results, batch, depth, any.policy, capacity, any.bits);
+    return find_point(results, batch, depth, any.policy, capacity, any.bits, any.demand);
   }
   return &results.points.front();
 }
@@ -172,6 +174,7 @@ std::vector<const Distribution*> distributions_at(const StudyResults& results, c
   for (const Distribution& one : results.distributions) {
     if (one.capacity.value_or(point.capacity) != point.capacity || one.bits.value_or(point.bits) != point.bits)
       continue;
+    if (one.demand != point.demand) continue;
     if (one.policy.empty() || one.policy == point.policy) found.push_back(&one);
   }
   return found;
@@ -192,14 +195,19 @@ std::string bits_text(std::uint32_t bits) {
   return bits == 8 ? "" : fmt::format(", {} bits", bits);
 }
 
+std::string demand_text(const std::string& demand, const std::optional<Loss>& loss) {
+  if (demand == "all") return "";
+  return loss ? fmt::format(", demand {} ({})", demand, loss_text(loss)) : fmt::format(", demand {}", demand);
+}
+
 std::string design_text(const PointResult& point) {
-  return fmt::format("batch {}, depth {}, {}, {} experts per layer{}", point.batch, point.depth, point.policy,
-                     number_text(point.capacity), bits_text(point.bits));
+  return fmt::format("batch {}, depth {}, {}, {} experts per layer{}{}", point.batch, point.depth, point.policy,
+                     number_text(point.capacity), bits_text(point.bits), demand_text(point.demand, loss_of(point)));
 }
 
 std::string cache_text(const PointResult& point) {
-  return fmt::format("policy {}, {} experts per layer{}", point.policy, number_text(point.capacity),
-                     bits_text(point.bits));
+  return fmt::format("policy {}, {} experts per layer{}{}", point.policy, number_text(point.capacity),
+                     bits_text(point.bits), demand_text(point.demand, loss_of(point)));
 }
 
 std::string design_text(const HardwareResult& row) {
@@ -207,8 +215,8 @@ std::string design_text(const HardwareResult& row) {
 }
 
 std::string choice_text(const HardwareResult& row) {
-  return fmt::format("depth {}, policy {}, {} experts per layer{}", row.depth, row.policy, number_text(row.capacity),
-                     bits_text(row.bits));
+  return fmt::format("depth {}, policy {}, {} experts per layer{}{}", row.depth, row.policy, number_text(row.capacity),
+                     bits_text(row.bits), demand_text(row.demand, row.lossy));
 }
 
 }  // namespace moecarlo

@@ -25,12 +25,13 @@ std::vector<double> capacities_of(const StudyResults& results, std::uint32_t bat
 
 /// The one point of this design; null where it was not counted.
 const PointResult* find_point(const StudyResults& results, std::uint32_t batch, std::uint32_t depth,
-                              const std::string& policy, double capacity, std::uint32_t bits);
+                              const std::string& policy, double capacity, std::uint32_t bits,
+                              const std::string& demand);
 
 /// The point that a hardware row was projected from; null where the results hold none.
 const PointResult* point_of(const StudyResults& results, const HardwareResult& row);
 
-/// The same policy, capacity and bits at another batch and depth; null where it was not counted.
+/// The same policy, capacity, bits and demand at another batch and depth; null where it was not counted.
 const PointResult* find_beside(const StudyResults& results, const PointResult& point, std::uint32_t batch,
                                std::uint32_t depth);
 
@@ -65,7 +66,7 @@ using Elasticity = std::optional<double> SensitivityResult::*;
 std::vector<SensitivityResult> ranked_sensitivity(const StudyResults& results, const std::string& row,
                                                   std::initializer_list<Elasticity> of);
 
-/// The distributions that hold for a point's policy, capacity and bits, at every batch and depth.
+/// The distributions that hold for a point's policy, capacity, bits and demand, at every batch and depth.
 std::vector<const Distribution*> distributions_at(const StudyResults& results, const PointResult& point);
 
 /// Of those the ones of the greatest depth, batches ascending.
@@ -76,6 +77,10 @@ std::string design_text(const PointResult& point);
 
 /// ", 4 bits"; empty at 8, which are whole weights.
 std::string bits_text(std::uint32_t bits);
+
+/// ", demand threshold(0.05) (lossy: drops 13.3 % of the gate mass)"; empty where columns ask for all that the router
+/// chose.
+std::string demand_text(const std::string& demand, const std::optional<Loss>& loss);
 
 /// What of a design is not its batch or depth: "policy static, 12 experts per layer, 4 bits".
 std::string cache_text(const PointResult& point);

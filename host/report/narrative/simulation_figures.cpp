@@ -99,7 +99,8 @@ std::vector<LinePoint> against_capacity(const StudyResults& results, const Point
                                         const std::string& policy, const std::string& metric) {
   std::vector<LinePoint> points;
   for (const double capacity : capacities_of(results, typical.batch, typical.depth, policy)) {
-    const PointResult* point = find_point(results, typical.batch, typical.depth, policy, capacity, typical.bits);
+    const PointResult* point =
+        find_point(results, typical.batch, typical.depth, policy, capacity, typical.bits, typical.demand);
     const MetricResult* found = find_metric(point, metric);
     if (found && std::isfinite(capacity)) points.push_back(line_point(capacity, scaled(found->estimate, 100)));
   }
@@ -189,7 +190,7 @@ void add_layer_strip(std::vector<Figure>& figures, const StudyResults& results) 
   HeatStrip chart;
   for (const double capacity : capacities_of(results, typical->batch, typical->depth, typical->policy)) {
     const PointResult* point =
-        find_point(results, typical->batch, typical->depth, typical->policy, capacity, typical->bits);
+        find_point(results, typical->batch, typical->depth, typical->policy, capacity, typical->bits, typical->demand);
     const MetricResult* found = find_metric(point, "hit_rate");
     if (!found || found->per_layer.empty()) continue;
     chart.rows.push_back({fmt::format("{} experts", number_text(capacity)), found->per_layer});

@@ -138,7 +138,8 @@ Table hit_rate_table(const StudyResults& results) {
   for (const std::string& policy : policies_of(results)) {
     for (const double capacity : capacities_of(results, typical->batch, typical->depth, policy)) {
       for (const std::uint32_t batch : batches_of(results)) {
-        const PointResult* point = find_point(results, batch, typical->depth, policy, capacity, typical->bits);
+        const PointResult* point =
+            find_point(results, batch, typical->depth, policy, capacity, typical->bits, typical->demand);
         if (!find_metric(point, "hit_rate")) continue;
         table.rows.push_back({policy, number_text(capacity), std::to_string(batch), metric_cell(point, "hit_rate"),
                               oracle_cell(point), avoidable_cell(*point)});

@@ -215,7 +215,8 @@ std::vector<const BreakEvenResult*> shown_break_even(const StudyResults& results
   const auto point = [&](const BreakEvenResult& row) -> const PointResult& { return results.points.at(row.point); };
   std::vector<const BreakEvenResult*> rows;
   for (const BreakEvenResult& row : results.break_even) {
-    if (row.cost == cost && point(row).bits == typical->bits) rows.push_back(&row);
+    if (row.cost != cost || point(row).demand != typical->demand) continue;
+    if (point(row).bits == typical->bits) rows.push_back(&row);
   }
   const Filter<BreakEvenResult> capacity = [&](const auto& row) { return point(row).capacity == typical->capacity; };
   const Filter<BreakEvenResult> policy = [&](const auto& row) { return point(row).policy == typical->policy; };

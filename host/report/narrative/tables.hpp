@@ -13,6 +13,9 @@ namespace moecarlo {
 Table acceptance_table(const StudyResults& results);  ///< by depth and draft position: marginal and conditional
 Table workload_table(const StudyResults& results);    ///< by batch and depth, at the typical policy and capacity
 Table hit_rate_table(const StudyResults& results);    ///< by policy, capacity and batch, at the typical depth
+Table demand_table(const StudyResults& results);      ///< by demand, at the typical point; empty without demand rules
+/// What demand rules drop at the typical point, in words; empty where they drop nothing.
+std::string what_is_dropped(const StudyResults& results);
 Table difference_table(const StudyResults& results);  ///< paired differences, at most 40 of the typical batch and depth
 Table fetching_break_even_table(const StudyResults& results);  ///< what a design needs to pay, in experts fetched
 Table touching_break_even_table(const StudyResults& results);  ///< the same in experts touched

@@ -2,12 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <string_view>
 
 #include "host/report/results/escape.hpp"
 #include "host/report/results/json_text.hpp"
 #include "host/statistics/figure_table.hpp"
+#include "host/statistics/loss.hpp"
 #include "host/statistics/part_use.hpp"
 
 namespace moecarlo {
@@ -17,15 +19,23 @@ void append_field(std::string& csv, const std::optional<double>& value) {
   if (value && std::isfinite(*value)) append_exact(csv, *value);
 }
 
+/// The last column, where some design is lossy: the share of the gate mass that its demand drops, "unknown" without
+/// gates, empty where nothing is dropped.
+std::string loss_field(const std::optional<Loss>& loss) {
+  std::string field = ",";
+  if (loss && loss->dropped_mass) append_field(field, loss->dropped_mass);
+  return loss && field.size() == 1 ? ",unknown" : field;
+}
+
 void append_figure(std::string& csv, const std::string& design, std::string_view metric, std::string_view unit,
-                   const Estimate& estimate) {
+                   const Estimate& estimate, const std::string& loss) {
   (((csv += design) += metric) += ',') += unit;
   for (const std::optional<double>& value :
        {std::optional(estimate.value), estimate.mc_half_width.stated(), estimate.trace_half_width.stated()}) {
     csv += ',';
     append_field(csv, value);
   }
-  csv += '\n';
+  (csv += loss) += '\n';
 }
 
 /// The columns that points and hardware rows share: a row of either is of the same design where they agree.
@@ -43,12 +53,15 @@ void append_design(std::string& csv, const Row& row) {
 
 void write_points_csv(const StudyResults& results, const TextSink& sink) {
   PiecedText csv(sink);
-  csv.text() += fmt::format("{},metric,unit,value,mc_half_width,trace_half_width\n", kDesign);
+  const bool lossy = std::any_of(results.points.begin(), results.points.end(),
+                                 [](const PointResult& point) { return loss_of(point).has_value(); });
+  csv.text() += fmt::format("{},metric,unit,value,mc_half_width,trace_half_width{}\n", kDesign, lossy ? ",lossy" : "");
   for (const PointResult& point : results.points) {
     std::string design;
     append_design(design, point);
+    const std::string loss = lossy ? loss_field(loss_of(point)) : "";
     for (const auto& [name, metric] : point.metrics)
-      append_figure(csv.text(), design, name, unit_of_metric(name), metric.estimate);
+      append_figure(csv.text(), design, name, unit_of_metric(name), metric.estimate, loss);
     csv.hand_on();
   }
   csv.finish();
@@ -56,13 +69,17 @@ void write_points_csv(const StudyResults& results, const TextSink& sink) {
 
 void write_hardware_csv(const StudyResults& results, const TextSink& sink) {
   PiecedText csv(sink);
-  csv.text() += fmt::format("system,variant_of,scheme,{},metric,unit,value,mc_half_width,trace_half_width\n", kDesign);
+  const bool lossy = std::any_of(results.hardware.begin(), results.hardware.end(),
+                                 [](const HardwareResult& row) { return row.lossy.has_value(); });
+  csv.text() += fmt::format("system,variant_of,scheme,{},metric,unit,value,mc_half_width,trace_half_width{}\n", kDesign,
+                            lossy ? ",lossy" : "");
   for (const HardwareResult& row : results.hardware) {
     std::string design = escape_csv(row.system) + ',';
     design += escape_csv(row.variant_of) + ',' + escape_csv(row.scheme) + ',';
     append_design(design, row);
+    const std::string loss = lossy ? loss_field(row.lossy) : "";
     const auto append = [&](std::string_view metric, const Estimate& estimate) {
-      append_figure(csv.text(), design, metric, unit_of_hardware_figure(metric), estimate);
+      append_figure(csv.text(), design, metric, unit_of_hardware_figure(metric), estimate, loss);
     };
     const auto append_mean = [&](std::string_view metric, double value) {
       append(metric, {value, std::nullopt, std::nullopt});
@@ -96,7 +113,8 @@ void write_hardware_csv(const StudyResults& results, const TextSink& sink) {
     std::string name = "breakdown.";
     row.breakdown.for_each([&](std::string_view figure, double value) {
       name.resize(std::string_view("breakdown.").size());
-      append_figure(csv.text(), design, name += figure, breakdown_unit(figure), {value, std::nullopt, std::nullopt});
+      append_figure(csv.text(), design, name += figure, breakdown_unit(figure), {value, std::nullopt, std::nullopt},
+                    loss);
     });
     csv.hand_on();
   }

@@ -98,6 +98,7 @@ void read(const Json& json, Distribution& distribution) {
   from_json(json, distribution.capacity, "capacity");
   from_json(json, distribution.bits, "bits");
   from_json(json, distribution.alpha, "alpha");
+  from_json(json, distribution.demand, "demand");
   from_json(json, distribution.accepted_length, "accepted_length");
   from_json(json, distribution.distinct_experts, "distinct_experts");
 }
@@ -188,6 +189,10 @@ void read(const Json& json, HardwareResult& row) {
   from_json(json, row.bits, "bits");
   from_json(json, row.alpha, "alpha");
   from_json(json, row.demand, "demand");
+  if (const Json& lossy = member(json, "lossy"); !lossy.is_null()) {
+    from_json(lossy, row.lossy.emplace().dropped_mass, "dropped_mass");
+    from_json(lossy, row.lossy->upper_bound, "upper_bound");
+  }
   read(member(json, "tokens_per_second"), row.tokens_per_second);
   read_known(member(json, "speedup"), row.speedup);
   read(member(json, "energy_mj_per_token"), row.energy_mj_per_token);

@@ -97,7 +97,7 @@ void write(JsonText& json, const Distribution& distribution) {
   write_text(json, "policy", distribution.policy);
   json.key("capacity").number(distribution.capacity);
   write_whole(json, "bits", distribution.bits);
-  json.key("alpha").number(distribution.alpha);
+  json.key("alpha").number(distribution.alpha).key("demand").text(distribution.demand);
   write(json, "accepted_length", distribution.accepted_length);
   write(json, "distinct_experts", distribution.distinct_experts);
 }
@@ -173,6 +173,13 @@ void write(JsonText& json, const HardwareResult& row) {
   json.key("batch").whole(row.batch).key("depth").whole(row.depth).key("policy").text(row.policy);
   json.key("capacity").number(row.capacity).key("bits").whole(row.bits);
   json.key("alpha").number(row.alpha).key("demand").text(row.demand);
+  json.key("lossy");
+  if (row.lossy) {
+    json.open('{').key("dropped_mass").number(row.lossy->dropped_mass);
+    json.key("upper_bound").raw(row.lossy->upper_bound ? "true" : "false").close('}');
+  } else {
+    json.raw("null");
+  }
   write_text(json, "variant_of", row.variant_of);
   json.key("vary").open('{');
   for (const auto& [constant, factor] : row.vary) json.key(constant).number(factor);

@@ -1,0 +1,101 @@
+#pragma once
+
+#include "cuda/core/demand/demand.hpp"
+#include "cuda/core/expert_mask.hpp"
+
+namespace moecarlo {
+
+/// A share as a gate: below theta is what is below this.
+constexpr std::uint64_t in_gates(double theta) {
+  const double gate = theta * kGateOne;
+  const auto below = static_cast<std::uint64_t>(gate);
+  return below + (static_cast<double>(below) < gate ? 1 : 0);
+}
+
+/// The product of gate and path probability, as a threshold: kept iff c g >= this.
+constexpr std::uint64_t gate_product(double theta) {
+  const double product = theta * kGateOne * kGateOne;
+  const auto below = static_cast<std::uint64_t>(product);
+  return below + (static_cast<double>(below) < product ? 1 : 0);
+}
+
+/// A key of `[demand]` of a study that rules take: where it is a list, each value makes design points of its own.
+struct DemandParameter {
+  enum class Kind { numbers, integers, word, flag };  ///< the first two are lists
+
+  const char* key = nullptr;
+  Kind kind = Kind::numbers;
+  const char* meaning = "";
+  double least = 0, most = 0;                           ///< numbers, integers
+  const char* words[3] = {};                            ///< word: those there are, the usual one first
+  std::uint64_t (*as_integer)(double value) = nullptr;  ///< as the rule reads it; null: the integer itself
+
+  constexpr bool is_list() const { return kind == Kind::numbers || kind == Kind::integers; }
+};
+
+/// Why numbers of a rule do not go together; `why` is null where they do.
+struct Misfit {
+  const char *why = nullptr, *expected = "", *found = "";
+};
+
+/// What studies and engines ask of a demand rule: which of the experts that the router chose are asked of memory. A
+/// rule derives from it and has besides its word, `static constexpr const char* kName`, and
+///
+///   template <class Pass> static void ask(const Pass& pass, const DemandNumbers& own);
+///
+/// which gives every column of a verify pass what it uses, in one layer. Of a pass it may look at
+///
+///   columns()               columns that are verified, in touching order: column 0 of all requests, then column 1, ...
+///   chosen(i)               the experts that column i chose; none where it was never drafted
+///   each_choice(i, use)     use(expert, gate) for each of them, ascending; gates of a column add up to kGateOne
+///   confidence(i)           the path probability of column i, of kGateOne
+///   level(i), request(i)    its place in the tree, and whose column it is
+///   residents()             what is resident when the pass begins, for a rule that reads_residents
+///   entropy_term(gate)      of kGateOne: what a gate adds to the entropy of its column, over log k
+///   knows_gates()           false where there are no weights: all gates of a column are the same then
+///
+/// and it calls pass.use(i, experts) once for each column, or pass.use(i, experts, whole), where of the experts that
+/// are not among `whole` the upper slice is enough.
+struct DemandTraits {
+  static constexpr DemandParameter kParameters[1] = {};  ///< those without a key do not count
+  static constexpr bool kDrops = true;                   ///< lossy: the model computes something else
+  static constexpr bool kReadsGates = true;              ///< cannot do without gate weights
+  static constexpr bool kReadsEntropy = false;
+  static constexpr bool kNeedsSlices = false;  ///< of experts as objects of a cache
+  static constexpr bool kCalibrates = false;   ///< a number of its own depends on the calibration split
+  static constexpr bool kOneList = false;      ///< of its lists a study gives one, and not the others
+
+  static constexpr Misfit misfit(const DemandNumbers&) { return {}; }
+
+  /// Whether it looks at what is resident: its design points have cells of their own then.
+  MOECARLO_HOST_DEVICE static constexpr bool reads_residents(const DemandNumbers&) { return false; }
+};
+
+/// The experts that keep within a column: those whose product with its path probability reaches a threshold.
+template <class Pass>
+MOECARLO_HOST_DEVICE auto strong_choices(const Pass& pass, std::uint32_t column, std::uint64_t threshold) {
+  auto kept = pass.chosen(column);
+  kept = {};
+  const std::uint64_t confidence = pass.confidence(column);
+  pass.each_choice(column, [&](std::uint32_t expert, std::uint32_t gate) MOECARLO_INLINED {
+    if (confidence * gate >= threshold) kept.insert(expert);
+  });
+  return kept;
+}
+
+/// A column's first choice: the largest gate, ties to the lower index. None where it chose nothing.
+template <class Pass>
+MOECARLO_HOST_DEVICE auto first_choice(const Pass& pass, std::uint32_t column) {
+  auto first = pass.chosen(column);
+  first = {};
+  std::uint32_t largest = 0, best = ~0U;
+  pass.each_choice(column, [&](std::uint32_t expert, std::uint32_t gate) MOECARLO_INLINED {
+    if (best != ~0U && gate <= largest) return;
+    best = expert;
+    largest = gate;
+  });
+  if (best != ~0U) first.insert(best);
+  return first;
+}
+
+}  // namespace moecarlo

@@ -1,0 +1,65 @@
+#include <fmt/format.h>
+
+#include "host/report/narrative/selection.hpp"
+#include "host/report/narrative/tables.hpp"
+#include "host/report/results/number_text.hpp"
+#include "host/statistics/loss.hpp"
+
+namespace moecarlo {
+namespace {
+
+std::string cell_of(const PointResult& point, const std::string& metric, double factor = 1) {
+  const MetricResult* found = find_metric(&point, metric);
+  return found ? estimate_cell(scaled(found->estimate, factor)) : "n/a";
+}
+
+}  // namespace
+
+Table demand_table(const StudyResults& results) {
+  const PointResult* typical = typical_point(results);
+  if (!typical) return {};
+  Table table{fmt::format("What columns ask of memory at batch {}, depth {}, policy {}, {} experts per layer{}: means "
+                          "per layer and pass. Value ± simulation ± trace. A rule that drops gate mass is lossy: the "
+                          "model computes something else, and accepted lengths that were measured without it make a "
+                          "speed under it an upper bound",
+                          typical->batch, typical->depth, typical->policy, number_text(typical->capacity),
+                          bits_text(typical->bits)),
+              {"demand", "gate mass dropped, %", "pairs chosen", "pairs kept", "distinct experts", "expert equivalents",
+               "hit rate", "misses", "tokens per round"},
+              1,
+              {}};
+  for (const PointResult& point : results.points) {
+    const bool same = point.batch == typical->batch && point.depth == typical->depth &&
+                      point.policy == typical->policy && point.capacity == typical->capacity &&
+                      point.bits == typical->bits;
+    if (!same || !find_metric(&point, "demands")) continue;
+    const std::string yields = cell_of(point, "tokens_per_round");
+    table.rows.push_back({point.demand, cell_of(point, "dropped_mass", 100), cell_of(point, "demands"),
+                          cell_of(point, "demands_kept"), cell_of(point, "distinct_experts"),
+                          cell_of(point, "expert_equivalents"), cell_of(point, "hit_rate"), cell_of(point, "misses"),
+                          loss_of(point) ? yields + " (at most)" : yields});
+  }
+  return table;
+}
+
+std::string what_is_dropped(const StudyResults& results) {
+  const PointResult* typical = typical_point(results);
+  std::string text;
+  for (const PointResult& point : results.points) {
+    if (!typical || point.batch != typical->batch || point.depth != typical->depth || point.policy != typical->policy ||
+        point.capacity != typical->capacity || point.bits != typical->bits) {
+      continue;
+    }
+    const std::string loss = loss_text(loss_of(point));
+    if (loss.empty()) continue;
+    text += fmt::format("{}{} is {}", text.empty() ? "" : "; ", point.demand, loss);
+  }
+  if (text.empty()) return "";
+  return fmt::format(
+      "Not every expert that was chosen is asked for: at batch {}, depth {}, {}. Its numbers hold for another model "
+      "than the "
+      "trace's; accepted lengths were measured without the rule, so that speeds under it are upper bounds.",
+      typical->batch, typical->depth, text);
+}
+
+}  // namespace moecarlo

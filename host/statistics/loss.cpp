@@ -1,0 +1,23 @@
+#include "host/statistics/loss.hpp"
+
+#include <fmt/format.h>
+
+#include "host/statistics/results.hpp"
+#include "host/study/demand.hpp"
+
+namespace moecarlo {
+
+std::optional<Loss> loss_of(const PointResult& point) {
+  if (!is_lossy(point.demand)) return std::nullopt;
+  const auto dropped = point.metrics.find("dropped_mass");
+  const bool known = dropped != point.metrics.end();
+  return Loss{known ? std::optional(dropped->second.estimate.value) : std::nullopt, point.depth > 0};
+}
+
+std::string loss_text(const std::optional<Loss>& loss) {
+  if (!loss) return "";
+  return loss->dropped_mass ? fmt::format("lossy: drops {:.3g} % of the gate mass", 100 * *loss->dropped_mass)
+                            : "lossy: drops gate mass that the trace does not tell";
+}
+
+}  // namespace moecarlo

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+namespace moecarlo {
+
+struct PointResult;
+
+/// What a demand rule that drops experts makes a figure worth.
+struct Loss {
+  std::optional<double> dropped_mass{};  ///< of the gate mass of all that the router chose, where gates are known
+  bool upper_bound = false;              ///< acceptance was measured without the rule: under it less may be accepted
+
+  friend bool operator==(const Loss&, const Loss&) = default;
+};
+
+/// Of a design point what its demand rule makes it worth; none where it drops nothing.
+std::optional<Loss> loss_of(const PointResult& point);
+
+/// "lossy: drops 13.3 % of the gate mass"; empty where nothing is dropped.
+std::string loss_text(const std::optional<Loss>& loss);
+
+}  // namespace moecarlo

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cuda/core/demand/traits.hpp"
+
+namespace moecarlo {
+
+/// Where the path probability of a column comes from.
+enum class PathProbability {
+  acceptance,  ///< the acceptance of each position: an oracle for the drafter's own confidence
+  one,         ///< every column counts in full
+  listed,      ///< by depth
+};
+
+/// What columns ask of memory: `[demand]` of a study.
+struct DemandSpec {
+  std::vector<DemandRule> rules{DemandRule::all};
+  /// What the study states, by the keys of DemandParameter: lists ascend; words and flags by their place.
+  std::map<std::string, std::vector<double>> stated{};
+  PathProbability path = PathProbability::acceptance;
+  std::vector<double> confidences{};  ///< listed: of depth 0, 1, 2, ..., the first one 1
+};
+
+/// One of the rules with one value of each list.
+struct DemandPoint {
+  Demand demand;
+  std::string label = "all";  ///< as files name it: threshold(0.05)
+
+  friend bool operator==(const DemandPoint&, const DemandPoint&) = default;
+};
+
+std::span<const DemandParameter> parameters_of(DemandRule rule);
+const char* to_string(DemandRule rule);
+bool is_lossy(const std::string& label);  ///< of a DemandPoint: its rule drops experts
+bool drops(DemandRule rule);              ///< leaves out experts that were chosen
+bool reads_gates(DemandRule rule);        ///< cannot do without gate weights
+bool reads_entropy(DemandRule rule);
+bool needs_slices(DemandRule rule);
+bool takes_one_list(DemandRule rule);
+Misfit misfit(const Demand& demand);
+bool looks_at_residents(const Demand& demand);
+bool looks_at_residents(const DemandSpec& spec);  ///< some of its rules
+std::vector<DemandRule> all_demand_rules();
+
+/// Every key that some rule takes, once, in the order of the rules.
+std::vector<const DemandParameter*> demand_parameters();
+
+/// The design points that a study's rules are crossed to, in their order.
+std::vector<DemandPoint> demand_points(const DemandSpec& spec);
+
+}  // namespace moecarlo

@@ -1,0 +1,102 @@
+"""Demand rules from a study to its outputs: numbers under a lossy rule say so."""
+
+import csv
+
+import h5py
+
+import elastic
+import program
+
+RULES = {"rule": ["all", "threshold"], "theta": [0.2], "path": "one"}
+
+
+class Asking(elastic.Elastic):
+    def setUp(self):
+        super().setUp()
+        self.elastic_trace()
+
+    def asked(self, **tables):
+        points = self.results(demand=tables.pop("demand", RULES), **tables)["points"]
+        return {point["demand"]: {name: metric["value"] for name, metric in point["metrics"].items()}
+                for point in points}
+
+    def rows(self, name):
+        with open(self.folder / f"run-{self.runs}" / name, newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+
+    def test_a_threshold_drops_mass_and_loads_less(self):
+        points = self.asked()
+        every, some = points["all"], points["threshold(0.2)"]
+        self.assertEqual((every["dropped_mass"], every["demands"]), (0, every["demands_kept"]))
+        self.assertEqual(every["expert_equivalents"], every["distinct_experts"])
+        self.assertEqual(every["demands"], some["demands"])
+        self.assertLess(some["demands_kept"], some["demands"])
+        self.assertLess(some["distinct_experts"], every["distinct_experts"])
+        self.assertGreater(some["dropped_mass"], 0)
+        self.assertEqual(every["tokens_per_round"], some["tokens_per_round"])
+
+    def test_csv_and_report_say_what_is_dropped(self):
+        dropped = self.asked()["threshold(0.2)"]["dropped_mass"]
+        for row in self.rows("points.csv"):
+            self.assertEqual(float(row["lossy"] or 0), 0 if row["demand"] == "all" else dropped)
+        report = (self.folder / f"run-{self.runs}" / "report.md").read_text(encoding="utf-8")
+        self.assertIn(f"threshold(0.2) is lossy: drops {100 * dropped:.3g} % of the gate mass", report)
+        self.assertIn("upper bound", report)
+
+    def test_a_study_without_rules_has_none_of_their_metrics(self):
+        point = self.results()["points"][0]
+        self.assertEqual(point["demand"], "all")
+        self.assertNotIn("demands", point["metrics"])
+        with h5py.File(self.folder / "run-1" / "tallies.h5") as tallies:
+            self.assertNotIn("demand_counts", tallies.attrs)
+            self.assertNotIn("demand", tallies["cell_0000"].attrs)
+
+    def test_crossed_with_alphas_each_point_is_that_of_a_study_of_it_alone(self):
+        rules = {"rule": ["all", "threshold"], "theta": [0.05, 0.2]}
+
+        def points(alpha, demand):
+            found = self.results(acceptance={"alpha": alpha}, demand=demand)["points"]
+            return {(point["alpha"], point["demand"]): point["metrics"] for point in found}
+
+        crossed = points([0.3, 0.8], rules)
+        alone = {}
+        for alpha in (0.3, 0.8):
+            alone |= points(alpha, {"rule": ["all"]})
+            for theta in rules["theta"]:
+                alone |= points(alpha, {"rule": ["threshold"], "theta": [theta]})
+        self.assertEqual(len(alone), 6)
+        self.assertEqual(crossed, alone)
+
+    def test_shards_give_the_same_file(self):
+        study = self.folder / "study.toml"
+        self.asked()
+        whole = (self.folder / "run-1" / "tallies.h5").read_bytes()
+        parts = [self.folder / "parts" / f"shard-{i}-of-2" for i in range(2)]
+        for i in range(2):
+            self.simulate(study, self.folder / "parts", "--shard", f"{i}/2")
+        self.done("merge", *parts, "-o", self.folder / "merged")
+        self.assertEqual((self.folder / "merged" / "tallies.h5").read_bytes(), whole)
+
+    def test_hardware_rows_are_marked_as_upper_bounds(self):
+        program.write_trace(self.folder / "trace.h5", *program.trace_parts(24, 32, 4, [40] * 8, "router_logits"))
+        hardware = {"model": "gpt-oss-20b", "systems": ["elmoe3d-8gb"]}
+        rows = self.results(demand=RULES, hardware=hardware)["hardware"]
+        self.assertEqual({row["demand"] for row in rows}, {"all", "threshold(0.2)"})
+        for row in rows:
+            if row["demand"] == "all":
+                self.assertIsNone(row["lossy"])
+            else:
+                self.assertGreater(row["lossy"]["dropped_mass"], 0)
+                self.assertEqual(row["lossy"]["upper_bound"], row["depth"] > 0)
+
+    def test_gates_are_needed(self):
+        attributes, datasets = program.trace_parts(2, 8, 2, [20] * 8)
+        program.write_trace(self.folder / "trace.h5", attributes, datasets)
+        text = program.toml(study={"trace": "trace.h5"}, grid={"capacity": 2}, acceptance={"alpha": 0.5}, demand=RULES)
+        (self.folder / "study.toml").write_text(text)
+        self.refused(program.INPUT, "simulate", self.folder / "study.toml", "-o", self.folder / "none",
+                     says=["demand.rule", "threshold", "expert_weights"])
+
+
+if __name__ == "__main__":
+    program.main()

@@ -1,0 +1,229 @@
+#include "cuda/core/demand/demands.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <map>
+#include <string>
+#include <vector>
+
+// The hand cases of each rule, worked out on paper: a few columns, experts A, B, C, ... as ranks 0, 1, 2, ...
+
+namespace moecarlo {
+namespace {
+
+using ::testing::ElementsAre;
+
+using Gates = std::map<char, double>;
+
+/// A verify pass in one layer, as rules see it.
+class HandPass {
+ public:
+  using Mask = ExpertMask<1>;
+  static constexpr int kWords = 1;
+
+  HandPass& hold(const std::string& experts) {
+    for (const char expert : experts) residents_.insert(static_cast<std::uint32_t>(expert - 'A'));
+    return *this;
+  }
+  HandPass& add(double confidence, const Gates& gates, std::uint32_t level = 0) {
+    auto& column = columns_.emplace_back();
+    column.level = level;
+    column.confidence = static_cast<std::uint32_t>(std::lround(confidence * kGateOne));
+    for (const auto& [expert, gate] : gates) {
+      column.gates[static_cast<std::uint32_t>(expert - 'A')] = static_cast<std::uint32_t>(std::lround(gate * kGateOne));
+    }
+    return *this;
+  }
+
+  std::uint32_t columns() const { return static_cast<std::uint32_t>(columns_.size()); }
+  bool knows_gates() const { return true; }
+  std::uint32_t confidence(std::uint32_t i) const { return columns_[i].confidence; }
+  Mask chosen(std::uint32_t i) const {
+    Mask mask;
+    for (const auto& [expert, gate] : columns_[i].gates) mask.insert(expert);
+    return mask;
+  }
+  template <class Use>
+  void each_choice(std::uint32_t i, const Use& use) const {
+    for (const auto& [expert, gate] : columns_[i].gates) use(expert, gate);
+  }
+  std::uint32_t request(std::uint32_t) const { return 0; }
+  std::uint32_t level(std::uint32_t i) const { return columns_[i].level; }
+  Mask residents() const { return residents_; }
+  std::uint32_t entropy_term(std::uint32_t gate) const {
+    const double share = gate / static_cast<double>(kGateOne);
+    return gate == 0 ? 0 : static_cast<std::uint32_t>(std::lround(-share * std::log(share) / std::log(4) * kGateOne));
+  }
+  void use(std::uint32_t i, const Mask& experts) const { use(i, experts, experts); }
+  void use(std::uint32_t i, const Mask& experts, const Mask& whole) const {
+    columns_[i].used = experts;
+    columns_[i].whole = whole;
+  }
+
+  /// The letters of what each column uses.
+  std::vector<std::string> used() const {
+    std::vector<std::string> all;
+    for (const Column& column : columns_) all.push_back(letters(column.used));
+    return all;
+  }
+  std::string loaded() const {
+    Mask all;
+    for (const Column& column : columns_) all |= column.used;
+    return letters(all);
+  }
+  /// The letters of experts of which a column asks for both slices.
+  std::string whole(std::uint32_t i) const { return letters(columns_[i].whole); }
+  /// Share of the gates of pairs that are not used, in percent.
+  double dropped() const {
+    double mass = 0, dropped = 0;
+    for (const Column& column : columns_) {
+      for (const auto& [expert, gate] : column.gates) {
+        mass += gate;
+        if (!column.used.contains(expert)) dropped += gate;
+      }
+    }
+    return 100 * dropped / mass;
+  }
+
+ private:
+  struct Column {
+    std::uint32_t confidence = 0;
+    std::map<std::uint32_t, std::uint32_t> gates;
+    mutable Mask used, whole;
+    std::uint32_t level = 0;
+  };
+
+  static std::string letters(const Mask& mask) {
+    std::string text;
+    each_member(mask, [&](std::uint32_t expert) { text += static_cast<char>('A' + expert); });
+    return text;
+  }
+
+  std::vector<Column> columns_;
+  Mask residents_;
+};
+
+/// SMoLPU's three candidates, with the path probabilities 1, 0.6, 0.3.
+HandPass candidates() {
+  HandPass pass;
+  pass.add(1, {{'A', 0.7}, {'B', 0.3}}).add(0.6, {{'A', 0.6}, {'C', 0.4}}).add(0.3, {{'D', 0.9}, {'B', 0.1}});
+  return pass;
+}
+
+TEST(ThresholdDemand, OfAPassLoadsThreeOfFourExpertsAndDropsTwoFifteenthsOfTheMass) {
+  const HandPass pass = candidates();
+  ThresholdDemand::ask(pass, {{gate_product(0.29), 0}});
+  EXPECT_THAT(pass.used(), ElementsAre("AB", "A", "BD"));
+  EXPECT_EQ(pass.loaded(), "ABD");
+  EXPECT_NEAR(pass.dropped(), 13.333, 0.001);
+}
+
+TEST(ThresholdDemand, OfATokenDropsASixthOfTheMassAndLoadsTheSameThree) {
+  const HandPass pass = candidates();
+  ThresholdDemand::ask(pass, {{gate_product(0.29), 1}});
+  EXPECT_THAT(pass.used(), ElementsAre("AB", "A", "D"));
+  EXPECT_EQ(pass.loaded(), "ABD");
+  EXPECT_NEAR(pass.dropped(), 16.667, 0.001);
+}
+
+TEST(ThresholdDemand, KeepsTheLowerOfTwoFirstChoicesAndAllAtThetaZero) {
+  HandPass pass;
+  pass.add(0.5, {{'B', 0.5}, {'C', 0.5}}).add(0, {{'A', 1}, {'D', 0}});
+  ThresholdDemand::ask(pass, {{gate_product(1), 0}});
+  EXPECT_THAT(pass.used(), ElementsAre("B", "A"));
+  ThresholdDemand::ask(pass, {{gate_product(0), 1}});
+  EXPECT_THAT(pass.used(), ElementsAre("BC", "AD"));
+}
+
+TEST(BudgetDemand, TakesFirstChoicesThenTheLargestSums) {
+  // Sums of c g: A .7 + .36, B .3 + .03, C .24, D .27; first choices A and D.
+  const HandPass pass = candidates();
+  BudgetDemand::ask(pass, {{3, 0}});
+  EXPECT_THAT(pass.used(), ElementsAre("AB", "A", "BD"));
+  BudgetDemand::ask(pass, {{1, 0}});  // first choices alone need more
+  EXPECT_EQ(pass.loaded(), "AD");
+  BudgetDemand::ask(pass, {{4, 0}});
+  EXPECT_EQ(pass.loaded(), "ABCD");
+}
+
+TEST(BudgetDemand, KeepsHitsBeforeLargerSums) {
+  const HandPass pass = candidates().hold("CE");
+  BudgetDemand::ask(pass, {{3, 1}});
+  EXPECT_EQ(pass.loaded(), "ACD");
+}
+
+/// MoBiLE's tokens of four choices.
+HandPass two_tokens() {
+  HandPass pass;
+  pass.add(0.9, {{'A', 0.5}, {'B', 0.3}, {'C', 0.15}, {'D', 0.05}});
+  pass.add(0.4, {{'A', 0.3}, {'B', 0.28}, {'C', 0.22}, {'D', 0.2}});
+  return pass;
+}
+
+TEST(HalfDemand, TakesTwoExpertsWhereHalfTheMassIsFourFifthsAndFourWhereItIsLess) {
+  const HandPass pass = two_tokens();
+  HalfDemand::ask(pass, {{in_gates(0.75), 0, HalfDemand::mass}});
+  EXPECT_THAT(pass.used(), ElementsAre("AB", "ABCD"));
+}
+
+TEST(HalfDemand, ByEntropyHalvesTheTokenThatIsSure) {
+  const HandPass pass = two_tokens();  // entropies over log 4: 0.82 and 0.99
+  HalfDemand::ask(pass, {{in_gates(0.9), 0, HalfDemand::entropy}});
+  EXPECT_THAT(pass.used(), ElementsAre("AB", "ABCD"));
+}
+
+TEST(HalfDemand, ByAcceptanceHalvesWhatIsNotLikelyToStay) {
+  const HandPass pass = two_tokens();
+  HalfDemand::ask(pass, {{in_gates(0.5), 0, HalfDemand::acceptance}});
+  EXPECT_THAT(pass.used(), ElementsAre("ABCD", "AB"));
+}
+
+TEST(HalfDemand, OfAnOddNumberKeepsTheLargerHalf) {
+  HandPass pass;
+  pass.add(1, {{'A', 0.2}, {'B', 0.5}, {'C', 0.3}});
+  HalfDemand::ask(pass, {{0, 0, HalfDemand::mass}});
+  EXPECT_THAT(pass.used(), ElementsAre("BC"));
+}
+
+TEST(HalfDemand, IsCalibratedToTheShareThatIsAskedFor) {
+  const std::uint64_t measures[] = {10, 20, 30, 40};
+  DemandNumbers own{{0, in_millionths(0.5), HalfDemand::mass}};
+  HalfDemand::calibrate(own, measures, 4);
+  EXPECT_EQ(own.of[0], 30U);  // half of them hold 30 or more
+  own = {{0, in_millionths(0.5), HalfDemand::entropy}};
+  HalfDemand::calibrate(own, measures, 4);
+  EXPECT_EQ(own.of[0], 21U);  // half of them are below 21
+  own = {{0, 0, HalfDemand::mass}};
+  HalfDemand::calibrate(own, measures, 4);
+  EXPECT_EQ(own.of[0], ~std::uint64_t{0});
+}
+
+TEST(SalientDemand, LeavesSiblingsTheExpertsOfTheOneThatDecides) {
+  HandPass pass;
+  pass.add(0.6, {{'A', 0.5}, {'B', 0.5}}, 1).add(0.4, {{'A', 0.5}, {'C', 0.5}}, 1).add(0.1, {{'D', 1}}, 2);
+  SalientDemand::ask(pass, {});
+  EXPECT_THAT(pass.used(), ElementsAre("AB", "A", "D"));
+  HandPass equal;
+  equal.add(0.5, {{'A', 0.5}, {'B', 0.5}}, 1).add(0.5, {{'A', 0.5}, {'C', 0.5}}, 1);
+  SalientDemand::ask(equal, {});
+  EXPECT_EQ(equal.loaded(), "AB");  // 3 experts become 2
+}
+
+TEST(SlicesDemand, AsksForTheLowerSliceOfTheTwoLargeGates) {
+  HandPass pass;
+  pass.add(1, {{'A', 0.55}, {'B', 0.30}, {'C', 0.08}, {'D', 0.07}});
+  SlicesDemand::ask(pass, {{gate_product(0.1)}});
+  EXPECT_THAT(pass.used(), ElementsAre("ABCD"));
+  EXPECT_EQ(pass.whole(0), "AB");  // 4 upper and 2 lower slices: 3 experts' weights
+}
+
+TEST(GateProduct, IsTheLeastIntegerThatReachesTheta) {
+  EXPECT_EQ(gate_product(0), 0U);
+  EXPECT_EQ(gate_product(1), std::uint64_t{65535} * 65535);
+  EXPECT_EQ(gate_product(0.5), 2147418113U);  // of 2147418112.5
+}
+
+}  // namespace
+}  // namespace moecarlo

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "tests/oracle/pass.hpp"
+#include "tests/oracle/simulate.hpp"
+
+namespace moecarlo::oracle {
+
+/// What the columns of a pass ask of memory, by the rule of a design point, which its label names: "threshold(0.05)".
+class Demander {
+ public:
+  Demander(const RankedTrace& trace, const Study& study, const std::string& label);
+
+  /// Path probabilities of a request's columns. odds(i): that draft position i is accepted, given those before it.
+  void trust(Pass& pass, int request, int depth, const std::function<double(int position)>& odds) const;
+
+  /// What each column uses of each layer, all path probabilities known.
+  void ask(Pass& pass) const;
+
+  /// Whether residents matter: each layer then has to be asked anew when they are known.
+  bool reads_residents() const { return says("keep_hits"); }
+  void ask_layer(Pass& pass, int layer, const ObjectSet& residents) const;
+
+ private:
+  void threshold(std::vector<Column*>& columns, int layer) const;
+  void budget(std::vector<Column*>& columns, int layer, const ObjectSet& residents) const;
+  void half(Column& column, int layer) const;
+  void salient(std::vector<Column*>& columns, int layer) const;
+  void slices(Column& column, int layer) const;
+  void find_threshold();
+  std::int64_t importance_of(const std::map<int, int>& gates, int confidence) const;
+  bool is_important(std::int64_t measure) const;
+  ObjectSet objects_of(const Experts& experts) const;
+  bool says(const std::string& word) const;
+
+  const RankedTrace& trace_;
+  const Study& study_;
+  std::string rule_;                ///< "threshold"
+  std::vector<std::string> words_;  ///< what stands in its brackets
+  std::int64_t threshold_ = 0;      ///< half: of what importance_of looks at
+};
+
+}  // namespace moecarlo::oracle
