@@ -175,7 +175,8 @@ class Llep(program.ProgramTest):
 
     def test_rows_of_other_models_are_refused(self):
         file = self.folder / "rows.csv"
-        for line, says in (("gpt-oss-120b,64,8,32768,4,80,4\n", "128 experts"), ("gpt-oss-120b,128,8,32768,40,80,4\n", "hot"),
+        for line, says in (("gpt-oss-120b,64,8,32768,4,80,4\n", "128 experts"),
+                           ("gpt-oss-120b,128,8,32768,40,80,4\n", "hot"),
                            ("gpt-oss-120b,128,8,32768,4,80\n", "7 fields")):
             file.write_text(self.HEADER + line)
             self.refused(program.INPUT, "reproduce", "llep", "--published", file, says=says)
