@@ -1,6 +1,3 @@
-#include "hw/reproduce/aggregates.hpp"
-#include "hw/reproduce/energy_comparison.hpp"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,6 +11,9 @@
 #include "host/pipeline/counted_table.hpp"
 #include "host/support/error.hpp"
 #include "host/support/progress.hpp"
+#include "hw/reproduce/aggregates.hpp"
+#include "hw/reproduce/energy_comparison.hpp"
+#include "hw/reproduce/llep.hpp"
 
 namespace moecarlo::cli {
 namespace {
@@ -149,7 +149,47 @@ CountedOptions counted_options(const ReproduceArguments& arguments, const hw::Ta
   return options;
 }
 
+Json to_json(const hw::ReproducedRow& row) {
+  return {{"quantity", row.quantity},
+          {"conditions", row.conditions},
+          {"unit", row.unit},
+          {"published", row.published},
+          {"ours", row.ours},
+          {"half_width", number(row.half_width)},
+          {"tolerance", row.tolerance},
+          {"assumed", row.assumed},
+          {"verdict", hw::to_string(row.verdict)},
+          {"reason", row.reason}};
+}
+
+void show_rows(const ReproduceArguments& arguments, const std::vector<hw::ReproducedRow>& rows) {
+  if (arguments.json) {
+    Json list = Json::array();
+    for (const hw::ReproducedRow& row : rows) list.push_back(to_json(row));
+    say_json(Json{{"name", arguments.table}, {"rows", list}});
+    return;
+  }
+  std::vector<double> errors;
+  for (const hw::ReproducedRow& row : rows) {
+    if (row.tolerance > 0) errors.push_back(std::abs(row.ours / row.published - 1));
+    say("{:<34} {:<76} {:>9.4g} {:>9.4g}  {}{}{}\n", row.quantity, row.conditions, row.published, row.ours,
+        hw::to_string(row.verdict), row.reason.empty() ? "" : ": ", row.reason);
+  }
+  const hw::TableErrors all = hw::errors_of(errors);
+  say("\npublished, then ours; errors of {} figures: median {:.1f} %, worst {:.1f} %\n", all.cells, 100 * all.median,
+      100 * all.worst);
+}
+
+void reproduce_llep(const ReproduceArguments& arguments) {
+  if (!arguments.traces.empty()) fail(ErrorKind::usage, "reproduce llep counts on no trace (expected no --trace)");
+  const hw::Preset constants = hw::read_preset(hw::find_preset("reproductions", arguments.table));
+  std::filesystem::path published = arguments.published;
+  if (published.empty()) published = std::filesystem::path(constants.file).replace_extension(".csv");
+  show_rows(arguments, hw::reproduce_llep(constants, hw::read_llep_cases(published)));
+}
+
 void reproduce(const ReproduceArguments& arguments, const Common& common) {
+  if (arguments.table == "llep") return reproduce_llep(arguments);
   if (arguments.law_only && !arguments.traces.empty()) {
     fail(ErrorKind::usage, "reproduce: --trace is for counted cells (expected no --law-only beside it)");
   }
@@ -185,9 +225,11 @@ void add_reproduce(CLI::App& app, const Common& common) {
   command->add_option("TABLE", arguments->table, "Which one")
       ->required()
       ->check(CLI::IsMember(hw::preset_names("reproductions")));
-  command->add_option("--published", arguments->published,
-                      "The published cells (CSV: hb_gb,model,scheme,batch,alpha,ar_speedup,sd_speedup); without them "
-                      "there is no acceptance, hence no speculative cell");
+  command->add_option(
+      "--published", arguments->published,
+      "Published rows (CSV) in place of those that ship. elmoe3d ships none: without "
+      "hb_gb,model,scheme,batch,alpha,ar_speedup,sd_speedup there is no acceptance, hence no speculative "
+      "cell");
   command->add_option("--trace", arguments->traces,
                       "MODEL=FILE: count hits on this trace; other models get synthetic routing");
   command->add_option("--trajectories", arguments->trajectories, "Of each acceptance, for counted cells")

@@ -2,13 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
-#include <cmath>
-#include <sstream>
 
-#include "host/support/csv_line.hpp"
 #include "host/support/error.hpp"
-#include "host/support/text_file.hpp"
+#include "hw/reproduce/published_lines.hpp"
 
 namespace moecarlo::hw {
 namespace {
@@ -19,27 +15,6 @@ std::string lower_case(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
   return text;
 }
-
-/// A published line of the file.
-struct TableLine {
-  std::string place;  ///< "file:line"
-  std::vector<std::string> fields;
-
-  double number(std::size_t field, const char* name) const {
-    const std::string& text = fields[field];
-    double value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size() || !(value > 0) || !std::isfinite(value))
-      fail(ErrorKind::input, "{}: {}: not a number above 0 (found '{}')", place, name, text);
-    return value;
-  }
-  std::uint32_t count(std::size_t field, const char* name) const {
-    const double value = number(field, name);
-    if (value != std::floor(value) || value > 1e6)
-      fail(ErrorKind::input, "{}: {}: not a whole number (found '{}')", place, name, fields[field]);
-    return static_cast<std::uint32_t>(value);
-  }
-};
 
 /// The hit share at which a step takes so long; none where even all hits are too slow, or none still too fast. More
 /// hits are never slower.
@@ -89,20 +64,8 @@ const PublishedCell* find_cell(const std::vector<PublishedCell>& cells, const Ta
 }  // namespace
 
 std::vector<PublishedCell> read_published_table(const std::filesystem::path& file) {
-  constexpr std::uint64_t largest_table_bytes = std::uint64_t{1} << 20;
-  std::istringstream stream(
-      read_text_file(file, ErrorKind::input, "a table of published speedups, a CSV file", largest_table_bytes));
-  const std::string header = "hb_gb,model,scheme,batch,alpha,ar_speedup,sd_speedup";
   std::vector<PublishedCell> cells;
-  std::string text;
-  for (std::size_t line = 1; std::getline(stream, text); ++line) {
-    const TableLine row{fmt::format("{}:{}", file.string(), line), csv_fields(text)};
-    if (line == 1) {
-      if (fmt::format("{}", fmt::join(row.fields, ",")) != header)
-        fail(ErrorKind::input, "{}: expected the header {}, found {}", row.place, header, text);
-      continue;
-    }
-    if (row.fields.size() != 7) fail(ErrorKind::input, "{}: expected 7 fields, found {}", row.place, row.fields.size());
+  for (const PublishedLine& row : read_published_lines(file, "hb_gb,model,scheme,batch,alpha,ar_speedup,sd_speedup")) {
     PublishedCell cell;
     cell.key = {row.count(0, "hb_gb"), lower_case(row.fields[1]), lower_case(row.fields[2]), row.count(3, "batch")};
     cell.alpha = row.number(4, "alpha");

@@ -1,4 +1,4 @@
-"""`reproduce elmoe3d` prints the published table beside ours, by law and counted."""
+"""`reproduce` prints published figures beside ours: of elmoe3d by law and counted, of llep by its time model."""
 
 import json
 import sys
@@ -132,6 +132,56 @@ class Reproduce(program.ProgramTest):
                      says=["expected no --law-only beside it"])
         self.refused(3, "reproduce", "elmoe3d", "--published", "missing.csv", says=["missing.csv: cannot be read"])
         self.refused(2, "reproduce", "other", says=["TABLE"])
+
+
+class Llep(program.ProgramTest):
+    """Least-loaded expert parallelism: one set of constants for all models, and the bound that loads set."""
+
+    HEADER = "model,experts,devices,tokens_per_device,hot_experts,hot_share_percent,speedup_over_ep\n"
+
+    def rows(self, *options):
+        table = json.loads(self.done("reproduce", "llep", "--json", *options).stdout)
+        self.assertEqual(table["name"], "llep")
+        speeds = [row for row in table["rows"] if row["tolerance"] > 0]
+        bounds = [row for row in table["rows"] if row["tolerance"] == 0]
+        self.assertEqual([row["conditions"] for row in speeds], [row["conditions"] for row in bounds])
+        return speeds, bounds
+
+    def test_the_published_rows_are_met_by_one_set_of_constants_and_none_is_above_its_bound(self):
+        speeds, bounds = self.rows()
+        self.assertEqual(len(speeds), 24)
+        errors = [abs(row["ours"] / row["published"] - 1) for row in speeds]
+        self.assertLess(np.median(errors), 0.05)
+        self.assertLess(max(errors), 0.2)
+        self.assertTrue(all(row["published"] <= row["ours"] and row["verdict"] == "met" for row in bounds))
+        self.assertIn("tokens.bandwidth", speeds[0]["assumed"])
+
+    def test_the_bound_is_the_load_of_the_hot_device(self):
+        file = self.folder / "rows.csv"
+        file.write_text(self.HEADER + "gpt-oss-120b,128,8,32768,4,80,4.47\nDeepSeek-V3,256,8,16384,16,30,9\n")
+        speeds, bounds = self.rows("--published", file)
+        for row, (experts, hot, share) in zip(bounds, ((128, 4, 0.8), (256, 16, 0.3))):
+            own = experts // 8
+            self.assertAlmostEqual(row["ours"], 8 * (share + (1 - share) * (own - hot) / (experts - hot)), 9)
+        self.assertEqual([row["verdict"] for row in bounds], ["met", "missed"])
+        self.assertEqual(speeds[1]["verdict"], "missed")
+
+    def test_even_loads_gain_nothing(self):
+        file = self.folder / "rows.csv"
+        file.write_text(self.HEADER + "gpt-oss-120b,128,8,32768,16,12.5,1.07\n")
+        speeds, bounds = self.rows("--published", file)
+        self.assertAlmostEqual(speeds[0]["ours"], 1, 12)
+        self.assertAlmostEqual(bounds[0]["ours"], 1, 12)
+
+    def test_rows_of_other_models_are_refused(self):
+        file = self.folder / "rows.csv"
+        for line, says in (("gpt-oss-120b,64,8,32768,4,80,4\n", "128 experts"),
+                           ("gpt-oss-120b,128,8,32768,40,80,4\n", "hot"),
+                           ("gpt-oss-120b,128,8,32768,4,80\n", "7 fields")):
+            file.write_text(self.HEADER + line)
+            self.refused(program.INPUT, "reproduce", "llep", "--published", file, says=says)
+        file.write_text("model\n")
+        self.refused(program.INPUT, "reproduce", "llep", "--published", file, says="header")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,151 @@
+#include "hw/reproduce/llep.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "host/parallel/llep.hpp"
+#include "host/parallel/placement.hpp"
+#include "host/support/error.hpp"
+#include "hw/model/model.hpp"
+#include "hw/reproduce/published_lines.hpp"
+
+namespace moecarlo::hw {
+namespace {
+
+struct LlepConstants {
+  double operations = 0;        ///< a second
+  double moved_bytes = 0;       ///< a second, of a device's own activations
+  double link_bytes = 0;        ///< a second, of a device that sends weights
+  double expert_seconds = 0;    ///< before an expert's multiplications begin
+  double activation_bytes = 0;  ///< of a value
+  double tolerance = 0;
+  LlepRule rule;
+  std::vector<std::string> assumed;
+};
+
+LlepConstants read_constants(const Preset& preset) {
+  PresetReader reader(preset);
+  LlepConstants constants;
+  constants.operations = reader.positive("gpu.operations", "TOPS") * reader.share("gpu.reached");
+  constants.moved_bytes = reader.positive("tokens.bandwidth", "GB/s");
+  constants.link_bytes = reader.positive("weights.bandwidth", "GB/s");
+  constants.expert_seconds = reader.not_negative("gpu.overhead", "us");
+  constants.activation_bytes = reader.positive("tokens.bits", "bit") / 8;
+  constants.rule.alpha = reader.positive("rule.alpha", "count");
+  constants.rule.min_chunk = reader.positive("rule.min_chunk", "count");
+  constants.rule.lambda = reader.positive("rule.lambda", "count");
+  constants.tolerance = reader.share("table.tolerance");
+  reader.finish();
+  for (const Constant& one : preset.constants) {
+    if (one.status == "assumed" || one.status == "fitted") constants.assumed.push_back(one.key);
+  }
+  return constants;
+}
+
+ExpertLoads loads_of(const LlepCase& one, double top_k) {
+  const double choices = one.tokens_per_device * one.devices * top_k;
+  ExpertLoads loads(one.experts, (1 - one.hot_share) * choices / (one.experts - one.hot_experts));
+  std::fill_n(loads.begin(), one.hot_experts, one.hot_share * choices / one.hot_experts);
+  return loads;
+}
+
+class LayerTime {
+ public:
+  LayerTime(const LlepConstants& constants, const Model& model, const LlepCase& one)
+      : constants_(constants), model_(model), one_(one) {}
+
+  double operator()(const Spread& spread) const {
+    std::vector<double> computing(spread.devices, 0);
+    double moved = 0;
+    for (const Chunk& chunk : spread.chunks) {
+      if (chunk.tokens > 0) computing[chunk.device] += constants_.expert_seconds + chunk.tokens * token_seconds();
+      moved += chunk.moved ? 1 : 0;
+    }
+    const double own = one_.tokens_per_device * model_.top_k * model_.hidden * constants_.activation_bytes;
+    const double weight_bytes = moved * weights(model_.expert) * constants_.activation_bytes;
+    return *std::max_element(computing.begin(), computing.end()) + own / constants_.moved_bytes +
+           weight_bytes / constants_.link_bytes;
+  }
+
+ private:
+  double token_seconds() const { return 2 * weights(model_.expert) / constants_.operations; }
+
+  const LlepConstants& constants_;
+  const Model& model_;
+  const LlepCase& one_;
+};
+
+std::string conditions_of(const LlepCase& one) {
+  return fmt::format("{}, {} devices, {:g} tokens each, {:g} % on {} hot experts", one.model, one.devices,
+                     one.tokens_per_device, 100 * one.hot_share, one.hot_experts);
+}
+
+}  // namespace
+
+const char* to_string(Verdict verdict) {
+  return verdict == Verdict::met ? "met" : verdict == Verdict::missed ? "missed" : "cannot be judged";
+}
+
+std::vector<LlepCase> read_llep_cases(const std::filesystem::path& file) {
+  std::vector<LlepCase> cases;
+  for (const PublishedLine& line : read_published_lines(
+           file, "model,experts,devices,tokens_per_device,hot_experts,hot_share_percent,speedup_over_ep")) {
+    LlepCase one{line.fields[0],
+                 line.count(1, "experts"),
+                 line.count(2, "devices"),
+                 line.number(3, "tokens_per_device"),
+                 line.count(4, "hot_experts"),
+                 line.number(5, "hot_share_percent") / 100,
+                 line.number(6, "speedup_over_ep")};
+    const bool fits = one.experts % one.devices == 0 && one.hot_experts <= one.experts / one.devices &&
+                      one.hot_experts < one.experts && one.hot_share <= 1;
+    if (!fits) {
+      fail(ErrorKind::input,
+           "{}: {} hot of {} experts on {} devices (expected hot ones of one device, and a share to 100)", line.place,
+           one.hot_experts, one.experts, one.devices);
+    }
+    const std::filesystem::path beside = file.parent_path() / one.model;
+    if (std::filesystem::exists(beside)) one.model = beside.string();
+    std::transform(one.model.begin(), one.model.end(), one.model.begin(),
+                   [&](unsigned char c) { return std::filesystem::exists(beside) ? c : std::tolower(c); });
+    cases.push_back(std::move(one));
+  }
+  return cases;
+}
+
+std::vector<ReproducedRow> reproduce_llep(const Preset& preset, const std::vector<LlepCase>& cases) {
+  const LlepConstants constants = read_constants(preset);
+  std::vector<ReproducedRow> rows;
+  for (const LlepCase& one : cases) {
+    const Model model = read_model(one.model);
+    if (model.experts != one.experts) {
+      fail(ErrorKind::input, "{}: {} experts (expected {}, as the published row)", one.model, model.experts,
+           one.experts);
+    }
+    const ExpertLoads loads = loads_of(one, model.top_k);
+    const LayerTime seconds(constants, model, one);
+    const Spread plain = spread_evenly(loads, contiguous_placement(one.experts, one.devices), one.devices);
+    const double ours = seconds(plain) / seconds(least_loaded(loads, one.devices, constants.rule));
+    const double bound = max_over_mean(plain.device_loads());
+    const bool near = std::abs(ours / one.published - 1) <= constants.tolerance;
+    rows.push_back({"speed-up over expert parallelism", conditions_of(one), "ratio", one.published, ours, std::nullopt,
+                    constants.tolerance, constants.assumed, near ? Verdict::met : Verdict::missed,
+                    near ? "" : "phase times and overlap are not published"});
+    const bool below = one.published <= bound;
+    rows.push_back({"its bound, max over mean load",
+                    conditions_of(one),
+                    "ratio",
+                    one.published,
+                    bound,
+                    std::nullopt,
+                    0,
+                    {},
+                    below ? Verdict::met : Verdict::missed,
+                    below ? "" : "published above what loads allow"});
+  }
+  return rows;
+}
+
+}  // namespace moecarlo::hw
