@@ -9,6 +9,9 @@
 namespace moecarlo {
 namespace {
 
+/// Tokens that rounding leaves over, where a cap is no whole number.
+constexpr double kNothing = 1e-6;
+
 class LeastLoaded {
  public:
   LeastLoaded(const ExpertLoads& loads, std::uint32_t devices, const LlepRule& rule)
@@ -24,7 +27,9 @@ class LeastLoaded {
   void place(std::uint32_t expert, double load) {
     const std::uint32_t device = home(expert);
     pending_[device] -= load;
-    const double native = std::clamp(room(device), 0.0, load);
+    double native = std::clamp(room(device), 0.0, load);
+    if (native <= kNothing) native = 0;
+    if (load - native <= kNothing) native = load;
     if (native > 0 || load == 0) give(expert, device, native);
     if (native < load) spill(expert, load - native);
   }
@@ -64,7 +69,8 @@ class LeastLoaded {
   /// What a helper takes of what is left; 0 where it is passed over.
   double taken(std::uint32_t helper, double left) const {
     const double chunk = std::min(left, room(helper));
-    return chunk <= 0 || (chunk < rule_.min_chunk && left > chunk) ? 0 : chunk;
+    if (left - chunk <= kNothing) return left;
+    return chunk <= kNothing || chunk < rule_.min_chunk ? 0 : chunk;
   }
 
   void spill(std::uint32_t expert, double left) {

@@ -78,7 +78,7 @@ class Documentation(program.ProgramTest):
         self.assertGreaterEqual(self.run_page(DOCS / "how-to.md"), 5)
 
     def test_the_commands_of_experts_over_devices(self):
-        self.assertEqual(self.run_page(DOCS / "parallel.md"), 6)
+        self.assertEqual(self.run_page(DOCS / "parallel.md"), 7)
 
     def test_the_commands_of_readme_and_its_study(self):
         self.assertGreaterEqual(self.run_page(ROOT / "README.md", ""), 2)

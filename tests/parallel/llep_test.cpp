@@ -76,6 +76,16 @@ TEST(LeastLoaded, TheCodesCapIsAWholeNumber) {
   EXPECT_THAT(least_loaded({7, 0}, 2, code).device_loads(), ElementsAre(3, 4));  // what is over is forced
 }
 
+TEST(LeastLoaded, WhatRoundingLeavesOverIsNotMoved) {
+  // Shares that no binary fraction holds: the hot experts fill every device to the last bit, and others stay at home.
+  ExpertLoads loads(128, 0.5 * 1e6 / 112);
+  std::fill_n(loads.begin(), 16, 0.5 * 1e6 / 16);
+  const Spread spread = least_loaded(loads, 8, rule(1, 1024));
+  EXPECT_EQ(spread.forced, 0U);
+  EXPECT_LE(spread.transfers, 23U);  // the hot experts' to seven devices, each of which may be cut once
+  EXPECT_NEAR(max_over_mean(spread.device_loads()), 1, 1e-9);
+}
+
 // The paper's rule a second time, slowly and with nothing of the first: a table of who computes what, searched anew for
 // every decision.
 struct Slow {
