@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "host/statistics/results.hpp"
 #include "host/study/demand.hpp"
 
@@ -12,6 +14,11 @@ std::optional<Loss> loss_of(const PointResult& point) {
   const auto dropped = point.metrics.find("dropped_mass");
   const bool known = dropped != point.metrics.end();
   return Loss{known ? std::optional(dropped->second.estimate.value) : std::nullopt, point.depth > 0};
+}
+
+bool may_win(const StudyResults& results, const std::string& demand) {
+  const auto drops_nothing = [](const PointResult& point) { return !is_lossy(point.demand); };
+  return !is_lossy(demand) || std::none_of(results.points.begin(), results.points.end(), drops_nothing);
 }
 
 std::string loss_text(const std::optional<Loss>& loss) {

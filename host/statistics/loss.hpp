@@ -6,6 +6,7 @@
 namespace moecarlo {
 
 struct PointResult;
+struct StudyResults;
 
 /// What a demand rule that drops experts makes a figure worth.
 struct Loss {
@@ -17,6 +18,10 @@ struct Loss {
 
 /// Of a design point what its demand rule makes it worth; none where it drops nothing.
 std::optional<Loss> loss_of(const PointResult& point);
+
+/// Whether a design may be called the best of a study: one that drops something only where all do, since dropping more
+/// is always faster, and what it costs is not counted here.
+bool may_win(const StudyResults& results, const std::string& demand);
 
 /// "lossy: drops 13.3 % of the gate mass"; empty where nothing is dropped.
 std::string loss_text(const std::optional<Loss>& loss);

@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "host/simulate/plan.hpp"
+#include "host/statistics/loss.hpp"
 #include "host/statistics/quantity.hpp"
 #include "host/study/names.hpp"
 #include "hw/projection/evaluate.hpp"
@@ -235,7 +236,7 @@ void StudyProjection::add_comparisons(std::vector<Row>& rows, const Sampling& sa
 }
 
 /// Variants of systems are compared with the rows of their own scheme alone. Alpha is a condition and no choice: rows
-/// are compared at one alpha, those that draft nothing at each.
+/// are compared at one alpha, those that draft nothing at each. What drops gate mass competes where everything does.
 void StudyProjection::add_leads(const std::vector<Row>& rows, const Sampling& sampling, StudyResults& results) {
   std::set<std::optional<double>> alphas;
   for (const Row& row : rows) {
@@ -248,7 +249,7 @@ void StudyProjection::add_leads(const std::vector<Row>& rows, const Sampling& sa
     std::map<std::tuple<std::string, std::string, std::uint32_t>, std::vector<Contender>> by_scheme;
     for (std::size_t i = 0; i < rows.size(); ++i) {
       const HardwareResult& row = rows[i].result;
-      if (row.depth > 0 && row.alpha != alpha) continue;
+      if ((row.depth > 0 && row.alpha != alpha) || !may_win(results, row.demand)) continue;
       const Contender contender{i, &rows[i].tokens_per_second};
       if (!row.is_variant()) by_batch[row.batch].push_back(contender);
       by_scheme[{row.system, row.scheme, row.batch}].push_back(contender);

@@ -23,6 +23,7 @@ const HardwareResult* fastest_row(const StudyResults& results, std::uint32_t bat
   const HardwareResult* best = nullptr;
   for (const HardwareResult& row : results.hardware) {
     if (row.batch != batch || row.is_variant() || !std::isfinite(row.tokens_per_second.value)) continue;
+    if (!may_win(results, row.demand)) continue;
     if (best == nullptr || row.tokens_per_second.value > best->tokens_per_second.value) best = &row;
   }
   return best;
@@ -33,6 +34,7 @@ const BreakEvenResult* most_frugal(const StudyResults& results, std::uint32_t ba
   for (const BreakEvenResult& row : results.break_even) {
     if (row.cost != "misses" || results.points.at(row.point).batch != batch || !std::isfinite(row.utility.value))
       continue;
+    if (!may_win(results, results.points.at(row.point).demand)) continue;
     if (best == nullptr || row.utility.value > best->utility.value) best = &row;
   }
   return best;

@@ -31,7 +31,7 @@ template <class Same>
 std::vector<const HardwareResult*> fastest_of_each(const StudyResults& results, Same same) {
   std::vector<const HardwareResult*> fastest;
   for (const HardwareResult& row : results.hardware) {
-    if (row.is_variant()) continue;
+    if (row.is_variant() || !may_win(results, row.demand)) continue;
     const auto rival =
         std::find_if(fastest.begin(), fastest.end(), [&](const auto* other) { return same(*other, row); });
     if (rival == fastest.end()) {
