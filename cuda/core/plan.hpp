@@ -4,6 +4,7 @@
 #include "cuda/core/capacity.hpp"
 #include "cuda/core/counts.hpp"
 #include "cuda/core/demand/demand.hpp"
+#include "cuda/core/partial_sums.hpp"
 #include "cuda/core/perturb.hpp"
 #include "cuda/core/policy/policies.hpp"
 #include "cuda/core/starts.hpp"
@@ -88,7 +89,7 @@ struct Cell {
   std::uint32_t union_histograms = 0;  ///< columns of a union record that are histograms, see histograms.hpp
   std::uint32_t point_histograms = 0;  ///< the same of a point record
   std::uint32_t first_total = 0;       ///< where this cell's records start in a layer's scratch totals
-  std::uint64_t first_slot = 0;        ///< replay: its path in the plan's, [passes][tree.columns(depth)]
+  std::uint64_t first_slot = 0;        ///< replay: its path in the plan's, [passes][columns][batch]
   std::uint64_t first_pass = 0;        ///< replay: its passes in the plan's
   std::uint32_t passes = 0;            ///< replay: number of passes
   std::uint64_t rounds = 0;            ///< offset; [groups]
@@ -139,8 +140,8 @@ struct PlanArrays {
   ViewArray<std::uint8_t> sampled_depths;    ///< samples: [max_batch] deepest draft that requests 0 .. r share
   ViewArray<std::uint32_t> pool_order;       ///< [layers * experts] layer * 64 * words + bit, most popular first
   ViewArray<std::uint32_t> replay_rows;      ///< replay: paths of the cells
-  ViewArray<std::uint8_t> replay_accepted;   ///< replay: [passes]
-  ViewArray<std::uint8_t> replay_drafted;    ///< replay: [passes]
+  ViewArray<std::uint8_t> replay_accepted;   ///< replay: [passes][batch]
+  ViewArray<std::uint8_t> replay_drafted;    ///< replay: [passes][batch]
   ViewArray<std::uint32_t> replay_group;     ///< replay: [passes] the sequence's group
   ViewArray<std::uint32_t> joint_index;      ///< [designs] index of a JointTally, or kNoJoint
   ViewArray<JointTally> joints;
@@ -168,6 +169,7 @@ struct PlanView : PlanArrays {
   bool resample_rejected = false;
   Scope scope = Scope::layer;
   HistogramSet histograms = 0;
+  PartialSumMemory partial_sums;  ///< of prefills
   bool coupled = false;  ///< all layers move together: one pool, acceptance that looks at residents, demand rules
   std::uint32_t drafting_experts = 0;        ///< experts (or upper slices) a draft can use: the lowest bits of a layer
   std::uint32_t drafting_top_k = 0;          ///< of a token's choices those that a draft can use

@@ -12,6 +12,7 @@
 #include "host/pipeline/version.hpp"
 #include "host/report/results/summary.hpp"
 #include "host/statistics/point_results.hpp"
+#include "host/statistics/prefill_results.hpp"
 #include "host/study/acceptance.hpp"
 #include "host/study/grid.hpp"
 #include "host/study/names.hpp"
@@ -127,8 +128,9 @@ StudyResults assemble_results(const Tallies& tallies, const std::vector<JointBin
   for (const auto& notes : {ignored_settings(study), cells_apart(tallies)}) {
     results.notes.insert(results.notes.end(), notes.begin(), notes.end());
   }
-  const MetricReader reader(tallies, resample);
+  const MetricReader reader(tallies, resample, study.grid.nested);
   results.points = point_results(reader, tallies, study);
+  if (tallies.prefill) results.prefill = prefill_results(*tallies.prefill, study, resample);
   results.differences = policy_differences(reader, tallies, study);
   results.controls = independence_controls(reader, tallies, study);
   results.break_even = break_even(reader, tallies, study);

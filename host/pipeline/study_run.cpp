@@ -18,6 +18,7 @@
 #include "host/pipeline/version.hpp"
 #include "host/report/narrative/write_report.hpp"
 #include "host/simulate/cpu_backend.hpp"
+#include "host/simulate/prefill.hpp"
 #include "host/simulate/run.hpp"
 #include "host/statistics/metrics.hpp"
 #include "host/statistics/point_results.hpp"
@@ -138,14 +139,21 @@ void check_stop(const StudyRun& run) {
     fail(ErrorKind::usage,
          "--shard: no shard knows what the others have counted (expected a study without [stop], found one)");
   }
-  const std::vector<std::string> names =
-      MetricReader::names(study.grid.depth.back(), study.histograms, study.demand.has_value());
+  const std::vector<std::string> names = MetricReader::names(study.grid.depth.back(), study.histograms,
+                                                             study.demand.has_value(), !study.grid.nested.empty());
   for (const std::string& metric : study.stop->metrics) {
     if (std::find(names.begin(), names.end(), metric) == names.end()) {
       fail(ErrorKind::usage, "study: stop.metrics names no metric of this grid (expected one of: {}; found {})",
            fmt::join(names, ", "), metric);
     }
   }
+}
+
+std::shared_ptr<const Tallies> counted_prefills(const Study& study, RoutingTable prompts, const TallyShape& decode) {
+  TraceSources sources = load_sources(prefill_study(study), prompts, false);
+  if (study.cache.objects == Objects::slices) prompts = with_slices(std::move(prompts));
+  const Plan plan = plan_prefills(study, prompts, std::move(sources), decode);
+  return std::make_shared<const Tallies>(count_prefills(plan, prompts, study.run.threads));
 }
 
 /// Runs to the end and stores the tallies, on the way too; a stop or the time limit leaves as Interrupted.
@@ -209,6 +217,9 @@ bool run_study(const StudyRun& run, const RunEvents& events) {
   const OutputFolder folder(run.directory, run.resume || run.force, "an empty one, --resume or --force");
   RoutingTable table = load_table(run, events);
   const auto projection = make_projection(study, table.layers, table.experts, table.top_k);
+  const bool prefills = study.prefill && run.shard.index == 0;
+  std::optional<RoutingTable> prompts;
+  if (prefills) prompts = build_prefill_table(table, {.threads = study.run.threads});
   TraceSources sources = load_sources(study, table, projection && projection->drafts_from_residents());
   if (study.cache.objects == Objects::slices) table = with_slices(std::move(table));
   const Grid grid = make_grid(study, projection ? projection->implied_capacities() : std::vector<ImpliedCapacity>{},
@@ -228,6 +239,7 @@ bool run_study(const StudyRun& run, const RunEvents& events) {
   const bool reports = run.shard.is_whole();
   if (stored.finished && (!reports || std::filesystem::exists(run.directory / "summary.json"))) return false;
 
+  if (prefills && !tallies.prefill) tallies.prefill = counted_prefills(study, std::move(*prompts), plan.shape);
   if (run.force) remove_results(run.directory);
   const Clock::time_point start = Clock::now();
   // Finished tallies without a summary: a run was killed while it wrote the report.

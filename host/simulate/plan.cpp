@@ -307,6 +307,7 @@ PlanView Plan::view() const {
   view.resample_rejected = resample_rejected;
   view.scope = shape.scope;
   view.histograms = shape.histograms;
+  view.partial_sums = partial_sums;
   view.coupled = coupled;
   view.drafting_experts = shape.experts / shape.slices;
   view.drafting_top_k = shape.top_k / shape.slices;
@@ -389,6 +390,7 @@ Plan make_plan(const Study& study, const Grid& grid, const RoutingTable& table, 
     plan.parameters[static_cast<std::size_t>(policy)] = parameter;
     if (hears_drafts(policy)) plan.decay.shift = parameter;
   }
+  if (study.prefill) plan.partial_sums = {study.prefill->psum_slots.value_or(0), study.prefill->psum_forced};
   plan.sibling_keeps = static_cast<std::uint32_t>(std::llround(study.draft.sibling_routing.value_or(1) * kShare));
   plan.sources = std::move(sources);
   if (plan.sources.coverage) plan.coverage_thresholds = coverage_thresholds(*plan.sources.coverage);

@@ -25,6 +25,7 @@ struct Plan {
   std::uint32_t sibling_keeps = 0;
   std::array<std::uint32_t, kPolicies> parameters{};
   HotnessDecay decay;
+  PartialSumMemory partial_sums;
   std::uint32_t hotness_planes = 0, list_words = 0;
   TallyShape shape;
   TallyLayout layout;

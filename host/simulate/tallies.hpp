@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -85,6 +86,7 @@ struct Tallies {
   std::uint64_t trajectories = 0;            ///< of the main family, counted so far
   std::uint64_t replicate_trajectories = 0;  ///< of the replicates, at the largest batch
   Shard shard;                               ///< the part of the study that is counted here
+  std::shared_ptr<const Tallies> prefill;  ///< of the prefills, a replay; where the study has them, of shards the first
 
   explicit Tallies(TallyShape shape_of_study);
   Tallies(TallyShape shape_of_study, TallyLayout layout_of_shape, std::uint64_t counters_kept);

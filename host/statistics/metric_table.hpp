@@ -2,6 +2,7 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cuda/core/histogram/histograms.hpp"
@@ -20,11 +21,14 @@ struct MetricCounts {
   double layers = 0;                         ///< that these counts cover
   const std::uint64_t* unions = nullptr;     ///< union record
   const std::uint64_t* point = nullptr;      ///< point record
+  const std::uint64_t* near = nullptr;       ///< point record of the tier within this one, where there is one
   const std::uint64_t* accepted = nullptr;   ///< requests by accepted length; null for a layer
+  std::uint32_t level = 0;                   ///< depth of the draft, of a metric that has a value for each
 
   double of_union(UnionCount count) const { return static_cast<double>(unions[count]); }
   double of_demand(DemandCount count) const { return static_cast<double>(unions[cell.first_demand_count() + count]); }
   double of_point(PointCount count) const { return static_cast<double>(point[count]); }
+  double of_near(PointCount count) const { return static_cast<double>(near[count]); }
   double distinct_accepted() const { return expected(unions + kDistinctAccepted); }
   double rejected_only() const { return expected(point + kRejectedOnly); }
   /// The sum of what a histogram counted, one of those that the study asked for.
@@ -35,6 +39,17 @@ struct MetricCounts {
   template <class Histogram>
   double sum_of_point() const {
     return static_cast<double>(point[columns_of<Histogram>().of_point]);
+  }
+  /// What is in one bin of a histogram, and in all of them.
+  template <class Histogram>
+  double bin_of_union(std::uint32_t bin) const {
+    return static_cast<double>(unions[columns_of<Histogram>().of_union + 1 + bin]);
+  }
+  template <class Histogram>
+  double count_of_union() const {
+    double count = 0;
+    for (std::uint32_t bin = 0; bin < columns_of<Histogram>().bins; ++bin) count += bin_of_union<Histogram>(bin);
+    return count;
   }
   /// Accepted tokens, and `bonus` for each request and round.
   double tokens(double bonus) const;
@@ -59,6 +74,8 @@ enum class Where {
   with_choices,       ///< depth 1 or more, and every token chooses as many experts
   with_masses,        ///< depth 1 or more, where gate masses were counted
   with_slices,        ///< where slices of experts are cached
+  with_nested,        ///< where the study names a smaller capacity within this one
+  with_siblings,      ///< where columns beside the path of a draft tree are verified
   with_demands,       ///< where the study has demand rules
   with_demand_masses  ///< and gate masses are known
 };
@@ -73,12 +90,22 @@ struct Metric {
   double (*denominator)(const MetricCounts& counts);
   FigureText text;
   HistogramSet histograms = 0;  ///< that it is read from: a study has to ask for them
+  bool by_depth = false;        ///< has a value for each depth of the draft: "distinct_by_depth.0", ...
+
+  /// Its name in files, `level` being a depth of the draft.
+  std::string name_at(std::uint32_t level) const;
 };
 
 /// Every metric, in the order in which files and reports list them.
 std::span<const Metric> metric_table();
 
+/// A metric as files name it.
+struct NamedMetric {
+  const Metric& metric;
+  std::uint32_t level = 0;  ///< depth of the draft, where it has a value for each
+};
+
 /// Throws std::out_of_range for a name that is no metric's.
-const Metric& metric_named(const std::string& name);
+NamedMetric metric_named(std::string_view name);
 
 }  // namespace moecarlo

@@ -39,6 +39,33 @@ struct Rules {
     }
   }
 
+  /// Hits of a smaller cache are hits of a larger one where it holds whatever the smaller one does, pass by pass.
+  void check_nested() const {
+    const auto& nested = study.grid.nested;
+    if (nested.empty()) return;
+    const auto not_nested = policy_that([](Policy policy) { return policy != Policy::lru && !never_changes(policy); });
+    if (not_nested) {
+      refuse("grid.nested", "needs caches of which the larger holds whatever the smaller one does",
+             "static and lru in grid.policy", to_string(*not_nested));
+    }
+    const Acceptance rule = rule_of(study.acceptance.model);
+    if (rule == Acceptance::by_token || rule == Acceptance::by_coverage) {
+      refuse("grid.nested", "needs capacities that share their rounds",
+             "an acceptance.model that does not look at the cache", to_string(study.acceptance.model));
+    }
+    if (study.demand && looks_at_residents(*study.demand)) {
+      refuse("grid.nested", "needs capacities that are asked for the same", "a demand that does not look at residents",
+             "one that does");
+    }
+    for (auto one = nested.begin(); one != nested.end(); ++one) {
+      const auto same = [&](const NestedCapacities& other) { return other.far == one->far; };
+      if (std::any_of(nested.begin(), one, same)) {
+        refuse("grid.nested", "gives one capacity two smaller ones", "each larger capacity once",
+               std::to_string(one->far));
+      }
+    }
+  }
+
   void check_draft() const {
     const std::uint32_t deepest = study.grid.depth.back();
     if (std::uint64_t{deepest} * study.draft.width > kMostDraftTokens) {
@@ -167,6 +194,21 @@ struct Rules {
     }
   }
 
+  /// Prefills are walked once, and nothing is drafted or drawn in them.
+  void check_prefill() const {
+    if (!study.prefill) return;
+    for (const auto& [cannot, why] :
+         {std::pair{policy_that(hears_drafts), "counts what drafts choose, and a prefill has none"},
+          std::pair{policy_that(draws), "draws, and a prefill is walked once"}}) {
+      if (!cannot) continue;
+      refuse(fmt::format("grid.policy = \"{}\"", to_string(*cannot)), why, "other policies beside [prefill]",
+             to_string(*cannot));
+    }
+    if (study.mode == Mode::perturbed) {
+      refuse("[prefill]", "knows the trace's own routing only", "another mode than perturbed", "perturbed");
+    }
+  }
+
   void check_demand() const {
     if (!study.demand) return;
     const auto& [rules, stated, path, confidences] = *study.demand;
@@ -269,6 +311,7 @@ void check_study(const Study& study, const std::string& name) {
   const Rules rules{study, name};
   if (study.mode == Mode::exhaustive) rules.check_exhaustive();
   rules.check_pool();
+  rules.check_nested();
   rules.check_draft();
   rules.check_bits();
   rules.check_acceptance();
@@ -276,6 +319,7 @@ void check_study(const Study& study, const std::string& name) {
   rules.check_replay();
   rules.check_perturbed();
   rules.check_demand();
+  rules.check_prefill();
 }
 
 }  // namespace moecarlo

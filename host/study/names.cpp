@@ -71,6 +71,17 @@ const Names<PathProbability>& path_probability_names() {
                                                {"one", PathProbability::one}};
   return names;
 }
+const Names<std::uint32_t>& asked_histogram_names() {
+  static const Names<std::uint32_t> names = [] {
+    Names<std::uint32_t> asked;
+    for (const auto& [name, place] : histogram_names()) {
+      if ((asked_by_name() >> place & 1U) != 0) asked.emplace_back(name, place);
+    }
+    return asked;
+  }();
+  return names;
+}
+
 const Names<std::uint32_t>& histogram_names() {
   static const Names<std::uint32_t> names = []<std::size_t... place>(std::index_sequence<place...>) {
     return Names<std::uint32_t>{{std::tuple_element_t<place, Histograms>::kName, place}...};

@@ -24,6 +24,7 @@ const Names<RejectedRouting>& rejected_routing_names();
 const Names<DemandRule>& demand_rule_names();
 const Names<PathProbability>& path_probability_names();  ///< but for a list
 const Names<std::uint32_t>& histogram_names();           ///< their places in a HistogramSet
+const Names<std::uint32_t>& asked_histogram_names();     ///< those that a study asks for by name
 
 const char* to_string(Mode mode);
 const char* to_string(Start start);

@@ -39,7 +39,7 @@ void read_main(TableReader table, Study& study, const std::filesystem::path& fol
   study.temperature = table.number("temperature", 0, 1000).value_or(study.temperature);
   if (study.temperature <= 0) table.wrong("temperature", "a number above 0");
   study.redraw = table.choice("redraw", redraw_names()).value_or(study.redraw);
-  if (const auto histograms = table.choices("histograms", histogram_names())) {
+  if (const auto histograms = table.choices("histograms", asked_histogram_names())) {
     for (const std::uint32_t place : *histograms) study.histograms |= 1U << place;
   }
   const Names<std::string> backends = {{"auto", "auto"}, {"cpu", "cpu"}, {"cuda", "cuda"}};
@@ -62,6 +62,14 @@ void read_grid(TableReader table, GridSpec& grid) {
   take("batch", 1, kMostBatch, grid.batch);
   take("depth", 0, kMostDraftTokens, grid.depth);
   take("capacity", 0, kMostExperts, grid.capacity);
+  if (const auto nested = table.pairs("nested", 0, kMostExperts)) {
+    for (const auto& [near, far] : *nested) {
+      grid.nested.push_back({static_cast<std::uint32_t>(near), static_cast<std::uint32_t>(far)});
+      grid.capacity.insert(grid.capacity.end(), {grid.nested.back().near, grid.nested.back().far});
+    }
+    std::sort(grid.capacity.begin(), grid.capacity.end());
+    grid.capacity.erase(std::unique(grid.capacity.begin(), grid.capacity.end()), grid.capacity.end());
+  }
   take("pool", 1, kMostExperts * kMostLayers, grid.pool);
   take("bits", 2, 8, grid.bits);
   if (auto policies = table.choices("policy", policy_names())) grid.policy = *policies;
@@ -180,6 +188,20 @@ DemandSpec read_demand(TableReader table) {
   return demand;
 }
 
+PrefillSpec read_prefill(TableReader table) {
+  PrefillSpec prefill;
+  prefill.chunk = static_cast<std::uint32_t>(table.integer("chunk", 1, kMostBatch).value_or(prefill.chunk));
+  if (const auto slots = table.integer("psum_slots", 1, kMostBatch)) {
+    prefill.psum_slots = static_cast<std::uint32_t>(*slots);
+  }
+  prefill.psum_forced = table.boolean("psum_forced").value_or(false);
+  if (prefill.psum_forced && !prefill.psum_slots) {
+    table.missing("psum_slots", "the slots that partial sums are forced into");
+  }
+  table.refuse_unknown();
+  return prefill;
+}
+
 StopSpec read_stop(TableReader table) {
   StopSpec stop;
   if (auto metrics = table.texts("metrics")) stop.metrics = *metrics;
@@ -234,6 +256,7 @@ Study parse_study(std::string_view text, const std::string& name, const std::fil
   const auto draft = top.table("draft");
   const auto acceptance = top.table("acceptance");
   const auto demand = top.table("demand");
+  const auto prefill = top.table("prefill");
   const auto stop = top.table("stop");
   const auto hardware = top.table("hardware");
   top.refuse_unknown();
@@ -246,6 +269,7 @@ Study parse_study(std::string_view text, const std::string& name, const std::fil
   if (draft) read_draft(*draft, study.draft);
   read_acceptance(*acceptance, study.acceptance, folder, study.notes);
   if (demand) study.demand = read_demand(*demand);
+  if (prefill) study.prefill = read_prefill(*prefill);
   if (stop) study.stop = read_stop(*stop);
   if (hardware) study.hardware = read_hardware(*hardware, folder);
   check_study(study, name);

@@ -2,7 +2,11 @@
 
 #include <tuple>
 
+#include "cuda/core/histogram/distinct_by_depth.hpp"
+#include "cuda/core/histogram/psum_high_water.hpp"
+#include "cuda/core/histogram/psum_spills.hpp"
 #include "cuda/core/histogram/resident_experts.hpp"
+#include "cuda/core/histogram/siblings_shared.hpp"
 #include "cuda/core/histogram/tokens_per_expert.hpp"
 #include "cuda/core/verify.hpp"
 
@@ -10,9 +14,21 @@ namespace moecarlo {
 
 /// All histograms that a study may ask for, each in its own header of this folder. Names, widths of records, columns of
 /// files and engines follow from this list; what is read out of one is a line of host/statistics/metric_table.cpp.
-using Histograms = std::tuple<TokensPerExpert, ResidentExperts>;
+using Histograms =
+    std::tuple<TokensPerExpert, ResidentExperts, DistinctByDepth, SiblingsShared, PsumHighWater, PsumSpills>;
 
 constexpr std::uint32_t kHistograms = std::tuple_size_v<Histograms>;
+
+/// Those that a study may ask for by name; the others follow from its [prefill].
+template <std::uint32_t next = 0>
+constexpr HistogramSet asked_by_name() {
+  if constexpr (next == kHistograms) {
+    return 0;
+  } else {
+    const HistogramSet own = std::tuple_element_t<next, Histograms>::kOfPrefill ? 0 : 1U << next;
+    return own | asked_by_name<next + 1>();
+  }
+}
 
 /// The set of one of them.
 template <class Histogram, std::uint32_t place = 0>
@@ -56,7 +72,7 @@ MOECARLO_HOST_DEVICE constexpr void each_histogram(HistogramSet set, const Cell&
 template <int Words, int Lanes, class Column, class Residents>
 MOECARLO_HOST_DEVICE void count_histograms(const LayerContext<Lanes>& at, const Cell& cell, int lane,
                                            std::uint32_t columns, const Column& column, const Residents& residents) {
-  const PassColumns<Words, Column, Residents> pass{cell, columns, column, residents};
+  const PassColumns<Words, Column, Residents> pass{at.plan, cell, columns, column, residents};
   each_histogram(
       at.plan.histograms, cell, at.routing.experts,
       [&](auto histogram, const HistogramColumns& place) MOECARLO_INLINED {
@@ -64,9 +80,11 @@ MOECARLO_HOST_DEVICE void count_histograms(const LayerContext<Lanes>& at, const 
         const auto total = [&](std::uint64_t* numbers) MOECARLO_INLINED {
           return HistogramTotal{numbers + lane, static_cast<std::uint32_t>(Lanes), Histogram::kLeast, place.bins};
         };
-        Histogram::count(pass, total(at.union_total(cell, place.of_union)), [&](std::uint32_t point) MOECARLO_INLINED {
-          return total(at.point_total(cell, point, place.of_point));
-        });
+        if constexpr (!Histogram::kOfPrefill || kIsHostCode) {
+          Histogram::count(pass, total(at.union_total(cell, place.of_union)),
+                           [&](std::uint32_t point)
+                               MOECARLO_INLINED { return total(at.point_total(cell, point, place.of_point)); });
+        }
       });
 }
 
