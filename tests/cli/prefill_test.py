@@ -88,7 +88,9 @@ class Counted(elastic.Elastic):
         self.mark_prompts()
         every, half = self.results(prefill={"chunk": CHUNK}, demand=demand)["prefill"]
         self.assertEqual((every["demand"], half["demand"]), ("all", "half(unimportant 1)"))
-        self.assertEqual(half["metrics"]["demands_kept"]["value"], every["metrics"]["demands"]["value"] / 2)
+        # All decode tokens that calibrate are unimportant, and so nearly all others.
+        kept = half["metrics"]["demands_kept"]["value"] / every["metrics"]["demands"]["value"]
+        self.assertAlmostEqual(kept, 0.5, delta=0.02)
         self.assertLess(half["metrics"]["distinct_experts"]["value"], every["metrics"]["distinct_experts"]["value"])
 
     def test_what_cannot_be_prefilled_is_refused(self):
