@@ -7,6 +7,7 @@
 #include "cuda/core/partial_sums.hpp"
 #include "cuda/core/perturb.hpp"
 #include "cuda/core/policy/policies.hpp"
+#include "cuda/core/prefetch/traits.hpp"
 #include "cuda/core/starts.hpp"
 #include "cuda/core/view_array.hpp"
 
@@ -85,6 +86,7 @@ struct Cell {
   std::uint32_t first_start = 0;       ///< [populations] start tables of this depth
   std::uint32_t demand = 0;            ///< what its columns ask for, among the plan's; 0 where the plan has none
   std::uint32_t demand_counts = 0;     ///< numbers of a union record about that
+  std::uint32_t leads = 0;             ///< of prefetches that are counted
   std::uint32_t slices = 1;            ///< accepted lengths kept apart: 1, or depth + 1 when enumerating
   std::uint32_t union_histograms = 0;  ///< columns of a union record that are histograms, see histograms.hpp
   std::uint32_t point_histograms = 0;  ///< the same of a point record
@@ -170,6 +172,7 @@ struct PlanView : PlanArrays {
   Scope scope = Scope::layer;
   HistogramSet histograms = 0;
   PartialSumMemory partial_sums;  ///< of prefills
+  PrefetchView prefetch;          ///< on the host
   bool coupled = false;  ///< all layers move together: one pool, acceptance that looks at residents, demand rules
   std::uint32_t drafting_experts = 0;        ///< experts (or upper slices) a draft can use: the lowest bits of a layer
   std::uint32_t drafting_top_k = 0;          ///< of a token's choices those that a draft can use

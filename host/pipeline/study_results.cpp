@@ -22,6 +22,22 @@
 namespace moecarlo {
 namespace {
 
+std::vector<std::string> assumptions(const Study& study) {
+  std::vector<std::string> notes;
+  if (study.prefill) {
+    notes.emplace_back(
+        "Prefills follow each other through the same caches, the decoding between them left out; the trace interval "
+        "resamples sequences as if each had met the same cache.");
+  }
+  if (study.prefetch) {
+    notes.push_back(fmt::format(
+        "What predictor {} would fetch ahead is counted and not done: caches go on as if there were no prefetch.{}",
+        to_string(study.prefetch->predictor),
+        study.hardware ? " Systems that prefetch are given its recall and precision in place of their presets'." : ""));
+  }
+  return notes;
+}
+
 std::vector<std::string> ignored_settings(const Study& study) {
   std::vector<std::string> notes;
   if (study.mode == Mode::exhaustive) {
@@ -125,7 +141,7 @@ StudyResults assemble_results(const Tallies& tallies, const std::vector<JointBin
   results.seed = study.seed;
   results.version = program_version();
   results.notes = facts.notes;
-  for (const auto& notes : {ignored_settings(study), cells_apart(tallies)}) {
+  for (const auto& notes : {ignored_settings(study), assumptions(study), cells_apart(tallies)}) {
     results.notes.insert(results.notes.end(), notes.begin(), notes.end());
   }
   const MetricReader reader(tallies, resample, study.grid.nested);

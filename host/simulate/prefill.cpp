@@ -23,6 +23,7 @@ Study prefill_study(const Study& study) {
   prefill.acceptance.alpha = 0;
   prefill.histograms |= set_of<PsumHighWater>();
   if (study.prefill->psum_slots) prefill.histograms |= set_of<PsumSpills>();
+  prefill.prefetch.reset();
   prefill.stop.reset();
   prefill.hardware.reset();
   return prefill;

@@ -205,7 +205,7 @@ void expect_root_names(const Group& root, bool is_root) {
                                                         "warm",
                                                         "zero_computation_experts"};
   hdf5::expect_attributes(root, attributes);
-  std::set<std::string> names{"population_starts"};
+  std::set<std::string> names{"population_starts", "prefetch_leads"};
   if (is_root) names.insert(kPrefillGroup);
   const std::uint64_t cells = read_count(root, "cells", kMostCells);
   for (std::uint64_t c = 0; c < cells; ++c) names.insert(cell_name(c));
@@ -239,6 +239,13 @@ TallyShape read_shape(const Group& root, bool is_root) {
   shape.scope = read_choice(root, "scope", scope_names());
   shape.warm = root.read_integer("warm") != 0;
   shape.histograms = read_histograms(root);
+  for (const std::uint64_t lead : read_vector(root, "prefetch_leads")) {
+    if (shape.leads.size() == kMostLeads || lead == 0 || lead >= kMostLayers) {
+      fail(ErrorKind::input, "{}: impossible (expected up to {} numbers of layers, found {} among them)",
+           root.name_of("prefetch_leads"), kMostLeads, lead);
+    }
+    shape.leads.push_back(static_cast<std::uint32_t>(lead));
+  }
   shape.asks = root.has_attribute("demand_counts");
   if (shape.asks) expect_counts(root, "demand_counts", kDemandCounts);
   shape.groups = read_group_layout(root, "", {kMostGroups, kMostGroups, 0});

@@ -39,7 +39,8 @@ struct TallyShape {
   Scope scope = Scope::layer;
   bool warm = true;  ///< caches are filled when an episode begins
   HistogramSet histograms = 0;
-  bool asks = false;  ///< the study has demand rules, and union records have the numbers about them
+  std::vector<std::uint32_t> leads;  ///< layers ahead at which prefetches are counted, ascending
+  bool asks = false;                 ///< the study has demand rules, and union records have the numbers about them
   GroupLayout groups;
   GroupLayout joint_groups;
   /// Where each population of the replicates has sequences of its own: its starts. Else (empty) each is drawn from all

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <numeric>
 #include <stdexcept>
 
 namespace moecarlo {
@@ -9,6 +10,7 @@ namespace {
 
 using Counts = MetricCounts;
 using Holds = Certainties;
+using Prefetch = PrefetchCounts;
 
 double requests(const Counts& counts) {
   return counts.rounds * counts.cell.batch;
@@ -256,7 +258,7 @@ const Metric kTable[] = {
      {"experts", "different experts that the columns of one depth of the draft use: `distinct_by_depth.DEPTH`",
       kPerPass},
      set_of<DistinctByDepth>(),
-     true},
+     MetricLevels::by_depth},
     {"siblings_shared",
      kLayer,
      Where::with_siblings,
@@ -283,6 +285,53 @@ const Metric kTable[] = {
      {"partial sums", "of a prefill: partial sums that have no slot, each of which is written and read back once",
       "layers x chunks"},
      set_of<PsumSpills>()},
+    {"prefetch_useful",
+     kLayer,
+     Where::everywhere,
+     never,
+     [](const Counts& counts) { return counts.of_prefetch(Prefetch::kUseful); },
+     passes,
+     {"experts", "absent experts that are foreseen so many layers before, and used: `prefetch_useful.LAYERS`",
+      kPerPass},
+     set_of<Prefetch>(),
+     MetricLevels::by_lead},
+    {"prefetch_wasted",
+     kLayer,
+     Where::everywhere,
+     never,
+     [](const Counts& counts) { return counts.of_prefetch(Prefetch::kWasted); },
+     passes,
+     {"experts", "absent experts that are foreseen and not used: `prefetch_wasted.LAYERS`", kPerPass},
+     set_of<Prefetch>(),
+     MetricLevels::by_lead},
+    {"prefetch_displaced",
+     kLayer,
+     Where::everywhere,
+     never,
+     [](const Counts& counts) { return counts.of_prefetch(Prefetch::kDisplaced); },
+     passes,
+     {"experts", "residents that would make room for these: `prefetch_displaced.LAYERS`", kPerPass},
+     set_of<Prefetch>(),
+     MetricLevels::by_lead},
+    {"prefetch_recall",
+     kLayer,
+     Where::everywhere,
+     never,
+     [](const Counts& counts) { return counts.of_prefetch(Prefetch::kUseful); },
+     [](const Counts& counts) { return counts.of_prefetch(Prefetch::kUseful) + counts.of_prefetch(Prefetch::kMissed); },
+     {"share", "misses that are foreseen: `prefetch_recall.LAYERS`", "misses of layers with so many before them"},
+     set_of<Prefetch>(),
+     MetricLevels::by_lead},
+    {"prefetch_precision",
+     kLayer,
+     Where::everywhere,
+     never,
+     [](const Counts& counts) { return counts.of_prefetch(Prefetch::kUseful); },
+     [](const Counts& counts) { return counts.of_prefetch(Prefetch::kUseful) + counts.of_prefetch(Prefetch::kWasted); },
+     {"share", "absent experts that are foreseen and then used: `prefetch_precision.LAYERS`",
+      "absent experts that are foreseen"},
+     set_of<Prefetch>(),
+     MetricLevels::by_lead},
 };
 
 }  // namespace
@@ -309,7 +358,20 @@ std::span<const Metric> metric_table() {
 }
 
 std::string Metric::name_at(std::uint32_t level) const {
-  return by_depth ? std::string(name) + "." + std::to_string(level) : name;
+  return levels != MetricLevels::none ? std::string(name) + "." + std::to_string(level) : name;
+}
+
+std::vector<std::uint32_t> Metric::levels_at(std::uint32_t depth, const std::vector<std::uint32_t>& leads) const {
+  if (levels == MetricLevels::by_lead) return leads;
+  std::vector<std::uint32_t> all(levels == MetricLevels::by_depth ? depth + 1 : 1);
+  std::iota(all.begin(), all.end(), 0U);
+  return all;
+}
+
+double MetricCounts::of_prefetch(PrefetchCounts::Kind kind) const {
+  const auto lead = std::find(shape.leads.begin(), shape.leads.end(), level) - shape.leads.begin();
+  const std::uint32_t bin = kind * cell.leads + static_cast<std::uint32_t>(lead);
+  return static_cast<double>(point[columns_of<PrefetchCounts>().of_point + 1 + bin]);
 }
 
 NamedMetric metric_named(std::string_view name) {
@@ -320,7 +382,7 @@ NamedMetric metric_named(std::string_view name) {
   const char* const last = name.data() + name.size();
   const bool whole = stem.size() == name.size();
   const bool numbered = !whole && std::from_chars(stem.data() + stem.size() + 1, last, level).ptr == last;
-  if (found == std::end(kTable) || !(found->by_depth ? numbered : whole)) {
+  if (found == std::end(kTable) || !(found->levels != MetricLevels::none ? numbered : whole)) {
     throw std::out_of_range("no metric is named " + std::string(name));
   }
   return {*found, level};

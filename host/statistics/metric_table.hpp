@@ -23,7 +23,7 @@ struct MetricCounts {
   const std::uint64_t* point = nullptr;      ///< point record
   const std::uint64_t* near = nullptr;       ///< point record of the tier within this one, where there is one
   const std::uint64_t* accepted = nullptr;   ///< requests by accepted length; null for a layer
-  std::uint32_t level = 0;                   ///< depth of the draft, of a metric that has a value for each
+  std::uint32_t level = 0;                   ///< of a metric that has several values: MetricLevels
 
   double of_union(UnionCount count) const { return static_cast<double>(unions[count]); }
   double of_demand(DemandCount count) const { return static_cast<double>(unions[cell.first_demand_count() + count]); }
@@ -51,6 +51,8 @@ struct MetricCounts {
     for (std::uint32_t bin = 0; bin < columns_of<Histogram>().bins; ++bin) count += bin_of_union<Histogram>(bin);
     return count;
   }
+  /// Experts of one kind, fetched ahead by the lead that is the level.
+  double of_prefetch(PrefetchCounts::Kind kind) const;
   /// Accepted tokens, and `bonus` for each request and round.
   double tokens(double bonus) const;
 
@@ -80,6 +82,13 @@ enum class Where {
   with_demand_masses  ///< and gate masses are known
 };
 
+/// Whether a metric has several values, and what the number behind its name then is.
+enum class MetricLevels {
+  none,
+  by_depth,  ///< of the draft: "distinct_by_depth.0", ...
+  by_lead,   ///< layers ahead: "prefetch_useful.1", ...
+};
+
 /// All that is known of a metric: numerator and denominator are summed over groups before one is divided by the other.
 struct Metric {
   const char* name;
@@ -90,10 +99,12 @@ struct Metric {
   double (*denominator)(const MetricCounts& counts);
   FigureText text;
   HistogramSet histograms = 0;  ///< that it is read from: a study has to ask for them
-  bool by_depth = false;        ///< has a value for each depth of the draft: "distinct_by_depth.0", ...
+  MetricLevels levels = MetricLevels::none;
 
-  /// Its name in files, `level` being a depth of the draft.
+  /// Its name in files.
   std::string name_at(std::uint32_t level) const;
+  /// Its levels at this depth, of a study that looks so far ahead; one where it has none.
+  std::vector<std::uint32_t> levels_at(std::uint32_t depth, const std::vector<std::uint32_t>& leads) const;
 };
 
 /// Every metric, in the order in which files and reports list them.
@@ -102,7 +113,7 @@ std::span<const Metric> metric_table();
 /// A metric as files name it.
 struct NamedMetric {
   const Metric& metric;
-  std::uint32_t level = 0;  ///< depth of the draft, where it has a value for each
+  std::uint32_t level = 0;  ///< where it has several values
 };
 
 /// Throws std::out_of_range for a name that is no metric's.

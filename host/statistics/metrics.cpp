@@ -31,11 +31,6 @@ bool needs_drafts(const Metric& metric) {
          metric.where == Where::with_masses;
 }
 
-/// The deepest column that a metric has a value for, where it has one for each.
-std::uint32_t last_level(const Metric& metric, std::uint32_t depth) {
-  return metric.by_depth ? depth : 0;
-}
-
 bool needs_demands(const Metric& metric) {
   return metric.where == Where::with_demands || metric.where == Where::with_demand_masses;
 }
@@ -53,13 +48,16 @@ MetricReader::MetricReader(const Tallies& tallies, const Resample& resample, std
   if (is_exact(tallies.shape.walk) && tallies.shape.groups.groups >= kFewestSequences) resample_groups(resample);
 }
 
-std::vector<std::string> MetricReader::names(std::uint32_t depth, HistogramSet histograms, bool asks, bool nested) {
+std::vector<std::string> MetricReader::names(const Study& study) {
+  const std::uint32_t depth = study.grid.depth.back();
+  const HistogramSet histograms = study.histograms | (study.prefetch ? set_of<PrefetchCounts>() : 0);
+  const std::vector<std::uint32_t> leads = study.prefetch ? study.prefetch->leads : std::vector<std::uint32_t>{};
   std::vector<std::string> names;
   for (const Metric& metric : metric_table()) {
     const bool asked = (metric.histograms & ~histograms) == 0;
-    if (!asked || (needs_demands(metric) && !asks) || (depth == 0 && needs_drafts(metric))) continue;
-    if (metric.where == Where::with_nested && !nested) continue;
-    for (std::uint32_t level = 0; level <= last_level(metric, depth); ++level) names.push_back(metric.name_at(level));
+    if (!asked || (needs_demands(metric) && !study.demand) || (depth == 0 && needs_drafts(metric))) continue;
+    if (metric.where == Where::with_nested && study.grid.nested.empty()) continue;
+    for (const std::uint32_t level : metric.levels_at(depth, leads)) names.push_back(metric.name_at(level));
   }
   return names;
 }
@@ -70,8 +68,8 @@ std::vector<std::string> MetricReader::names_at(const PointAddress& point) const
     const bool counted = (metric.where != Where::with_masses || knows_mass(point)) &&
                          (metric.where != Where::with_demand_masses || knows_pair_mass(point));
     const std::uint32_t depth = tallies_.shape.cells[point.cell].depth;
-    for (std::uint32_t level = 0; counted && level <= last_level(metric, depth); ++level) {
-      if (exists(metric.name_at(level), point)) names.push_back(metric.name_at(level));
+    for (const std::uint32_t level : metric.levels_at(depth, tallies_.shape.leads)) {
+      if (counted && exists(metric.name_at(level), point)) names.push_back(metric.name_at(level));
     }
   }
   return names;
@@ -80,7 +78,9 @@ std::vector<std::string> MetricReader::names_at(const PointAddress& point) const
 bool MetricReader::exists(const std::string& name, const PointAddress& point) const {
   const auto [metric, level] = metric_named(name);
   const CellShape& cell = tallies_.shape.cells[point.cell];
-  if ((metric.histograms & ~tallies_.shape.histograms) != 0 || level > cell.depth) return false;
+  if ((metric.histograms & ~tallies_.shape.histograms) != 0) return false;
+  const std::vector<std::uint32_t> levels = metric.levels_at(cell.depth, tallies_.shape.leads);
+  if (std::find(levels.begin(), levels.end(), level) == levels.end()) return false;
   if (metric.where == Where::with_choices && tallies_.shape.zero_experts > 0) return false;
   if (metric.where == Where::with_nested) return near(point).has_value();
   if (metric.where == Where::with_siblings) return cell.tree.verifies_siblings(cell.depth);
@@ -294,7 +294,7 @@ std::map<std::string, HistogramResult> MetricReader::histograms_at(const PointAd
                    const std::vector<double>& whole = Histogram::kOfUnion ? of_union : of_point;
                    const double all = Histogram::kMeans ? rounds_[at.cell] * static_cast<double>(shape.layers)
                                                         : std::accumulate(whole.begin(), whole.end(), 0.0);
-                   if (columns.bins == 0 || all == 0) return;
+                   if (columns.bins == 0 || all == 0 || Histogram::kIsTable) return;
                    for (std::vector<double>* shares : {&of_union, &of_point}) {
                      for (double& share : *shares) share /= all;
                    }

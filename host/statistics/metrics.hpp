@@ -31,10 +31,8 @@ class MetricReader {
   explicit MetricReader(const Tallies& tallies, const Resample& resample = resample_on_host,
                         std::vector<NestedCapacities> nested = {});
 
-  /// The metrics that may exist at this depth of a study with these histograms, demand rules and nested capacities, and
-  /// those that were counted at a point.
-  static std::vector<std::string> names(std::uint32_t depth, HistogramSet histograms = 0, bool asks = false,
-                                        bool nested = false);
+  /// The metrics that may exist at the deepest points of a study, and those that were counted at a point.
+  static std::vector<std::string> names(const Study& study);
   /// Whether a point of this depth and kind of objects has the metric, counted yet or not.
   bool exists(const std::string& metric, const PointAddress& point) const;
   std::vector<std::string> names_at(const PointAddress& point) const;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "cuda/core/prefetch/predictors.hpp"
 #include "host/study/acceptance.hpp"
 #include "host/study/limits.hpp"
 #include "host/study/names.hpp"
@@ -209,6 +210,34 @@ struct Rules {
     }
   }
 
+  /// What is fetched ahead is counted in episodes, one cache a layer, of whole experts.
+  void check_prefetch() const {
+    if (!study.prefetch) return;
+    with_predictor(study.prefetch->predictor, [&](auto predictor) {
+      using Predictor = decltype(predictor);
+      const std::string name_of_it = fmt::format("prefetch.predictor = \"{}\"", Predictor::kName);
+      if (Predictor::kNeedsDraft && study.grid.depth.back() == 0) {
+        refuse(name_of_it, "looks at what drafts choose", "a depth above 0 in grid.depth", "0");
+      }
+      if (Predictor::kNeedsTokens && (study.draft.width > 1 || study.mode == Mode::perturbed)) {
+        refuse(name_of_it, "knows the trace's own routing only", "a chain, and another mode than perturbed",
+               study.draft.width > 1 ? "a tree" : "perturbed");
+      }
+      if (!Predictor::kTakesExperts && study.prefetch->experts) {
+        refuse("prefetch.experts", "is a number of popularity and layers", "one of these in prefetch.predictor",
+               Predictor::kName);
+      }
+    });
+    if (study.mode == Mode::exhaustive) {
+      refuse("[prefetch]", "is counted along episodes", "another mode than exhaustive", "exhaustive");
+    }
+    if (study.cache.scope == Scope::pool || study.cache.objects == Objects::slices) {
+      refuse("[prefetch]", "fetches whole experts into the caches of their layers",
+             "cache.scope = \"layer\" and cache.objects = \"experts\"",
+             study.cache.scope == Scope::pool ? "one pool" : "slices");
+    }
+  }
+
   void check_demand() const {
     if (!study.demand) return;
     const auto& [rules, stated, path, confidences] = *study.demand;
@@ -299,7 +328,8 @@ bool shares_starts(const Study& study) {
   const auto& policies = study.grid.policy;
   const bool forgets = std::all_of(policies.begin(), policies.end(), never_changes);
   return forgets && study.mode == Mode::random && study.draft.width == 1 && study.cache.scope == Scope::layer &&
-         study.cache.objects == Objects::experts && !reads_trace(study.acceptance.model) && !study.demand;
+         study.cache.objects == Objects::experts && !reads_trace(study.acceptance.model) && !study.demand &&
+         !study.prefetch;
 }
 
 void check_study(const Study& study, const std::string& name) {
@@ -320,6 +350,7 @@ void check_study(const Study& study, const std::string& name) {
   rules.check_perturbed();
   rules.check_demand();
   rules.check_prefill();
+  rules.check_prefetch();
 }
 
 }  // namespace moecarlo

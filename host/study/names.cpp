@@ -71,6 +71,14 @@ const Names<PathProbability>& path_probability_names() {
                                                {"one", PathProbability::one}};
   return names;
 }
+const Names<Predictor>& predictor_names() {
+  static const Names<Predictor> names = []<std::uint32_t... place>(std::integer_sequence<std::uint32_t, place...>) {
+    return Names<Predictor>{{std::tuple_element_t<place, Predictors>::kName, Predictor{place}}...};
+  }
+  (std::make_integer_sequence<std::uint32_t, kPredictors>{});
+  return names;
+}
+
 const Names<std::uint32_t>& asked_histogram_names() {
   static const Names<std::uint32_t> names = [] {
     Names<std::uint32_t> asked;
@@ -101,6 +109,9 @@ const char* to_string(Policy value) {
 }
 const char* to_string(Scope value) {
   return name_in(scope_names(), value);
+}
+const char* to_string(Predictor value) {
+  return name_in(predictor_names(), value);
 }
 const char* to_string(Objects value) {
   return name_in(objects_names(), value);

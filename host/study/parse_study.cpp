@@ -1,5 +1,7 @@
 #include "host/study/parse_study.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "host/study/acceptance_models.hpp"
@@ -188,6 +190,28 @@ DemandSpec read_demand(TableReader table) {
   return demand;
 }
 
+/// None where the predictor is "none".
+std::optional<PrefetchSpec> read_prefetch(TableReader table) {
+  Names<std::optional<Predictor>> names = {{"none", std::nullopt}};
+  for (const auto& [word, predictor] : predictor_names()) names.emplace_back(word, predictor);
+  PrefetchSpec prefetch;
+  const auto predictor = table.choice("predictor", names);
+  if (!predictor) table.missing("predictor", "what foresees the experts of a layer");
+  if (const auto leads = table.integers("layers", 1, kMostLayers - 1)) {
+    prefetch.leads.assign(leads->begin(), leads->end());
+    std::sort(prefetch.leads.begin(), prefetch.leads.end());
+    prefetch.leads.erase(std::unique(prefetch.leads.begin(), prefetch.leads.end()), prefetch.leads.end());
+    if (prefetch.leads.size() > kMostLeads) table.wrong("layers", fmt::format("up to {} numbers", kMostLeads));
+  }
+  if (const auto experts = table.integer("experts", 1, kMostExperts)) {
+    prefetch.experts = static_cast<std::uint32_t>(*experts);
+  }
+  table.refuse_unknown();
+  if (!*predictor) return std::nullopt;
+  prefetch.predictor = **predictor;
+  return prefetch;
+}
+
 PrefillSpec read_prefill(TableReader table) {
   PrefillSpec prefill;
   prefill.chunk = static_cast<std::uint32_t>(table.integer("chunk", 1, kMostBatch).value_or(prefill.chunk));
@@ -256,6 +280,7 @@ Study parse_study(std::string_view text, const std::string& name, const std::fil
   const auto draft = top.table("draft");
   const auto acceptance = top.table("acceptance");
   const auto demand = top.table("demand");
+  const auto prefetch = top.table("prefetch");
   const auto prefill = top.table("prefill");
   const auto stop = top.table("stop");
   const auto hardware = top.table("hardware");
@@ -269,6 +294,7 @@ Study parse_study(std::string_view text, const std::string& name, const std::fil
   if (draft) read_draft(*draft, study.draft);
   read_acceptance(*acceptance, study.acceptance, folder, study.notes);
   if (demand) study.demand = read_demand(*demand);
+  if (prefetch) study.prefetch = read_prefetch(*prefetch);
   if (prefill) study.prefill = read_prefill(*prefill);
   if (stop) study.stop = read_stop(*stop);
   if (hardware) study.hardware = read_hardware(*hardware, folder);

@@ -92,6 +92,13 @@ struct PrefillSpec {
   bool psum_forced = false;                   ///< a partial sum that comes in always takes a slot
 };
 
+/// What would be fetched ahead: counted, and not done.
+struct PrefetchSpec {
+  Predictor predictor{};
+  std::vector<std::uint32_t> leads{1};     ///< layers ahead, ascending
+  std::optional<std::uint32_t> experts{};  ///< unset: as many as a token chooses; layers: 1 for each of them
+};
+
 struct StopSpec {
   std::vector<std::string> metrics{"tokens_per_round", "hit_rate"};
   double relative_half_width = 0;
@@ -139,6 +146,7 @@ struct Study {
   AcceptanceSpec acceptance;
   std::optional<DemandSpec> demand;  ///< unset: columns ask for whatever the router chose, and nobody counts it
   std::optional<PrefillSpec> prefill;
+  std::optional<PrefetchSpec> prefetch;
   std::optional<StopSpec> stop;
   std::optional<HardwareSpec> hardware;
   RunSpec run;

@@ -162,6 +162,19 @@ void add_demand(std::vector<StudyKey>& keys) {
       "1; or by depth, from 1 at depth 0");
 }
 
+void add_prefetch(std::vector<StudyKey>& keys) {
+  const auto add = [&](const char* key, const std::string& type, const std::string& initial, const char* unit,
+                       const char* meaning) {
+    keys.push_back({"prefetch", key, type, initial, unit, meaning});
+  };
+  add("predictor", "\"none\", " + one_of(predictor_names()), "required", "",
+      "what a layer will ask for: what the last token used; the most popular experts; those most often chosen together "
+      "with what was chosen some layers before; what draft steps chose");
+  add("layers", list_of("integers"), "[1]", "layers", "how far ahead it is fetched");
+  add("experts", "integer", "top-k; layers: 1", "experts",
+      "popularity: of each layer; layers: for each expert that was chosen before");
+}
+
 void add_prefill(std::vector<StudyKey>& keys) {
   const auto add = [&](const char* key, const std::string& type, const std::string& initial, const char* unit,
                        const char* meaning) {
@@ -205,6 +218,7 @@ std::vector<StudyKey> study_keys() {
   add_cache_and_draft(keys);
   add_acceptance(keys);
   add_demand(keys);
+  add_prefetch(keys);
   add_prefill(keys);
   add_stop_and_hardware(keys);
   return keys;

@@ -99,6 +99,12 @@ toml::table to_table(const Study& study) {
                    {"draft", std::move(draft)},
                    {"acceptance", std::move(acceptance)}};
   if (study.demand) root.insert("demand", demand_table(*study.demand));
+  if (study.prefetch) {
+    toml::table prefetch{{"predictor", to_string(study.prefetch->predictor)},
+                         {"layers", toml_list(study.prefetch->leads)}};
+    if (study.prefetch->experts) prefetch.insert("experts", std::int64_t{*study.prefetch->experts});
+    root.insert("prefetch", std::move(prefetch));
+  }
   if (study.prefill) {
     toml::table prefill{{"chunk", std::int64_t{study.prefill->chunk}}};
     if (study.prefill->psum_slots) {

@@ -7,6 +7,7 @@
 
 #include "tests/oracle/caches.hpp"
 #include "tests/oracle/demander.hpp"
+#include "tests/oracle/foresight.hpp"
 #include "tests/oracle/partial_sums.hpp"
 #include "tests/oracle/requests.hpp"
 
@@ -25,7 +26,8 @@ class Replay {
         point_(point),
         random_(random),
         caches_(trace, study, point, future, random),
-        demander_(trace, study, point.demand) {}
+        demander_(trace, study, point.demand),
+        foresight_(trace, study) {}
 
   /// Draft, verification, then the caches; counts go to `counts`, those of draft steps under their round, or nowhere.
   void run(Pass pass, Counts* counts, int round = 0) {
@@ -43,6 +45,7 @@ class Replay {
     std::vector<ObjectSet> before;
     for (int layer = 0; layer < layers; ++layer) before.push_back(caches_.residents(layer));
     caches_.end_pass(pass);
+    before_ = pass;
     for (int layer = 0; counts && layer < layers; ++layer) {
       counts->layers[layer].writes += new_residents(layer, before[layer]);
     }
@@ -174,11 +177,31 @@ class Replay {
     ++counts.residents[static_cast<int>(residents.size())];
     count_by_depth(pass, layer, counts);
     if (study_.prefill) count_partial_sums(pass, layer, counts);
+    if (study_.prefetch) count_prefetch(pass, layer, all, residents, counts);
     for (const int object : all) {
       const auto uses = std::count_if(pass.columns.begin(), pass.columns.end(), [&](const Column& column) {
         return column.verified && column.used[layer].count(object) > 0;
       });
       ++counts.tokens[{static_cast<int>(uses), residents.count(object) > 0}];
+    }
+  }
+
+  void count_prefetch(const Pass& pass, int layer, const ObjectSet& used, const ObjectSet& residents,
+                      LayerCounts& counts) const {
+    const auto& leads = study_.prefetch->leads;
+    for (std::size_t i = 0; i < leads.size(); ++i) {
+      if (static_cast<int>(leads[i]) > layer) continue;
+      const Experts predicted = foresight_.predicted(pass, before_, layer, static_cast<int>(leads[i]));
+      const Experts fetched = without(predicted, residents);
+      const int room = has_capacity(point_.policy) ? point_.slots[layer] - static_cast<int>(residents.size()) : 1 << 20;
+      const int gone = std::clamp(static_cast<int>(fetched.size()) - room, 0, static_cast<int>(residents.size()));
+      const auto add = [&](std::size_t kind, std::size_t experts) {
+        counts.prefetch[static_cast<int>(kind * leads.size() + i)] += static_cast<std::int64_t>(experts);
+      };
+      add(0, common(fetched, used).size());
+      add(1, without(fetched, used).size());
+      add(2, static_cast<std::size_t>(gone));
+      add(3, without(without(used, residents), predicted).size());
     }
   }
 
@@ -213,6 +236,8 @@ class Replay {
   Random& random_;
   Caches caches_;
   Demander demander_;
+  Foresight foresight_;
+  std::optional<Pass> before_;  // the last pass
 };
 
 Counts no_counts(const Trace& trace, const Point& point, int lengths, int rounds = 1) {

@@ -45,7 +45,8 @@ struct LayerCounts {
   std::map<int, std::int64_t> residents;                ///< passes by number of residents at their start
   std::map<int, std::int64_t> by_depth;                 ///< distinct objects of the columns of a depth, by depth
   std::map<int, std::int64_t> high_water, spills;  ///< prefill: chunks by open partial sums and by those without slot
-  std::map<int, std::int64_t> shared;  ///< pairs of siblings, the path's column among them, by objects that both use
+  std::map<int, std::int64_t> prefetch;  ///< kind x leads + lead: useful, wasted, displaced and missed experts
+  std::map<int, std::int64_t> shared;    ///< pairs of siblings, the path's column among them, by objects that both use
   std::vector<std::vector<DraftCounts>> draft;  ///< [rounds][depth] of every step; one round where none has a number
 };
 

@@ -10,7 +10,8 @@ namespace moecarlo {
 struct PsumHighWater : HistogramTraits {
   static constexpr const char* kName = "psum_high_water";
   static constexpr bool kOfUnion = true;
-  static constexpr bool kOfPrefill = true;
+  static constexpr bool kByName = false;
+  static constexpr bool kOnHost = true;
   static constexpr std::uint32_t kMostBins = 64;
 
   MOECARLO_HOST_DEVICE static std::uint32_t bins(const Cell& cell, std::uint32_t /*experts*/) {

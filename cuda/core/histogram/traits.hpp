@@ -28,6 +28,13 @@ struct PassColumns {
   }
 };
 
+/// The same with what predictors say of it (cuda/core/prefetch).
+template <int Words, class Column, class Residents, class Foresight>
+struct ForeseenPass : PassColumns<Words, Column, Residents> {
+  std::uint32_t layer;
+  const Foresight& foresight;  ///< foresight(lead): the mask of what was predicted `lead` layers before, by its place
+};
+
 /// Where a histogram of a record adds up in one layer: the sum of all values, then how often each of them was met.
 struct HistogramTotal {
   std::uint64_t* first;
@@ -47,10 +54,12 @@ struct HistogramTotal {
 /// pass to `of_union`, a HistogramTotal, and to `of_point(point)`, one for each design point. Such counts are taken
 /// where a study asks for them (`study.histograms`), by every walk, one layer at a time.
 struct HistogramTraits {
-  static constexpr bool kOfUnion = false;     ///< whether there is one that all design points share
-  static constexpr bool kOfPoint = false;     ///< whether each design point has one
-  static constexpr bool kMeans = false;       ///< whether bins are read as means per layer and pass, not as shares
-  static constexpr bool kOfPrefill = false;   ///< whether it is of prefills, which the host counts, and those alone
+  static constexpr bool kOfUnion = false;  ///< whether there is one that all design points share
+  static constexpr bool kOfPoint = false;  ///< whether each design point has one
+  static constexpr bool kMeans = false;    ///< whether bins are read as means per layer and pass, not as shares
+  static constexpr bool kByName = true;  ///< whether studies ask for it by name; else it follows from a table of theirs
+  static constexpr bool kOnHost = false;      ///< whether devices cannot count it
+  static constexpr bool kIsTable = false;     ///< whether its bins are no values: metrics alone are read from it
   static constexpr std::uint32_t kLeast = 0;  ///< value of the first bin
 };
 

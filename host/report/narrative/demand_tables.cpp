@@ -79,6 +79,26 @@ Table prefill_table(const StudyResults& results) {
   return table;
 }
 
+Table prefetch_table(const StudyResults& results) {
+  const PointResult* typical = typical_point(results);
+  Table table{"", {"layers ahead", "recall", "precision", "useful", "wasted", "residents displaced"}, 0, {}};
+  if (!typical) return table;
+  const std::string stem = "prefetch_recall.";
+  for (const auto& [name, metric] : typical->metrics) {
+    if (!name.starts_with(stem)) continue;
+    const std::string lead = name.substr(stem.size());
+    table.rows.push_back({lead, estimate_cell(metric.estimate), cell_of(*typical, "prefetch_precision." + lead),
+                          cell_of(*typical, "prefetch_useful." + lead), cell_of(*typical, "prefetch_wasted." + lead),
+                          cell_of(*typical, "prefetch_displaced." + lead)});
+  }
+  table.caption = fmt::format(
+      "What a predictor would fetch ahead at batch {}, depth {}, policy {}, {} experts per layer, "
+      "demand {}: experts per layer and pass. It is counted and not done. Value ± simulation ± "
+      "trace",
+      typical->batch, typical->depth, typical->policy, number_text(typical->capacity), typical->demand);
+  return table;
+}
+
 Table depths_of_draft_table(const StudyResults& results) {
   const PointResult* typical = typical_point(results);
   if (!typical || !find_metric(typical, "distinct_by_depth.0")) return {};

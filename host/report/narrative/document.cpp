@@ -60,7 +60,10 @@ void add_definitions(Document& document, const StudyResults& results) {
     definitions.entries.push_back({name, text.unit, text.definition, text.denominator});
   };
   for (const Metric& metric : metric_table()) {
-    const auto has = [&](const PointResult& point) { return find_metric(&point, metric.name_at(0)) != nullptr; };
+    const auto has = [&](const PointResult& point) {
+      return std::any_of(point.metrics.begin(), point.metrics.end(),
+                         [&](const auto& one) { return one.first.substr(0, one.first.find('.')) == metric.name; });
+    };
     if (std::any_of(results.points.begin(), results.points.end(), has) ||
         std::any_of(results.prefill.begin(), results.prefill.end(), has)) {
       add(metric.name, metric.text);
@@ -134,6 +137,7 @@ Document build_document(const StudyResults& all, const std::vector<Figure>& figu
   });
   add_section(document, "What fast memory holds", [&] {
     add_figures(document, figures, {"hit_rate", "hit_rate_layers"});
+    add(document, prefetch_table(results));
     add(document, oracle_explanation(results));
     add(document, hit_rate_table(results));
     add(document, difference_table(results));
