@@ -3,8 +3,10 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <tuple>
 
 #include "host/statistics/estimate.hpp"
+#include "host/statistics/loss.hpp"
 
 namespace moecarlo {
 
@@ -23,6 +25,8 @@ struct BitTrade {
   std::uint32_t batch = 1, depth = 0, bits = 8;
   double capacity = 0;                 ///< experts per layer
   std::optional<double> alpha{};       ///< where the study has several
+  std::string demand = "all";          ///< as in the hardware rows
+  std::optional<Loss> lossy{};         ///< likewise
   double room_bytes = 0;               ///< of fast memory that are left to experts
   double slot_bytes = 0;               ///< one expert's kept bits with their scales
   double slots = 0;                    ///< over all layers: as many as fit, at most all experts
@@ -39,7 +43,11 @@ struct BitTrade {
   std::optional<CapturedAt> captured;  ///< where acceptance is captured
 };
 
-/// Whether two rows differ in bits (and what follows from them) alone.
-bool same_line(const BitTrade& a, const BitTrade& b);
+/// What rows have in common that differ in bits (and what follows from them) alone.
+using BitTradeLine =
+    std::tuple<std::string, std::string, std::string, std::uint32_t, std::uint32_t, std::optional<double>, std::string>;
+inline BitTradeLine line_of(const BitTrade& trade) {
+  return {trade.system, trade.scheme, trade.policy, trade.batch, trade.depth, trade.alpha, trade.demand};
+}
 
 }  // namespace moecarlo

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "host/statistics/results.hpp"
 #include "host/study/demand.hpp"
 
 namespace moecarlo {

@@ -1,10 +1,19 @@
 #pragma once
 
+#include <optional>
 #include <string>
 
-#include "host/statistics/results.hpp"
-
 namespace moecarlo {
+
+struct PointResult;
+
+/// What a demand rule that drops experts makes a figure worth.
+struct Loss {
+  std::optional<double> dropped_mass{};  ///< of the gate mass of all that the router chose, where gates are known
+  bool upper_bound = false;              ///< acceptance was measured without the rule: under it less may be accepted
+
+  friend bool operator==(const Loss&, const Loss&) = default;
+};
 
 /// Of a design point what its demand rule makes it worth; none where it drops nothing.
 std::optional<Loss> loss_of(const PointResult& point);

@@ -128,14 +128,6 @@ struct AssumptionBand {
   std::uint32_t constants = 0;  ///< that are assumed and move
 };
 
-/// What a demand rule that drops experts makes a figure worth.
-struct Loss {
-  std::optional<double> dropped_mass{};  ///< of the gate mass of all that the router chose, where gates are known
-  bool upper_bound = false;              ///< acceptance was measured without the rule: under it less may be accepted
-
-  friend bool operator==(const Loss&, const Loss&) = default;
-};
-
 /// One projection of a (batch, depth, policy) onto a (system, scheme). A variant is a system of its own name, like
 /// "elmoe3d-8gb[hb.bandwidth x2]".
 struct HardwareResult {

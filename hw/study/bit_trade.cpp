@@ -1,7 +1,6 @@
 #include "hw/study/bit_trade.hpp"
 
 #include <map>
-#include <tuple>
 
 namespace moecarlo::hw {
 namespace {
@@ -10,12 +9,6 @@ constexpr double bits_per_byte = 8;
 
 double bits_a_weight(const System& system, const Model& model, const Task& expert) {
   return bytes_read(system, expert.own + expert.here) * bits_per_byte / weights(model.expert);
-}
-
-/// What rows of one line have in common: same_line() of them holds.
-using Line = std::tuple<std::string, std::string, std::string, std::uint32_t, std::uint32_t, std::optional<double>>;
-Line line_of(const BitTrade& trade) {
-  return {trade.system, trade.scheme, trade.policy, trade.batch, trade.depth, trade.alpha};
 }
 
 Quantity less(Quantity a, double constant) {
@@ -55,6 +48,8 @@ BitTrade with_design(BitTrade sizes, const HardwareResult& row) {
   sizes.bits = row.bits;
   sizes.capacity = row.capacity;
   sizes.alpha = row.alpha;
+  sizes.demand = row.demand;
+  sizes.lossy = row.lossy;
   sizes.round_home_bytes = row.breakdown.at("bytes." + sizes.home);
   sizes.tokens_per_second = row.tokens_per_second;
   return sizes;
@@ -65,7 +60,7 @@ Quantity acceptance_of(Quantity tokens_per_round, std::uint32_t batch, std::uint
 }
 
 void add_line_leads(const Sampling& sampling, const std::vector<Quantity>& speeds, std::vector<BitTrade>& trades) {
-  std::map<Line, std::size_t> fastest;
+  std::map<BitTradeLine, std::size_t> fastest;
   for (std::size_t i = 0; i < trades.size(); ++i) {
     std::size_t& best = fastest.try_emplace(line_of(trades[i]), i).first->second;
     if (speeds[i].value > speeds[best].value) best = i;

@@ -51,13 +51,29 @@ class Asking(elastic.Elastic):
             self.assertNotIn("demand_counts", tallies.attrs)
             self.assertNotIn("demand", tallies["cell_0000"].attrs)
 
+    def test_crossed_with_alphas_each_point_is_that_of_a_study_of_it_alone(self):
+        rules = {"rule": ["all", "threshold"], "theta": [0.05, 0.2]}
+
+        def points(alpha, demand):
+            found = self.results(acceptance={"alpha": alpha}, demand=demand)["points"]
+            return {(point["alpha"], point["demand"]): point["metrics"] for point in found}
+
+        crossed = points([0.3, 0.8], rules)
+        alone = {}
+        for alpha in (0.3, 0.8):
+            alone |= points(alpha, {"rule": ["all"]})
+            for theta in rules["theta"]:
+                alone |= points(alpha, {"rule": ["threshold"], "theta": [theta]})
+        self.assertEqual(len(alone), 6)
+        self.assertEqual(crossed, alone)
+
     def test_shards_give_the_same_file(self):
         study = self.folder / "study.toml"
         self.asked()
         whole = (self.folder / "run-1" / "tallies.h5").read_bytes()
-        parts = [self.folder / f"part-{i}" for i in range(2)]
-        for i, part in enumerate(parts):
-            self.simulate(study, part, "--shard", f"{i}/2")
+        parts = [self.folder / "parts" / f"shard-{i}-of-2" for i in range(2)]
+        for i in range(2):
+            self.simulate(study, self.folder / "parts", "--shard", f"{i}/2")
         self.done("merge", *parts, "-o", self.folder / "merged")
         self.assertEqual((self.folder / "merged" / "tallies.h5").read_bytes(), whole)
 

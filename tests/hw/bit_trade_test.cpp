@@ -135,6 +135,14 @@ TEST(BitTrade, lines_of_different_alpha_have_a_fastest_each) {
   for (std::size_t i = 0; i < trades.size(); ++i) EXPECT_EQ(trades[i].fastest, i == 1 || i == 2);
 }
 
+TEST(BitTrade, lines_of_different_demands_have_a_fastest_each) {
+  std::vector<BitTrade> trades(4);
+  for (std::size_t i = 0; i < trades.size(); ++i) trades[i].demand = i < 2 ? "all" : "threshold(0.1)";
+  add_line_leads(Sampling::random({16, 0, 0}, true), {speed(80, 0), speed(90, 0), speed(200, 0), speed(100, 0)},
+                 trades);
+  for (std::size_t i = 0; i < trades.size(); ++i) EXPECT_EQ(trades[i].fastest, i == 1 || i == 2);
+}
+
 TEST(BitTrade, bits_that_cut_nothing_are_named) {
   const std::vector<std::uint32_t> bits{2, 4, 8};
   EXPECT_THAT(uncut_note(read_model("gpt-oss-20b"), bits),

@@ -79,6 +79,21 @@ class Package(unittest.TestCase):
         there = rows[(rows["batch"] == 2) & (rows["depth"] == 3) & (rows["policy"] == "lru") & (rows["capacity"] == 8)]
         self.assertAlmostEqual(there["value"].iloc[0], hits / distinct, 12)
 
+    def test_cells_of_several_alphas_and_demands_are_told_apart(self):
+        study = moecarlo.Study(self.trace, {"depth": [2], "capacity": [8]}, {"alpha": [0.3, 0.8]},
+                               demand={"rule": ["all", "budget"], "experts": [2]}, trajectories=64, rounds=2)
+        results = moecarlo.run(study, self.folder / "crossed")
+        points = results.metric("hit_rate")
+        self.assertEqual(len(points), 4)
+        for row in points.to_dict("records"):
+            cell = results.tallies.at(1, 2, alpha=row["alpha"], demand=row["demand"])
+            self.assertEqual((cell.alpha, cell.demand), (row["alpha"], row["demand"]))
+            hits = cell["points_by_layer"].sel(policy=row["policy"], point_count="hits").sum("capacity", "layer").values
+            distinct = cell["unions_by_layer"].sel(union_count="distinct_experts").sum("layer").values
+            self.assertAlmostEqual(row["value"], hits / distinct, 12)
+        with self.assertRaisesRegex(KeyError, "batch 1, depth 2, alpha 0.5, demand all"):
+            results.tallies.at(1, 2, alpha=0.5, demand="all")
+
     def test_tallies_are_arrays_of_xarray_too(self):
         try:
             import xarray  # noqa: F401

@@ -99,6 +99,17 @@ TEST(BitTradesInReport, the_answer_is_about_the_fastest_line_of_the_smallest_bat
   EXPECT_THAT(report_of(results), HasSubstr(experts_or_bits(results)));
 }
 
+TEST(BitTradesInReport, demands_have_lines_of_their_own_and_the_answer_is_about_one_that_drops_nothing) {
+  std::vector<BitTrade> lossy = line("elastic", 1, 4, 200, kClear);
+  for (BitTrade& trade : lossy) trade.demand = "threshold(0.1)", trade.lossy = Loss{0.05, true};
+  const StudyResults results = results_of({line("elastic", 1, 4, 100, kClear), lossy});
+  const std::vector<EqualBytes> lines = shown_equal_bytes(results);
+  ASSERT_EQ(lines.size(), 2U);
+  for (const EqualBytes& one : lines) EXPECT_EQ(one.size(), 3U);
+  EXPECT_THAT(experts_or_bits(results), HasSubstr("yield most, 100 tokens per second"));
+  EXPECT_THAT(report_of(results), HasSubstr("demand threshold(0.1) (lossy: drops 5 % of the gate mass)"));
+}
+
 TEST(BitTradesInReport, what_a_draft_reads_of_an_expert_is_said_for_each_number_of_bits) {
   EXPECT_THAT(
       report_of(results_of({line("elastic", 1, 4, 100, kClear)})),
@@ -142,6 +153,8 @@ TEST(BitTradesInReport, one_number_of_bits_has_a_table_but_nothing_to_choose) {
 TEST(BitTradesInReport, the_summary_reads_back) {
   std::vector<BitTrade> trades = line("elastic", 1, 4, 100, kClear);
   trades[0].captured.reset();
+  trades[0].demand = "threshold(0.1)";
+  trades[0].lossy = Loss{0.05, true};
   trades[1].tokens_per_second = {std::nan(""), std::nullopt, 0.0};
   const auto json = to_json(trades);
   EXPECT_EQ(to_json(bit_trades_from_json(json)), json);

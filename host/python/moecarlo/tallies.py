@@ -61,13 +61,14 @@ class Counts:
 
 @dataclass(frozen=True)
 class Cell:
-    """What was counted at one batch and depth. `bits` is None where it holds for all of the study's."""
+    """What was counted at one batch and depth. `bits` and `alpha` are None where it holds for all of the study's."""
 
     batch: int
     depth: int
     bits: int | None
     independent: bool  #: a control: the drafts of the cell before it, on routing independent of them
     arrays: dict[str, Counts]
+    alpha: float | None = None
     demand: str = "all"  #: what its columns ask of memory
 
     def __getitem__(self, name: str) -> Counts:
@@ -103,12 +104,19 @@ class Tallies:
     def __iter__(self) -> Iterator[Cell]:
         return iter(self.cells)
 
-    def at(self, batch: int, depth: int, bits: int | None = None) -> Cell:
-        """The first cell of this batch and depth, and number of bits where that has cells of its own."""
+    def at(self, batch: int, depth: int, bits: int | None = None, alpha: float | None = None,
+           demand: str | None = None) -> Cell:
+        """The first cell of this batch and depth; of this number of bits and alpha where those have cells of their own,
+        and of this demand where one is named."""
         for cell in self.cells:
-            if (cell.batch, cell.depth) == (batch, depth) and not cell.independent and cell.bits in (None, bits):
+            if (cell.batch, cell.depth) != (batch, depth) or cell.independent or cell.bits not in (None, bits):
+                continue
+            if (alpha is None or cell.alpha in (None, alpha)) and demand in (None, cell.demand):
                 return cell
-        raise KeyError(f"no cell at batch {batch}, depth {depth}" + (f", {bits} bits" if bits else ""))
+        asked = [f"batch {batch}, depth {depth}"]
+        asked += [f"{bits} bits"] * bool(bits) + [f"alpha {alpha}"] * (alpha is not None)
+        asked += [f"demand {demand}"] * bool(demand)
+        raise KeyError("no cell at " + ", ".join(asked))
 
     def _cells(self, group: h5py.Group) -> list[Cell]:
         return [self._cell(group[name]) for name in sorted(group) if name.startswith("cell_")]
@@ -129,7 +137,9 @@ class Tallies:
                    if axis in labels and len(labels[axis]) == values.shape[place]}
             arrays[name] = Counts(values, axes, own)
         return Cell(int(group.attrs["batch"]), int(group.attrs["depth"]), int(group.attrs["bits"]) or None,
-                    bool(group.attrs["acceptance_independent"]), arrays, plain(group.attrs.get("demand", "all")))
+                    bool(group.attrs["acceptance_independent"]), arrays,
+                    float(plain(group.attrs["alpha"])) if "alpha" in group.attrs else None,
+                    plain(group.attrs.get("demand", "all")))
 
 
 def plain(value: Any) -> Any:

@@ -6,6 +6,7 @@
 #include "host/report/charts/chart.hpp"
 #include "host/report/charts/palette.hpp"
 #include "host/report/narrative/bit_trades.hpp"
+#include "host/report/narrative/selection.hpp"
 
 namespace moecarlo {
 namespace {
@@ -22,7 +23,8 @@ LineChart panel_of(const std::vector<EqualBytes>& lines, const std::string& titl
   panel.smallest_x_step = 1;
   for (std::size_t i = 0; i < lines.size(); ++i) {
     const BitTrade& first = *lines[i].front();
-    LineSeries series{fmt::format("{} {} (depth {}, {})", first.system, first.scheme, first.depth, first.policy),
+    LineSeries series{fmt::format("{} {} (depth {}, {}{})", first.system, first.scheme, first.depth, first.policy,
+                                  demand_text(first.demand, first.lossy)),
                       category_colour(i),
                       static_cast<int>(i),
                       false,

@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
+#include "host/report/narrative/selection.hpp"
 #include "host/report/narrative/speculation.hpp"
 #include "host/report/results/number_text.hpp"
 
@@ -15,7 +17,7 @@ namespace {
 constexpr double bytes_per_gigabyte = 1e9;
 
 bool same_choice(const BitTrade& a, const BitTrade& b) {
-  return a.system == b.system && a.scheme == b.scheme && a.batch == b.batch;
+  return a.system == b.system && a.scheme == b.scheme && a.batch == b.batch && a.demand == b.demand;
 }
 
 const BitTrade& fastest_of(const EqualBytes& line) {
@@ -25,8 +27,8 @@ const BitTrade& fastest_of(const EqualBytes& line) {
 }
 
 std::string design_of(const BitTrade& trade) {
-  return fmt::format("{}, scheme {}, batch {}, depth {}, policy {}", trade.system, trade.scheme, trade.batch,
-                     trade.depth, trade.policy);
+  return fmt::format("{}, scheme {}, batch {}, depth {}, policy {}{}", trade.system, trade.scheme, trade.batch,
+                     trade.depth, trade.policy, demand_text(trade.demand, trade.lossy));
 }
 
 std::string bits_and_experts(const BitTrade& trade) {
@@ -83,8 +85,9 @@ Table trade_table(const std::vector<EqualBytes>& lines, double experts) {
   const auto megabytes = [](double bytes) { return number_text(bytes / bytes_per_megabyte, 3); };
   for (const EqualBytes& line : lines) {
     for (const BitTrade* trade : line) {
-      table.rows.push_back({trade->system, trade->scheme, trade->policy, std::to_string(trade->batch),
-                            std::to_string(trade->depth), std::to_string(trade->bits), number_text(trade->capacity, 3),
+      table.rows.push_back({trade->system, trade->scheme, trade->policy + demand_text(trade->demand, trade->lossy),
+                            std::to_string(trade->batch), std::to_string(trade->depth), std::to_string(trade->bits),
+                            number_text(trade->capacity, 3),
                             fmt::format("{} of {}", three_digits(trade->slots * trade->slot_bytes / bytes_per_gigabyte),
                                         three_digits(trade->room_bytes / bytes_per_gigabyte)),
                             captured_cell(*trade, experts), estimate_cell(trade->acceptance),
@@ -99,7 +102,7 @@ Table trade_table(const std::vector<EqualBytes>& lines, double experts) {
 }  // namespace
 
 std::vector<EqualBytes> shown_equal_bytes(const StudyResults& results) {
-  std::vector<const BitTrade*> fastest;  // of each system, scheme and batch
+  std::vector<const BitTrade*> fastest;  // of each system, scheme, batch and demand
   for (const BitTrade& trade : results.bit_trades) {
     if (trade.is_variant) continue;
     const auto rival =
@@ -114,7 +117,7 @@ std::vector<EqualBytes> shown_equal_bytes(const StudyResults& results) {
   for (const BitTrade* best : fastest) {
     EqualBytes line;
     for (const BitTrade& trade : results.bit_trades) {
-      if (same_line(trade, *best)) line.push_back(&trade);
+      if (line_of(trade) == line_of(*best)) line.push_back(&trade);
     }
     std::stable_sort(line.begin(), line.end(), [](const auto* a, const auto* b) { return a->bits < b->bits; });
     lines.push_back(std::move(line));
@@ -150,7 +153,7 @@ std::string experts_or_bits(const StudyResults& results) {
   const std::vector<EqualBytes> lines = shown_equal_bytes(results);
   for (const EqualBytes& line : lines) {
     const auto rank = [](const EqualBytes& one) {
-      return std::pair(one.front()->batch, -fastest_of(one).tokens_per_second.value);
+      return std::tuple(one.front()->batch, one.front()->lossy.has_value(), -fastest_of(one).tokens_per_second.value);
     };
     if (best == nullptr || rank(line) < rank(*best)) best = &line;
   }

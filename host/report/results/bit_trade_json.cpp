@@ -40,6 +40,11 @@ Json to_json(const std::optional<CapturedAt>& captured) {
           {"weight_bits", captured->weight_bits}};
 }
 
+Json to_json(const std::optional<Loss>& lossy) {
+  if (!lossy) return nullptr;
+  return {{"dropped_mass", number(lossy->dropped_mass)}, {"upper_bound", lossy->upper_bound}};
+}
+
 Json to_json(const BitTrade& trade) {
   return {{"system", trade.system},
           {"scheme", trade.scheme},
@@ -50,6 +55,8 @@ Json to_json(const BitTrade& trade) {
           {"bits", trade.bits},
           {"capacity", number(trade.capacity)},
           {"alpha", trade.alpha ? Json(*trade.alpha) : Json(nullptr)},
+          {"demand", trade.demand},
+          {"lossy", to_json(trade.lossy)},
           {"room_bytes", number(trade.room_bytes)},
           {"slot_bytes", number(trade.slot_bytes)},
           {"slots", number(trade.slots)},
@@ -77,6 +84,12 @@ BitTrade trade_from(const Json& json) {
   member(json, "bits").get_to(trade.bits);
   trade.capacity = number(json, "capacity");
   if (const Json& alpha = member(json, "alpha"); !alpha.is_null()) trade.alpha = alpha.get<double>();
+  member(json, "demand").get_to(trade.demand);
+  if (const Json& lossy = member(json, "lossy"); !lossy.is_null()) {
+    const Json& dropped = member(lossy, "dropped_mass");
+    trade.lossy = Loss{dropped.is_null() ? std::nullopt : std::optional(dropped.get<double>()),
+                       member(lossy, "upper_bound").get<bool>()};
+  }
   trade.room_bytes = number(json, "room_bytes");
   trade.slot_bytes = number(json, "slot_bytes");
   trade.slots = number(json, "slots");
