@@ -3,6 +3,7 @@
 #include "cuda/core/draft.hpp"
 #include "cuda/core/histogram/histograms.hpp"
 #include "cuda/core/layer_caches.hpp"
+#include "cuda/core/prefetch/foresight.hpp"
 #include "cuda/core/verify.hpp"
 
 namespace moecarlo {
@@ -114,7 +115,8 @@ struct EpisodeReplay {
       count_histograms<Words>(
           at, cell, lane, cell.verified() * cell.batch,
           [&](std::uint32_t i) MOECARLO_INLINED { return caches.columns.used(first + i, lane); },
-          [&](std::uint32_t point) MOECARLO_INLINED { return caches.residents[point].lane(lane); });
+          [&](std::uint32_t point) MOECARLO_INLINED { return caches.residents[point].lane(lane); },
+          Foresight<Words, LayerCaches<Words, Lanes, Columns>>{at.plan.prefetch, caches, pass, lane});
     }
   }
 

@@ -17,8 +17,8 @@ struct EpisodePath {
   MOECARLO_HOST_DEVICE static EpisodePath of(const PlanView& plan, const Cell& cell, const Path& path) {
     if (plan.walk == Walk::replay) {
       return {plan.replay_rows + cell.first_slot,
-              plan.replay_accepted + cell.first_pass,
-              plan.replay_drafted + cell.first_pass,
+              plan.replay_accepted + cell.first_pass * cell.batch,
+              plan.replay_drafted + cell.first_pass * cell.batch,
               plan.replay_group + cell.first_pass,
               cell.passes,
               0};

@@ -25,6 +25,12 @@
 
 namespace moecarlo {
 
+#if defined(__CUDA_ARCH__)
+constexpr bool kIsHostCode = false;
+#else
+constexpr bool kIsHostCode = true;  ///< what a device never does is compiled for the host alone
+#endif
+
 /// A pointer and a length: what std::span would be if nvcc could call it on a device.
 template <class T>
 struct Span {

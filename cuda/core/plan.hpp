@@ -4,8 +4,10 @@
 #include "cuda/core/capacity.hpp"
 #include "cuda/core/counts.hpp"
 #include "cuda/core/demand/demand.hpp"
+#include "cuda/core/partial_sums.hpp"
 #include "cuda/core/perturb.hpp"
 #include "cuda/core/policy/policies.hpp"
+#include "cuda/core/prefetch/traits.hpp"
 #include "cuda/core/starts.hpp"
 #include "cuda/core/view_array.hpp"
 
@@ -84,11 +86,12 @@ struct Cell {
   std::uint32_t first_start = 0;       ///< [populations] start tables of this depth
   std::uint32_t demand = 0;            ///< what its columns ask for, among the plan's; 0 where the plan has none
   std::uint32_t demand_counts = 0;     ///< numbers of a union record about that
+  std::uint32_t leads = 0;             ///< of prefetches that are counted
   std::uint32_t slices = 1;            ///< accepted lengths kept apart: 1, or depth + 1 when enumerating
   std::uint32_t union_histograms = 0;  ///< columns of a union record that are histograms, see histograms.hpp
   std::uint32_t point_histograms = 0;  ///< the same of a point record
   std::uint32_t first_total = 0;       ///< where this cell's records start in a layer's scratch totals
-  std::uint64_t first_slot = 0;        ///< replay: its path in the plan's, [passes][tree.columns(depth)]
+  std::uint64_t first_slot = 0;        ///< replay: its path in the plan's, [passes][columns][batch]
   std::uint64_t first_pass = 0;        ///< replay: its passes in the plan's
   std::uint32_t passes = 0;            ///< replay: number of passes
   std::uint64_t rounds = 0;            ///< offset; [groups]
@@ -139,8 +142,8 @@ struct PlanArrays {
   ViewArray<std::uint8_t> sampled_depths;    ///< samples: [max_batch] deepest draft that requests 0 .. r share
   ViewArray<std::uint32_t> pool_order;       ///< [layers * experts] layer * 64 * words + bit, most popular first
   ViewArray<std::uint32_t> replay_rows;      ///< replay: paths of the cells
-  ViewArray<std::uint8_t> replay_accepted;   ///< replay: [passes]
-  ViewArray<std::uint8_t> replay_drafted;    ///< replay: [passes]
+  ViewArray<std::uint8_t> replay_accepted;   ///< replay: [passes][batch]
+  ViewArray<std::uint8_t> replay_drafted;    ///< replay: [passes][batch]
   ViewArray<std::uint32_t> replay_group;     ///< replay: [passes] the sequence's group
   ViewArray<std::uint32_t> joint_index;      ///< [designs] index of a JointTally, or kNoJoint
   ViewArray<JointTally> joints;
@@ -168,6 +171,8 @@ struct PlanView : PlanArrays {
   bool resample_rejected = false;
   Scope scope = Scope::layer;
   HistogramSet histograms = 0;
+  PartialSumMemory partial_sums;  ///< of prefills
+  PrefetchView prefetch;          ///< on the host
   bool coupled = false;  ///< all layers move together: one pool, acceptance that looks at residents, demand rules
   std::uint32_t drafting_experts = 0;        ///< experts (or upper slices) a draft can use: the lowest bits of a layer
   std::uint32_t drafting_top_k = 0;          ///< of a token's choices those that a draft can use

@@ -97,7 +97,7 @@ struct SampleReplay {
     const PlanView& plan = at.plan;
     const std::uint8_t* accepted = path.accepted + (std::size_t{round} * plan.depth_count + d) * plan.max_batch;
     const auto column = [&](std::uint32_t i) MOECARLO_INLINED {
-      const std::uint32_t request = i / (cell.depth + 1), own = i % (cell.depth + 1);
+      const std::uint32_t request = i % cell.batch, own = i / cell.batch;
       const bool drawn = plan.resample_rejected && own > accepted[request];
       const std::size_t slot = (std::size_t{round} * plan.max_batch + request) * (plan.max_depth + 1) + own;
       return columns(drawn ? path.drawn : path.tokens).used(slot, 0);

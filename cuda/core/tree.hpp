@@ -20,6 +20,10 @@ struct Tree {
     const std::uint32_t wanted = verify_tokens == 0 || verify_tokens > all ? all : verify_tokens;
     return 1 + (wanted < depth ? depth : wanted);
   }
+  /// Whether columns beside the path are verified.
+  MOECARLO_HOST_DEVICE constexpr bool verifies_siblings(std::uint32_t depth) const {
+    return verified(depth) > depth + 1;
+  }
   /// The level of a column: how many tokens lie between it and the last emitted one.
   MOECARLO_HOST_DEVICE static constexpr std::uint32_t level(std::uint32_t column, std::uint32_t depth) {
     return column <= depth ? column : 1 + (column - depth - 1) % depth;

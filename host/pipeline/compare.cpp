@@ -73,7 +73,7 @@ bool sweeps_alpha(const StoredStudy& stored) {
 }
 
 Side counted_side(const StoredStudy& stored, bool by_alpha) {
-  const MetricReader reader(stored.tallies);
+  const MetricReader reader(stored.tallies, resample_on_host, stored.study.grid.nested);
   Side side(reader.sampling());
   const TallyShape& shape = stored.tallies.shape;
   for (std::size_t c = 0; c < shape.cells.size(); ++c) {

@@ -21,8 +21,8 @@ std::string held_results(const std::filesystem::path& directory) {
 }
 
 void remove_results(const std::filesystem::path& directory) {
-  for (const char* name :
-       {"tallies.h5", "summary.json", "points.csv", "hardware.csv", "sensitivity.csv", "report.html", "report.md"}) {
+  for (const char* name : {"tallies.h5", "summary.json", "points.csv", "prefill.csv", "hardware.csv", "sensitivity.csv",
+                           "report.html", "report.md"}) {
     std::error_code ignored;
     if (std::filesystem::is_regular_file(directory / name, ignored)) std::filesystem::remove(directory / name, ignored);
   }

@@ -12,6 +12,7 @@
 #include "host/pipeline/version.hpp"
 #include "host/report/results/summary.hpp"
 #include "host/statistics/point_results.hpp"
+#include "host/statistics/prefill_results.hpp"
 #include "host/study/acceptance.hpp"
 #include "host/study/grid.hpp"
 #include "host/study/names.hpp"
@@ -20,6 +21,22 @@
 
 namespace moecarlo {
 namespace {
+
+std::vector<std::string> assumptions(const Study& study) {
+  std::vector<std::string> notes;
+  if (study.prefill) {
+    notes.emplace_back(
+        "Prefills follow each other through the same caches, the decoding between them left out; the trace interval "
+        "resamples sequences as if each had met the same cache.");
+  }
+  if (study.prefetch) {
+    notes.push_back(fmt::format(
+        "What predictor {} would fetch ahead is counted and not done: caches go on as if there were no prefetch.{}",
+        to_string(study.prefetch->predictor),
+        study.hardware ? " Systems that prefetch are given its recall and precision in place of their presets'." : ""));
+  }
+  return notes;
+}
 
 std::vector<std::string> ignored_settings(const Study& study) {
   std::vector<std::string> notes;
@@ -124,11 +141,12 @@ StudyResults assemble_results(const Tallies& tallies, const std::vector<JointBin
   results.seed = study.seed;
   results.version = program_version();
   results.notes = facts.notes;
-  for (const auto& notes : {ignored_settings(study), cells_apart(tallies)}) {
+  for (const auto& notes : {ignored_settings(study), assumptions(study), cells_apart(tallies)}) {
     results.notes.insert(results.notes.end(), notes.begin(), notes.end());
   }
-  const MetricReader reader(tallies, resample);
+  const MetricReader reader(tallies, resample, study.grid.nested);
   results.points = point_results(reader, tallies, study);
+  if (tallies.prefill) results.prefill = prefill_results(*tallies.prefill, study, resample);
   results.differences = policy_differences(reader, tallies, study);
   results.controls = independence_controls(reader, tallies, study);
   results.break_even = break_even(reader, tallies, study);

@@ -18,6 +18,7 @@
 #include "host/pipeline/version.hpp"
 #include "host/report/narrative/write_report.hpp"
 #include "host/simulate/cpu_backend.hpp"
+#include "host/simulate/prefill.hpp"
 #include "host/simulate/run.hpp"
 #include "host/statistics/metrics.hpp"
 #include "host/statistics/point_results.hpp"
@@ -51,8 +52,9 @@ std::optional<int> chosen_device(const RunSpec& run) {
 
 /// The same for the simulation. A replay is one walk through the trace, front to back: a GPU would have a thread a
 /// layer to run.
-std::optional<int> simulating_device(const RunSpec& run, Walk walk) {
-  if (run.backend == "auto" && walk == Walk::replay) return {};
+std::optional<int> simulating_device(const RunSpec& run, const Plan& plan) {
+  if (run.backend == "auto" && plan.walk == Walk::replay) return {};
+  if (plan.prefetch.lead_count > 0) return {};  // which the CPU counts
   return chosen_device(run);
 }
 
@@ -88,7 +90,7 @@ std::uint64_t count_points(const Plan& plan) {
 
 /// Before the backend takes its memory: the tallies of each thread, and the CPU's scratch.
 void check_memory(const Plan& plan, const RoutingView& routing, const StudyRun& run, const RunEvents& events) {
-  const bool cpu = !simulating_device(run.study.run, plan.walk);
+  const bool cpu = !simulating_device(run.study.run, plan);
   const unsigned threads = thread_count(run.study.run.threads);
   const std::uint64_t bytes = plan.layout.size * sizeof(std::uint64_t);
   const std::uint64_t parts = plan.cells_apart().empty() ? 1 : 2;  // of a backend, each with counters
@@ -138,14 +140,20 @@ void check_stop(const StudyRun& run) {
     fail(ErrorKind::usage,
          "--shard: no shard knows what the others have counted (expected a study without [stop], found one)");
   }
-  const std::vector<std::string> names =
-      MetricReader::names(study.grid.depth.back(), study.histograms, study.demand.has_value());
+  const std::vector<std::string> names = MetricReader::names(study);
   for (const std::string& metric : study.stop->metrics) {
     if (std::find(names.begin(), names.end(), metric) == names.end()) {
       fail(ErrorKind::usage, "study: stop.metrics names no metric of this grid (expected one of: {}; found {})",
            fmt::join(names, ", "), metric);
     }
   }
+}
+
+std::shared_ptr<const Tallies> counted_prefills(const Study& study, RoutingTable prompts, const TallyShape& decode) {
+  TraceSources sources = load_sources(prefill_study(study), prompts, false);
+  if (study.cache.objects == Objects::slices) prompts = with_slices(std::move(prompts));
+  const Plan plan = plan_prefills(study, prompts, std::move(sources), decode);
+  return std::make_shared<const Tallies>(count_prefills(plan, prompts, study.run.threads));
 }
 
 /// Runs to the end and stores the tallies, on the way too; a stop or the time limit leaves as Interrupted.
@@ -198,7 +206,7 @@ void simulate(const StudyRun& run, const RunEvents& events, const Plan& plan, Cl
 }  // namespace
 
 std::unique_ptr<Backend> make_backend(const RunSpec& run, const RoutingView& routing, const Plan& plan) {
-  if (const auto device = simulating_device(run, plan.walk)) return make_device_backend(routing, plan, *device);
+  if (const auto device = simulating_device(run, plan)) return make_device_backend(routing, plan, *device);
   return make_cpu_backend(routing, plan, run.threads);
 }
 
@@ -206,9 +214,15 @@ bool run_study(const StudyRun& run, const RunEvents& events) {
   const Clock::time_point job_start = Clock::now();
   const Study& study = run.study;
   check_stop(run);
+  if (study.prefetch && study.run.backend == "cuda") {
+    fail(ErrorKind::usage, "study: [prefetch] is counted on the CPU (expected backend auto or cpu, found cuda)");
+  }
   const OutputFolder folder(run.directory, run.resume || run.force, "an empty one, --resume or --force");
   RoutingTable table = load_table(run, events);
   const auto projection = make_projection(study, table.layers, table.experts, table.top_k);
+  const bool prefills = study.prefill && run.shard.index == 0;
+  std::optional<RoutingTable> prompts;
+  if (prefills) prompts = build_prefill_table(table, {.threads = study.run.threads});
   TraceSources sources = load_sources(study, table, projection && projection->drafts_from_residents());
   if (study.cache.objects == Objects::slices) table = with_slices(std::move(table));
   const Grid grid = make_grid(study, projection ? projection->implied_capacities() : std::vector<ImpliedCapacity>{},
@@ -228,6 +242,7 @@ bool run_study(const StudyRun& run, const RunEvents& events) {
   const bool reports = run.shard.is_whole();
   if (stored.finished && (!reports || std::filesystem::exists(run.directory / "summary.json"))) return false;
 
+  if (prefills && !tallies.prefill) tallies.prefill = counted_prefills(study, std::move(*prompts), plan.shape);
   if (run.force) remove_results(run.directory);
   const Clock::time_point start = Clock::now();
   // Finished tallies without a summary: a run was killed while it wrote the report.

@@ -42,6 +42,7 @@ Demand calibrated(Demand demand, const Plan& plan, const RoutingTable& table) {
           measures.push_back(Rule::measure(token, 0, demand.numbers));
         }
       }
+      if (measures.empty()) return;  // prefills: what decoding calibrated holds for them
       std::sort(measures.begin(), measures.end());
       Rule::calibrate(demand.numbers, measures.data(), measures.size());
     }

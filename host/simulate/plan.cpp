@@ -6,8 +6,10 @@
 #include <set>
 #include <utility>
 
+#include "cuda/core/histogram/histograms.hpp"
 #include "cuda/core/policy/list_caches.hpp"
 #include "host/simulate/demand_calibration.hpp"
+#include "host/simulate/partners.hpp"
 #include "host/simulate/plan_limits.hpp"
 #include "host/simulate/replay_path.hpp"
 #include "host/simulate/shared_starts.hpp"
@@ -131,6 +133,20 @@ void add_demand_tables(Plan& plan, const DemandSpec& demand, const Grid& grid, c
   }
 }
 
+/// What foresees what layers ask for.
+void add_prefetch(Plan& plan, const PrefetchSpec& spec, const RoutingTable& table) {
+  plan.prefetch.predictor = spec.predictor;
+  plan.prefetch.lead_count = static_cast<std::uint32_t>(spec.leads.size());
+  std::copy(spec.leads.begin(), spec.leads.end(), plan.prefetch.leads);
+  const bool meets = with_predictor(spec.predictor, [](auto predictor) { return decltype(predictor)::kHasPartners; });
+  plan.prefetch.experts = std::min(spec.experts.value_or(meets ? 1 : table.top_k), table.experts);
+  if (spec.leads.back() >= table.layers) {
+    fail(ErrorKind::usage, "study: prefetch.layers has none so far ahead (expected less than the trace's {}, found {})",
+         table.layers, spec.leads.back());
+  }
+  if (meets) plan.partners = most_met_partners(table, spec.leads, plan.prefetch.experts);
+}
+
 /// Chooses the walk, and which cells stand apart from one that shares starts. Where all would, it is one of episodes.
 std::vector<bool> choose_walk(Plan& plan, const Study& study, const Grid& grid, const RoutingTable& table) {
   plan.walk = walk_of(study);
@@ -180,6 +196,10 @@ TallyShape make_shape(Plan& plan, const Study& study, const Grid& grid, const Ro
   shape.warm = study.start == Start::warm;
   shape.histograms = study.histograms;
   shape.asks = study.demand.has_value();
+  if (study.prefetch) {
+    shape.histograms |= set_of<PrefetchCounts>();
+    shape.leads = study.prefetch->leads;
+  }
   const auto sequences = static_cast<std::uint32_t>(table.split.evaluation.size());
   shape.sequences = sequences;
   if (plan.walk == Walk::enumerate || plan.walk == Walk::replay) {
@@ -307,6 +327,9 @@ PlanView Plan::view() const {
   view.resample_rejected = resample_rejected;
   view.scope = shape.scope;
   view.histograms = shape.histograms;
+  view.partial_sums = partial_sums;
+  view.prefetch = prefetch;
+  view.prefetch.partners = partners.data();
   view.coupled = coupled;
   view.drafting_experts = shape.experts / shape.slices;
   view.drafting_top_k = shape.top_k / shape.slices;
@@ -389,6 +412,8 @@ Plan make_plan(const Study& study, const Grid& grid, const RoutingTable& table, 
     plan.parameters[static_cast<std::size_t>(policy)] = parameter;
     if (hears_drafts(policy)) plan.decay.shift = parameter;
   }
+  if (study.prefill) plan.partial_sums = {study.prefill->psum_slots.value_or(0), study.prefill->psum_forced};
+  if (study.prefetch) add_prefetch(plan, *study.prefetch, table);
   plan.sibling_keeps = static_cast<std::uint32_t>(std::llround(study.draft.sibling_routing.value_or(1) * kShare));
   plan.sources = std::move(sources);
   if (plan.sources.coverage) plan.coverage_thresholds = coverage_thresholds(*plan.sources.coverage);

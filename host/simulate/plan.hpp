@@ -25,6 +25,9 @@ struct Plan {
   std::uint32_t sibling_keeps = 0;
   std::array<std::uint32_t, kPolicies> parameters{};
   HotnessDecay decay;
+  PartialSumMemory partial_sums;
+  PrefetchView prefetch;  ///< but for `partners`
+  std::vector<std::uint64_t> partners;
   std::uint32_t hotness_planes = 0, list_words = 0;
   TallyShape shape;
   TallyLayout layout;

@@ -173,7 +173,7 @@ void check_extents(const Group& root, const TallyShape& shape, const TallyLayout
 }
 
 /// What is more was not written by this program.
-void expect_root_names(const Group& root) {
+void expect_root_names(const Group& root, bool is_root) {
   constexpr std::array<std::string_view, 30> attributes{"cells",
                                                         "demand_counts",
                                                         "experts",
@@ -205,7 +205,8 @@ void expect_root_names(const Group& root) {
                                                         "warm",
                                                         "zero_computation_experts"};
   hdf5::expect_attributes(root, attributes);
-  std::set<std::string> names{"population_starts"};
+  std::set<std::string> names{"population_starts", "prefetch_leads"};
+  if (is_root) names.insert(kPrefillGroup);
   const std::uint64_t cells = read_count(root, "cells", kMostCells);
   for (std::uint64_t c = 0; c < cells; ++c) names.insert(cell_name(c));
   for (const std::string& member : root.members()) {
@@ -222,8 +223,8 @@ void expect_counts(const Group& root, const std::string& attribute, std::span<co
   }
 }
 
-TallyShape read_shape(const Group& root) {
-  expect_root_names(root);
+TallyShape read_shape(const Group& root, bool is_root) {
+  expect_root_names(root, is_root);
   expect_counts(root, "union_counts", kUnionCounts);
   expect_counts(root, "point_counts", kPointCounts);
   TallyShape shape;
@@ -238,6 +239,13 @@ TallyShape read_shape(const Group& root) {
   shape.scope = read_choice(root, "scope", scope_names());
   shape.warm = root.read_integer("warm") != 0;
   shape.histograms = read_histograms(root);
+  for (const std::uint64_t lead : read_vector(root, "prefetch_leads")) {
+    if (shape.leads.size() == kMostLeads || lead == 0 || lead >= kMostLayers) {
+      fail(ErrorKind::input, "{}: impossible (expected up to {} numbers of layers, found {} among them)",
+           root.name_of("prefetch_leads"), kMostLeads, lead);
+    }
+    shape.leads.push_back(static_cast<std::uint32_t>(lead));
+  }
   shape.asks = root.has_attribute("demand_counts");
   if (shape.asks) expect_counts(root, "demand_counts", kDemandCounts);
   shape.groups = read_group_layout(root, "", {kMostGroups, kMostGroups, 0});
@@ -279,19 +287,9 @@ JointBins read_joints(const Group& group, const TallyLayout& layout, std::size_t
   return bins;
 }
 
-}  // namespace
-
-Tallies read_tallies(const std::filesystem::path& file, Provenance& provenance, std::vector<JointBins>& joints) {
-  const Group root = hdf5::open_file(file);
-  if (const std::string schema = root.read_string("schema"); schema != kTalliesSchema) {
-    fail(ErrorKind::input, "{}: wrong schema (expected {}, found {})", file.string(), kTalliesSchema, schema);
-  }
-  if (const std::int64_t version = root.read_integer("schema_version"); version != kTalliesVersion) {
-    fail(ErrorKind::input, "{}: wrong schema_version (expected {}, found {})", file.string(), kTalliesVersion, version);
-  }
-  provenance = {root.read_string("study"), root.read_string("trace"), printable(root.read_string("program")),
-                root.read_integer("finished") != 0};
-  TallyShape shape = read_shape(root);
+/// What write_counts wrote; `joints` are those of its cells.
+Tallies read_counts(const Group& root, bool is_root, std::vector<JointBins>& joints) {
+  TallyShape shape = read_shape(root, is_root);
   TallyLayout layout = TallyLayout::of(shape);
   check_extents(root, shape, layout);
   const std::uint64_t kept = layout.first_joint_counter;
@@ -310,6 +308,26 @@ Tallies read_tallies(const std::filesystem::path& file, Provenance& provenance, 
       std::copy(values.begin(), values.end(), tallies.counters.begin() + static_cast<std::ptrdiff_t>(block.offset));
     }
     joints.push_back(read_joints(group, tallies.layout, c));
+  }
+  return tallies;
+}
+
+}  // namespace
+
+Tallies read_tallies(const std::filesystem::path& file, Provenance& provenance, std::vector<JointBins>& joints) {
+  const Group root = hdf5::open_file(file);
+  if (const std::string schema = root.read_string("schema"); schema != kTalliesSchema) {
+    fail(ErrorKind::input, "{}: wrong schema (expected {}, found {})", file.string(), kTalliesSchema, schema);
+  }
+  if (const std::int64_t version = root.read_integer("schema_version"); version != kTalliesVersion) {
+    fail(ErrorKind::input, "{}: wrong schema_version (expected {}, found {})", file.string(), kTalliesVersion, version);
+  }
+  provenance = {root.read_string("study"), root.read_string("trace"), printable(root.read_string("program")),
+                root.read_integer("finished") != 0};
+  Tallies tallies = read_counts(root, true, joints);
+  if (root.has(kPrefillGroup)) {
+    std::vector<JointBins> none;
+    tallies.prefill = std::make_shared<const Tallies>(read_counts(root.open_group(kPrefillGroup), false, none));
   }
   return tallies;
 }

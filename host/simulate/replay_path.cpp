@@ -13,7 +13,7 @@ std::uint32_t group_of(const Plan& plan, std::uint32_t evaluation_index) {
   return evaluation_index % plan.shape.groups.groups;
 }
 
-/// Adds one pass: `row(column)` of the drafted columns, the empty row for the rest.
+/// Adds one pass of one request: `row(column)` of the drafted columns, the empty row for the rest.
 template <class RowOf>
 void add_pass(Plan& plan, Cell& cell, const Draft& draft, std::uint32_t group, const RowOf& row) {
   for (std::uint32_t column = 0; column < cell.columns(); ++column) {
@@ -23,6 +23,22 @@ void add_pass(Plan& plan, Cell& cell, const Draft& draft, std::uint32_t group, c
   plan.replay_drafted.push_back(static_cast<std::uint8_t>(draft.drafted));
   plan.replay_group.push_back(group);
   ++cell.passes;
+}
+
+/// Adds the tokens of every sequence, `cell.batch` of them a pass; the empty row behind the last.
+void add_chunks(Plan& plan, Cell& cell, const RoutingTable& table) {
+  for (std::uint32_t i = 0; i < table.split.evaluation.size(); ++i) {
+    const Sequence sequence = table.sequences[table.split.evaluation[i]];
+    for (std::uint32_t position = 0; position < sequence.length; position += cell.batch) {
+      for (std::uint32_t place = position; place < position + cell.batch; ++place) {
+        plan.replay_rows.push_back(place < sequence.length ? sequence.first + place : plan.tokens);
+      }
+      plan.replay_accepted.resize(plan.replay_accepted.size() + cell.batch, 0);
+      plan.replay_drafted.resize(plan.replay_drafted.size() + cell.batch, 0);
+      plan.replay_group.push_back(group_of(plan, i));
+      ++cell.passes;
+    }
+  }
 }
 
 void add_sequences(Plan& plan, Cell& cell, const RoutingTable& table) {
@@ -68,9 +84,11 @@ void lay_out_replay(Plan& plan, const Study& study, const RoutingTable& table) {
   const bool captured = study.acceptance.rejected_routing == RejectedRouting::captured;
   for (Cell& cell : plan.layout.cells) {
     cell.first_slot = plan.replay_rows.size();
-    cell.first_pass = plan.replay_accepted.size();
+    cell.first_pass = plan.replay_group.size();
     cell.passes = 0;
-    if (recorded && cell.depth > 0) {
+    if (cell.depth == 0) {
+      add_chunks(plan, cell, table);
+    } else if (recorded) {
       add_recorded(plan, cell, table, captured, study.rounds_rows.value_or(UINT32_MAX));
     } else {
       add_sequences(plan, cell, table);

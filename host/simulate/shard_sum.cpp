@@ -66,6 +66,7 @@ void ShardSum::add(const std::string& name, Tallies shard, std::vector<JointBins
     std::transform(shard.counters.begin(), shard.counters.end(), sum_->counters.begin(), sum_->counters.begin(),
                    std::plus<>());
     for (std::size_t cell = 0; cell < joints_.size(); ++cell) moecarlo::add(joints_[cell], joints[cell]);
+    if (shard.prefill) sum_->prefill = shard.prefill;
     sum_->trajectories += shard.trajectories;
     sum_->replicate_trajectories += shard.replicate_trajectories;
   }

@@ -54,6 +54,7 @@ TallyLayout TallyLayout::of(const TallyShape& shape) {
       cell.demand_counts = static_cast<std::uint32_t>(std::size(kDemandCounts));
       layout.demands.push_back(from.demand.demand);
     }
+    cell.leads = static_cast<std::uint32_t>(shape.leads.size());
     cell.slices = shape.walk == Walk::enumerate ? from.depth + 1 : 1;
     each_histogram(shape.histograms, cell, shape.experts, [&](auto histogram, const HistogramColumns& columns) {
       cell.union_histograms += decltype(histogram)::kOfUnion ? 1 + columns.bins : 0;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -38,7 +39,8 @@ struct TallyShape {
   Scope scope = Scope::layer;
   bool warm = true;  ///< caches are filled when an episode begins
   HistogramSet histograms = 0;
-  bool asks = false;  ///< the study has demand rules, and union records have the numbers about them
+  std::vector<std::uint32_t> leads;  ///< layers ahead at which prefetches are counted, ascending
+  bool asks = false;                 ///< the study has demand rules, and union records have the numbers about them
   GroupLayout groups;
   GroupLayout joint_groups;
   /// Where each population of the replicates has sequences of its own: its starts. Else (empty) each is drawn from all
@@ -85,6 +87,7 @@ struct Tallies {
   std::uint64_t trajectories = 0;            ///< of the main family, counted so far
   std::uint64_t replicate_trajectories = 0;  ///< of the replicates, at the largest batch
   Shard shard;                               ///< the part of the study that is counted here
+  std::shared_ptr<const Tallies> prefill;  ///< of the prefills, a replay; where the study has them, of shards the first
 
   explicit Tallies(TallyShape shape_of_study);
   Tallies(TallyShape shape_of_study, TallyLayout layout_of_shape, std::uint64_t counters_kept);

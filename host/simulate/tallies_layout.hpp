@@ -15,6 +15,7 @@ namespace moecarlo {
 
 constexpr const char* kTalliesSchema = "moecarlo-tallies";
 constexpr std::int64_t kTalliesVersion = 7;
+constexpr const char* kPrefillGroup = "prefill";  ///< the same once more, of the prefills
 
 const Names<Walk>& walk_names();
 const Names<Acceptance>& acceptance_rule_names();

@@ -82,23 +82,9 @@ void write_cell(OutputGroup& root, const Tallies& tallies, const JointBins& join
   write_joints(group, joints);
 }
 
-}  // namespace
-
-void write_tallies(const std::filesystem::path& file, const Tallies& tallies, const Provenance& provenance) {
-  write_tallies(file, tallies, joint_bins(tallies), provenance);
-}
-
-void write_tallies(const std::filesystem::path& file, const Tallies& tallies, const std::vector<JointBins>& joints,
-                   const Provenance& provenance) {
-  hdf5::OutputFile output(file);
-  OutputGroup& root = output.root();
+/// What was counted, and its shape.
+void write_counts(OutputGroup& root, const Tallies& tallies, const std::vector<JointBins>& joints) {
   const TallyShape& shape = tallies.shape;
-  root.write_string("schema", kTalliesSchema);
-  root.write_integer("schema_version", kTalliesVersion);
-  root.write_string("study", provenance.study_toml);
-  root.write_string("trace", provenance.trace_json);
-  root.write_string("program", provenance.program);
-  root.write_boolean("finished", provenance.finished);
   root.write_string("walk", name_of(shape.walk, walk_names()));
   root.write_string("union_counts", names_of(kUnionCounts));
   root.write_string("point_counts", names_of(kPointCounts));
@@ -117,6 +103,7 @@ void write_tallies(const std::filesystem::path& file, const Tallies& tallies, co
   root.write_integer("joint_groups", shape.joint_groups.groups);
   root.write_integer("joint_replicates", shape.joint_groups.replicates);
   write_vector(root, "population_starts", shape.population_starts);
+  write_vector(root, "prefetch_leads", shape.leads);
   root.write_integer("sequences", shape.sequences);
   root.write_integer("subset", shape.subset);
   root.write_integer("trajectories", static_cast<std::int64_t>(tallies.trajectories));
@@ -125,6 +112,29 @@ void write_tallies(const std::filesystem::path& file, const Tallies& tallies, co
   root.write_integer("shards", tallies.shard.count);
   root.write_integer("cells", static_cast<std::int64_t>(shape.cells.size()));
   for (std::size_t c = 0; c < shape.cells.size(); ++c) write_cell(root, tallies, joints[c], c);
+}
+
+}  // namespace
+
+void write_tallies(const std::filesystem::path& file, const Tallies& tallies, const Provenance& provenance) {
+  write_tallies(file, tallies, joint_bins(tallies), provenance);
+}
+
+void write_tallies(const std::filesystem::path& file, const Tallies& tallies, const std::vector<JointBins>& joints,
+                   const Provenance& provenance) {
+  hdf5::OutputFile output(file);
+  OutputGroup& root = output.root();
+  root.write_string("schema", kTalliesSchema);
+  root.write_integer("schema_version", kTalliesVersion);
+  root.write_string("study", provenance.study_toml);
+  root.write_string("trace", provenance.trace_json);
+  root.write_string("program", provenance.program);
+  root.write_boolean("finished", provenance.finished);
+  write_counts(root, tallies, joints);
+  if (tallies.prefill) {
+    OutputGroup prefill = root.create_group(kPrefillGroup);
+    write_counts(prefill, *tallies.prefill, joint_bins(*tallies.prefill));
+  }
   output.commit();
 }
 

@@ -21,6 +21,9 @@ Certainties certainties(const TallyShape& shape, std::size_t cell, std::uint32_t
   holds.nothing_dropped = !drops(at.demand.demand.rule);
   holds.distinct = holds.nothing_dropped && shape.zero_experts == 0 &&
                    ((at.batch == 1 && at.depth == 0) || shape.top_k == shape.experts);
+  const bool drafts_all = at.depth == 0 || (shape.walk != Walk::replay && at.acceptance.kind != Acceptance::proposals);
+  holds.by_depth = holds.nothing_dropped && shape.zero_experts == 0 && drafts_all &&
+                   ((at.batch == 1 && at.tree.is_chain()) || shape.top_k == shape.experts);
   holds.none_resident = slots.base == 0 && slots.extra_layers == 0;
   holds.all_resident = slots.base >= shape.experts && (shape.warm || is_static) && has_capacity(at.policies[policy]);
   holds.no_writes = is_static || holds.hit_rate();

@@ -12,6 +12,7 @@ struct Certainties {
   bool lengths = false;          ///< every round accepts equally much: no draft, or a law that has one value
   bool whole_drafts = false;     ///< every round accepts its whole draft
   bool distinct = false;         ///< every pass touches equally many experts: one token's, or all there are
+  bool by_depth = false;         ///< the same of the columns of each depth: one token's, or all there are
   bool nothing_dropped = false;  ///< columns ask for all that the router chose
   bool none_resident = false;    ///< there is no slot
   bool all_resident = false;     ///< there is a slot for every expert, and it is filled from the start

@@ -63,10 +63,10 @@ std::string_view breakdown_unit(std::string_view name) {
 }
 
 std::string_view unit_of_metric(std::string_view name) {
-  for (const Metric& metric : metric_table()) {
-    if (metric.name == name) return metric.text.unit;
+  for (const NamedFigure& figure : further_metrics()) {
+    if (figure.name == name) return figure.text.unit;
   }
-  return unit_in(kFurther, name);
+  return metric_named(name).metric.text.unit;
 }
 
 std::string_view unit_of_hardware_figure(std::string_view name) {

@@ -1,6 +1,8 @@
 #include "host/statistics/metric_table.hpp"
 
 #include <algorithm>
+#include <charconv>
+#include <numeric>
 #include <stdexcept>
 
 namespace moecarlo {
@@ -8,6 +10,7 @@ namespace {
 
 using Counts = MetricCounts;
 using Holds = Certainties;
+using Prefetch = PrefetchCounts;
 
 double requests(const Counts& counts) {
   return counts.rounds * counts.cell.batch;
@@ -27,6 +30,9 @@ double distinct_lower(const Counts& counts) {
 }
 double hits(const Counts& counts) {
   return counts.of_point(kHits);
+}
+double lower_hits(const Counts& counts) {
+  return hits(counts) - counts.of_point(kUpperHits);
 }
 double misses(const Counts& counts) {
   return distinct(counts) - hits(counts);
@@ -137,9 +143,37 @@ const Metric kTable[] = {
      kLayer,
      Where::with_slices,
      hit_rate_holds,
-     [](const Counts& counts) { return hits(counts) - counts.of_point(kUpperHits); },
+     lower_hits,
      distinct_lower,
      {"share", "distinct experts whose lower slice is resident", "distinct experts"}},
+    {"lower_hits",
+     kLayer,
+     Where::with_slices,
+     never,
+     lower_hits,
+     passes,
+     {"slices", "lower slices that are asked for and resident", kPerPass}},
+    {"lower_misses",
+     kLayer,
+     Where::with_slices,
+     never,
+     [](const Counts& counts) { return distinct_lower(counts) - lower_hits(counts); },
+     passes,
+     {"slices", "lower slices that are asked for and not resident", kPerPass}},
+    {"near_hits",
+     kLayer,
+     Where::with_nested,
+     never,
+     [](const Counts& counts) { return counts.of_near(kHits); },
+     passes,
+     {"experts", "distinct experts that are resident in the smaller one of two nested caches", kPerPass}},
+    {"far_hits",
+     kLayer,
+     Where::with_nested,
+     never,
+     [](const Counts& counts) { return hits(counts) - counts.of_near(kHits); },
+     passes,
+     {"experts", "distinct experts that are resident in the larger one alone", kPerPass}},
     {"cache_writes",
      kLayer,
      Where::everywhere,
@@ -215,6 +249,89 @@ const Metric kTable[] = {
      passes,
      {"experts", "experts that are resident when a pass begins", kPerPass},
      set_of<ResidentExperts>()},
+    {"distinct_by_depth",
+     kLayer,
+     Where::everywhere,
+     [](const Holds& holds) { return holds.by_depth; },
+     [](const Counts& counts) { return counts.bin_of_union<DistinctByDepth>(counts.level); },
+     passes,
+     {"experts", "different experts that the columns of one depth of the draft use: `distinct_by_depth.DEPTH`",
+      kPerPass},
+     set_of<DistinctByDepth>(),
+     MetricLevels::by_depth},
+    {"siblings_shared",
+     kLayer,
+     Where::with_siblings,
+     never,
+     [](const Counts& counts) { return counts.sum_of_union<SiblingsShared>(); },
+     [](const Counts& counts) { return counts.count_of_union<SiblingsShared>(); },
+     {"experts", "experts that both of two columns of a request use which stand at one depth of a draft tree",
+      "such pairs of verified columns"},
+     set_of<SiblingsShared>()},
+    {"psum_high_water",
+     kLayer,
+     Where::everywhere,
+     never,
+     [](const Counts& counts) { return counts.sum_of_union<PsumHighWater>(); },
+     passes,
+     {"partial sums", "of a prefill: partial sums of a chunk that are open at a time, at most", "layers x chunks"},
+     set_of<PsumHighWater>()},
+    {"psum_spills",
+     kLayer,
+     Where::everywhere,
+     never,
+     [](const Counts& counts) { return counts.sum_of_union<PsumSpills>(); },
+     passes,
+     {"partial sums", "of a prefill: partial sums that have no slot, each of which is written and read back once",
+      "layers x chunks"},
+     set_of<PsumSpills>()},
+    {"prefetch_useful",
+     kLayer,
+     Where::everywhere,
+     never,
+     [](const Counts& counts) { return counts.of_prefetch(Prefetch::kUseful); },
+     passes,
+     {"experts", "absent experts that are foreseen so many layers before, and used: `prefetch_useful.LAYERS`",
+      kPerPass},
+     set_of<Prefetch>(),
+     MetricLevels::by_lead},
+    {"prefetch_wasted",
+     kLayer,
+     Where::everywhere,
+     never,
+     [](const Counts& counts) { return counts.of_prefetch(Prefetch::kWasted); },
+     passes,
+     {"experts", "absent experts that are foreseen and not used: `prefetch_wasted.LAYERS`", kPerPass},
+     set_of<Prefetch>(),
+     MetricLevels::by_lead},
+    {"prefetch_displaced",
+     kLayer,
+     Where::everywhere,
+     never,
+     [](const Counts& counts) { return counts.of_prefetch(Prefetch::kDisplaced); },
+     passes,
+     {"experts", "residents that would make room for these: `prefetch_displaced.LAYERS`", kPerPass},
+     set_of<Prefetch>(),
+     MetricLevels::by_lead},
+    {"prefetch_recall",
+     kLayer,
+     Where::everywhere,
+     never,
+     [](const Counts& counts) { return counts.of_prefetch(Prefetch::kUseful); },
+     [](const Counts& counts) { return counts.of_prefetch(Prefetch::kUseful) + counts.of_prefetch(Prefetch::kMissed); },
+     {"share", "misses that are foreseen: `prefetch_recall.LAYERS`", "misses of layers with so many before them"},
+     set_of<Prefetch>(),
+     MetricLevels::by_lead},
+    {"prefetch_precision",
+     kLayer,
+     Where::everywhere,
+     never,
+     [](const Counts& counts) { return counts.of_prefetch(Prefetch::kUseful); },
+     [](const Counts& counts) { return counts.of_prefetch(Prefetch::kUseful) + counts.of_prefetch(Prefetch::kWasted); },
+     {"share", "absent experts that are foreseen and then used: `prefetch_precision.LAYERS`",
+      "absent experts that are foreseen"},
+     set_of<Prefetch>(),
+     MetricLevels::by_lead},
 };
 
 }  // namespace
@@ -240,11 +357,35 @@ std::span<const Metric> metric_table() {
   return kTable;
 }
 
-const Metric& metric_named(const std::string& name) {
+std::string Metric::name_at(std::uint32_t level) const {
+  return levels != MetricLevels::none ? std::string(name) + "." + std::to_string(level) : name;
+}
+
+std::vector<std::uint32_t> Metric::levels_at(std::uint32_t depth, const std::vector<std::uint32_t>& leads) const {
+  if (levels == MetricLevels::by_lead) return leads;
+  std::vector<std::uint32_t> all(levels == MetricLevels::by_depth ? depth + 1 : 1);
+  std::iota(all.begin(), all.end(), 0U);
+  return all;
+}
+
+double MetricCounts::of_prefetch(PrefetchCounts::Kind kind) const {
+  const auto lead = std::find(shape.leads.begin(), shape.leads.end(), level) - shape.leads.begin();
+  const std::uint32_t bin = kind * cell.leads + static_cast<std::uint32_t>(lead);
+  return static_cast<double>(point[columns_of<PrefetchCounts>().of_point + 1 + bin]);
+}
+
+NamedMetric metric_named(std::string_view name) {
+  const std::string_view stem = name.substr(0, name.find('.'));
   const auto found =
-      std::find_if(std::begin(kTable), std::end(kTable), [&](const Metric& one) { return one.name == name; });
-  if (found == std::end(kTable)) throw std::out_of_range("no metric is named " + name);
-  return *found;
+      std::find_if(std::begin(kTable), std::end(kTable), [&](const Metric& one) { return one.name == stem; });
+  std::uint32_t level = 0;
+  const char* const last = name.data() + name.size();
+  const bool whole = stem.size() == name.size();
+  const bool numbered = !whole && std::from_chars(stem.data() + stem.size() + 1, last, level).ptr == last;
+  if (found == std::end(kTable) || !(found->levels != MetricLevels::none ? numbered : whole)) {
+    throw std::out_of_range("no metric is named " + std::string(name));
+  }
+  return {*found, level};
 }
 
 }  // namespace moecarlo

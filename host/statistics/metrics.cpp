@@ -22,6 +22,10 @@ Sampling make_sampling(const Tallies& tallies) {
   return Sampling::random(layout, tallies.trajectories >= layout.groups, Replication::of(tallies.shape, layout));
 }
 
+std::uint64_t point_number(const Cell& cell, const PointAddress& at) {
+  return std::uint64_t{at.policy} * cell.capacity_count + at.capacity;
+}
+
 bool needs_drafts(const Metric& metric) {
   return metric.where == Where::with_drafts || metric.where == Where::with_choices ||
          metric.where == Where::with_masses;
@@ -33,8 +37,8 @@ bool needs_demands(const Metric& metric) {
 
 }  // namespace
 
-MetricReader::MetricReader(const Tallies& tallies, const Resample& resample)
-    : tallies_(tallies), sampling_(make_sampling(tallies)) {
+MetricReader::MetricReader(const Tallies& tallies, const Resample& resample, std::vector<NestedCapacities> nested)
+    : tallies_(tallies), nested_(std::move(nested)), sampling_(make_sampling(tallies)) {
   for (const CellShape& cell : tallies.shape.cells) laws_.push_back(accepted_length_law(cell.thresholds));
   for (const Cell& cell : tallies.layout.cells) {
     const auto first = tallies.counters.begin() + static_cast<std::ptrdiff_t>(cell.rounds);
@@ -44,12 +48,16 @@ MetricReader::MetricReader(const Tallies& tallies, const Resample& resample)
   if (is_exact(tallies.shape.walk) && tallies.shape.groups.groups >= kFewestSequences) resample_groups(resample);
 }
 
-std::vector<std::string> MetricReader::names(std::uint32_t depth, HistogramSet histograms, bool asks) {
+std::vector<std::string> MetricReader::names(const Study& study) {
+  const std::uint32_t depth = study.grid.depth.back();
+  const HistogramSet histograms = study.histograms | (study.prefetch ? set_of<PrefetchCounts>() : 0);
+  const std::vector<std::uint32_t> leads = study.prefetch ? study.prefetch->leads : std::vector<std::uint32_t>{};
   std::vector<std::string> names;
   for (const Metric& metric : metric_table()) {
     const bool asked = (metric.histograms & ~histograms) == 0;
-    if (needs_demands(metric) && !asks) continue;
-    if (asked && (depth > 0 || !needs_drafts(metric))) names.emplace_back(metric.name);
+    if (!asked || (needs_demands(metric) && !study.demand) || (depth == 0 && needs_drafts(metric))) continue;
+    if (metric.where == Where::with_nested && study.grid.nested.empty()) continue;
+    for (const std::uint32_t level : metric.levels_at(depth, leads)) names.push_back(metric.name_at(level));
   }
   return names;
 }
@@ -59,18 +67,37 @@ std::vector<std::string> MetricReader::names_at(const PointAddress& point) const
   for (const Metric& metric : metric_table()) {
     const bool counted = (metric.where != Where::with_masses || knows_mass(point)) &&
                          (metric.where != Where::with_demand_masses || knows_pair_mass(point));
-    if (counted && exists(metric.name, point)) names.emplace_back(metric.name);
+    const std::uint32_t depth = tallies_.shape.cells[point.cell].depth;
+    for (const std::uint32_t level : metric.levels_at(depth, tallies_.shape.leads)) {
+      if (counted && exists(metric.name_at(level), point)) names.push_back(metric.name_at(level));
+    }
   }
   return names;
 }
 
 bool MetricReader::exists(const std::string& name, const PointAddress& point) const {
-  const Metric& metric = metric_named(name);
+  const auto [metric, level] = metric_named(name);
+  const CellShape& cell = tallies_.shape.cells[point.cell];
   if ((metric.histograms & ~tallies_.shape.histograms) != 0) return false;
+  const std::vector<std::uint32_t> levels = metric.levels_at(cell.depth, tallies_.shape.leads);
+  if (std::find(levels.begin(), levels.end(), level) == levels.end()) return false;
   if (metric.where == Where::with_choices && tallies_.shape.zero_experts > 0) return false;
-  if (needs_drafts(metric)) return tallies_.shape.cells[point.cell].depth > 0;
+  if (metric.where == Where::with_nested) return near(point).has_value();
+  if (metric.where == Where::with_siblings) return cell.tree.verifies_siblings(cell.depth);
+  if (needs_drafts(metric)) return cell.depth > 0;
   if (needs_demands(metric)) return tallies_.shape.asks;
   return metric.where == Where::everywhere || tallies_.shape.slices > 1;
+}
+
+std::optional<PointAddress> MetricReader::near(const PointAddress& point) const {
+  const std::vector<Capacity>& capacities = tallies_.shape.cells[point.cell].capacities;
+  for (const NestedCapacities& one : nested_) {
+    if (capacities[point.capacity] != Capacity{one.far, 0}) continue;
+    const auto found = std::find(capacities.begin(), capacities.end(), Capacity{one.near, 0});
+    if (found == capacities.end()) continue;
+    return PointAddress{point.cell, point.policy, static_cast<std::uint32_t>(found - capacities.begin())};
+  }
+  return std::nullopt;
 }
 
 bool MetricReader::knows_mass(const PointAddress& point) const {
@@ -88,7 +115,7 @@ bool MetricReader::knows_pair_mass(const PointAddress& point) const {
 }
 
 bool MetricReader::is_per_layer(const std::string& name) {
-  return metric_named(name).per_layer;
+  return metric_named(name).metric.per_layer;
 }
 
 const std::vector<double>* MetricReader::law(std::size_t cell) const {
@@ -98,30 +125,38 @@ const std::vector<double>* MetricReader::law(std::size_t cell) const {
 MetricCounts MetricReader::group_counts(const PointAddress& at, std::uint32_t group) const {
   const Cell& cell = tallies_.layout.cells[at.cell];
   const std::uint64_t* counters = tallies_.counters.data();
-  const std::uint64_t point = std::uint64_t{at.policy} * cell.capacity_count + at.capacity;
-  const std::uint64_t row = point * tallies_.shape.groups.total() + group;
+  const auto record_of = [&](const PointAddress& address) {
+    const std::uint64_t row = point_number(cell, address) * tallies_.shape.groups.total() + group;
+    return counters + cell.points_by_group + row * cell.point_width();
+  };
+  const auto inner = near(at);
   return {tallies_.shape,
           cell,
           law(at.cell),
           static_cast<double>(counters[cell.rounds + group]),
           static_cast<double>(tallies_.shape.layers),
           counters + cell.unions_by_group + std::uint64_t{group} * cell.union_width(),
-          counters + cell.points_by_group + row * cell.point_width(),
+          record_of(at),
+          inner ? record_of(*inner) : nullptr,
           counters + cell.accepted + std::uint64_t{group} * (cell.depth + 1)};
 }
 
 MetricCounts MetricReader::layer_counts(const PointAddress& at, std::uint32_t layer) const {
   const Cell& cell = tallies_.layout.cells[at.cell];
   const std::uint64_t* counters = tallies_.counters.data();
-  const std::uint64_t point = std::uint64_t{at.policy} * cell.capacity_count + at.capacity;
-  const std::uint64_t row = point * tallies_.shape.layers + layer;
+  const auto record_of = [&](const PointAddress& address) {
+    const std::uint64_t row = point_number(cell, address) * tallies_.shape.layers + layer;
+    return counters + cell.points_by_layer + row * cell.point_width();
+  };
+  const auto inner = near(at);
   return {tallies_.shape,
           cell,
           law(at.cell),
           rounds_[at.cell],
           1,
           counters + cell.unions_by_layer + std::uint64_t{layer} * cell.union_width(),
-          counters + cell.points_by_layer + row * cell.point_width(),
+          record_of(at),
+          inner ? record_of(*inner) : nullptr,
           nullptr};
 }
 
@@ -162,34 +197,41 @@ MetricCounts MetricReader::resampled_counts(const PointAddress& at, std::size_t 
   const std::uint64_t* rounds = resampled_.data() + resample * columns_ + first_column_[at.cell];
   const std::uint64_t* accepted = rounds + 1;
   const std::uint64_t* unions = accepted + (tallies_.shape.walk == Walk::enumerate ? 0 : cell.depth + 1);
-  const std::uint64_t point = std::uint64_t{at.policy} * cell.capacity_count + at.capacity;
+  const auto record_of = [&](const PointAddress& address) {
+    return unions + cell.union_width() + point_number(cell, address) * cell.point_width();
+  };
+  const auto inner = near(at);
   return {tallies_.shape,
           cell,
           law(at.cell),
           static_cast<double>(*rounds),
           static_cast<double>(tallies_.shape.layers),
           unions,
-          unions + cell.union_width() + point * cell.point_width(),
+          record_of(at),
+          inner ? record_of(*inner) : nullptr,
           accepted};
 }
 
 Quantity MetricReader::quantity(const std::string& name, const PointAddress& point) const {
-  const Metric& metric = metric_named(name);
+  const auto [metric, level] = metric_named(name);
   const std::uint32_t groups = tallies_.shape.groups.total();
   const Cell& cell = tallies_.layout.cells[point.cell];
   std::vector<double> y(groups), x(groups);
   MetricCounts counts = group_counts(point, 0);
+  counts.level = level;
   for (std::uint32_t g = 0; g < groups; ++g) {
     counts.rounds = static_cast<double>(tallies_.counters[cell.rounds + g]);
     y[g] = metric.numerator(counts);
     x[g] = metric.denominator(counts);
     counts.unions += cell.union_width();
     counts.point += cell.point_width();
+    if (counts.near != nullptr) counts.near += cell.point_width();
     counts.accepted += cell.depth + 1;
   }
   Quantity quantity = sampling_.ratio(y, x);
   for (std::size_t r = 0; !resampled_.empty() && r < kResamples; ++r) {
-    const MetricCounts drawn = resampled_counts(point, r);
+    MetricCounts drawn = resampled_counts(point, r);
+    drawn.level = level;
     const double drawn_x = metric.denominator(drawn);
     quantity.replicates.push_back(drawn_x > 0 ? metric.numerator(drawn) / drawn_x : quantity.value);
   }
@@ -206,11 +248,12 @@ Estimate MetricReader::estimate(const std::string& metric, const PointAddress& p
 }
 
 std::vector<double> MetricReader::per_layer(const std::string& name, const PointAddress& point) const {
-  const Metric& metric = metric_named(name);
+  const auto [metric, level] = metric_named(name);
   if (!metric.per_layer) return {};
   std::vector<double> values(tallies_.shape.layers);
   for (std::uint32_t layer = 0; layer < values.size(); ++layer) {
-    const MetricCounts counts = layer_counts(point, layer);
+    MetricCounts counts = layer_counts(point, layer);
+    counts.level = level;
     values[layer] = metric.numerator(counts) / metric.denominator(counts);
   }
   return values;
@@ -249,7 +292,9 @@ std::map<std::string, HistogramResult> MetricReader::histograms_at(const PointAd
                      }
                    }
                    const std::vector<double>& whole = Histogram::kOfUnion ? of_union : of_point;
-                   const double all = std::accumulate(whole.begin(), whole.end(), 0.0);
+                   const double all = Histogram::kMeans ? rounds_[at.cell] * static_cast<double>(shape.layers)
+                                                        : std::accumulate(whole.begin(), whole.end(), 0.0);
+                   if (columns.bins == 0 || all == 0 || Histogram::kIsTable) return;
                    for (std::vector<double>* shares : {&of_union, &of_point}) {
                      for (double& share : *shares) share /= all;
                    }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -8,6 +9,7 @@
 #include "host/statistics/quantity.hpp"
 #include "host/statistics/resample.hpp"
 #include "host/statistics/results.hpp"
+#include "host/study/study.hpp"
 
 namespace moecarlo {
 
@@ -25,11 +27,12 @@ class MetricReader {
  public:
   /// `resample` does the bootstrap of exact studies over their sequences, where there are enough. `tallies` must
   /// outlive this.
-  explicit MetricReader(const Tallies& tallies, const Resample& resample = resample_on_host);
+  /// `nested`: the pairs of capacities that the study names.
+  explicit MetricReader(const Tallies& tallies, const Resample& resample = resample_on_host,
+                        std::vector<NestedCapacities> nested = {});
 
-  /// The metrics that may exist at this depth with these histograms, with demand rules or without, and those that were
-  /// counted at a point.
-  static std::vector<std::string> names(std::uint32_t depth, HistogramSet histograms = 0, bool asks = false);
+  /// The metrics that may exist at the deepest points of a study, and those that were counted at a point.
+  static std::vector<std::string> names(const Study& study);
   /// Whether a point of this depth and kind of objects has the metric, counted yet or not.
   bool exists(const std::string& metric, const PointAddress& point) const;
   std::vector<std::string> names_at(const PointAddress& point) const;
@@ -46,6 +49,8 @@ class MetricReader {
   const Sampling& sampling() const { return sampling_; }
 
  private:
+  /// The tier within a point's cache, where there is one.
+  std::optional<PointAddress> near(const PointAddress& point) const;
   bool knows_mass(const PointAddress& point) const;
   bool knows_pair_mass(const PointAddress& point) const;
   /// Of accepted lengths, where counts are kept for each of them.
@@ -56,6 +61,7 @@ class MetricReader {
   void resample_groups(const Resample& resample);
 
   const Tallies& tallies_;
+  std::vector<NestedCapacities> nested_;
   Sampling sampling_;
   std::vector<std::vector<double>> laws_;  ///< [cells] P(accepted length = 0 .. depth)
   std::vector<double> rounds_;             ///< [cells] of the batch-means groups

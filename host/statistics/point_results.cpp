@@ -220,7 +220,7 @@ std::vector<BreakEvenResult> break_even(const MetricReader& reader, const Tallie
 
 std::optional<double> worst_half_width(const std::vector<std::string>& metrics, const Tallies& tallies,
                                        const Study& study) {
-  const MetricReader reader(tallies);
+  const MetricReader reader(tallies, resample_on_host, study.grid.nested);
   std::optional<double> worst;
   for (const auto& [point, bits] : grid_points(tallies, study)) {
     for (const std::string& metric : metrics) {
@@ -234,7 +234,7 @@ std::optional<double> worst_half_width(const std::vector<std::string>& metrics, 
 }
 
 bool is_satisfied(const StopSpec& stop, const Tallies& tallies, const Study& study) {
-  const MetricReader reader(tallies);
+  const MetricReader reader(tallies, resample_on_host, study.grid.nested);
   const auto is_known = [&](const Estimate& estimate) {
     const Margin& margin = estimate.mc_half_width;
     const double allowed = stop.relative_half_width * std::abs(estimate.value);

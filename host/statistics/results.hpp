@@ -54,7 +54,8 @@ class PointMetrics {
 /// What a study asked for beside the metrics (cuda/core/histogram): bin i is value least + i, the last one or more.
 struct HistogramResult {
   std::uint32_t least = 0;
-  std::vector<double> all;       ///< share of each value; of what a design point counts, where nothing else is
+  /// Share of each value; of what a design point counts, where nothing else is. By depth: means per layer and pass.
+  std::vector<double> all;
   std::vector<double> resident;  ///< of the same whole, those that were resident; else empty
 };
 
@@ -215,6 +216,8 @@ struct StudyResults {
   std::string backend, version;
   double seconds = 0;  ///< wall time of the simulation
   std::vector<PointResult> points;
+  std::vector<PointResult>
+      prefill;  ///< of prefills: one request, no draft; a pass is a chunk; where the study has them
   std::vector<Distribution> distributions;
   std::vector<DifferenceResult> differences;
   std::vector<ControlResult> controls;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "cuda/core/prefetch/predictors.hpp"
 #include "host/study/acceptance.hpp"
 #include "host/study/limits.hpp"
 #include "host/study/names.hpp"
@@ -36,6 +37,33 @@ struct Rules {
     if (!pool && !study.grid.pool.empty()) {
       refuse("grid.pool", "counts the slots of all layers together, and here each layer has its own",
              "cache.scope = \"global\", or grid.capacity", "cache.scope = \"layer\"");
+    }
+  }
+
+  /// Hits of a smaller cache are hits of a larger one where it holds whatever the smaller one does, pass by pass.
+  void check_nested() const {
+    const auto& nested = study.grid.nested;
+    if (nested.empty()) return;
+    const auto not_nested = policy_that([](Policy policy) { return policy != Policy::lru && !never_changes(policy); });
+    if (not_nested) {
+      refuse("grid.nested", "needs caches of which the larger holds whatever the smaller one does",
+             "static and lru in grid.policy", to_string(*not_nested));
+    }
+    const Acceptance rule = rule_of(study.acceptance.model);
+    if (rule == Acceptance::by_token || rule == Acceptance::by_coverage) {
+      refuse("grid.nested", "needs capacities that share their rounds",
+             "an acceptance.model that does not look at the cache", to_string(study.acceptance.model));
+    }
+    if (study.demand && looks_at_residents(*study.demand)) {
+      refuse("grid.nested", "needs capacities that are asked for the same", "a demand that does not look at residents",
+             "one that does");
+    }
+    for (auto one = nested.begin(); one != nested.end(); ++one) {
+      const auto same = [&](const NestedCapacities& other) { return other.far == one->far; };
+      if (std::any_of(nested.begin(), one, same)) {
+        refuse("grid.nested", "gives one capacity two smaller ones", "each larger capacity once",
+               std::to_string(one->far));
+      }
     }
   }
 
@@ -167,6 +195,49 @@ struct Rules {
     }
   }
 
+  /// Prefills are walked once, and nothing is drafted or drawn in them.
+  void check_prefill() const {
+    if (!study.prefill) return;
+    for (const auto& [cannot, why] :
+         {std::pair{policy_that(hears_drafts), "counts what drafts choose, and a prefill has none"},
+          std::pair{policy_that(draws), "draws, and a prefill is walked once"}}) {
+      if (!cannot) continue;
+      refuse(fmt::format("grid.policy = \"{}\"", to_string(*cannot)), why, "other policies beside [prefill]",
+             to_string(*cannot));
+    }
+    if (study.mode == Mode::perturbed) {
+      refuse("[prefill]", "knows the trace's own routing only", "another mode than perturbed", "perturbed");
+    }
+  }
+
+  /// What is fetched ahead is counted in episodes, one cache a layer, of whole experts.
+  void check_prefetch() const {
+    if (!study.prefetch) return;
+    with_predictor(study.prefetch->predictor, [&](auto predictor) {
+      using Predictor = decltype(predictor);
+      const std::string name_of_it = fmt::format("prefetch.predictor = \"{}\"", Predictor::kName);
+      if (Predictor::kNeedsDraft && study.grid.depth.back() == 0) {
+        refuse(name_of_it, "looks at what drafts choose", "a depth above 0 in grid.depth", "0");
+      }
+      if (Predictor::kNeedsTokens && (study.draft.width > 1 || study.mode == Mode::perturbed)) {
+        refuse(name_of_it, "knows the trace's own routing only", "a chain, and another mode than perturbed",
+               study.draft.width > 1 ? "a tree" : "perturbed");
+      }
+      if (!Predictor::kTakesExperts && study.prefetch->experts) {
+        refuse("prefetch.experts", "is a number of popularity and layers", "one of these in prefetch.predictor",
+               Predictor::kName);
+      }
+    });
+    if (study.mode == Mode::exhaustive) {
+      refuse("[prefetch]", "is counted along episodes", "another mode than exhaustive", "exhaustive");
+    }
+    if (study.cache.scope == Scope::pool || study.cache.objects == Objects::slices) {
+      refuse("[prefetch]", "fetches whole experts into the caches of their layers",
+             "cache.scope = \"layer\" and cache.objects = \"experts\"",
+             study.cache.scope == Scope::pool ? "one pool" : "slices");
+    }
+  }
+
   void check_demand() const {
     if (!study.demand) return;
     const auto& [rules, stated, path, confidences] = *study.demand;
@@ -257,7 +328,8 @@ bool shares_starts(const Study& study) {
   const auto& policies = study.grid.policy;
   const bool forgets = std::all_of(policies.begin(), policies.end(), never_changes);
   return forgets && study.mode == Mode::random && study.draft.width == 1 && study.cache.scope == Scope::layer &&
-         study.cache.objects == Objects::experts && !reads_trace(study.acceptance.model) && !study.demand;
+         study.cache.objects == Objects::experts && !reads_trace(study.acceptance.model) && !study.demand &&
+         !study.prefetch;
 }
 
 void check_study(const Study& study, const std::string& name) {
@@ -269,6 +341,7 @@ void check_study(const Study& study, const std::string& name) {
   const Rules rules{study, name};
   if (study.mode == Mode::exhaustive) rules.check_exhaustive();
   rules.check_pool();
+  rules.check_nested();
   rules.check_draft();
   rules.check_bits();
   rules.check_acceptance();
@@ -276,6 +349,8 @@ void check_study(const Study& study, const std::string& name) {
   rules.check_replay();
   rules.check_perturbed();
   rules.check_demand();
+  rules.check_prefill();
+  rules.check_prefetch();
 }
 
 }  // namespace moecarlo

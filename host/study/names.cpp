@@ -71,6 +71,25 @@ const Names<PathProbability>& path_probability_names() {
                                                {"one", PathProbability::one}};
   return names;
 }
+const Names<Predictor>& predictor_names() {
+  static const Names<Predictor> names = []<std::uint32_t... place>(std::integer_sequence<std::uint32_t, place...>) {
+    return Names<Predictor>{{std::tuple_element_t<place, Predictors>::kName, Predictor{place}}...};
+  }
+  (std::make_integer_sequence<std::uint32_t, kPredictors>{});
+  return names;
+}
+
+const Names<std::uint32_t>& asked_histogram_names() {
+  static const Names<std::uint32_t> names = [] {
+    Names<std::uint32_t> asked;
+    for (const auto& [name, place] : histogram_names()) {
+      if ((asked_by_name() >> place & 1U) != 0) asked.emplace_back(name, place);
+    }
+    return asked;
+  }();
+  return names;
+}
+
 const Names<std::uint32_t>& histogram_names() {
   static const Names<std::uint32_t> names = []<std::size_t... place>(std::index_sequence<place...>) {
     return Names<std::uint32_t>{{std::tuple_element_t<place, Histograms>::kName, place}...};
@@ -90,6 +109,9 @@ const char* to_string(Policy value) {
 }
 const char* to_string(Scope value) {
   return name_in(scope_names(), value);
+}
+const char* to_string(Predictor value) {
+  return name_in(predictor_names(), value);
 }
 const char* to_string(Objects value) {
   return name_in(objects_names(), value);

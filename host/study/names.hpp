@@ -24,11 +24,14 @@ const Names<RejectedRouting>& rejected_routing_names();
 const Names<DemandRule>& demand_rule_names();
 const Names<PathProbability>& path_probability_names();  ///< but for a list
 const Names<std::uint32_t>& histogram_names();           ///< their places in a HistogramSet
+const Names<Predictor>& predictor_names();
+const Names<std::uint32_t>& asked_histogram_names();  ///< those that a study asks for by name
 
 const char* to_string(Mode mode);
 const char* to_string(Start start);
 const char* to_string(Policy policy);
 const char* to_string(Scope scope);
+const char* to_string(Predictor predictor);
 const char* to_string(Objects objects);
 const char* to_string(Replacements replacements);
 const char* to_string(Redraw redraw);

@@ -1,5 +1,7 @@
 #include "host/study/parse_study.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "host/study/acceptance_models.hpp"
@@ -39,7 +41,7 @@ void read_main(TableReader table, Study& study, const std::filesystem::path& fol
   study.temperature = table.number("temperature", 0, 1000).value_or(study.temperature);
   if (study.temperature <= 0) table.wrong("temperature", "a number above 0");
   study.redraw = table.choice("redraw", redraw_names()).value_or(study.redraw);
-  if (const auto histograms = table.choices("histograms", histogram_names())) {
+  if (const auto histograms = table.choices("histograms", asked_histogram_names())) {
     for (const std::uint32_t place : *histograms) study.histograms |= 1U << place;
   }
   const Names<std::string> backends = {{"auto", "auto"}, {"cpu", "cpu"}, {"cuda", "cuda"}};
@@ -62,6 +64,14 @@ void read_grid(TableReader table, GridSpec& grid) {
   take("batch", 1, kMostBatch, grid.batch);
   take("depth", 0, kMostDraftTokens, grid.depth);
   take("capacity", 0, kMostExperts, grid.capacity);
+  if (const auto nested = table.pairs("nested", 0, kMostExperts)) {
+    for (const auto& [near, far] : *nested) {
+      grid.nested.push_back({static_cast<std::uint32_t>(near), static_cast<std::uint32_t>(far)});
+      grid.capacity.insert(grid.capacity.end(), {grid.nested.back().near, grid.nested.back().far});
+    }
+    std::sort(grid.capacity.begin(), grid.capacity.end());
+    grid.capacity.erase(std::unique(grid.capacity.begin(), grid.capacity.end()), grid.capacity.end());
+  }
   take("pool", 1, kMostExperts * kMostLayers, grid.pool);
   take("bits", 2, 8, grid.bits);
   if (auto policies = table.choices("policy", policy_names())) grid.policy = *policies;
@@ -180,6 +190,42 @@ DemandSpec read_demand(TableReader table) {
   return demand;
 }
 
+/// None where the predictor is "none".
+std::optional<PrefetchSpec> read_prefetch(TableReader table) {
+  Names<std::optional<Predictor>> names = {{"none", std::nullopt}};
+  for (const auto& [word, predictor] : predictor_names()) names.emplace_back(word, predictor);
+  PrefetchSpec prefetch;
+  const auto predictor = table.choice("predictor", names);
+  if (!predictor) table.missing("predictor", "what foresees the experts of a layer");
+  if (const auto leads = table.integers("layers", 1, kMostLayers - 1)) {
+    prefetch.leads.assign(leads->begin(), leads->end());
+    std::sort(prefetch.leads.begin(), prefetch.leads.end());
+    prefetch.leads.erase(std::unique(prefetch.leads.begin(), prefetch.leads.end()), prefetch.leads.end());
+    if (prefetch.leads.size() > kMostLeads) table.wrong("layers", fmt::format("up to {} numbers", kMostLeads));
+  }
+  if (const auto experts = table.integer("experts", 1, kMostExperts)) {
+    prefetch.experts = static_cast<std::uint32_t>(*experts);
+  }
+  table.refuse_unknown();
+  if (!*predictor) return std::nullopt;
+  prefetch.predictor = **predictor;
+  return prefetch;
+}
+
+PrefillSpec read_prefill(TableReader table) {
+  PrefillSpec prefill;
+  prefill.chunk = static_cast<std::uint32_t>(table.integer("chunk", 1, kMostBatch).value_or(prefill.chunk));
+  if (const auto slots = table.integer("psum_slots", 1, kMostBatch)) {
+    prefill.psum_slots = static_cast<std::uint32_t>(*slots);
+  }
+  prefill.psum_forced = table.boolean("psum_forced").value_or(false);
+  if (prefill.psum_forced && !prefill.psum_slots) {
+    table.missing("psum_slots", "the slots that partial sums are forced into");
+  }
+  table.refuse_unknown();
+  return prefill;
+}
+
 StopSpec read_stop(TableReader table) {
   StopSpec stop;
   if (auto metrics = table.texts("metrics")) stop.metrics = *metrics;
@@ -234,6 +280,8 @@ Study parse_study(std::string_view text, const std::string& name, const std::fil
   const auto draft = top.table("draft");
   const auto acceptance = top.table("acceptance");
   const auto demand = top.table("demand");
+  const auto prefetch = top.table("prefetch");
+  const auto prefill = top.table("prefill");
   const auto stop = top.table("stop");
   const auto hardware = top.table("hardware");
   top.refuse_unknown();
@@ -246,6 +294,8 @@ Study parse_study(std::string_view text, const std::string& name, const std::fil
   if (draft) read_draft(*draft, study.draft);
   read_acceptance(*acceptance, study.acceptance, folder, study.notes);
   if (demand) study.demand = read_demand(*demand);
+  if (prefetch) study.prefetch = read_prefetch(*prefetch);
+  if (prefill) study.prefill = read_prefill(*prefill);
   if (stop) study.stop = read_stop(*stop);
   if (hardware) study.hardware = read_hardware(*hardware, folder);
   check_study(study, name);

@@ -26,13 +26,21 @@ enum class Objects { experts, slices };          ///< what a cache slot holds
 enum class Replacements { scores, popularity };  ///< what stands in for an absent expert while drafting
 enum class Redraw { alias, gumbel };             ///< how perturbed routing is drawn
 
+/// Two sizes of a cache of which the larger holds whatever the smaller one does: a tier in another.
+struct NestedCapacities {
+  std::uint32_t near = 0, far = 0;  ///< slots per layer
+
+  friend bool operator==(const NestedCapacities&, const NestedCapacities&) = default;
+};
+
 struct GridSpec {
   std::vector<std::uint32_t> batch{1};
   std::vector<std::uint32_t> depth{4};  ///< 0 = autoregressive; always ascending, no value twice (all lists)
   std::vector<Policy> policy{Policy::static_residents};
-  std::vector<std::uint32_t> capacity;  ///< slots per layer; empty where there is one pool
-  std::vector<std::uint32_t> pool;      ///< slots of all layers together; only where cache.scope is pool
-  std::vector<std::uint32_t> bits{8};   ///< upper bits of each weight kept in fast memory by the elastic scheme
+  std::vector<std::uint32_t> capacity;     ///< slots per layer; empty where there is one pool
+  std::vector<std::uint32_t> pool;         ///< slots of all layers together; only where cache.scope is pool
+  std::vector<NestedCapacities> nested{};  ///< both are among the capacities; no larger one twice
+  std::vector<std::uint32_t> bits{8};      ///< upper bits of each weight kept in fast memory by the elastic scheme
 };
 
 /// The number of its own that a policy takes.
@@ -75,6 +83,20 @@ struct AcceptanceSpec {
   std::optional<double> b0, b1;        ///< coverage: given; else fitted to the trace's captured acceptance
   std::uint32_t longest = 3;           ///< ngram: longest suffix that is looked up, in tokens
   RejectedRouting rejected_routing = RejectedRouting::trace;
+};
+
+/// The tokens before the decode tokens, run through the caches in chunks and counted apart.
+struct PrefillSpec {
+  std::uint32_t chunk = 256;                  ///< tokens of a pass
+  std::optional<std::uint32_t> psum_slots{};  ///< memory for partial sums; unset: nobody counts what has no room
+  bool psum_forced = false;                   ///< a partial sum that comes in always takes a slot
+};
+
+/// What would be fetched ahead: counted, and not done.
+struct PrefetchSpec {
+  Predictor predictor{};
+  std::vector<std::uint32_t> leads{1};     ///< layers ahead, ascending
+  std::optional<std::uint32_t> experts{};  ///< unset: as many as a token chooses; layers: 1 for each of them
 };
 
 struct StopSpec {
@@ -123,6 +145,8 @@ struct Study {
   DraftSpec draft;
   AcceptanceSpec acceptance;
   std::optional<DemandSpec> demand;  ///< unset: columns ask for whatever the router chose, and nobody counts it
+  std::optional<PrefillSpec> prefill;
+  std::optional<PrefetchSpec> prefetch;
   std::optional<StopSpec> stop;
   std::optional<HardwareSpec> hardware;
   RunSpec run;

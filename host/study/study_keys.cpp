@@ -45,7 +45,7 @@ void add_study(std::vector<StudyKey>& keys) {
   add("split_seed", "integer", "0", "", "which sequences these are");
   add("temperature", "number", "1", "", "mode perturbed: of the redrawn routing");
   add("redraw", one_of(redraw_names()), "\"alias\"", "", "mode perturbed: how routing is drawn");
-  add("histograms", list_of(one_of(histogram_names())), "none", "", "counted beside the metrics of every study");
+  add("histograms", list_of(one_of(asked_histogram_names())), "none", "", "counted beside the metrics of every study");
   add("backend", "\"auto\", \"cpu\", \"cuda\"", "\"auto\"", "", "where it is simulated; the counts are the same");
   add("threads", "integer", "0", "threads", "of the CPU backend; 0 = all cores");
   add("device", "integer", "none", "", "number of the GPU; without it the local rank's turn");
@@ -63,6 +63,8 @@ void add_grid(std::vector<StudyKey>& keys) {
       fmt::format("drafted a round, up to {}; 0 = autoregressive", kMostDraftTokens));
   add("policy", list_of(one_of(policy_names())), "[\"static\"]", "", "which experts are kept in fast memory");
   add("capacity", integers, "required, but for window alone", "experts per layer", "in fast memory");
+  add("nested", "list of pairs of integers", "none", "experts per layer",
+      "of a tier within a tier, policies static and lru: where hits are found, near_hits and far_hits");
   add("pool", integers, "none", "experts",
       "of all layers together, in place of capacity with cache.scope = \"global\"");
   add("bits", integers, "[8]", "bits", "upper bits of each weight that the elastic draft keeps, 2 to 8");
@@ -160,6 +162,32 @@ void add_demand(std::vector<StudyKey>& keys) {
       "1; or by depth, from 1 at depth 0");
 }
 
+void add_prefetch(std::vector<StudyKey>& keys) {
+  const auto add = [&](const char* key, const std::string& type, const std::string& initial, const char* unit,
+                       const char* meaning) {
+    keys.push_back({"prefetch", key, type, initial, unit, meaning});
+  };
+  add("predictor", "\"none\", " + one_of(predictor_names()), "required", "",
+      "what a layer will ask for: what the last token used; the most popular experts; those most often chosen together "
+      "with what was chosen some layers before; what draft steps chose");
+  add("layers", list_of("integers"), "[1]", "layers", "how far ahead it is fetched");
+  add("experts", "integer", "top-k; layers: 1", "experts",
+      "popularity: of each layer; layers: for each expert that was chosen before");
+}
+
+void add_prefill(std::vector<StudyKey>& keys) {
+  const auto add = [&](const char* key, const std::string& type, const std::string& initial, const char* unit,
+                       const char* meaning) {
+    keys.push_back({"prefill", key, type, initial, unit, meaning});
+  };
+  add("chunk", "integer", std::to_string(PrefillSpec{}.chunk), "tokens",
+      "that go through the layers together, of one sequence");
+  add("psum_slots", "integer", "none", "partial sums",
+      "that a memory holds, of the tokens of a chunk; without it spills are not counted");
+  add("psum_forced", "boolean", "false", "",
+      "a partial sum that comes in always takes a slot, even where its own next use is the farthest");
+}
+
 void add_stop_and_hardware(std::vector<StudyKey>& keys) {
   const auto add = [&](const char* table, const char* key, const std::string& type, const std::string& initial,
                        const char* unit, const char* meaning) {
@@ -190,6 +218,8 @@ std::vector<StudyKey> study_keys() {
   add_cache_and_draft(keys);
   add_acceptance(keys);
   add_demand(keys);
+  add_prefetch(keys);
+  add_prefill(keys);
   add_stop_and_hardware(keys);
   return keys;
 }

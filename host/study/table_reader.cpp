@@ -181,6 +181,26 @@ std::optional<std::vector<std::int64_t>> TableReader::integers(const std::string
   return values.empty() ? std::nullopt : std::make_optional(values);
 }
 
+std::optional<std::vector<std::pair<std::int64_t, std::int64_t>>> TableReader::pairs(const std::string& key,
+                                                                                     std::int64_t low,
+                                                                                     std::int64_t high) {
+  const toml::node* node = find(key);
+  if (node == nullptr) return std::nullopt;
+  const std::string expected = fmt::format("lists of two whole numbers from {} to {} that ascend", low, high);
+  const auto is_list = [](const toml::node* one) { return one->is_array(); };
+  std::vector<const toml::node*> lists = elements(key);
+  if (std::none_of(lists.begin(), lists.end(), is_list)) lists = {node};
+  std::vector<std::pair<std::int64_t, std::int64_t>> values;
+  for (const toml::node* list : lists) {
+    const bool two = list->is_array() && list->as_array()->size() == 2;
+    if (!two || !list->as_array()->is_homogeneous<std::int64_t>()) wrong(*node, key, expected);
+    values.emplace_back(integer_of((*list->as_array())[0], key, low, high),
+                        integer_of((*list->as_array())[1], key, low, high));
+    if (values.back().first >= values.back().second) wrong(*node, key, expected);
+  }
+  return values;
+}
+
 std::optional<std::vector<double>> TableReader::numbers(const std::string& key, double low, double high) {
   std::vector<double> values;
   for (const toml::node* node : elements(key)) values.push_back(number_of(*node, key, low, high));

@@ -36,6 +36,9 @@ class TableReader {
   std::optional<double> number(const std::string& key, double low, double high);
   std::optional<std::vector<std::string>> texts(const std::string& key);
   std::optional<std::vector<std::int64_t>> integers(const std::string& key, std::int64_t low, std::int64_t high);
+  /// A list of lists of two whole numbers, or one of these; each of them ascends.
+  std::optional<std::vector<std::pair<std::int64_t, std::int64_t>>> pairs(const std::string& key, std::int64_t low,
+                                                                          std::int64_t high);
   std::optional<std::vector<double>> numbers(const std::string& key, double low, double high);
   std::optional<bool> boolean(const std::string& key);
   bool is_text(const std::string& key) const;

@@ -1,5 +1,6 @@
 #include <toml++/toml.h>
 
+#include <array>
 #include <sstream>
 
 #include "host/study/acceptance_models.hpp"
@@ -60,7 +61,7 @@ toml::table to_table(const Study& study) {
   }
   if (study.histograms != 0) {
     std::vector<std::string> histograms;
-    for (const auto& [name, place] : histogram_names()) {
+    for (const auto& [name, place] : asked_histogram_names()) {
       if ((study.histograms >> place & 1U) != 0) histograms.emplace_back(name);
     }
     main.insert("histograms", toml_list(histograms));
@@ -82,6 +83,11 @@ toml::table to_table(const Study& study) {
                    {"policy", toml_list(policies)},
                    {"bits", toml_list(study.grid.bits)}};
   if (!study.grid.pool.empty()) grid.insert("pool", toml_list(study.grid.pool));
+  if (!study.grid.nested.empty()) {
+    toml::array nested;
+    for (const NestedCapacities& one : study.grid.nested) nested.push_back(toml_list(std::array{one.near, one.far}));
+    grid.insert("nested", std::move(nested));
+  }
   if (!study.grid.capacity.empty()) grid.insert("capacity", toml_list(study.grid.capacity));
   toml::table cache{{"scope", to_string(study.cache.scope)}, {"objects", to_string(study.cache.objects)}};
   for (const Policy policy : study.grid.policy) {
@@ -93,6 +99,20 @@ toml::table to_table(const Study& study) {
                    {"draft", std::move(draft)},
                    {"acceptance", std::move(acceptance)}};
   if (study.demand) root.insert("demand", demand_table(*study.demand));
+  if (study.prefetch) {
+    toml::table prefetch{{"predictor", to_string(study.prefetch->predictor)},
+                         {"layers", toml_list(study.prefetch->leads)}};
+    if (study.prefetch->experts) prefetch.insert("experts", std::int64_t{*study.prefetch->experts});
+    root.insert("prefetch", std::move(prefetch));
+  }
+  if (study.prefill) {
+    toml::table prefill{{"chunk", std::int64_t{study.prefill->chunk}}};
+    if (study.prefill->psum_slots) {
+      prefill.insert("psum_slots", std::int64_t{*study.prefill->psum_slots});
+      prefill.insert("psum_forced", study.prefill->psum_forced);
+    }
+    root.insert("prefill", std::move(prefill));
+  }
   if (study.stop) {
     root.insert("stop", toml::table{{"metrics", toml_list(study.stop->metrics)},
                                     {"relative_half_width", study.stop->relative_half_width}});

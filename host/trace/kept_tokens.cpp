@@ -6,17 +6,19 @@
 
 namespace moecarlo {
 
-KeptTokens::KeptTokens(std::span<const std::uint8_t> phase)
-    : phase_(phase), all_(std::find(phase.begin(), phase.end(), std::uint8_t{1}) == phase.end()) {}
+KeptTokens::KeptTokens(std::span<const std::uint8_t> phase, bool prefill)
+    : phase_(phase),
+      all_(std::find(phase.begin(), phase.end(), std::uint8_t{1}) == phase.end()),
+      kept_(prefill ? 0 : 1) {}
 
 std::uint64_t KeptTokens::count(std::uint64_t first, std::uint64_t end) const {
   if (all_) return end - first;
   const auto range = phase_.subspan(first, end - first);
-  return static_cast<std::uint64_t>(std::count(range.begin(), range.end(), std::uint8_t{1}));
+  return static_cast<std::uint64_t>(std::count(range.begin(), range.end(), kept_));
 }
 
-void for_each_kept(const TraceReader& reader, const std::function<void(const KeptChunk& chunk)>& use) {
-  const KeptTokens kept(reader.phase());
+void for_each_kept(const TraceReader& reader, const std::function<void(const KeptChunk& chunk)>& use, bool prefill) {
+  const KeptTokens kept(reader.phase(), prefill);
   const std::uint64_t total = reader.info().tokens;
   KeptChunk chunk;
   for (; chunk.first < total; chunk.first += chunk.count) {
@@ -41,7 +43,7 @@ std::vector<std::uint32_t> table_token_of(std::span<const std::uint8_t> phase, s
 }
 
 void expect_same_trace(const TraceInfo& info, std::span<const std::uint8_t> phase, const RoutingTable& table) {
-  const std::uint64_t kept = KeptTokens(phase).count(0, info.tokens);
+  const std::uint64_t kept = KeptTokens(phase, table.prefill).count(0, info.tokens);
   if (kept == table.tokens && info.layers == table.layers && info.experts == table.experts &&
       info.top_k == table.top_k) {
     return;

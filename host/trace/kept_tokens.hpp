@@ -11,18 +11,20 @@
 namespace moecarlo {
 
 /// Which tokens of a trace file are tokens of the routing table: those of phase 1 where the file marks any so, else
-/// all. `phase` is [tokens of the file] or empty, and must outlive this.
+/// all; of a table of prefills those of phase 0 instead. `phase` is [tokens of the file] or empty, and must outlive
+/// this.
 class KeptTokens {
  public:
-  explicit KeptTokens(std::span<const std::uint8_t> phase);
+  explicit KeptTokens(std::span<const std::uint8_t> phase, bool prefill = false);
 
-  bool contains(std::uint64_t token) const { return all_ || phase_[token] == 1; }
+  bool contains(std::uint64_t token) const { return all_ || phase_[token] == kept_; }
   /// How many of the tokens first .. end - 1 are kept.
   std::uint64_t count(std::uint64_t first, std::uint64_t end) const;
 
  private:
   std::span<const std::uint8_t> phase_;
   bool all_;
+  std::uint8_t kept_;  // phase
 };
 
 /// A run of the file's tokens, first .. first + count - 1, to be read at once, and those of them that are kept: token
@@ -35,7 +37,8 @@ struct KeptChunk {
 
 /// Calls use(chunk) for the chunks of a trace in file order, as long as the reader recommends; a chunk may keep
 /// nothing.
-void for_each_kept(const TraceReader& reader, const std::function<void(const KeptChunk& chunk)>& use);
+void for_each_kept(const TraceReader& reader, const std::function<void(const KeptChunk& chunk)>& use,
+                   bool prefill = false);
 
 /// What `table_token_of` holds for a token that is not kept.
 constexpr std::uint32_t not_kept = UINT32_MAX;

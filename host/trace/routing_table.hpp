@@ -30,6 +30,7 @@ struct CalibrationSplit {
 /// The packed routing table: all that the simulation keeps of a trace.
 struct RoutingTable {
   TraceInfo info;
+  bool prefill = false;      ///< tokens kept: where the file marks decode tokens the others
   std::uint32_t tokens = 0;  ///< tokens kept: decode tokens where the file marks any, else all
   std::uint32_t layers = 0, experts = 0, top_k = 0;
   std::uint32_t slices =

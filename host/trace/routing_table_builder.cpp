@@ -59,7 +59,7 @@ void allocate_masks(RoutingTable& table) {
   table.masks.resize(words);
 }
 
-// Masks with bit e for expert e of the kept tokens of a chunk.
+// Masks with bit e for expert e of the kept tokens of a chunk, or where ranks are known already with its rank.
 void pack_masks(const KeptChunk& chunk, const Choices& choices, unsigned threads, RoutingTable& table) {
   const auto words = static_cast<std::size_t>(table.words);
   parallel_for((chunk.kept.size() + tokens_per_task - 1) / tokens_per_task, threads, [&](std::uint64_t task, unsigned) {
@@ -67,8 +67,10 @@ void pack_masks(const KeptChunk& chunk, const Choices& choices, unsigned threads
     for (std::uint64_t i = task * tokens_per_task; i < end; ++i) {
       std::uint64_t* mask = table.masks.data() + (chunk.first_kept + i) * table.layers * words;
       for (std::uint32_t layer = 0; layer < table.layers; ++layer, mask += words) {
+        const std::size_t ranks = std::size_t{layer} * table.experts;
         for (const std::uint16_t expert : choices.at(chunk.kept[i], layer)) {
-          mask[expert / 64] |= std::uint64_t{1} << (expert % 64);
+          const std::uint16_t bit = table.rank_of_expert.empty() ? expert : table.rank_of_expert[ranks + expert];
+          mask[bit / 64] |= std::uint64_t{1} << (bit % 64);
         }
       }
     }
@@ -83,19 +85,23 @@ void read_masks(const TraceReader& reader, const TableOptions& options, RoutingT
   std::unique_ptr<ExpertSelector> selector;
   if (options.make_selector && table.info.full_logits) selector = options.make_selector(reader.stored_logits());
   if (selector == nullptr) {
-    for_each_kept(reader, [&](const KeptChunk& chunk) {
-      pack(chunk, reader.read_choices(chunk.first, chunk.count, options.threads));
-    });
+    for_each_kept(
+        reader,
+        [&](const KeptChunk& chunk) { pack(chunk, reader.read_choices(chunk.first, chunk.count, options.threads)); },
+        table.prefill);
     return;
   }
   // A chunk is read and decompressed while the selector works on the one before.
   std::optional<KeptChunk> under_way;
   const auto finish = [&] { pack(*under_way, reader.finish_choices(under_way->first, under_way->count, *selector)); };
-  for_each_kept(reader, [&](const KeptChunk& chunk) {
-    reader.begin_choices(chunk.first, chunk.count, *selector);
-    if (under_way) finish();
-    under_way = chunk;
-  });
+  for_each_kept(
+      reader,
+      [&](const KeptChunk& chunk) {
+        reader.begin_choices(chunk.first, chunk.count, *selector);
+        if (under_way) finish();
+        under_way = chunk;
+      },
+      table.prefill);
   finish();
 }
 
@@ -123,6 +129,43 @@ RoutingTable build_routing_table(const std::filesystem::path& path, const TableO
   read_masks(reader, options, table);
   ranker.rank(table);
   return table;
+}
+
+RoutingTable build_prefill_table(const RoutingTable& table, const TableOptions& options) {
+  const TraceReader reader(table.info.path);
+  expect_same_trace(reader.info(), reader.phase(), table);
+  RoutingTable prefill;
+  prefill.info = table.info;
+  prefill.prefill = true;
+  prefill.layers = table.layers;
+  prefill.experts = table.experts;
+  prefill.top_k = table.top_k;
+  prefill.words = table.words;
+  prefill.expert_of_rank = table.expert_of_rank;
+  prefill.rank_of_expert = table.rank_of_expert;
+  prefill.popularity = table.popularity;
+
+  const KeptTokens decoded(reader.phase()), kept(reader.phase(), true);
+  const auto& offsets = reader.sequence_offsets();
+  const std::vector<std::uint32_t>& evaluation = table.split.evaluation;
+  std::uint32_t number = 0;  // of a sequence in the table
+  for (std::size_t s = 0; s + 1 < offsets.size(); ++s) {
+    const bool known = decoded.count(offsets[s], offsets[s + 1]) > 0;
+    const bool counts = known && std::binary_search(evaluation.begin(), evaluation.end(), number);
+    number += known ? 1 : 0;
+    const auto length = static_cast<std::uint32_t>(kept.count(offsets[s], offsets[s + 1]));
+    if (counts && length > 0) prefill.split.evaluation.push_back(static_cast<std::uint32_t>(prefill.sequences.size()));
+    if (length > 0) prefill.sequences.push_back({prefill.tokens, length});
+    prefill.tokens += length;
+  }
+  if (prefill.split.evaluation.empty()) {
+    fail(ErrorKind::input,
+         "{}: no prefill to count (expected tokens of phase 0 in the evaluated sequences, found none)",
+         table.info.path);
+  }
+  allocate_masks(prefill);
+  read_masks(reader, options, prefill);
+  return prefill;
 }
 
 }  // namespace moecarlo

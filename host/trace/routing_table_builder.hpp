@@ -31,4 +31,9 @@ struct TableOptions {
 /// empty, machine when the masks do not fit the memory.
 RoutingTable build_routing_table(const std::filesystem::path& path, const TableOptions& options = {});
 
+/// The prefills of the sequences that `table` evaluates, in its ranks: their tokens of phase 0; where the file marks no
+/// decode tokens, all, which are the table's own. All of the sequences are evaluated, none calibrates. Throws as
+/// build_routing_table does, and an input error where there are no such tokens.
+RoutingTable build_prefill_table(const RoutingTable& table, const TableOptions& options = {});
+
 }  // namespace moecarlo

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,12 @@ struct GroupCounts {
   double tokens = 0;  ///< emitted, all requests together
 };
 
+/// What a predictor that was simulated foresees.
+struct Foreseen {
+  double recall = 0;     ///< share of the misses of layers with so many before them
+  double precision = 0;  ///< share of what would be fetched ahead that is used
+};
+
 /// The counted workload of one (batch, depth, policy, capacity). Groups 0 .. `groups` - 1 are the batch-means groups
 /// (their spread is Monte Carlo noise); after them 2 halves of each replicate (replicate r has halves groups + 2r,
 /// groups + 2r + 1; the spread between replicates is trace-sampling error).
@@ -44,8 +51,9 @@ struct Workload {
   std::uint32_t layers = 0, top_k = 0;
   bool certain = false;  ///< every round hits, misses and yields the same by definition
   std::uint32_t groups = 0, replicates = 0;
-  std::vector<GroupCounts> counts;        ///< [groups + 2 * replicates]
-  std::vector<LayerClassCounts> classes;  ///< one or two, each with as many groups
+  std::vector<GroupCounts> counts;               ///< [groups + 2 * replicates]
+  std::map<std::uint32_t, Foreseen> foreseen{};  ///< by layers ahead, where the study has a predictor
+  std::vector<LayerClassCounts> classes;         ///< one or two, each with as many groups
 };
 
 /// The same without its replicates, which only intervals need.

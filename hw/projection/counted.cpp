@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <span>
 
+#include "cuda/core/histogram/histograms.hpp"
 #include "host/statistics/certainties.hpp"
 #include "host/study/acceptance.hpp"
 #include "host/study/names.hpp"
@@ -151,6 +152,31 @@ std::optional<double> CountedPoints::dropped_mass(const CountedPoint& point) con
   return mass > 0 ? std::optional(dropped / mass) : std::nullopt;
 }
 
+/// `number`: of the point in its cell.
+std::map<std::uint32_t, Foreseen> CountedPoints::foreseen(const CountedPoint& point, std::size_t number) const {
+  const TallyShape& shape = tallies_.shape;
+  const Cell& cell = tallies_.layout.cells[point.cell];
+  std::map<std::uint32_t, Foreseen> found;
+  each_histogram(shape.histograms, cell, shape.experts, [&](auto histogram, const HistogramColumns& columns) {
+    if constexpr (std::is_same_v<decltype(histogram), PrefetchCounts>) {
+      for (std::uint32_t lead = 0; lead < cell.leads; ++lead) {
+        double experts[PrefetchCounts::kKinds] = {};
+        for (std::uint32_t g = 0; g < shape.groups.groups; ++g) {
+          const std::uint64_t* record = tallies_.counters.data() + cell.points_by_group +
+                                        (number * shape.groups.total() + g) * cell.point_width() + columns.of_point + 1;
+          for (std::uint32_t kind = 0; kind < PrefetchCounts::kKinds; ++kind) {
+            experts[kind] += static_cast<double>(record[kind * cell.leads + lead]);
+          }
+        }
+        const double useful = experts[PrefetchCounts::kUseful];
+        const auto share = [&](double others) { return useful > 0 ? useful / (useful + others) : 0; };
+        found[shape.leads[lead]] = {share(experts[PrefetchCounts::kMissed]), share(experts[PrefetchCounts::kWasted])};
+      }
+    }
+  });
+  return found;
+}
+
 LayerClassCounts CountedPoints::layer_class(const CountedPoint& point, std::uint32_t number, std::uint32_t layers,
                                             std::uint32_t slots) const {
   const JointTally& joint = tallies_.layout.joints[point.joint];
@@ -205,6 +231,8 @@ Workload CountedPoints::workload(const CountedPoint& point) const {
   workload.certain =
       cell.depth == 0 &&
       certainties(shape, point.cell, static_cast<std::uint32_t>(policy), static_cast<std::uint32_t>(capacity)).pass();
+  workload.foreseen =
+      foreseen(point, static_cast<std::size_t>(policy) * cell.capacities.size() + static_cast<std::size_t>(capacity));
   workload.groups = shape.joint_groups.groups;
   workload.replicates = shape.joint_groups.replicates;
   workload.counts = count_groups(tallies_, point.cell);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 
 #include "host/support/error.hpp"
 #include "hw/plan/integrate.hpp"
@@ -21,6 +22,20 @@ void check_workload(const System& system, const Scheme& scheme, const Model& mod
   if (workload.counts.size() != expected)
     fail(ErrorKind::input, "workload: wrong number of groups (expected {}, found {})", expected,
          workload.counts.size());
+}
+
+/// The system, with what a predictor was counted to foresee in place of what its preset assumes.
+System with_counted_prefetch(const System& system, const Workload& workload) {
+  System counted = system;
+  const auto found = workload.foreseen.find(static_cast<std::uint32_t>(system.prefetch.layers));
+  if (found == workload.foreseen.end()) {
+    fail(ErrorKind::usage,
+         "{}: prefetch.layers: not among the study's own (expected {} in [prefetch] layers of the study)",
+         system.preset.file, system.prefetch.layers);
+  }
+  counted.prefetch.recall = found->second.recall;
+  counted.prefetch.precision = found->second.precision;
+  return counted;
 }
 
 /// How a round uses the machine.
@@ -62,9 +77,12 @@ struct Sums {
   GroupTotals all;  ///< batch-means groups
 };
 
-Sums sum_up(const System& system, const Scheme& scheme, const Model& model, std::uint32_t context,
+Sums sum_up(const System& stated, const Scheme& scheme, const Model& model, std::uint32_t context,
             const Workload& workload, std::uint32_t bits) {
   const Serving serving{context, workload.batch, workload.depth, bits, workload.draft_width, workload.verify_columns};
+  std::optional<System> counted;
+  if (stated.prefetch.recall > 0 && !workload.foreseen.empty()) counted = with_counted_prefetch(stated, workload);
+  const System& system = counted ? *counted : stated;
   Sums sums;
   sums.placement = place(system, scheme, model, serving, workload.layers);
   check_workload(system, scheme, model, workload);

@@ -22,6 +22,10 @@ TABLES = {
     "acceptance": "Which draft tokens are accepted. The keys are those of its model.",
     "demand": "Optional: what of the chosen experts is asked of memory. Lists are axes of the grid. A rule that drops any "
               "is lossy: every output shows the gate mass that it drops beside its numbers.",
+    "prefetch": "Optional: what a predictor would fetch for a layer ahead of time, counted at each point and not done: the "
+                "caches go on as if there were no prefetch. On the CPU.",
+    "prefill": "Optional: the tokens before the decode tokens (phase 0 of the trace; all, where it marks none), run through "
+               "the caches in chunks and counted apart: `prefill` of summary.json, prefill.csv. Exact, on the CPU.",
     "stop": "Optional: stop when the worst point is this well known.",
     "hardware": "Optional: time and energy on systems.",
 }

@@ -49,6 +49,26 @@ Projection project_sample(const Workload& workload) {
   return project(sample_system(hb_bytes), elastic(), sample_model(), context, workload, 4);
 }
 
+/// What a predictor was counted to foresee stands in place of what the preset assumes, at its layers ahead.
+TEST(Project, TakesWhatAPredictorForesees) {
+  const auto seconds = [](const Prefetch& prefetch, const Workload& workload) {
+    System system = sample_system(hb_bytes);
+    system.misses.in_place = 0;
+    system.misses.fetch = 1;
+    system.prefetch = prefetch;
+    return project(system, elastic(), sample_model(), context, workload, 4).groups.front().seconds;
+  };
+  Workload counted = two_rounds();
+  counted.foreseen = {{1, {0.75, 0.5}}, {2, {0.25, 1}}};
+  EXPECT_EQ(seconds({1, 0.1, 0.9}, counted), seconds({1, 0.75, 0.5}, two_rounds()));
+  EXPECT_NE(seconds({1, 0.1, 0.9}, counted), seconds({1, 0.1, 0.9}, two_rounds()));
+  EXPECT_EQ(seconds({1, 0, 1}, counted), seconds({1, 0, 1}, two_rounds())) << "a system without prefetch has none";
+  EXPECT_THAT(error_of([&] {
+                seconds({3, 0.1, 0.9}, counted);
+              }),
+              HasSubstr("prefetch.layers: not among the study's own (expected 3 in [prefetch] layers of the study)"));
+}
+
 TEST(Project, TinyWorkloadByHand) {
   const auto breakdown = project_sample(two_rounds()).breakdown;
   const double ns = 1e-9;

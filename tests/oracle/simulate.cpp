@@ -7,6 +7,8 @@
 
 #include "tests/oracle/caches.hpp"
 #include "tests/oracle/demander.hpp"
+#include "tests/oracle/foresight.hpp"
+#include "tests/oracle/partial_sums.hpp"
 #include "tests/oracle/requests.hpp"
 
 namespace moecarlo::oracle {
@@ -24,7 +26,8 @@ class Replay {
         point_(point),
         random_(random),
         caches_(trace, study, point, future, random),
-        demander_(trace, study, point.demand) {}
+        demander_(trace, study, point.demand),
+        foresight_(trace, study) {}
 
   /// Draft, verification, then the caches; counts go to `counts`, those of draft steps under their round, or nowhere.
   void run(Pass pass, Counts* counts, int round = 0) {
@@ -42,6 +45,7 @@ class Replay {
     std::vector<ObjectSet> before;
     for (int layer = 0; layer < layers; ++layer) before.push_back(caches_.residents(layer));
     caches_.end_pass(pass);
+    before_ = pass;
     for (int layer = 0; counts && layer < layers; ++layer) {
       counts->layers[layer].writes += new_residents(layer, before[layer]);
     }
@@ -171,6 +175,9 @@ class Replay {
     }
     ++counts.hits_and_misses[{hit, distinct - hit}];
     ++counts.residents[static_cast<int>(residents.size())];
+    count_by_depth(pass, layer, counts);
+    if (study_.prefill) count_partial_sums(pass, layer, counts);
+    if (study_.prefetch) count_prefetch(pass, layer, all, residents, counts);
     for (const int object : all) {
       const auto uses = std::count_if(pass.columns.begin(), pass.columns.end(), [&](const Column& column) {
         return column.verified && column.used[layer].count(object) > 0;
@@ -179,12 +186,58 @@ class Replay {
     }
   }
 
+  void count_prefetch(const Pass& pass, int layer, const ObjectSet& used, const ObjectSet& residents,
+                      LayerCounts& counts) const {
+    const auto& leads = study_.prefetch->leads;
+    for (std::size_t i = 0; i < leads.size(); ++i) {
+      if (static_cast<int>(leads[i]) > layer) continue;
+      const Experts predicted = foresight_.predicted(pass, before_, layer, static_cast<int>(leads[i]));
+      const Experts fetched = without(predicted, residents);
+      const int room = has_capacity(point_.policy) ? point_.slots[layer] - static_cast<int>(residents.size()) : 1 << 20;
+      const int gone = std::clamp(static_cast<int>(fetched.size()) - room, 0, static_cast<int>(residents.size()));
+      const auto add = [&](std::size_t kind, std::size_t experts) {
+        counts.prefetch[static_cast<int>(kind * leads.size() + i)] += static_cast<std::int64_t>(experts);
+      };
+      add(0, common(fetched, used).size());
+      add(1, without(fetched, used).size());
+      add(2, static_cast<std::size_t>(gone));
+      add(3, without(without(used, residents), predicted).size());
+    }
+  }
+
+  void count_partial_sums(const Pass& pass, int layer, LayerCounts& counts) const {
+    Uses tokens;
+    for (const Column& column : pass.columns) tokens.push_back(column.used[layer]);
+    const std::vector<int> order = load_order(tokens);
+    ++counts.high_water[high_water(tokens, order)];
+    if (!study_.prefill->psum_slots) return;
+    const int slots = static_cast<int>(*study_.prefill->psum_slots);
+    ++counts.spills[spills(tokens, order, slots, study_.prefill->psum_forced)];
+  }
+
+  /// What the columns of each depth use, and what each two of one request have in common.
+  static void count_by_depth(const Pass& pass, int layer, LayerCounts& counts) {
+    std::map<int, ObjectSet> by_depth;
+    for (auto one = pass.columns.begin(); one != pass.columns.end(); ++one) {
+      if (!one->verified) continue;
+      by_depth[one->level] = either(by_depth[one->level], one->used[layer]);
+      for (auto other = std::next(one); other != pass.columns.end(); ++other) {
+        if (!other->verified || other->request != one->request || other->level != one->level) continue;
+        if (one->used[layer].empty() || other->used[layer].empty()) continue;
+        ++counts.shared[static_cast<int>(common(one->used[layer], other->used[layer]).size())];
+      }
+    }
+    for (const auto& [depth, objects] : by_depth) counts.by_depth[depth] += static_cast<std::int64_t>(objects.size());
+  }
+
   const RankedTrace& trace_;
   const Study& study_;
   const Point& point_;
   Random& random_;
   Caches caches_;
   Demander demander_;
+  Foresight foresight_;
+  std::optional<Pass> before_;  // the last pass
 };
 
 Counts no_counts(const Trace& trace, const Point& point, int lengths, int rounds = 1) {
@@ -328,6 +381,32 @@ std::vector<Counts> simulate(const RankedTrace& trace, const Study& study, const
     Trajectory(trace, study, point, sequences, random).run(groups[number % kGroups]);
   }
   return groups;
+}
+
+std::vector<Counts> prefill(const RankedTrace& trace, const Study& study, const Point& point) {
+  Random random;
+  const PassBuilder builder(trace, study, 0, random);
+  const Demander demander(trace, study, point.demand);
+  std::vector<Pass> passes;
+  std::vector<std::size_t> sequence_of;
+  for (std::size_t i = 0; i < trace.trace.evaluation.size(); ++i) {
+    const int first = trace.trace.first(trace.trace.evaluation[i]);
+    const int end = first + trace.trace.lengths[trace.trace.evaluation[i]];
+    for (int token = first; token < end;) {
+      Pass pass;
+      for (std::uint32_t place = 0; place < study.prefill->chunk && token < end; ++place) {
+        builder.add(pass, token++, {});
+        demander.trust(pass, static_cast<int>(place), 0, [](int) { return 1.0; });
+      }
+      demander.ask(pass);
+      passes.push_back(pass);
+      sequence_of.push_back(i);
+    }
+  }
+  Replay replay(trace, study, point, passes, random);
+  std::vector<Counts> sequences(trace.trace.evaluation.size(), no_counts(trace.trace, point, 1));
+  for (std::size_t i = 0; i < passes.size(); ++i) replay.run(passes[i], &sequences[sequence_of[i]]);
+  return sequences;
 }
 
 std::vector<Counts> enumerate(const RankedTrace& trace, const Study& study, const Point& point) {

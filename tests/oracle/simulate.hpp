@@ -43,6 +43,10 @@ struct LayerCounts {
   std::map<std::pair<int, int>, std::int64_t> hits_and_misses;  ///< passes
   std::map<std::pair<int, bool>, std::int64_t> tokens;  ///< distinct objects by columns that use them, and residence
   std::map<int, std::int64_t> residents;                ///< passes by number of residents at their start
+  std::map<int, std::int64_t> by_depth;                 ///< distinct objects of the columns of a depth, by depth
+  std::map<int, std::int64_t> high_water, spills;  ///< prefill: chunks by open partial sums and by those without slot
+  std::map<int, std::int64_t> prefetch;  ///< kind x leads + lead: useful, wasted, displaced and missed experts
+  std::map<int, std::int64_t> shared;    ///< pairs of siblings, the path's column among them, by objects that both use
   std::vector<std::vector<DraftCounts>> draft;  ///< [rounds][depth] of every step; one round where none has a number
 };
 
@@ -51,6 +55,10 @@ struct Counts {
   std::vector<std::int64_t> accepted;  ///< [depth + 1] requests by accepted length
   std::vector<LayerCounts> layers;
 };
+
+/// The prefills of the evaluation sequences, whose tokens are all there are: [sequences] in chunks as study.prefill
+/// says, through caches that are never emptied.
+std::vector<Counts> prefill(const RankedTrace& trace, const Study& study, const Point& point);
 
 /// Trajectories 0 .. trajectories - 1 of one design point, each on its own; trajectory i draws from the sequences of
 /// populations[i mod the number of them]. Returns the counts of trajectories by their number modulo 64.

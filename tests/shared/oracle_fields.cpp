@@ -90,6 +90,11 @@ struct Fields {
     return values;
   }
   static std::map<int, std::int64_t> met(ResidentExperts, const LayerCounts& layer, bool) { return layer.residents; }
+  static std::map<int, std::int64_t> met(DistinctByDepth, const LayerCounts& layer, bool) { return layer.by_depth; }
+  static std::map<int, std::int64_t> met(PrefetchCounts, const LayerCounts& layer, bool) { return layer.prefetch; }
+  static std::map<int, std::int64_t> met(PsumHighWater, const LayerCounts& layer, bool) { return layer.high_water; }
+  static std::map<int, std::int64_t> met(PsumSpills, const LayerCounts& layer, bool) { return layer.spills; }
+  static std::map<int, std::int64_t> met(SiblingsShared, const LayerCounts& layer, bool) { return layer.shared; }
 
   /// The sum of all values, then a number for each bin.
   void add_histograms(std::vector<Field>& fields) const {

@@ -82,9 +82,9 @@ void expect_same_integers(const PreparedStudy& prepared, const std::vector<Simul
 
 }  // namespace
 
-void compare_with_oracle(std::uint32_t number, const std::vector<Simulate>& ways, double scale,
-                         Deviations& deviations) {
-  const PreparedStudy prepared(number);
+void compare_with_oracle(std::uint32_t number, const std::vector<Simulate>& ways, double scale, Deviations& deviations,
+                         const std::function<void(RandomStudy&)>& change) {
+  const PreparedStudy prepared(number, change);
   const Plan& plan = prepared.plan;
   const oracle::RankedTrace trace(prepared.random.trace);
   const std::vector<int>& evaluation = prepared.random.trace.evaluation;

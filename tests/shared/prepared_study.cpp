@@ -9,7 +9,9 @@
 
 namespace moecarlo::testing {
 
-PreparedStudy::PreparedStudy(std::uint32_t number) : random(random_study(number)) {
+PreparedStudy::PreparedStudy(std::uint32_t number, const std::function<void(RandomStudy&)>& change)
+    : random(random_study(number)) {
+  if (change) change(random);
   const auto file = std::filesystem::temp_directory_path() /
                     fmt::format("moecarlo-oracle-{}-{}.h5", static_cast<long>(getpid()), number);
   write_trace(random.trace, file);

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <functional>
+
 #include "host/simulate/plan.hpp"
 #include "tests/shared/random_study.hpp"
 
@@ -11,7 +13,8 @@ struct PreparedStudy {
   RoutingTable table;
   Plan plan;
 
-  explicit PreparedStudy(std::uint32_t number);
+  /// `change`: what is not as random_study has it.
+  explicit PreparedStudy(std::uint32_t number, const std::function<void(RandomStudy&)>& change = {});
 };
 
 }  // namespace moecarlo::testing

@@ -282,7 +282,7 @@ RandomStudy random_study(std::uint32_t number) {
     one.implied.push_back({study.grid.batch.back(), dice.below(4) == 0, capacity});
     if (dice.heads()) one.study.draft.replacements = Replacements::popularity;
   }
-  if (number >= kGoldenStudies && number % 3 == 0) one.study.histograms = (1U << kHistograms) - 1;
+  if (number >= kGoldenStudies && (number % 3 == 0 || number % 6 == 4)) one.study.histograms = asked_by_name();
   if (number >= kGoldenStudies && number % 3 == 1) {
     choose_demand(one.study, dice);
     const bool gates = std::none_of(one.study.demand->rules.begin(), one.study.demand->rules.end(), reads_gates) ||

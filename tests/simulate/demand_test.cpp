@@ -2,6 +2,7 @@
 
 #include <random>
 
+#include "cuda/core/histogram/histograms.hpp"
 #include "tests/simulate/simulated.hpp"
 
 namespace moecarlo::testing {
@@ -72,7 +73,7 @@ TEST_P(DemandIdentity, LeavesEveryCountAsItIs) {
   study.demand->rules = {DemandRule::all, rule_named(GetParam().rule)};
   study.demand->stated = GetParam().stated;
   study.grid.policy = {Policy::static_residents, Policy::lru, Policy::lfu, Policy::belady, Policy::hotness};
-  study.histograms = 3;
+  study.histograms = asked_by_name();
   const RoutingTable table = small_table();
   for (const char* mode : {"chain", "tree", "resample", "exhaustive", "replay", "pool"}) {
     SCOPED_TRACE(mode);

@@ -32,6 +32,15 @@ TEST_P(EveryEngine, AgreesWithTheOracleOnRandomStudies) {
   RecordProperty("largest", std::to_string(deviations.largest));
 }
 
+/// Studies behind the usual ones that ask for histograms: of trees, and with demand rules.
+TEST(EveryHistogram, AgreesWithTheOracleOnRandomStudies) {
+  testing::Deviations deviations;
+  for (const std::uint32_t number : {129U, 130U, 142U, 159U}) {
+    testing::compare_with_oracle(number, testing::on_every_cpu(), 0.2, deviations);
+  }
+  EXPECT_LT(deviations.largest, testing::largest_deviate(deviations.comparisons, kProbability)) << deviations.where;
+}
+
 INSTANTIATE_TEST_SUITE_P(RandomStudies, EveryEngine, ::testing::Range(0U, kTests));
 
 }  // namespace

@@ -1,42 +1,12 @@
 #include <gtest/gtest.h>
 
 #include "host/statistics/metrics.hpp"
-#include "tests/simulate/simulated.hpp"
+#include "tests/statistics/one_layer.hpp"
 
 namespace moecarlo {
 namespace {
 
 using namespace moecarlo::testing;
-
-/// One sequence of one layer, top 1, of which every pass verifies one token.
-RoutingTable table_of(const std::vector<std::uint32_t>& choices, std::uint32_t experts, std::uint32_t top_k) {
-  TableSpec spec;
-  spec.layers = 1;
-  spec.experts = experts;
-  spec.top_k = top_k;
-  spec.lengths = {static_cast<std::uint32_t>(choices.size()) / top_k};
-  return pack_table(spec, choices);
-}
-
-Study study_of(Mode mode, Policy policy, HistogramSet histograms) {
-  Study study;
-  study.mode = mode;
-  study.calibration.reset();
-  study.grid.depth = {0};
-  study.grid.policy = {policy};
-  study.acceptance.alpha = 0;
-  study.histograms = histograms;
-  return study;
-}
-
-Tallies counted(const Study& study, const RoutingTable& table) {
-  const Plan plan = make_plan(study, make_grid(study, {}, {.layers = table.layers, .objects = table.experts}), table);
-  Tallies tallies(plan.shape);
-  RunOptions options;
-  options.trajectories = plan.trajectories(0);
-  run(*make_cpu_backend(table.view(), plan, 1), options, tallies);
-  return tallies;
-}
 
 /// Tokens {0, 1}, {1, 2}, {1, 3} in one pass: expert 1 serves three of them, the others one. The one slot holds
 /// expert 1, the most popular.
@@ -68,6 +38,47 @@ TEST(Histograms, what_is_beyond_the_last_bin_is_in_it) {
   EXPECT_EQ(found.all.size(), TokensPerExpert::kMostBins);
   EXPECT_EQ(found.all.back(), 1);
   EXPECT_EQ(reader.estimate("tokens_per_expert", {0, 0, 0}).value, 100);
+}
+
+/// A tree of two columns a depth whose sibling is its path's token: at each depth one pair, which shares both experts.
+/// A chain has no pairs.
+TEST(Histograms, siblings_are_columns_of_one_depth) {
+  const RoutingTable table = table_of({0, 1, 1, 2, 1, 3}, 5, 2);
+  Study study = study_of(Mode::random, Policy::static_residents, set_of<SiblingsShared>() | set_of<DistinctByDepth>());
+  study.grid.depth = {1, 2};
+  study.grid.capacity = {1};
+  study.draft.width = 2;
+  study.draft.sibling_routing = 1;
+  study.rounds = 1;
+  const Tallies tree = counted(study, table);
+  const HistogramResult found = MetricReader(tree).histograms_at({1, 0, 0}).at("siblings_shared");
+  EXPECT_EQ(found.least, 0U);
+  EXPECT_EQ(found.all, (std::vector<double>{0, 0, 1, 0, 0, 0}));
+  EXPECT_EQ(MetricReader(tree).estimate("siblings_shared", {1, 0, 0}).value, 2);
+  study.draft.width = 1;
+  const Tallies chain = counted(study, table);
+  const MetricReader reader(chain);
+  EXPECT_EQ(reader.histograms_at({1, 0, 0}).count("siblings_shared"), 0U);
+  EXPECT_FALSE(reader.exists("siblings_shared", {1, 0, 0}));
+}
+
+/// A pass of two requests of a sequence of two tokens each, {0, 1} {2, 3}: one of a depth uses two, whatever the batch.
+TEST(Histograms, experts_of_a_depth_are_those_of_all_requests) {
+  const RoutingTable table = table_of({0, 1, 2, 3}, 5, 2);
+  Study study = study_of(Mode::random, Policy::lru, set_of<DistinctByDepth>());
+  study.grid.batch = {1, 2};
+  study.grid.depth = {1};
+  study.grid.capacity = {1};
+  study.acceptance.alpha = 1;
+  const Tallies tallies = counted(study, table);
+  const MetricReader reader(tallies);
+  for (const std::size_t cell : {0, 1}) {
+    EXPECT_EQ(reader.histograms_at({cell, 0, 0}).at("distinct_by_depth").all, (std::vector<double>{2, 2}));
+    EXPECT_EQ(reader.estimate("distinct_by_depth.1", {cell, 0, 0}).value, 2);
+    EXPECT_FALSE(reader.exists("distinct_by_depth.2", {cell, 0, 0}));
+  }
+  EXPECT_TRUE(reader.estimate("distinct_by_depth.1", {0, 0, 0}).mc_half_width.is_exact());
+  EXPECT_THROW(reader.exists("distinct_by_depth", {0, 0, 0}), std::out_of_range);
 }
 
 /// Passes that use experts 0, 1, 0, 2 with two rounds remembered: nothing, {0}, {0, 1}, {0, 1} are resident as they

@@ -127,11 +127,17 @@ TEST(Metrics, AcceptedLengthsOweNothingToTheTrace) {
               1e-12);
 }
 
+Study at_depth(std::uint32_t depth) {
+  Study study;
+  study.grid.depth = {depth};
+  return study;
+}
+
 TEST(Metrics, DraftCoverageNeedsADraft) {
-  EXPECT_THAT(MetricReader::names(1), testing::Contains("draft_coverage"));
-  EXPECT_THAT(MetricReader::names(0), testing::Not(testing::Contains("draft_coverage")));
-  EXPECT_THAT(MetricReader::names(0), testing::Not(testing::Contains("draft_coverage_mass")));
-  EXPECT_EQ(MetricReader::names(0).size() + 2, MetricReader::names(1).size());
+  EXPECT_THAT(MetricReader::names(at_depth(1)), testing::Contains("draft_coverage"));
+  EXPECT_THAT(MetricReader::names(at_depth(0)), testing::Not(testing::Contains("draft_coverage")));
+  EXPECT_THAT(MetricReader::names(at_depth(0)), testing::Not(testing::Contains("draft_coverage_mass")));
+  EXPECT_EQ(MetricReader::names(at_depth(0)).size() + 2, MetricReader::names(at_depth(1)).size());
 }
 
 TEST(Distributions, AreTheHistogramsDividedByTheirTotals) {

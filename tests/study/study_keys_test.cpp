@@ -51,6 +51,8 @@ TEST(StudyKeys, AreThoseThatTheReaderKnows) {
     known[table] = listed(study + grid + acceptance + fmt::format("[{}]\n", table) + unknown);
   known["stop"] = listed(study + grid + acceptance + "[stop]\nrelative_half_width = 0.1\n" + unknown);
   known["hardware"] = listed(study + grid + acceptance + "[hardware]\nmodel = \"m\"\nsystems = [\"s\"]\n" + unknown);
+  known["prefetch"] = listed(study + grid + acceptance + "[prefetch]\npredictor = \"draft\"\n" + unknown);
+  known["prefill"] = listed(study + grid + acceptance + "[prefill]\n" + unknown);
   known["demand"] = listed(study + grid + acceptance + "[demand]\n" + unknown);
   for (const auto& [model, value] : acceptance_names()) {
     known["acceptance"].merge(

@@ -102,8 +102,9 @@ struct EpisodeChoices : LayerChoices<Words> {
     const std::uint32_t request = i % this->cell.batch, level = Tree::level(column, this->cell.depth);
     const std::uint32_t other = drawn.others[slot(i)];
     const Mask of_path = chosen(level * this->cell.batch + request), of_other = this->of_token(other);
-    SiblingDraws draws =
-        SiblingDraws::of({this->plan.seed, id.stream, id.number, pass, request, Purpose::sibling, column, this->layer});
+    const DrawAddress address{this->plan.seed, id.stream,        id.number, pass,
+                              request,         Purpose::sibling, column,    this->layer};
+    SiblingDraws draws = SiblingDraws::of(address);
     const Mask kept = kept_by_sibling(of_path, draws, this->plan.sibling_keeps);
     const std::uint16_t* path_gates = this->gates_of(rows[slot(level * this->cell.batch + request)]);
     const std::uint16_t* other_gates = this->gates_of(other);

@@ -2,7 +2,12 @@
 
 #include <tuple>
 
+#include "cuda/core/histogram/distinct_by_depth.hpp"
+#include "cuda/core/histogram/prefetch.hpp"
+#include "cuda/core/histogram/psum_high_water.hpp"
+#include "cuda/core/histogram/psum_spills.hpp"
 #include "cuda/core/histogram/resident_experts.hpp"
+#include "cuda/core/histogram/siblings_shared.hpp"
 #include "cuda/core/histogram/tokens_per_expert.hpp"
 #include "cuda/core/verify.hpp"
 
@@ -10,9 +15,21 @@ namespace moecarlo {
 
 /// All histograms that a study may ask for, each in its own header of this folder. Names, widths of records, columns of
 /// files and engines follow from this list; what is read out of one is a line of host/statistics/metric_table.cpp.
-using Histograms = std::tuple<TokensPerExpert, ResidentExperts>;
+using Histograms = std::tuple<TokensPerExpert, ResidentExperts, DistinctByDepth, SiblingsShared, PsumHighWater,
+                              PsumSpills, PrefetchCounts>;
 
 constexpr std::uint32_t kHistograms = std::tuple_size_v<Histograms>;
+
+/// Those that a study may ask for by name; the others follow from tables of its.
+template <std::uint32_t next = 0>
+constexpr HistogramSet asked_by_name() {
+  if constexpr (next == kHistograms) {
+    return 0;
+  } else {
+    const HistogramSet own = std::tuple_element_t<next, Histograms>::kByName ? 1U << next : 0;
+    return own | asked_by_name<next + 1>();
+  }
+}
 
 /// The set of one of them.
 template <class Histogram, std::uint32_t place = 0>
@@ -52,11 +69,19 @@ MOECARLO_HOST_DEVICE constexpr void each_histogram(HistogramSet set, const Cell&
   each_histogram<0>(set, cell, experts, {cell.union_counts(), cell.point_counts(), 0}, use);
 }
 
+/// Of walks that predict nothing.
+template <int Words>
+struct NoForesight {
+  MOECARLO_HOST_DEVICE ExpertMask<Words> operator()(std::uint32_t /*lead*/) const { return {}; }
+};
+
 /// Lets the histograms that the study asks for count a pass in the layer of one lane.
-template <int Words, int Lanes, class Column, class Residents>
+template <int Words, int Lanes, class Column, class Residents, class Foresight = NoForesight<Words>>
 MOECARLO_HOST_DEVICE void count_histograms(const LayerContext<Lanes>& at, const Cell& cell, int lane,
-                                           std::uint32_t columns, const Column& column, const Residents& residents) {
-  const PassColumns<Words, Column, Residents> pass{cell, columns, column, residents};
+                                           std::uint32_t columns, const Column& column, const Residents& residents,
+                                           const Foresight& foresight = {}) {
+  const ForeseenPass<Words, Column, Residents, Foresight> pass{
+      {at.plan, cell, columns, column, residents}, at.layer(lane), foresight};
   each_histogram(
       at.plan.histograms, cell, at.routing.experts,
       [&](auto histogram, const HistogramColumns& place) MOECARLO_INLINED {
@@ -64,9 +89,11 @@ MOECARLO_HOST_DEVICE void count_histograms(const LayerContext<Lanes>& at, const 
         const auto total = [&](std::uint64_t* numbers) MOECARLO_INLINED {
           return HistogramTotal{numbers + lane, static_cast<std::uint32_t>(Lanes), Histogram::kLeast, place.bins};
         };
-        Histogram::count(pass, total(at.union_total(cell, place.of_union)), [&](std::uint32_t point) MOECARLO_INLINED {
-          return total(at.point_total(cell, point, place.of_point));
-        });
+        if constexpr (!Histogram::kOnHost || kIsHostCode) {
+          Histogram::count(pass, total(at.union_total(cell, place.of_union)),
+                           [&](std::uint32_t point)
+                               MOECARLO_INLINED { return total(at.point_total(cell, point, place.of_point)); });
+        }
       });
 }
 

@@ -42,6 +42,12 @@ class Results:
         return self._table("points.csv")
 
     @cached_property
+    def prefill(self) -> pd.DataFrame:
+        """The same of prefills, a pass being a chunk; empty without [prefill]."""
+        named = (self.directory / "prefill.csv").is_file()
+        return self._table("prefill.csv") if named else self.points.iloc[:0]
+
+    @cached_property
     def hardware(self) -> pd.DataFrame:
         """One row per system, scheme, design point and figure; empty without [hardware]."""
         return self._table("hardware.csv")

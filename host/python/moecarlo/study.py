@@ -19,7 +19,7 @@ else:
 PathLike = Union[str, "os.PathLike[str]"]
 Value = Union[str, int, float, bool, Sequence[Any], Mapping[str, Any]]
 
-TABLES = ("grid", "cache", "draft", "acceptance", "demand", "stop", "hardware")
+TABLES = ("grid", "cache", "draft", "acceptance", "demand", "prefetch", "prefill", "stop", "hardware")
 PATHS = (("study", "trace"), ("acceptance", "profile"), ("hardware", "bit_slices"))
 
 
@@ -53,18 +53,21 @@ class Study:
     cache: dict[str, Value] = field(default_factory=dict)
     draft: dict[str, Value] = field(default_factory=dict)
     demand: dict[str, Value] = field(default_factory=dict)
+    prefetch: dict[str, Value] = field(default_factory=dict)
+    prefill: dict[str, Value] = field(default_factory=dict)
     stop: dict[str, Value] = field(default_factory=dict)
     hardware: dict[str, Value] = field(default_factory=dict)
     keys: dict[str, Value] = field(default_factory=dict)
 
     def __init__(self, trace: PathLike, grid: Mapping[str, Value], acceptance: Mapping[str, Value], *,
                  cache: Mapping[str, Value] | None = None, draft: Mapping[str, Value] | None = None,
-                 demand: Mapping[str, Value] | None = None, stop: Mapping[str, Value] | None = None,
+                 demand: Mapping[str, Value] | None = None, prefetch: Mapping[str, Value] | None = None,
+                 prefill: Mapping[str, Value] | None = None, stop: Mapping[str, Value] | None = None,
                  hardware: Mapping[str, Value] | None = None, **keys: Value) -> None:
         self.trace = os.fspath(trace)
         self.grid, self.acceptance = dict(grid), dict(acceptance)
         self.cache, self.draft = dict(cache or {}), dict(draft or {})
-        self.demand = dict(demand or {})
+        self.demand, self.prefetch, self.prefill = dict(demand or {}), dict(prefetch or {}), dict(prefill or {})
         self.stop, self.hardware = dict(stop or {}), dict(hardware or {})
         self.keys = keys
 

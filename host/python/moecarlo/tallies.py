@@ -94,7 +94,9 @@ class Tallies:
             if self.attributes.get("schema") != "moecarlo-tallies":
                 raise ValueError(f"{path}: not tallies (expected schema moecarlo-tallies, "
                                  f"found {self.attributes.get('schema')})")
-            self.cells = [self._cell(file[name]) for name in sorted(file) if name.startswith("cell_")]
+            self.cells = self._cells(file)
+            #: The cells of prefills, where the study has them: a request of a pass is a token of a chunk.
+            self.prefill = self._cells(file["prefill"]) if "prefill" in file else []
 
     def __repr__(self) -> str:
         return f"Tallies({str(self.path)!r}): {len(self.cells)} cells"
@@ -115,6 +117,9 @@ class Tallies:
         asked += [f"{bits} bits"] * bool(bits) + [f"alpha {alpha}"] * (alpha is not None)
         asked += [f"demand {demand}"] * bool(demand)
         raise KeyError("no cell at " + ", ".join(asked))
+
+    def _cells(self, group: h5py.Group) -> list[Cell]:
+        return [self._cell(group[name]) for name in sorted(group) if name.startswith("cell_")]
 
     def _cell(self, group: h5py.Group) -> Cell:
         layers = int(self.attributes["layers"])

@@ -62,4 +62,57 @@ std::string what_is_dropped(const StudyResults& results) {
       typical->batch, typical->depth, text);
 }
 
+Table prefill_table(const StudyResults& results) {
+  Table table{
+      "Prefill, one request: the tokens before the decode tokens, in chunks through caches that begin as the study's "
+      "do, sequence after sequence; means per layer and chunk. Partial sums of an expert order that completes as many "
+      "as it can: how many are open at a time, and how many find no slot. Value ± simulation ± trace",
+      {"policy", "experts per layer", "demand", "distinct experts", "hit rate", "misses", "cache writes",
+       "open partial sums", "spills"},
+      2,
+      {}};
+  for (const PointResult& point : results.prefill) {
+    table.rows.push_back({point.policy, number_text(point.capacity), point.demand, cell_of(point, "distinct_experts"),
+                          cell_of(point, "hit_rate"), cell_of(point, "misses"), cell_of(point, "cache_writes"),
+                          cell_of(point, "psum_high_water"), cell_of(point, "psum_spills")});
+  }
+  return table;
+}
+
+Table prefetch_table(const StudyResults& results) {
+  const PointResult* typical = typical_point(results);
+  Table table{"", {"layers ahead", "recall", "precision", "useful", "wasted", "residents displaced"}, 0, {}};
+  if (!typical) return table;
+  const std::string stem = "prefetch_recall.";
+  for (const auto& [name, metric] : typical->metrics) {
+    if (!name.starts_with(stem)) continue;
+    const std::string lead = name.substr(stem.size());
+    table.rows.push_back({lead, estimate_cell(metric.estimate), cell_of(*typical, "prefetch_precision." + lead),
+                          cell_of(*typical, "prefetch_useful." + lead), cell_of(*typical, "prefetch_wasted." + lead),
+                          cell_of(*typical, "prefetch_displaced." + lead)});
+  }
+  table.caption = fmt::format(
+      "What a predictor would fetch ahead at batch {}, depth {}, policy {}, {} experts per layer, "
+      "demand {}: experts per layer and pass. It is counted and not done. Value ± simulation ± "
+      "trace",
+      typical->batch, typical->depth, typical->policy, number_text(typical->capacity), typical->demand);
+  return table;
+}
+
+Table depths_of_draft_table(const StudyResults& results) {
+  const PointResult* typical = typical_point(results);
+  if (!typical || !find_metric(typical, "distinct_by_depth.0")) return {};
+  Table table{
+      fmt::format("Different experts that the columns of one depth of a draft of {} use at batch {}, demand {}: "
+                  "means per layer and pass. Value ± simulation ± trace",
+                  typical->depth, typical->batch, typical->demand),
+      {"depth", "distinct experts"},
+      0,
+      {}};
+  for (std::uint32_t level = 0; level <= typical->depth; ++level) {
+    table.rows.push_back({std::to_string(level), cell_of(*typical, fmt::format("distinct_by_depth.{}", level))});
+  }
+  return table;
+}
+
 }  // namespace moecarlo

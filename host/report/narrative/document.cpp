@@ -49,6 +49,7 @@ void add_decision(Document& document, const StudyResults& results) {
   document.blocks.emplace_back(VerdictLine{verdict_line(results)});
   if (const Table table = decision_table(results); !table.rows.empty()) add(document, table);
   std::vector<std::string> files{"summary.json", "points.csv"};
+  if (!results.prefill.empty()) files.emplace_back("prefill.csv");
   if (!results.hardware.empty()) files.insert(files.end(), {"hardware.csv", "sensitivity.csv"});
   document.blocks.emplace_back(FileLinks{files});
 }
@@ -59,8 +60,12 @@ void add_definitions(Document& document, const StudyResults& results) {
     definitions.entries.push_back({name, text.unit, text.definition, text.denominator});
   };
   for (const Metric& metric : metric_table()) {
-    if (std::any_of(results.points.begin(), results.points.end(),
-                    [&](const PointResult& point) { return find_metric(&point, metric.name) != nullptr; })) {
+    const auto has = [&](const PointResult& point) {
+      return std::any_of(point.metrics.begin(), point.metrics.end(),
+                         [&](const auto& one) { return one.first.substr(0, one.first.find('.')) == metric.name; });
+    };
+    if (std::any_of(results.points.begin(), results.points.end(), has) ||
+        std::any_of(results.prefill.begin(), results.prefill.end(), has)) {
       add(metric.name, metric.text);
     }
   }
@@ -127,9 +132,12 @@ Document build_document(const StudyResults& all, const std::vector<Figure>& figu
     add_figures(document, figures, {"distinct_experts", "distinct_experts_distribution", "experts_layers"});
     add(document, workload_table(results));
     add(document, demand_table(results));
+    add(document, depths_of_draft_table(results));
+    add(document, prefill_table(results));
   });
   add_section(document, "What fast memory holds", [&] {
     add_figures(document, figures, {"hit_rate", "hit_rate_layers"});
+    add(document, prefetch_table(results));
     add(document, oracle_explanation(results));
     add(document, hit_rate_table(results));
     add(document, difference_table(results));

@@ -16,6 +16,10 @@ Table hit_rate_table(const StudyResults& results);    ///< by policy, capacity a
 Table demand_table(const StudyResults& results);      ///< by demand, at the typical point; empty without demand rules
 /// What demand rules drop at the typical point, in words; empty where they drop nothing.
 std::string what_is_dropped(const StudyResults& results);
+Table depths_of_draft_table(
+    const StudyResults& results);                   ///< by depth, at the typical point; empty where not asked for
+Table prefetch_table(const StudyResults& results);  ///< by layers ahead, at the typical point; empty without [prefetch]
+Table prefill_table(const StudyResults& results);   ///< by policy, capacity and demand; empty without [prefill]
 Table difference_table(const StudyResults& results);  ///< paired differences, at most 40 of the typical batch and depth
 Table fetching_break_even_table(const StudyResults& results);  ///< what a design needs to pay, in experts fetched
 Table touching_break_even_table(const StudyResults& results);  ///< the same in experts touched

@@ -49,14 +49,12 @@ void append_design(std::string& csv, const Row& row) {
   csv += fmt::format(",{},", escape_csv(row.demand));
 }
 
-}  // namespace
-
-void write_points_csv(const StudyResults& results, const TextSink& sink) {
+void write_table(const std::vector<PointResult>& points, const TextSink& sink) {
   PiecedText csv(sink);
-  const bool lossy = std::any_of(results.points.begin(), results.points.end(),
-                                 [](const PointResult& point) { return loss_of(point).has_value(); });
+  const bool lossy =
+      std::any_of(points.begin(), points.end(), [](const PointResult& point) { return loss_of(point).has_value(); });
   csv.text() += fmt::format("{},metric,unit,value,mc_half_width,trace_half_width{}\n", kDesign, lossy ? ",lossy" : "");
-  for (const PointResult& point : results.points) {
+  for (const PointResult& point : points) {
     std::string design;
     append_design(design, point);
     const std::string loss = lossy ? loss_field(loss_of(point)) : "";
@@ -65,6 +63,16 @@ void write_points_csv(const StudyResults& results, const TextSink& sink) {
     csv.hand_on();
   }
   csv.finish();
+}
+
+}  // namespace
+
+void write_points_csv(const StudyResults& results, const TextSink& sink) {
+  write_table(results.points, sink);
+}
+
+void write_prefill_csv(const StudyResults& results, const TextSink& sink) {
+  write_table(results.prefill, sink);
 }
 
 void write_hardware_csv(const StudyResults& results, const TextSink& sink) {

@@ -10,6 +10,8 @@ namespace moecarlo {
 
 /// batch, depth, policy, capacity, bits, metric, value, mc_half_width, trace_half_width
 void write_points_csv(const StudyResults& results, const TextSink& sink);
+/// The same of prefills.
+void write_prefill_csv(const StudyResults& results, const TextSink& sink);
 
 /// system, scheme, batch, depth, policy, capacity, bits, metric, value, mc_half_width, trace_half_width.
 /// The metrics of a row are its four estimates, break_even_acceptance where it has one, and each of its breakdown keys,

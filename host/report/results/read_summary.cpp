@@ -321,6 +321,7 @@ StudyResults read(const Json& json, const std::string& where) {
   from_json(json, results.backend, "backend");
   from_json(json, results.seconds, "seconds");
   read_list(member(json, "points"), results.points);
+  if (json.contains("prefill")) read_list(json["prefill"], results.prefill);
   read_list(member(json, "distributions"), results.distributions);
   read_list(member(json, "differences"), results.differences);
   read_point_list(json, "controls", where, results, results.controls);

@@ -315,6 +315,7 @@ void write_summary(const StudyResults& results, const TextSink& sink) {
   summary.add("backend", results.backend);
   summary.add("seconds", number(results.seconds));
   summary.add_list("points", results.points, last);
+  if (!results.prefill.empty()) summary.add_list("prefill", results.prefill, last);
   summary.add_list("distributions", results.distributions);
   summary.add_list("differences", results.differences);
   summary.add_list("controls", results.controls, results);
