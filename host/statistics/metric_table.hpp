@@ -55,12 +55,14 @@ struct MetricCounts {
 /// The points that have a metric.
 enum class Where {
   everywhere,
-  with_drafts,        ///< depth 1 or more
-  with_choices,       ///< depth 1 or more, and every token chooses as many experts
-  with_masses,        ///< depth 1 or more, where gate masses were counted
-  with_slices,        ///< where slices of experts are cached
-  with_demands,       ///< where the study has demand rules
-  with_demand_masses  ///< and gate masses are known
+  with_drafts,         ///< depth 1 or more
+  with_choices,        ///< depth 1 or more, and every token chooses as many experts
+  with_masses,         ///< depth 1 or more, where gate masses were counted
+  with_slices,         ///< where slices of experts are cached
+  with_demands,        ///< where the study has demand rules
+  with_demand_masses,  ///< and gate masses are known
+  with_channels,       ///< where some demand does without channels
+  with_causes          ///< where the study has demand rules, and lengths are counted one by one
 };
 
 /// All that is known of a metric: numerator and denominator are summed over groups before one is divided by the other.

@@ -34,6 +34,7 @@ struct HistogramTotal {
 struct HistogramTraits {
   static constexpr bool kOfUnion = false;     ///< whether there is one that all design points share
   static constexpr bool kOfPoint = false;     ///< whether each design point has one
+  static constexpr bool kOfDemands = false;   ///< of what demand rules look at: count(pass, of_union), see there
   static constexpr std::uint32_t kLeast = 0;  ///< value of the first bin
 };
 

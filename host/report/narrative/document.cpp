@@ -127,6 +127,7 @@ Document build_document(const StudyResults& all, const std::vector<Figure>& figu
     add_figures(document, figures, {"distinct_experts", "distinct_experts_distribution", "experts_layers"});
     add(document, workload_table(results));
     add(document, demand_table(results));
+    add(document, theta_table(results));
   });
   add_section(document, "What fast memory holds", [&] {
     add_figures(document, figures, {"hit_rate", "hit_rate_layers"});
