@@ -10,7 +10,8 @@ std::uint64_t layer_bytes(const RoutingView& routing, const Plan& plan) {
   const auto bytes_of = [](const auto& table) { return std::uint64_t{table.size()} * sizeof(table[0]); };
   const TraceSources& sources = plan.sources;
   const std::uint64_t all = bytes_of(sources.gate_mass) + bytes_of(sources.score_order) +
-                            bytes_of(sources.perturbed.alias) + bytes_of(sources.perturbed.logits);
+                            bytes_of(sources.magnitudes.of_tokens) + bytes_of(sources.perturbed.alias) +
+                            bytes_of(sources.perturbed.logits);
   return std::uint64_t{8} * routing.rows * static_cast<unsigned>(mask_words(routing.experts)) + all / routing.layers;
 }
 

@@ -16,6 +16,7 @@ LayerTables::LayerTables(const RoutingView& routing, const Plan& plan, std::uint
              routing.rows, routing.layers, most),
       gate_mass_(table_of_tokens(plan.sources.gate_mass, routing, most)),
       score_order_(table_of_tokens(plan.sources.score_order, routing, most)),
+      channel_magnitude_(table_of_tokens(plan.sources.magnitudes.of_tokens, routing, most)),
       alias_(table_of_tokens(plan.sources.perturbed.alias, routing, most)),
       logits_(table_of_tokens(plan.sources.perturbed.logits, routing, most)) {}
 
@@ -24,6 +25,7 @@ void LayerTables::hold(std::uint32_t first, std::uint32_t count, RoutingView& ro
   routing.stride = count;
   plan.gate_mass = gate_mass_.hold(first, count);
   plan.score_order = score_order_.hold(first, count);
+  plan.channel_magnitude = channel_magnitude_.hold(first, count);
   plan.perturb.alias = alias_.hold(first, count);
   plan.perturb.logits = logits_.hold(first, count);
   plan.perturb.layers = count;

@@ -54,6 +54,7 @@ class LayerTables {
  private:
   LayerTable<std::uint64_t> masks_;
   LayerTable<std::uint16_t> gate_mass_, score_order_;
+  LayerTable<std::uint8_t> channel_magnitude_;
   LayerTable<std::uint32_t> alias_;
   LayerTable<std::int32_t> logits_;
 };

@@ -43,17 +43,30 @@ enum DemandCount : std::uint32_t {
   kLoadedParts,
   kUpperDistinct,
   kColumns,
-  kWholeColumns
+  kWholeColumns,
+  kChannelMassDropped,
+  kDroppedSmallGate,
+  kDroppedRejected,
+  kRedundantSmallGate,
+  kRedundantRejected
 };
 inline constexpr CountInfo kDemandCounts[] = {
-    {"demands"},           // pairs
-    {"demands_kept"},      // those of them that a rule keeps
-    {"demand_mass"},       // gate mass of all pairs, where gates are known
-    {"dropped_mass"},      // of those that are not kept
-    {"expert_parts_256"},  // weights that are asked for, in 1/256 of an expert's
-    {"distinct_upper"},    // distinct experts, of which at least the upper slice is asked for
-    {"columns"},           // that chose any expert
-    {"whole_columns"},     // those of them that keep all that they chose
+    {"demands"},               // pairs
+    {"demands_kept"},          // those of them that a rule keeps
+    {"demand_mass"},           // gate mass of all pairs, where gates are known
+    {"dropped_mass"},          // of those that are not kept
+    {"expert_parts_256"},      // weights that are asked for, in 1/256 of an expert's
+    {"distinct_upper"},        // distinct experts, of which at least the upper slice is asked for
+    {"columns"},               // that chose any expert
+    {"whole_columns"},         // those of them that keep all that they chose
+    {"dropped_channel_mass"},  // gate mass of pairs that are kept, as their tokens' magnitudes lie in channels that are
+                               // not loaded
+    // Experts of a pass, where lengths are counted one by one: that are chosen and not used,
+    {"dropped_small_gate"},  // by accepted columns, too
+    {"dropped_rejected"},    // by rejected columns alone
+    // and that rejected columns alone use,
+    {"redundant_small_gate"},  // though accepted ones chose them
+    {"redundant_rejected"},    // which alone chose them
 };
 constexpr std::uint32_t kPartsOfExpert = 256;
 

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "cuda/core/demand/confidence.hpp"
-#include "cuda/core/demand/pass_choices.hpp"
+#include "cuda/core/demand/count_demands.hpp"
 #include "cuda/core/drawn_routing.hpp"
 #include "cuda/core/episode.hpp"
 #include "cuda/core/pool_caches.hpp"
@@ -125,7 +125,14 @@ struct CoupledReplay {
   template <class Replay>
   MOECARLO_HOST_DEVICE EpisodeChoices<Words> choices(const Replay& replay, std::uint32_t layer,
                                                      std::uint32_t pass) const {
-    return {{routing, plan, cell, layer},      replay.caches.columns, path, replay.caches.path.rows, id, pass,
+    const EpisodePath& passes = replay.caches.path;
+    return {{routing, plan, cell, layer},
+            replay.caches.columns,
+            path,
+            passes.rows,
+            id,
+            pass,
+            passes.accepted + std::size_t{pass} * cell.batch,
             replay.caches.residents[0].lane(0)};
   }
 
@@ -148,8 +155,11 @@ struct CoupledReplay {
   template <class Replay>
   MOECARLO_OUTLINED void count_asked(const Replay& replay, std::uint32_t layer, std::uint32_t pass) const {
     if (pass < replay.caches.path.warmup) return;
-    count_demands(replay.at, cell, choices(replay, layer, pass));
-    count_loaded(replay.at, cell, replay.caches.unions[pass].lane(0));
+    const EpisodeChoices<Words> own = choices(replay, layer, pass);
+    count_demands(replay.at, cell, own);
+    count_causes(replay.at, cell, own);
+    count_loaded(replay.at, cell, own, replay.caches.unions[pass].lane(0));
+    if (plan.histograms != 0) count_demand_histograms(replay.at, cell, own);
   }
 
   /// Draws one round of all requests; the residents at its start say how much of the draft will be accepted.
@@ -160,7 +170,8 @@ struct CoupledReplay {
                                MOECARLO_INLINED { return plan.coverage_thresholds[coverage(token + position)]; };
       const Draft draft = draft_at(plan, cell, walk.at(pass, request), token, covered);
       if constexpr (Rules::kAsk) {
-        if (plan.asks()) set_confidences(pass, request, covered);
+        if (plan.asks() && plan.draft_thresholds.size == 0) set_confidences(pass, request, covered);
+        if (plan.draft_thresholds.size > 0) set_confidences(pass, request, KnownThresholds{plan, cell, token});
       }
       walk.advance(pass, request, draft);
     }

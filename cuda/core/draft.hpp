@@ -1,5 +1,6 @@
 #pragma once
 
+#include "cuda/core/demand/nearest.hpp"
 #include "cuda/core/random.hpp"
 #include "cuda/core/routing_view.hpp"
 
@@ -64,15 +65,17 @@ struct StepToken {
 struct DraftLayer {
   std::uint32_t experts = 0, top_k = 0;
   const std::uint32_t* weights = nullptr;  ///< [experts] popularity by rank, 1 .. 65535
+  const std::uint16_t* nearest = nullptr;  ///< see nearest_routing; null where distances do not matter
 };
 
 /// The residents that a token of the elastic self-draft uses: its routing restricted to the residents, in score order.
 /// Choices that are resident stay. An absent one is replaced by the best-scoring resident where the scores are known;
-/// else by a resident that the token did not choose, drawn by popularity without replacement. `at` names the round; its
-/// other fields are set here. top_k <= kMostDraftedChoices.
+/// else by a resident that the token did not choose, drawn by popularity without replacement; or where a demand rule
+/// says so by the nearest resident. `at` names the round; its other fields are set here. top_k <= kMostDraftedChoices.
 template <int Words>
 MOECARLO_HOST_DEVICE ExpertMask<Words> restricted_routing(const DraftLayer& layer, const StepToken<Words>& token,
                                                           const ExpertMask<Words>& residents, DrawAddress at) {
+  if (layer.nearest != nullptr) return nearest_routing(layer.nearest, layer.experts, token.chosen, residents);
   ExpertMask<Words> used = token.chosen & residents;
   const std::uint32_t resident_count = residents.count();
   const std::uint32_t wanted = layer.top_k < resident_count ? layer.top_k : resident_count;

@@ -57,7 +57,7 @@ struct EnumerateReplay {
           return StepToken<Words>{masks().routed(token, 0), score_order_at(at.routing, at.plan, token, at.first_layer),
                                   0, 0};
         };
-        if (cell.depth > 0) count_touched<Words>(at, 0, *joint, capacity, step_token, 1, residents, 0);
+        if (cell.depth > 0) count_touched<Words>(at, cell, 0, *joint, capacity, step_token, 1, residents, 0);
       }
     }
     if (at.plan.histograms != 0) {

@@ -165,7 +165,7 @@ struct EpisodeReplay {
         if (const JointTally* joint = joint_of(at.plan, cell, point)) {
           const std::uint32_t nodes = step == 0 ? 1 : cell.tree.width;
           count_touched<Words>(
-              at, lane, *joint, caches.capacity(point),
+              at, cell, lane, *joint, caches.capacity(point),
               [&](std::uint32_t i) MOECARLO_INLINED { return step_token(pass, step, lane, i); }, nodes * cell.batch,
               draftable(caches.residents[point].lane(lane)), pass);
         }

@@ -87,6 +87,7 @@ struct Cell {
   std::uint32_t demand = 0;            ///< what its columns ask for, among the plan's; 0 where the plan has none
   std::uint32_t demand_counts = 0;     ///< numbers of a union record about that
   std::uint32_t leads = 0;             ///< of prefetches that are counted
+  bool drafts_nearest = false;         ///< its demand replaces what is absent while drafting by the nearest resident
   std::uint32_t slices = 1;            ///< accepted lengths kept apart: 1, or depth + 1 when enumerating
   std::uint32_t union_histograms = 0;  ///< columns of a union record that are histograms, see histograms.hpp
   std::uint32_t point_histograms = 0;  ///< the same of a point record
@@ -135,9 +136,12 @@ struct PlanArrays {
   ViewArray<Demand> demands;               ///< what columns ask for, where the study says so
   ViewArray<std::uint32_t> entropy_terms;  ///< [kGateOne + 1] -p log p / log k of a gate, of kGateOne, where rules ask
   ViewArray<std::uint16_t> confidences;    ///< [max_depth + 1] path probabilities by level, where the study lists them
+  ViewArray<std::uint64_t> channel_thresholds;  ///< [thresholds][layers] least gate x stored magnitude of a channel
+  ViewArray<std::uint16_t> nearest;             ///< [layers] of nearest_routing, where a demand replaces by distance
   ViewArray<Threshold> thresholds;
-  ViewArray<Threshold> token_thresholds;     ///< [tables][tokens] captured acceptance
-  ViewArray<ProposedDraft> proposals;        ///< [tokens] what a replayed drafter proposed there
+  ViewArray<Threshold> token_thresholds;  ///< [tables][tokens] captured acceptance
+  ViewArray<Threshold> draft_thresholds;  ///< [tokens] what drafters thought of them, where path probabilities say so
+  ViewArray<ProposedDraft> proposals;     ///< [tokens] what a replayed drafter proposed there
   ViewArray<Threshold> coverage_thresholds;  ///< [kCoverageSteps + 1] acceptance by covered gate mass
   ViewArray<std::uint8_t> sampled_depths;    ///< samples: [max_batch] deepest draft that requests 0 .. r share
   ViewArray<std::uint32_t> pool_order;       ///< [layers * experts] layer * 64 * words + bit, most popular first
@@ -155,9 +159,9 @@ struct PlanArrays {
   /// Calls `visit` with every array.
   template <class Visit>
   void each(const Visit& visit) {
-    auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v] = *this;
+    auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w, x, y] = *this;
     const auto all = [&](auto&... arrays) { (visit(arrays), ...); };
-    all(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v);
+    all(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w, x, y);
   }
 };
 
@@ -188,7 +192,10 @@ struct PlanView : PlanArrays {
   std::uint32_t depth_count = 0;   ///< samples and enumerate: cells are [batches][depths], depths ascending
   std::uint32_t totals_width = 0;  ///< 64-bit words of the largest set of totals that one layer pass needs
 
-  const std::uint16_t* gate_mass = nullptr;    ///< [tokens][layers][drafting_top_k] by ascending bit
+  const std::uint16_t* gate_mass = nullptr;  ///< [tokens][layers][drafting_top_k] by ascending bit
+  /// [tokens][layers][channels] stored magnitudes of what experts are given, where some demand tells channels apart.
+  const std::uint8_t* channel_magnitude = nullptr;
+  std::uint32_t channels = 0;
   const std::uint16_t* score_order = nullptr;  ///< [tokens][layers][drafting_experts] by descending score
   PerturbView perturb;                         ///< perturbed routing; without tables there is none
   std::uint32_t tokens = 0;                    ///< of the trace; row `tokens` of the masks is empty

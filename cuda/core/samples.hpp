@@ -126,7 +126,7 @@ struct SampleReplay {
         return StepToken<Words>{columns(tokens).routed(i, 0),
                                 score_order_at(at.routing, plan, tokens[i], at.first_layer), i, step};
       };
-      count_touched<Words>(at, 0, *joint, plan.capacities[cell.first_capacity + c], token, cell.batch, residents,
+      count_touched<Words>(at, cell, 0, *joint, plan.capacities[cell.first_capacity + c], token, cell.batch, residents,
                            round);
     }
   }

@@ -67,11 +67,16 @@ MOECARLO_HOST_DEVICE void count_joint(const LayerContext<Lanes>& at, const Joint
   }
 }
 
+/// The order of experts by distance in a layer, see nearest_routing.
+MOECARLO_HOST_DEVICE const std::uint16_t* nearest_in(const PlanView& plan, std::uint32_t layer) {
+  return plan.nearest + std::size_t{layer} * plan.drafting_experts * plan.drafting_experts;
+}
+
 /// Counts the residents that a draft step touches in one lane's layer. `step(i)`: its tokens, i < count.
 template <int Words, int Lanes, class Step>
-MOECARLO_HOST_DEVICE void count_touched(const LayerContext<Lanes>& at, int lane, const JointTally& joint,
-                                        const Capacity& capacity, const Step& step, std::uint32_t count,
-                                        const ExpertMask<Words>& residents, std::uint32_t round) {
+MOECARLO_HOST_DEVICE void count_touched(const LayerContext<Lanes>& at, const Cell& cell, int lane,
+                                        const JointTally& joint, const Capacity& capacity, const Step& step,
+                                        std::uint32_t count, const ExpertMask<Words>& residents, std::uint32_t round) {
   const std::uint32_t layer = at.layer(lane);
   // A replay is one trajectory of any number of rounds; the others' rounds fit their field.
   const DrawAddress address{at.plan.seed,
@@ -83,7 +88,8 @@ MOECARLO_HOST_DEVICE void count_touched(const LayerContext<Lanes>& at, int lane,
                             0,
                             layer};
   const DraftLayer draft{at.plan.drafting_experts, at.plan.drafting_top_k,
-                         at.plan.draft_weights + std::size_t{layer} * at.plan.drafting_experts};
+                         at.plan.draft_weights + std::size_t{layer} * at.plan.drafting_experts,
+                         cell.drafts_nearest ? nearest_in(at.plan, layer) : nullptr};
   const std::uint32_t distinct = draft_distinct<Words>(draft, step, count, residents, address);
   at.tally.add(joint.draft + joint_row(at.plan, at.id, layer, capacity) * joint.rows + distinct, 1);
 }
@@ -94,6 +100,13 @@ MOECARLO_HOST_DEVICE const std::uint16_t* gate_mass_at(const RoutingView& routin
                                                        std::uint32_t token, std::uint32_t layer) {
   if (plan.gate_mass == nullptr || token >= plan.tokens || plan.perturb.logits != nullptr) return nullptr;
   return plan.gate_mass + (std::size_t{token} * routing.stride + layer) * plan.drafting_top_k;
+}
+
+/// The same for the magnitudes of its channels, [channels].
+MOECARLO_HOST_DEVICE const std::uint8_t* magnitudes_at(const RoutingView& routing, const PlanView& plan,
+                                                       std::uint32_t token, std::uint32_t layer) {
+  if (plan.channel_magnitude == nullptr || token >= plan.tokens) return nullptr;
+  return plan.channel_magnitude + (std::size_t{token} * routing.stride + layer) * plan.channels;
 }
 
 /// The same for the order of its scores, [drafting_experts].

@@ -62,7 +62,9 @@ Json to_json(const TraceSurvey& survey) {
   json["token_ids"] = extras.token_ids;
   json["contexts"] = extras.contexts;
   json["acceptance_configurations"] = extras.acceptance_configurations;
+  json["draft_probability"] = extras.draft_probability;
   json["drafter"] = text_or_null(extras.drafter);
+  json["channels"] = extras.channels;
   json["rounds"] = extras.rounds;
   json["round_columns"] = extras.round_columns;
   json["lookups"] = extras.lookups;
@@ -88,6 +90,8 @@ std::string list_extras(const TraceExtras& extras) {
     add(fmt::format("acceptance in {} configurations{}", extras.acceptance_configurations,
                     extras.drafter.empty() ? "" : fmt::format(" (drafter {})", extras.drafter)));
   }
+  if (extras.draft_probability) add("the drafter's own probabilities");
+  if (extras.channels != 0) add(fmt::format("magnitudes of {} channels", extras.channels));
   if (extras.rounds != 0) add(fmt::format("{} recorded rounds of {} columns", extras.rounds, extras.round_columns));
   if (extras.lookups != 0) add(fmt::format("{} recorded cache look-ups", extras.lookups));
   return list.empty() ? "nothing" : list;

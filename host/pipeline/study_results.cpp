@@ -52,6 +52,18 @@ std::vector<std::string> ignored_settings(const Study& study) {
         "All policies are stateless, so that start and warmup have no effect: where enough rounds fit the sequences, "
         "every round draws fresh starts.");
   }
+  if (!study.demand) return notes;
+  const std::vector<DemandRule>& rules = study.demand->rules;
+  if (!study.hardware && std::any_of(rules.begin(), rules.end(), drafts_nearest)) {
+    notes.emplace_back(
+        "The demand rule nearest changes what drafts among residents touch, which is counted for the schemes of "
+        "[hardware]: without that table it has no effect.");
+  }
+  if (study.hardware && drops_channels(*study.demand)) {
+    notes.emplace_back(
+        "Hardware rows move experts whole: what demand.channels leaves out is in expert_equivalents, and makes none "
+        "of them faster.");
+  }
   return notes;
 }
 

@@ -21,10 +21,11 @@
 namespace moecarlo {
 namespace {
 
-constexpr double kShare = 65536.0;        // a share as an integer
-constexpr std::uint8_t kMostDepth = 255;  // of any draft
-constexpr double kLeastSubset = 16;       // sequences of a replicate: enough for its figures to be those of a trace
-constexpr double kSlack = 1.1;            // more of them than keep a batch apart, where some are too short
+constexpr double kOutOfReach = 4294967296.0;  // of a gate times a stored magnitude
+constexpr double kShare = 65536.0;            // a share as an integer
+constexpr std::uint8_t kMostDepth = 255;      // of any draft
+constexpr double kLeastSubset = 16;           // sequences of a replicate: enough for its figures to be those of a trace
+constexpr double kSlack = 1.1;                // more of them than keep a batch apart, where some are too short
 
 /// Experts that a draft can use: each expert's upper slice, where slices are cached.
 std::uint32_t drafting_experts(const RoutingTable& table) {
@@ -125,9 +126,23 @@ std::vector<std::uint32_t> entropy_terms(std::uint32_t choices) {
   return terms;
 }
 
+/// Of a demand that loads a channel iff g |x| reaches `least`: the same of stored magnitudes, in each layer.
+void add_channel_thresholds(Plan& plan, double least) {
+  for (const float scale : plan.sources.magnitudes.scale) {
+    const double products = std::ceil(least * kGateOne / scale);
+    plan.channel_thresholds.push_back(static_cast<std::uint64_t>(std::min(products, kOutOfReach)));
+  }
+}
+
 /// What the demand rules of a study read besides the trace.
 void add_demand_tables(Plan& plan, const DemandSpec& demand, const Grid& grid, const RoutingTable& table) {
   plan.confidences = confidences_of(demand, grid.cells.back().depth);
+  for (const double least : demand.channels) {
+    if (least > 0) add_channel_thresholds(plan, least);
+  }
+  for (const float probability : plan.sources.draft_probability) {
+    plan.draft_thresholds.push_back(threshold_of(probability));
+  }
   if (std::any_of(demand.rules.begin(), demand.rules.end(), reads_entropy)) {
     plan.entropy_terms = entropy_terms(table.top_k / table.slices);
   }
@@ -357,12 +372,17 @@ PlanView Plan::view() const {
   view.demands = ViewArray<Demand>::of(layout.demands);
   view.entropy_terms = ViewArray<std::uint32_t>::of(entropy_terms);
   view.confidences = ViewArray<std::uint16_t>::of(confidences);
+  view.channel_thresholds = ViewArray<std::uint64_t>::of(channel_thresholds);
+  view.nearest = ViewArray<std::uint16_t>::of(sources.nearest);
   view.thresholds = ViewArray<Threshold>::of(layout.thresholds);
   view.token_thresholds = ViewArray<Threshold>::of(token_thresholds);
+  view.draft_thresholds = ViewArray<Threshold>::of(draft_thresholds);
   view.proposals = ViewArray<ProposedDraft>::of(sources.proposals);
   view.coverage_thresholds = ViewArray<Threshold>::of(coverage_thresholds);
   view.gate_mass = sources.gate_mass.empty() ? nullptr : sources.gate_mass.data();
   view.score_order = sources.score_order.empty() ? nullptr : sources.score_order.data();
+  view.channels = sources.magnitudes.channels;
+  view.channel_magnitude = sources.magnitudes.of_tokens.empty() ? nullptr : sources.magnitudes.of_tokens.data();
   view.sampled_depths = ViewArray<std::uint8_t>::of(sampled_depths);
   view.pool_order = ViewArray<std::uint32_t>::of(pool_order);
   view.replay_rows = ViewArray<std::uint32_t>::of(replay_rows);
@@ -404,7 +424,6 @@ Plan make_plan(const Study& study, const Grid& grid, const RoutingTable& table, 
   plan.resample_rejected = study.acceptance.rejected_routing == RejectedRouting::resample;
   plan.coupled = study.cache.scope == Scope::pool || rule_of(study.acceptance.model) == Acceptance::by_coverage ||
                  study.demand.has_value();
-  if (study.demand) add_demand_tables(plan, *study.demand, grid, table);
   plan.tokens = table.tokens;
   for (const Policy policy : study.grid.policy) {
     if (parameter_of(policy).key == nullptr) continue;
@@ -416,6 +435,7 @@ Plan make_plan(const Study& study, const Grid& grid, const RoutingTable& table, 
   if (study.prefetch) add_prefetch(plan, *study.prefetch, table);
   plan.sibling_keeps = static_cast<std::uint32_t>(std::llround(study.draft.sibling_routing.value_or(1) * kShare));
   plan.sources = std::move(sources);
+  if (study.demand) add_demand_tables(plan, *study.demand, grid, table);
   if (plan.sources.coverage) plan.coverage_thresholds = coverage_thresholds(*plan.sources.coverage);
   plan.shape = make_shape(plan, study, grid, table, apart);
   plan.layout = TallyLayout::of(plan.shape);

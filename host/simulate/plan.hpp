@@ -32,10 +32,11 @@ struct Plan {
   TallyShape shape;
   TallyLayout layout;
   TraceSources sources;
-  std::vector<Threshold> token_thresholds, coverage_thresholds;
-  std::vector<std::uint32_t> entropy_terms;  ///< by gate, where demand rules ask
-  std::vector<std::uint16_t> confidences;    ///< by depth, where the study lists path probabilities
-  std::vector<std::uint32_t> draft_weights;  ///< [layers][drafting experts]
+  std::vector<Threshold> token_thresholds, coverage_thresholds, draft_thresholds;
+  std::vector<std::uint32_t> entropy_terms;       ///< by gate, where demand rules ask
+  std::vector<std::uint16_t> confidences;         ///< by depth, where the study lists path probabilities
+  std::vector<std::uint64_t> channel_thresholds;  ///< [thresholds of the study][layers]
+  std::vector<std::uint32_t> draft_weights;       ///< [layers][drafting experts]
   std::vector<std::uint32_t> pool_order;
   std::vector<std::uint8_t> sampled_depths;  ///< samples: [largest batch] deepest draft that requests 0 .. r share
   std::vector<StartTable> start_tables;

@@ -91,11 +91,12 @@ DemandPoint read_demand(const Group& group) {
   DemandPoint point{{read_choice(group, "demand_rule", demand_rule_names()), {}}, group.read_string("demand")};
   const auto numbers = group.read_integers<std::uint64_t>("demand_numbers", {kMostDemandParameters});
   std::copy(numbers.begin(), numbers.end(), point.demand.numbers.of);
+  point.demand.channels = static_cast<std::uint32_t>(read_count(group, "demand_channels", kMostCells));
   return point;
 }
 
 CellShape read_cell_shape(const Group& group, bool asks) {
-  constexpr std::array<std::string_view, 13> attributes{"acceptance",
+  constexpr std::array<std::string_view, 14> attributes{"acceptance",
                                                         "acceptance_independent",
                                                         "acceptance_table",
                                                         "alpha",
@@ -103,6 +104,7 @@ CellShape read_cell_shape(const Group& group, bool asks) {
                                                         "batch",
                                                         "bits",
                                                         "demand",
+                                                        "demand_channels",
                                                         "demand_rule",
                                                         "depth",
                                                         "policies",

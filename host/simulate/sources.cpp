@@ -2,10 +2,12 @@
 
 #include <algorithm>
 
+#include "cuda/core/histogram/histograms.hpp"
 #include "host/study/acceptance.hpp"
 #include "host/study/names.hpp"
 #include "host/support/error.hpp"
 #include "host/trace/coverage_fit.hpp"
+#include "host/trace/distances.hpp"
 #include "host/trace/gate_mass.hpp"
 #include "host/trace/ngram.hpp"
 #include "host/trace/score_order.hpp"
@@ -15,6 +17,20 @@ namespace {
 
 bool drafts(const Study& study) {
   return study.grid.depth.back() > 0;
+}
+
+/// What of a study cannot do without gate weights, by its keys.
+std::vector<std::string> what_reads_gates(const Study& study) {
+  std::vector<std::string> keys;
+  if (!study.demand) return keys;
+  for (const DemandRule demand : study.demand->rules) {
+    if (reads_gates(demand)) keys.push_back(fmt::format("demand.rule = \"{}\"", to_string(demand)));
+  }
+  if (drops_channels(*study.demand)) keys.emplace_back("demand.channels");
+  if ((study.histograms & set_of<GateProducts>()) != 0) {
+    keys.push_back(fmt::format("study.histograms = \"{}\"", GateProducts::kName));
+  }
+  return keys;
 }
 
 /// Refuses what counts top_k choices of every token where some are of zero-computation experts, and says what is not
@@ -31,9 +47,7 @@ void check_zero_experts(const Study& study, const RoutingTable& table, std::vect
   for (const Policy policy : study.grid.policy) {
     if (hears_drafts(policy)) refuse(fmt::format("grid.policy = \"{}\"", to_string(policy)));
   }
-  for (const DemandRule demand : study.demand ? study.demand->rules : std::vector<DemandRule>{}) {
-    if (reads_gates(demand)) refuse(fmt::format("demand.rule = \"{}\"", to_string(demand)));
-  }
+  for (const std::string& key : what_reads_gates(study)) refuse(key);
   if (study.hardware) refuse("[hardware]");
   if (study.stop && std::count(study.stop->metrics.begin(), study.stop->metrics.end(), "draft_coverage") > 0) {
     refuse("draft_coverage in stop.metrics");
@@ -49,6 +63,11 @@ bool wants_gate_mass(const Study& study) {
   const auto& policies = study.grid.policy;
   const bool heard = std::any_of(policies.begin(), policies.end(), hears_drafts);
   return drafts(study) && study.mode != Mode::perturbed && study.draft.gate_mass.value_or(heard);
+}
+
+/// Whether a demand rule weighs columns by the drafter's own probabilities, where the trace has them.
+bool follows_drafter(const Study& study) {
+  return study.demand && study.demand->path == PathProbability::acceptance && drafts(study) && weighs_paths(study);
 }
 
 bool can_order_scores(const Study& study, const RoutingTable& table) {
@@ -71,12 +90,25 @@ TraceSources load_sources(const Study& study, RoutingTable& table, bool drafts_f
            "router_logits, found neither)",
            path);
     }
-    for (const DemandRule demand : study.demand ? study.demand->rules : std::vector<DemandRule>{}) {
-      if (!sources.gate_mass.empty() || !reads_gates(demand)) continue;
-      fail(ErrorKind::input,
-           "{}: demand.rule = \"{}\" needs gate weights (expected expert_weights or router_logits, found neither)",
-           path, to_string(demand));
+    for (const std::string& key : sources.gate_mass.empty() ? what_reads_gates(study) : std::vector<std::string>{}) {
+      fail(ErrorKind::input, "{}: {} needs gate weights (expected expert_weights or router_logits, found neither)",
+           path, key);
     }
+  }
+  for (const DemandRule demand : study.demand ? study.demand->rules : std::vector<DemandRule>{}) {
+    if (drafts_nearest(demand)) sources.nearest = read_nearest(study.demand->files.at("distances"), table);
+  }
+  if (study.demand && drops_channels(*study.demand)) {
+    sources.magnitudes = read_channel_magnitudes(path, table);
+    if (sources.magnitudes.channels == 0) {
+      fail(ErrorKind::input, "{}: demand.channels needs input magnitudes (expected channel_magnitude, found none)",
+           path);
+    }
+  }
+  if (follows_drafter(study)) sources.draft_probability = read_draft_probability(path, table);
+  if (!sources.draft_probability.empty()) {
+    sources.notes.emplace_back(
+        "Path probabilities of demand rules are the drafter's own: acceptance/draft_probability of the trace.");
   }
   if (drafts_from_residents && can_order_scores(study, table)) sources.score_order = read_score_order(path, table);
   const bool fits = rule == Acceptance::by_coverage && !study.acceptance.b0;

@@ -9,6 +9,7 @@
 #include "cuda/core/acceptance.hpp"
 #include "host/study/study.hpp"
 #include "host/trace/captured_acceptance.hpp"
+#include "host/trace/channel_magnitudes.hpp"
 #include "host/trace/perturbed.hpp"
 #include "host/trace/recorded_rounds.hpp"
 #include "host/trace/routing_table.hpp"
@@ -25,7 +26,10 @@ struct CoverageLaw {
 struct TraceSources {
   std::vector<std::uint16_t> gate_mass;
   std::vector<std::uint16_t> score_order;
+  std::vector<std::uint16_t> nearest;
+  ChannelMagnitudes magnitudes;
   std::vector<ProposedDraft> proposals;
+  std::vector<float> draft_probability;  ///< [tokens] where path probabilities follow the drafter's own
   std::optional<CapturedAcceptance> captured;
   std::optional<CoverageLaw> coverage;
   std::vector<RecordedRound> rounds;

@@ -52,6 +52,7 @@ TallyLayout TallyLayout::of(const TallyShape& shape) {
     if (shape.asks) {
       cell.demand = static_cast<std::uint32_t>(layout.demands.size());
       cell.demand_counts = static_cast<std::uint32_t>(std::size(kDemandCounts));
+      cell.drafts_nearest = drafts_nearest(from.demand.demand.rule);
       layout.demands.push_back(from.demand.demand);
     }
     cell.leads = static_cast<std::uint32_t>(shape.leads.size());

@@ -61,6 +61,7 @@ void write_cell(OutputGroup& root, const Tallies& tallies, const JointBins& join
     const auto& numbers = shape.demand.demand.numbers.of;
     group.write_string("demand", shape.demand.label);
     group.write_string("demand_rule", to_string(shape.demand.demand.rule));
+    group.write_integer("demand_channels", shape.demand.demand.channels);
     write_vector(group, "demand_numbers", std::vector<std::uint64_t>(std::begin(numbers), std::end(numbers)));
   }
   std::vector<const char*> policies;

@@ -19,6 +19,7 @@ Certainties certainties(const TallyShape& shape, std::size_t cell, std::uint32_t
     holds.whole_drafts = law.back() == 1.0;
   }
   holds.nothing_dropped = !drops(at.demand.demand.rule);
+  holds.all_channels = at.demand.demand.channels == 0;
   holds.distinct = holds.nothing_dropped && shape.zero_experts == 0 &&
                    ((at.batch == 1 && at.depth == 0) || shape.top_k == shape.experts);
   const bool drafts_all = at.depth == 0 || (shape.walk != Walk::replay && at.acceptance.kind != Acceptance::proposals);

@@ -14,6 +14,7 @@ struct Certainties {
   bool distinct = false;         ///< every pass touches equally many experts: one token's, or all there are
   bool by_depth = false;         ///< the same of the columns of each depth: one token's, or all there are
   bool nothing_dropped = false;  ///< columns ask for all that the router chose
+  bool all_channels = false;     ///< and of these all input channels are loaded
   bool none_resident = false;    ///< there is no slot
   bool all_resident = false;     ///< there is a slot for every expert, and it is filled from the start
   bool no_writes = false;        ///< residents never change

@@ -11,9 +11,13 @@ namespace moecarlo {
 
 std::optional<Loss> loss_of(const PointResult& point) {
   if (!is_lossy(point.demand)) return std::nullopt;
-  const auto dropped = point.metrics.find("dropped_mass");
-  const bool known = dropped != point.metrics.end();
-  return Loss{known ? std::optional(dropped->second.estimate.value) : std::nullopt, point.depth > 0};
+  Loss loss{std::nullopt, point.depth > 0};
+  for (const char* metric : {"dropped_mass", "dropped_channel_mass"}) {
+    const auto dropped = point.metrics.find(metric);
+    if (dropped != point.metrics.end())
+      loss.dropped_mass = loss.dropped_mass.value_or(0) + dropped->second.estimate.value;
+  }
+  return loss;
 }
 
 bool may_win(const StudyResults& results, const std::string& demand) {

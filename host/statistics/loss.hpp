@@ -10,8 +10,9 @@ struct StudyResults;
 
 /// What a demand rule that drops experts makes a figure worth.
 struct Loss {
-  std::optional<double> dropped_mass{};  ///< of the gate mass of all that the router chose, where gates are known
-  bool upper_bound = false;              ///< acceptance was measured without the rule: under it less may be accepted
+  /// Of the gate mass of all that the router chose, with experts and with channels of them, where gates are known.
+  std::optional<double> dropped_mass{};
+  bool upper_bound = false;  ///< acceptance was measured without the rule: under it less may be accepted
 
   friend bool operator==(const Loss&, const Loss&) = default;
 };

@@ -72,14 +72,16 @@ struct MetricCounts {
 /// The points that have a metric.
 enum class Where {
   everywhere,
-  with_drafts,        ///< depth 1 or more
-  with_choices,       ///< depth 1 or more, and every token chooses as many experts
-  with_masses,        ///< depth 1 or more, where gate masses were counted
-  with_slices,        ///< where slices of experts are cached
-  with_nested,        ///< where the study names a smaller capacity within this one
-  with_siblings,      ///< where columns beside the path of a draft tree are verified
-  with_demands,       ///< where the study has demand rules
-  with_demand_masses  ///< and gate masses are known
+  with_drafts,         ///< depth 1 or more
+  with_choices,        ///< depth 1 or more, and every token chooses as many experts
+  with_masses,         ///< depth 1 or more, where gate masses were counted
+  with_slices,         ///< where slices of experts are cached
+  with_nested,         ///< where the study names a smaller capacity within this one
+  with_siblings,       ///< where columns beside the path of a draft tree are verified
+  with_demands,        ///< where the study has demand rules
+  with_demand_masses,  ///< and gate masses are known
+  with_channels,       ///< where some demand does without channels
+  with_causes          ///< where the study has demand rules, and lengths are counted one by one
 };
 
 /// Whether a metric has several values, and what the number behind its name then is.

@@ -32,7 +32,13 @@ bool needs_drafts(const Metric& metric) {
 }
 
 bool needs_demands(const Metric& metric) {
-  return metric.where == Where::with_demands || metric.where == Where::with_demand_masses;
+  return metric.where == Where::with_demands || metric.where == Where::with_demand_masses ||
+         metric.where == Where::with_channels || metric.where == Where::with_causes;
+}
+
+bool drops_channels(const TallyShape& shape) {
+  return std::any_of(shape.cells.begin(), shape.cells.end(),
+                     [](const CellShape& cell) { return cell.demand.demand.channels > 0; });
 }
 
 }  // namespace
@@ -85,6 +91,8 @@ bool MetricReader::exists(const std::string& name, const PointAddress& point) co
   if (metric.where == Where::with_nested) return near(point).has_value();
   if (metric.where == Where::with_siblings) return cell.tree.verifies_siblings(cell.depth);
   if (needs_drafts(metric)) return cell.depth > 0;
+  if (metric.where == Where::with_channels) return drops_channels(tallies_.shape);
+  if (metric.where == Where::with_causes && tallies_.shape.walk == Walk::enumerate) return false;
   if (needs_demands(metric)) return tallies_.shape.asks;
   return metric.where == Where::everywhere || tallies_.shape.slices > 1;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "cuda/core/histogram/histograms.hpp"
 #include "cuda/core/prefetch/predictors.hpp"
 #include "host/study/acceptance.hpp"
 #include "host/study/limits.hpp"
@@ -239,9 +240,18 @@ struct Rules {
   }
 
   void check_demand() const {
-    if (!study.demand) return;
-    const auto& [rules, stated, path, confidences] = *study.demand;
-    for (const auto& [key, values] : stated) {
+    const bool counts_products = (study.histograms & set_of<GateProducts>()) != 0;
+    if (!study.demand) {
+      if (counts_products) {
+        refuse("study.histograms", "counts what demand rules look at", "a table [demand]", "none");
+      }
+      return;
+    }
+    if (counts_products) check_gates(fmt::format("study.histograms = \"{}\"", GateProducts::kName));
+    if (drops_channels(*study.demand)) check_gates("demand.channels");
+    check_paths();
+    const std::vector<DemandRule>& rules = study.demand->rules;
+    for (const auto& [key, values] : study.demand->stated) {
       const auto takes = [&key = key](DemandRule rule) {
         const auto parameters = parameters_of(rule);
         return std::any_of(parameters.begin(), parameters.end(), [&](const auto& one) { return key == one.key; });
@@ -273,9 +283,16 @@ struct Rules {
   /// Of a rule that looks at what columns are worth.
   void check_rule(DemandRule rule) const {
     const std::string name_of_rule = fmt::format("demand.rule = \"{}\"", to_string(rule));
+    if (needs_slices(rule) && study.cache.objects != Objects::slices) {
+      refuse(name_of_rule, "asks for slices of experts", "cache.objects = \"slices\"", to_string(study.cache.objects));
+    }
+    if (reads_gates(rule)) check_gates(name_of_rule);
+  }
+
+  void check_paths() const {
     const std::uint32_t deepest = study.grid.depth.back();
     const bool by_position = !traits_of(study.acceptance.model).unknown_odds;
-    if (study.demand->path == PathProbability::acceptance && deepest > 0 && !by_position) {
+    if (study.demand->path == PathProbability::acceptance && deepest > 0 && weighs_paths(study) && !by_position) {
       refuse("demand.path = \"acceptance\"", "needs to know how likely each draft token is accepted",
              "\"one\" or a list by depth", to_string(study.acceptance.model));
     }
@@ -283,16 +300,14 @@ struct Rules {
       refuse("demand.path", "is too short for the deepest draft", fmt::format("{} values", deepest + 1),
              std::to_string(study.demand->confidences.size()));
     }
-    if (needs_slices(rule) && study.cache.objects != Objects::slices) {
-      refuse(name_of_rule, "asks for slices of experts", "cache.objects = \"slices\"", to_string(study.cache.objects));
-    }
-    if (!reads_gates(rule)) return;
+  }
+
+  void check_gates(const std::string& key) const {
     if (study.mode == Mode::perturbed) {
-      refuse(name_of_rule, "knows the gates of the trace's own routing only", "another mode than perturbed",
-             "perturbed");
+      refuse(key, "knows the gates of the trace's own routing only", "another mode than perturbed", "perturbed");
     }
     if (study.acceptance.rejected_routing == RejectedRouting::captured) {
-      refuse(name_of_rule, "needs gates, which recorded columns do not have",
+      refuse(key, "needs gates, which recorded columns do not have",
              "another acceptance.rejected_routing than captured", "captured");
     }
   }
@@ -330,6 +345,12 @@ bool shares_starts(const Study& study) {
   return forgets && study.mode == Mode::random && study.draft.width == 1 && study.cache.scope == Scope::layer &&
          study.cache.objects == Objects::experts && !reads_trace(study.acceptance.model) && !study.demand &&
          !study.prefetch;
+}
+
+bool weighs_paths(const Study& study) {
+  if (!study.demand) return false;
+  const std::vector<DemandRule>& rules = study.demand->rules;
+  return std::any_of(rules.begin(), rules.end(), reads_paths) || (study.histograms & set_of<GateProducts>()) != 0;
 }
 
 void check_study(const Study& study, const std::string& name) {

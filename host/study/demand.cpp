@@ -14,6 +14,7 @@ namespace {
 
 /// A number that the study does not state.
 constexpr double kNotStated = -1;
+constexpr const char* kChannelsOf = "channels ";
 
 /// What a list, a word or a flag of the study adds to a label; nothing where it is what it is usually.
 std::string label_part(const DemandParameter& parameter, double value, bool first) {
@@ -26,17 +27,20 @@ std::string label_part(const DemandParameter& parameter, double value, bool firs
       return value == 0 ? "" : parameter.words[static_cast<std::size_t>(value)];
     case DemandParameter::Kind::flag:
       return value == 0 ? "" : parameter.key;
+    case DemandParameter::Kind::file:
+      return "";
   }
   return {};
 }
 
-std::string label_of(DemandRule rule, const std::vector<double>& values) {
+std::string label_of(DemandRule rule, const std::vector<double>& values, double channels) {
   const std::span<const DemandParameter> parameters = parameters_of(rule);
   std::vector<std::string> parts;
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     std::string part = label_part(parameters[i], values[i], i == 0);
     if (!part.empty()) parts.push_back(std::move(part));
   }
+  if (channels > 0) parts.push_back(fmt::format("{}{}", kChannelsOf, channels));
   return parts.empty() ? to_string(rule) : fmt::format("{}({})", to_string(rule), fmt::join(parts, ", "));
 }
 
@@ -66,7 +70,15 @@ bool reads_gates(DemandRule rule) {
   return with_demand(rule, [](auto one) { return decltype(one)::kReadsGates; });
 }
 
+bool drops(const Demand& demand) {
+  return drops(demand.rule) || demand.channels > 0;
+}
+bool drops_channels(const DemandSpec& spec) {
+  return spec.channels.back() > 0;
+}
+
 bool is_lossy(const std::string& label) {
+  if (label.find(kChannelsOf) != std::string::npos) return true;
   for (const DemandRule rule : all_demand_rules()) {
     if (label.substr(0, label.find('(')) == to_string(rule)) return drops(rule);
   }
@@ -75,6 +87,12 @@ bool is_lossy(const std::string& label) {
 
 bool reads_entropy(DemandRule rule) {
   return with_demand(rule, [](auto one) { return decltype(one)::kReadsEntropy; });
+}
+bool reads_paths(DemandRule rule) {
+  return with_demand(rule, [](auto one) { return decltype(one)::kReadsPaths; });
+}
+bool drafts_nearest(DemandRule rule) {
+  return with_demand(rule, [](auto one) { return decltype(one)::kDraftsNearest; });
 }
 bool needs_slices(DemandRule rule) {
   return with_demand(rule, [](auto one) { return decltype(one)::kNeedsSlices; });
@@ -130,9 +148,14 @@ std::vector<DemandPoint> demand_points(const DemandSpec& spec) {
       crossed = std::move(longer);
     }
     for (const std::vector<double>& values : crossed) {
-      DemandPoint point{{rule, {}}, label_of(rule, values)};
-      for (std::size_t i = 0; i < values.size(); ++i) point.demand.numbers.of[i] = as_integer(parameters[i], values[i]);
-      points.push_back(std::move(point));
+      std::uint32_t row = spec.channels.front() > 0 ? 1 : 0;  // of the thresholds that are not 0
+      for (const double channels : spec.channels) {
+        DemandPoint point{{rule, {}, row++}, label_of(rule, values, channels)};
+        for (std::size_t i = 0; i < values.size(); ++i) {
+          point.demand.numbers.of[i] = as_integer(parameters[i], values[i]);
+        }
+        points.push_back(std::move(point));
+      }
     }
   }
   return points;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <map>
 #include <span>
 #include <string>
@@ -19,13 +20,15 @@ enum class PathProbability {
 /// What columns ask of memory: `[demand]` of a study.
 struct DemandSpec {
   std::vector<DemandRule> rules{DemandRule::all};
-  /// What the study states, by the keys of DemandParameter: lists ascend; words and flags by their place.
+  /// What the study states, by the keys of DemandParameter: lists ascend; words and flags by their place, files by 0.
   std::map<std::string, std::vector<double>> stated{};
+  std::map<std::string, std::filesystem::path> files{};  ///< the same of keys that name one
+  std::vector<double> channels{0};  ///< least g |x_j| of a channel that is loaded, ascending; 0: all channels
   PathProbability path = PathProbability::acceptance;
   std::vector<double> confidences{};  ///< listed: of depth 0, 1, 2, ..., the first one 1
 };
 
-/// One of the rules with one value of each list.
+/// One of the rules with one value of each list, and one of the channels.
 struct DemandPoint {
   Demand demand;
   std::string label = "all";  ///< as files name it: threshold(0.05)
@@ -35,10 +38,14 @@ struct DemandPoint {
 
 std::span<const DemandParameter> parameters_of(DemandRule rule);
 const char* to_string(DemandRule rule);
-bool is_lossy(const std::string& label);  ///< of a DemandPoint: its rule drops experts
-bool drops(DemandRule rule);              ///< leaves out experts that were chosen
-bool reads_gates(DemandRule rule);        ///< cannot do without gate weights
+bool is_lossy(const std::string& label);  ///< of a DemandPoint: its rule drops experts, or it drops channels
+bool drops(const Demand& demand);         ///< the same
+bool drops_channels(const DemandSpec& spec);
+bool drops(DemandRule rule);        ///< leaves out experts that were chosen
+bool reads_gates(DemandRule rule);  ///< cannot do without gate weights
 bool reads_entropy(DemandRule rule);
+bool reads_paths(DemandRule rule);     ///< looks at path probabilities
+bool drafts_nearest(DemandRule rule);  ///< needs distances between experts
 bool needs_slices(DemandRule rule);
 bool takes_one_list(DemandRule rule);
 Misfit misfit(const Demand& demand);

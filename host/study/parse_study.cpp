@@ -121,7 +121,9 @@ void read_acceptance(TableReader table, AcceptanceSpec& acceptance, const std::f
 }
 
 /// What the study states under a key of rules; empty where it says nothing.
-std::vector<double> read_demand_parameter(TableReader& table, const DemandParameter& parameter) {
+std::vector<double> read_demand_parameter(TableReader& table, const DemandParameter& parameter,
+                                          const std::filesystem::path& folder,
+                                          std::map<std::string, std::filesystem::path>& files) {
   std::vector<double> values;
   switch (parameter.kind) {
     case DemandParameter::Kind::numbers:
@@ -144,17 +146,26 @@ std::vector<double> read_demand_parameter(TableReader& table, const DemandParame
     case DemandParameter::Kind::flag:
       if (const auto is_set = table.boolean(parameter.key)) values = {*is_set ? 1.0 : 0.0};
       break;
+    case DemandParameter::Kind::file:
+      if (const auto file = table.text(parameter.key)) {
+        files[parameter.key] = std::filesystem::weakly_canonical(folder / *file);
+        values = {0};
+      }
+      break;
   }
   std::sort(values.begin(), values.end());
   values.erase(std::unique(values.begin(), values.end()), values.end());
   return values;
 }
 
-/// Every list of a rule is there, or one of those of which it takes one.
+/// Every file and every list of a rule is there, or one of those lists of which it takes one.
 void expect_lists(const TableReader& table, const DemandSpec& demand, DemandRule rule) {
   const char *first = nullptr, *stated = nullptr;
   std::string missing;
   for (const DemandParameter& parameter : parameters_of(rule)) {
+    if (parameter.kind == DemandParameter::Kind::file && demand.stated.count(parameter.key) == 0) {
+      table.missing(parameter.key, fmt::format("a file for {}: {}", to_string(rule), parameter.meaning));
+    }
     if (!parameter.is_list()) continue;
     const bool is_stated = demand.stated.count(parameter.key) > 0;
     if (is_stated && stated != nullptr && takes_one_list(rule)) {
@@ -169,12 +180,20 @@ void expect_lists(const TableReader& table, const DemandSpec& demand, DemandRule
   table.missing(first, fmt::format("a list for {}: {}", to_string(rule), missing));
 }
 
-DemandSpec read_demand(TableReader table) {
+/// More than any product of a gate and an activation.
+constexpr double kMostMagnitude = 1e9;
+
+DemandSpec read_demand(TableReader table, const std::filesystem::path& folder) {
   DemandSpec demand;
   demand.rules = table.choices("rule", demand_rule_names()).value_or(demand.rules);
   for (const DemandParameter* parameter : demand_parameters()) {
-    const std::vector<double> values = read_demand_parameter(table, *parameter);
+    const std::vector<double> values = read_demand_parameter(table, *parameter, folder, demand.files);
     if (!values.empty()) demand.stated[parameter->key] = values;
+  }
+  if (const auto channels = table.numbers("channels", 0, kMostMagnitude)) {
+    demand.channels = *channels;
+    std::sort(demand.channels.begin(), demand.channels.end());
+    demand.channels.erase(std::unique(demand.channels.begin(), demand.channels.end()), demand.channels.end());
   }
   if (table.is_text("path")) {
     demand.path = *table.choice("path", path_probability_names());
@@ -293,7 +312,7 @@ Study parse_study(std::string_view text, const std::string& name, const std::fil
   if (cache) read_cache(*cache, study.cache);
   if (draft) read_draft(*draft, study.draft);
   read_acceptance(*acceptance, study.acceptance, folder, study.notes);
-  if (demand) study.demand = read_demand(*demand);
+  if (demand) study.demand = read_demand(*demand, folder);
   if (prefetch) study.prefetch = read_prefetch(*prefetch);
   if (prefill) study.prefill = read_prefill(*prefill);
   if (stop) study.stop = read_stop(*stop);

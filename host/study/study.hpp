@@ -157,4 +157,7 @@ struct Study {
 /// reaches from one round to the next or makes routing or acceptance depend on more than the draft position.
 bool shares_starts(const Study& study);
 
+/// Whether path probabilities are looked at: by a demand rule, or by a histogram.
+bool weighs_paths(const Study& study);
+
 }  // namespace moecarlo

@@ -154,11 +154,17 @@ void add_demand(std::vector<StudyKey>& keys) {
       case DemandParameter::Kind::flag:
         add(parameter->key, "boolean", "false", meaning);
         break;
+      case DemandParameter::Kind::file:
+        add(parameter->key, "path", "required", meaning);
+        break;
     }
   }
+  keys.push_back({"demand", "channels", list_of("numbers"), "[0]", "activation",
+                  "least product of gate and input magnitude of a channel that is loaded, with any rule; 0: all "
+                  "channels. Needs channel_magnitude in the trace"});
   add("path", "\"acceptance\", \"one\" or list of numbers", "\"acceptance\"",
-      "path probability of a draft token: by the acceptance of each position, an oracle for a drafter's own "
-      "confidence; "
+      "path probability of a draft token: by the drafter's own probabilities where the trace has them "
+      "(acceptance/draft_probability), else by the acceptance of each position, an oracle for a drafter's confidence; "
       "1; or by depth, from 1 at depth 0");
 }
 

@@ -32,8 +32,12 @@ toml::table demand_table(const DemandSpec& demand) {
       case DemandParameter::Kind::flag:
         table.insert(parameter->key, stated->second.front() != 0);
         break;
+      case DemandParameter::Kind::file:
+        table.insert(parameter->key, demand.files.at(parameter->key).string());
+        break;
     }
   }
+  table.insert("channels", toml_list(demand.channels));
   if (demand.path == PathProbability::listed) {
     table.insert("path", toml_list(demand.confidences));
   } else {

@@ -63,6 +63,13 @@ std::int64_t Group::read_integer(const std::string& attribute) const {
   return static_cast<std::int64_t>(reader_->ask_number(Question::read_integer, *number_, attribute));
 }
 
+std::vector<float> Group::read_floats(const std::string& dataset, const std::string& attribute) const {
+  const std::string bytes = reader_->ask_text(Question::read_floats, *number_, dataset + "@" + attribute);
+  std::vector<float> values(bytes.size() / sizeof(float));
+  std::memcpy(values.data(), bytes.data(), values.size() * sizeof(float));
+  return values;
+}
+
 std::uint64_t Dataset::row_elements() const {
   std::uint64_t elements = 1;
   for (std::size_t i = 1; i < extents_.size(); ++i) elements *= extents_[i];

@@ -78,6 +78,8 @@ class Group {
   bool has_attribute(const std::string& attribute) const;
   std::string read_string(const std::string& attribute) const;    ///< at most 4 MiB
   std::int64_t read_integer(const std::string& attribute) const;  ///< integer or boolean
+  /// An attribute of a dataset: 1 to 4,096 floating-point numbers, NaN and infinities as they are.
+  std::vector<float> read_floats(const std::string& dataset, const std::string& attribute) const;
   /// A whole dataset of integers; its extents are checked against `expected` unless that is empty.
   template <class T>
   std::vector<T> read_integers(const std::string& member, const std::vector<std::uint64_t>& expected = {}) const;

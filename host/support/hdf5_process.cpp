@@ -114,6 +114,11 @@ class Answers {
       case Question::read_integer:
         answer.put(static_cast<std::uint64_t>(group.read_integer(name)));
         break;
+      case Question::read_floats: {
+        const std::vector<float> values = group.read_floats(name);
+        answer.put(std::string(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float)));
+        break;
+      }
       case Question::open:
       case Question::read:
         throw std::out_of_range("question");

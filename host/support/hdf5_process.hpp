@@ -16,6 +16,7 @@
 ///                                                         extents, extents, text (all data, of a small one)
 ///   read_strings  group, text name                     -> number, texts
 ///   has_attribute, read_string, read_integer: group, text name  -> 0 or 1, text, number
+///   read_floats   group, text dataset "@" attribute     -> text of float32 values
 ///   read          dataset, first row, rows, first column, columns, bytes of the shared memory, where in it  -> nothing
 ///
 /// Each is answered in turn with 1 and this, or with 0 and a text, why the file is refused. Groups and datasets are
@@ -33,6 +34,7 @@ enum class Question : std::uint64_t {
   has_attribute,
   read_string,
   read_integer,
+  read_floats,
   read
 };
 

@@ -83,6 +83,8 @@ class Group {
   bool has_attribute(const std::string& attribute) const;
   std::string read_string(const std::string& attribute) const;
   std::int64_t read_integer(const std::string& attribute) const;
+  /// Of an attribute of a dataset, "dataset@attribute".
+  std::vector<float> read_floats(const std::string& name) const;
 
  private:
   Group(GroupHandle handle, std::string file, std::string path, std::uint64_t file_bytes);

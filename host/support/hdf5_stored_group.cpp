@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -11,6 +12,8 @@ namespace moecarlo::hdf5::stored {
 namespace {
 
 using detail::refuse;
+
+constexpr hssize_t most_attribute_values = 4096;
 
 /// The file signature may stand at 0, 512, 1024, 2048 and so on (HDF5 file format, II.A).
 bool has_signature(int descriptor) {
@@ -179,6 +182,33 @@ std::int64_t Group::read_integer(const std::string& attribute) const {
     if (!std::in_range<std::int64_t>(value)) refuse(name, fmt::format("value out of range ({})", value));
     return static_cast<std::int64_t>(value);
   });
+}
+
+std::vector<float> Group::read_floats(const std::string& name) const {
+  const std::string dataset = name.substr(0, name.find('@')), attribute = name.substr(dataset.size() + 1);
+  const DatasetHandle owner = open_handle(dataset);
+  const htri_t found = H5Aexists(owner.get(), attribute.c_str());
+  if (found < 0) refuse(name_of(name), fmt::format("damaged attributes ({})", detail::last_reason()));
+  if (found == 0) refuse(name_of(name), "missing");
+  const AttributeHandle handle(H5Aopen(owner.get(), attribute.c_str(), H5P_DEFAULT));
+  if (!handle.valid()) refuse(name_of(name), fmt::format("not a readable attribute ({})", detail::last_reason()));
+  const SpaceHandle space(H5Aget_space(handle.get()));
+  const hssize_t count = space.valid() ? H5Sget_simple_extent_npoints(space.get()) : -1;
+  if (count < 1 || count > most_attribute_values) {
+    refuse(name_of(name), fmt::format("wrong number of values (expected 1 to {}, found {})", most_attribute_values,
+                                      std::max<hssize_t>(count, 0)));
+  }
+  const TypeHandle type(H5Aget_type(handle.get()));
+  const auto element = detail::element_of_type(type.get());
+  if (!element || is_integer(*element)) {
+    refuse(name_of(name), fmt::format("wrong type (expected floating-point numbers, found {})",
+                                      element ? to_string(*element) : detail::describe_type(type.get())));
+  }
+  std::vector<float> values(static_cast<std::size_t>(count));
+  if (H5Aread(handle.get(), H5T_NATIVE_FLOAT, values.data()) < 0) {
+    refuse(name_of(name), fmt::format("cannot read ({})", detail::last_reason()));
+  }
+  return values;
 }
 
 }  // namespace moecarlo::hdf5::stored

@@ -58,6 +58,21 @@ std::string listed(const std::set<std::uint32_t>& bits) {
 
 }  // namespace
 
+std::vector<float> read_draft_probability(const std::filesystem::path& path, const RoutingTable& table) {
+  const TraceContents trace = open_trace(path);
+  expect_same_trace(trace.info, trace.phase, table);
+  if (!trace.extras.draft_probability) return {};
+  check_acceptance(trace.root, trace.extras);
+  const std::vector<float> of_file =
+      trace.root.open_group("acceptance").open_dataset("draft_probability").read_floats(0, trace.info.tokens);
+  std::vector<float> of_table;
+  const KeptTokens kept(trace.phase);
+  for (std::uint64_t token = 0; token < of_file.size(); ++token) {
+    if (kept.contains(token)) of_table.push_back(of_file[token]);
+  }
+  return of_table;
+}
+
 CapturedAcceptance read_captured_acceptance(const std::filesystem::path& path, const RoutingTable& table) {
   const TraceContents trace = open_trace(path);
   expect_same_trace(trace.info, trace.phase, table);
@@ -65,7 +80,7 @@ CapturedAcceptance read_captured_acceptance(const std::filesystem::path& path, c
     fail(ErrorKind::input, "{}: no captured acceptance (acceptance.model = \"captured\" needs the group acceptance)",
          trace.root.name_of("acceptance"));
   }
-  check_acceptance(trace.root);
+  check_acceptance(trace.root, trace.extras);
   const hdf5::Group group = trace.root.open_group("acceptance");
   const std::uint64_t configurations = trace.extras.acceptance_configurations;
   expect_memory(configurations * table.tokens * sizeof(float), table.info.path + ": the captured acceptance");

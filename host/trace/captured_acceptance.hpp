@@ -22,6 +22,10 @@ struct CapturedAcceptance {
   std::string drafter;                          ///< what drafted; empty where the file is silent
 };
 
+/// The drafter's own probability of its token at each token of the routing table (`acceptance/draft_probability`), 0 ..
+/// 1; empty where the trace is silent. Throws an input `Error` where a value breaks a rule of the format.
+std::vector<float> read_draft_probability(const std::filesystem::path& path, const RoutingTable& table);
+
 /// Reads the group `acceptance` of the trace that `table` was built from.
 ///
 /// Throws an `Error`: input where the group is absent or breaks a rule of the format, one configuration is there twice,

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <functional>
 #include <span>
 
+#include "cuda/core/demand/demand.hpp"
 #include "host/support/hdf5_names.hpp"
 #include "host/support/printable.hpp"
 #include "host/trace/rules.hpp"
@@ -73,13 +75,39 @@ void open_acceptance(const hdf5::Group& root, const TraceInfo& info, TraceExtras
                                                     "weight_bits"};
   constexpr std::array<std::string_view, 1> attributes{"drafter"};
   note_others(group, "acceptance", members, attributes, extras);
-  if (group.has("draft_probability")) extras.not_read.emplace_back("acceptance/draft_probability");  // no rule takes it
+  extras.draft_probability = group.has("draft_probability");
+  if (extras.draft_probability) expect_floats(group, "draft_probability", {info.tokens}, "[tokens]");
+  extras.drafter = read_optional_text(group, "drafter");
+  if (extras.draft_probability && !group.has("accept_probability")) return;
   const std::uint64_t configurations = length_of(group, "cache_fraction");
   expect_floats(group, "cache_fraction", {configurations}, "[configurations]");
   expect_integers(group, "weight_bits", {configurations}, "[configurations]");
   expect_floats(group, "accept_probability", {configurations, info.tokens}, "[configurations, tokens]");
   extras.acceptance_configurations = configurations;
-  extras.drafter = read_optional_text(group, "drafter");
+}
+
+void open_channels(const hdf5::Group& root, const TraceInfo& info, TraceExtras& extras) {
+  const hdf5::Dataset dataset = root.open_dataset("channel_magnitude");
+  if (dataset.element() != hdf5::Element::uint8) {
+    fail(ErrorKind::input, "{}: wrong type (expected uint8, found {})", dataset.name(),
+         hdf5::to_string(dataset.element()));
+  }
+  const auto& extents = dataset.extents();
+  if (extents.size() != 3 || extents[0] != info.tokens || extents[1] != info.layers || extents[2] < 1 ||
+      extents[2] > kMostChannels) {
+    fail(ErrorKind::input, "{}: wrong extents (expected [{} tokens, {} layers, 1 to {} channels], found [{}])",
+         dataset.name(), info.tokens, info.layers, kMostChannels, fmt::join(extents, ", "));
+  }
+  extras.channels = static_cast<std::uint32_t>(extents[2]);
+  extras.channel_scale = root.read_floats("channel_magnitude", "scale");
+  if (extras.channel_scale.size() != info.layers) {
+    fail(ErrorKind::input, "{}@scale: wrong number of values (expected one for each of {} layers, found {})",
+         dataset.name(), info.layers, extras.channel_scale.size());
+  }
+  for (const float scale : extras.channel_scale) {
+    if (scale > 0 && std::isfinite(scale)) continue;
+    fail(ErrorKind::input, "{}@scale: value out of range (expected a number above 0, found {})", dataset.name(), scale);
+  }
 }
 
 void open_rounds(const hdf5::Group& root, const TraceInfo& info, TraceExtras& extras) {
@@ -170,6 +198,7 @@ void check_lookups(const hdf5::Group& root, const TraceInfo& info, const TraceEx
 TraceExtras open_extras(const hdf5::Group& root, const TraceInfo& info) {
   TraceExtras extras;
   if (root.has("acceptance")) open_acceptance(root, info, extras);
+  if (root.has("channel_magnitude")) open_channels(root, info, extras);
   if (root.has("rounds")) open_rounds(root, info, extras);
   if (root.has("lookups")) open_lookups(root, extras);
   if (root.has("sequence_label")) extras.labels = read_labels(root, info);
@@ -182,8 +211,10 @@ TraceExtras open_extras(const hdf5::Group& root, const TraceInfo& info) {
   return extras;
 }
 
-void check_acceptance(const hdf5::Group& root) {
+void check_acceptance(const hdf5::Group& root, const TraceExtras& extras) {
   const hdf5::Group group = root.open_group("acceptance");
+  if (extras.draft_probability) check_shares(group, "draft_probability");
+  if (extras.acceptance_configurations == 0) return;
   check_shares(group, "cache_fraction");
   check_integers(group, "weight_bits", 1, 32);
   check_shares(group, "accept_probability");
@@ -235,7 +266,8 @@ void check_contexts(const hdf5::Group& root, std::span<const std::uint64_t> sequ
 
 void check_extras(const hdf5::Group& root, const TraceInfo& info, const TraceExtras& extras, const ScoringRule& rule,
                   std::span<const std::uint64_t> sequence_offsets) {
-  if (extras.acceptance_configurations != 0) check_acceptance(root);
+  if (extras.acceptance_configurations != 0 || extras.draft_probability) check_acceptance(root, extras);
+  if (extras.channels != 0) check_integers(root, "channel_magnitude", 0, 255);
   if (extras.rounds != 0) check_rounds(root, info, extras, rule);
   if (extras.lookups != 0) check_lookups(root, info, extras);
   if (extras.contexts) check_contexts(root, sequence_offsets);

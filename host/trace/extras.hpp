@@ -14,7 +14,7 @@ namespace moecarlo {
 TraceExtras open_extras(const hdf5::Group& root, const TraceInfo& info);
 
 /// Each checks the values of one part, which must be there, in bounded pieces.
-void check_acceptance(const hdf5::Group& root);
+void check_acceptance(const hdf5::Group& root, const TraceExtras& extras);
 void check_rounds(const hdf5::Group& root, const TraceInfo& info, const TraceExtras& extras, const ScoringRule& rule);
 void check_contexts(const hdf5::Group& root, std::span<const std::uint64_t> sequence_offsets);
 

@@ -115,11 +115,11 @@ void read_per_layer(TraceContents& contents) {
   }
 }
 
-constexpr std::array<std::string_view, 15> known_members{
-    "acceptance",     "context_offsets",  "context_token_ids", "expert_ids",
-    "expert_weights", "layer_numbers",    "lookups",           "phase",
-    "position",       "rounds",           "router_logits",     "selection_bias",
-    "sequence_label", "sequence_offsets", "token_ids"};
+constexpr std::array<std::string_view, 16> known_members{
+    "acceptance",     "channel_magnitude", "context_offsets",  "context_token_ids",
+    "expert_ids",     "expert_weights",    "layer_numbers",    "lookups",
+    "phase",          "position",          "rounds",           "router_logits",
+    "selection_bias", "sequence_label",    "sequence_offsets", "token_ids"};
 
 constexpr std::array<std::string_view, 14> known_attributes{"created_by",     "licence",
                                                             "model",          "num_experts",

@@ -18,6 +18,9 @@ namespace moecarlo {
 struct TraceExtras {
   bool token_ids = false, expert_weights = false, selection_bias = false, contexts = false;
   std::uint64_t acceptance_configurations = 0;  ///< `acceptance`: captured (cache fraction, weight bits) pairs
+  bool draft_probability = false;               ///< `acceptance`: the drafter's own probabilities of its tokens
+  std::uint32_t channels = 0;                   ///< `channel_magnitude`: input channels of an expert
+  std::vector<float> channel_scale;             ///< `channel_magnitude`: [layers] what a stored 1 stands for
   std::string drafter;                          ///< `acceptance`: what drafted
   std::uint64_t rounds = 0;                     ///< `rounds`: recorded speculative rounds
   std::uint32_t round_columns = 0;              ///< `rounds`: verify columns a round has room for, D + 1

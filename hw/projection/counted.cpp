@@ -147,7 +147,7 @@ std::optional<double> CountedPoints::dropped_mass(const CountedPoint& point) con
     const std::uint64_t* counts = tallies_.counters.data() + cell.unions_by_group +
                                   std::uint64_t{g} * cell.union_width() + cell.first_demand_count();
     mass += static_cast<double>(counts[kPairMass]);
-    dropped += static_cast<double>(counts[kPairMassDropped]);
+    dropped += static_cast<double>(counts[kPairMassDropped] + counts[kChannelMassDropped]);
   }
   return mass > 0 ? std::optional(dropped / mass) : std::nullopt;
 }

@@ -112,7 +112,7 @@ std::vector<StudyProjection::Row> StudyProjection::rows(const CountedPoints& poi
         result.bits = demand.bits;
         result.capacity = demand.capacity.mean(trace_layers_);
         result.demand = asked;
-        if (drops(tallies.shape.cells[row.point.cell].demand.demand.rule)) {
+        if (drops(tallies.shape.cells[row.point.cell].demand.demand)) {
           result.lossy = {points.dropped_mass(row.point), depth > 0};
         }
         rows.push_back(std::move(row));

@@ -53,6 +53,9 @@ def parse_arguments(arguments=None):
     parser.add_argument("--routing", choices=["logits", "ids"], default="logits",
                         help="logits = whole router logits, of a model whose rule a trace can state (default); ids = the "
                              "chosen experts and their gate weights, of any model")
+    parser.add_argument("--channels", action="store_true",
+                        help="record how large the inputs of the experts are, channel by channel: 1 byte for each token, "
+                             "layer and channel")
     parser.add_argument("--logits", choices=["auto", "float16", "float32"], default="auto",
                         help="stored type; auto = float16, or float32 where a selection bias or groups take part")
     parser.add_argument("--weights", choices=["auto", "float32", "bfloat16", "float16"], default="auto",

@@ -142,6 +142,40 @@ class Script(common.ScriptTest):
             self.moecarlo("simulate", f"{name}.toml", "-o", name)
             self.assertTrue((self.folder / name / "summary.json").exists())
 
+    def test_magnitudes_are_those_of_the_experts_inputs_and_probabilities_the_drafts_own(self):
+        capture = self.capture("t.h5", "--acceptance", "--fractions", "0.5,1", "--bits", "4,8", "--channels",
+                               "--rounds-fraction", "1", "--rounds-bits", "8")
+        self.run_quietly(capture)
+        with h5py.File(self.folder / "t.h5") as trace:
+            offsets, ids, magnitude = (trace[name][:] for name in ("sequence_offsets", "token_ids", "channel_magnitude"))
+            scale, own = trace["channel_magnitude"].attrs["scale"], trace["acceptance/draft_probability"]
+            self.assertEqual((own.attrs["cache_fraction"], own.attrs["weight_bits"]), (1, 8))
+            own = own[:]
+        self.assertEqual((magnitude.shape, magnitude.dtype, scale.shape), ((len(ids), 3, 32), np.uint8, (3,)))
+        found = []
+        for layer in capture.model.model.layers:
+            layer.mlp.register_forward_pre_hook(lambda _, arguments: found.append(arguments[0][0].abs().numpy()))
+        for first, end in zip(offsets[:3], offsets[1:]):
+            found.clear()
+            logits = capture.model(input_ids=torch.tensor(ids[None, first:end]).long()).logits[0]
+            inputs = np.stack(found, 1)
+            self.assertLess(np.abs(magnitude[first:end] * scale[:, None] - np.minimum(inputs, 255 * scale[:, None])).max(),
+                            scale.max() * 0.51 + 2e-3 * inputs.max())
+            best = torch.softmax(logits[:-1], -1).amax(-1).numpy()
+            self.assertEqual(own[first], 1)
+            np.testing.assert_allclose(own[first + 1:end], best, atol=2e-3)
+        if common.MOECARLO is None:
+            return
+        said = self.inspected("t.h5")
+        self.assertEqual((said["channels"], said["draft_probability"]), (32, True))
+        (self.folder / "s.toml").write_text(
+            '[study]\ntrace = "t.h5"\ntrajectories = 64\n[grid]\ndepth = [2]\ncapacity = [4]\n[acceptance]\n'
+            'model = "captured"\n[demand]\nrule = ["all", "threshold"]\ntheta = [0.1]\nchannels = [0, 0.5]\n')
+        self.moecarlo("simulate", "s.toml", "-o", "s")
+        points = json.loads((self.folder / "s/summary.json").read_text())["points"]
+        loaded = {point["demand"]: point["metrics"]["expert_equivalents"]["value"] for point in points}
+        self.assertLess(loaded["all(channels 0.5)"], loaded["all"])
+
     def test_choices_of_a_model_whose_rule_no_trace_can_state(self):
         families.model("phimoe").save_pretrained(self.folder / "thresholds")
         self.expect_refusal(INPUT, ["no rule that a trace can state", "--routing ids"], self.capture, "t.h5",

@@ -3,6 +3,7 @@
 import csv
 
 import h5py
+import numpy as np
 
 import elastic
 import program
@@ -88,6 +89,83 @@ class Asking(elastic.Elastic):
             else:
                 self.assertGreater(row["lossy"]["dropped_mass"], 0)
                 self.assertEqual(row["lossy"]["upper_bound"], row["depth"] > 0)
+
+    def test_one_run_gives_the_curve_of_thresholds(self):
+        thetas = [0, 4 / 256, 32 / 256, 1]
+        points = self.results(study={"histograms": ["gate_products"]},
+                              demand={"rule": ["all", "threshold"], "theta": thetas})["points"]
+        every = next(point for point in points if point["demand"] == "all")
+        shares = every["histograms"]["gate_products"]["all"]
+        self.assertAlmostEqual(sum(shares), 1)
+        for point in points[1:]:
+            theta = float(point["demand"][len("threshold("):-1])
+            self.assertAlmostEqual(point["metrics"]["distinct_experts"]["value"],
+                                   every["metrics"]["distinct_experts"]["value"] * sum(shares[round(256 * theta):]))
+        report = (self.folder / f"run-{self.runs}" / "report.md").read_text(encoding="utf-8")
+        self.assertIn("What the demand rule threshold would load over a pass", report)
+
+    def test_drafters_own_probabilities_weigh_columns(self):
+        before = self.asked(demand={"rule": "threshold", "theta": 0.2}, acceptance={"alpha": 1})["threshold(0.2)"]
+        with h5py.File(self.folder / "trace.h5", "r+") as trace:
+            trace["acceptance/draft_probability"] = np.full(len(trace["router_logits"]), 0.4, np.float32)
+        after = self.asked(demand={"rule": "threshold", "theta": 0.2}, acceptance={"alpha": 1})["threshold(0.2)"]
+        self.assertEqual(after["demands"], before["demands"])
+        self.assertLess(after["demands_kept"], before["demands_kept"])
+        listed = self.asked(demand={"rule": "threshold", "theta": 0.2, "path": [1, 0.4, 0.16, 0.064]},
+                            acceptance={"alpha": 1})["threshold(0.2)"]
+        self.assertAlmostEqual(after["demands_kept"], listed["demands_kept"], 1)
+        notes = program.summary(self.folder / "run-2")["notes"]
+        self.assertTrue(any("acceptance/draft_probability" in note for note in notes))
+
+    def test_channels_load_less_of_each_expert(self):
+        demand = {"rule": "all", "channels": [0, 0.5, 2]}
+        with h5py.File(self.folder / "trace.h5", "r+") as trace:
+            shape = (*trace["router_logits"].shape[:2], 24)
+            values = np.random.default_rng(3).exponential(40, shape).clip(0, 255).astype(np.uint8)
+            trace["channel_magnitude"] = values
+            trace["channel_magnitude"].attrs["scale"] = np.full(shape[1], 0.05, np.float32)
+        points = self.asked(demand=demand)
+        every, some, few = (points[name] for name in ("all", "all(channels 0.5)", "all(channels 2)"))
+        self.assertEqual(every["expert_equivalents"], every["distinct_experts"])
+        self.assertGreater(every["expert_equivalents"], some["expert_equivalents"])
+        self.assertGreater(some["expert_equivalents"], few["expert_equivalents"])
+        self.assertGreater(few["dropped_channel_mass"], some["dropped_channel_mass"])
+        self.assertEqual((every["dropped_channel_mass"], few["dropped_mass"]), (0, 0))
+        for row in self.rows("points.csv"):
+            self.assertEqual(float(row["lossy"] or 0), points[row["demand"]]["dropped_channel_mass"])
+
+    def test_channels_need_magnitudes(self):
+        text = program.toml(study={"trace": "trace.h5"}, grid={"capacity": 2}, acceptance={"alpha": 0.5},
+                            demand={"channels": 1})
+        (self.folder / "study.toml").write_text(text)
+        self.refused(program.INPUT, "simulate", self.folder / "study.toml", "-o", self.folder / "none",
+                     says=["demand.channels", "channel_magnitude"])
+
+    def distances(self, shape, name="d.h5"):
+        with h5py.File(self.folder / name, "w") as file:
+            file["distances"] = np.random.default_rng(7).uniform(size=shape).astype(np.float32)
+
+    def test_nearest_changes_what_drafts_touch_and_nothing_else(self):
+        program.write_trace(self.folder / "trace.h5", *program.trace_parts(24, 32, 4, [40] * 8))
+        self.distances((24, 32, 32))
+        found = self.results(demand={"rule": ["all", "nearest"], "distances": "d.h5"},
+                             hardware={"model": "gpt-oss-20b", "systems": ["elmoe3d-8gb"]})
+        points = {(point["demand"], point["capacity"]): point["metrics"] for point in found["points"]}
+        for (_, capacity), metrics in points.items():
+            self.assertEqual(metrics, points["all", capacity])
+        speeds = {row["demand"]: row["tokens_per_second"]["value"] for row in found["hardware"]
+                  if row["scheme"] == "elastic"}
+        self.assertNotEqual(speeds["all"], speeds["nearest"])
+        self.assertTrue(all(row["lossy"] is None for row in found["hardware"]))
+
+    def test_distances_of_another_model_are_refused(self):
+        for shape, says in (((3, 16, 15), "[layers, experts, experts]"), ((2, 16, 16), "/distances")):
+            self.distances(shape)
+            text = program.toml(study={"trace": "trace.h5"}, grid={"capacity": 2}, acceptance={"alpha": 0.5},
+                                demand={"rule": "nearest", "distances": "d.h5"})
+            (self.folder / "study.toml").write_text(text)
+            self.refused(program.INPUT, "simulate", self.folder / "study.toml", "-o", self.folder / "none",
+                         says=["d.h5", says])
 
     def test_gates_are_needed(self):
         attributes, datasets = program.trace_parts(2, 8, 2, [20] * 8)

@@ -80,6 +80,19 @@ class Documentation(program.ProgramTest):
     def test_the_commands_of_experts_over_devices(self):
         self.assertEqual(self.run_page(DOCS / "parallel.md"), 7)
 
+    def test_the_demands_of_how_to(self):
+        block = re.search(r"```toml\n(\[study\]\nhistograms.*?)```", (DOCS / "how-to.md").read_text(), re.S)[1]
+        self.trace(form="router_logits")
+        (self.folder / "asking.toml").write_text(
+            block.replace("[study]", '[study]\ntrace = "trace.h5"\ntrajectories = 256') +
+            program.toml(grid={"depth": [2], "capacity": [4]}, acceptance={"alpha": 0.7}))
+        self.run_line("moecarlo simulate asking.toml -o asked")
+        points = program.summary(self.folder / "asked")["points"]
+        self.assertEqual([point["demand"] for point in points], ["all", "threshold(0.05)", "threshold(0.1)"])
+        self.assertIn("gate_products", points[0]["histograms"])
+        for metric in ("dropped_small_gate", "dropped_rejected", "redundant_rejected"):
+            self.assertIn(metric, points[1]["metrics"])
+
     def test_the_commands_of_readme_and_its_study(self):
         self.assertGreaterEqual(self.run_page(ROOT / "README.md", ""), 2)
         study = re.search(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(), re.S)[1]

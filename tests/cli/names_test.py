@@ -274,11 +274,10 @@ class BinaryFiles(program.ProgramTest):
         program.write_trace(self.folder / "trace.h5", attributes, datasets)
         self.answers("trace.h5", TRACE, "inspect", self.folder / "trace.h5")
         with h5py.File(self.folder / "trace.h5", "r+") as trace:
-            trace["hidden_states"], trace["acceptance/greedy"], trace["acceptance/draft_probability"] = 1, 1, 1
+            trace["hidden_states"], trace["acceptance/greedy"] = 1, 1
             trace["rounds"].attrs["temperature"] = 1
         facts = json.loads(self.done("inspect", self.folder / "trace.h5", "--json").stdout)
-        self.assertEqual(sorted(facts["not_read"]), ["acceptance/draft_probability", "acceptance/greedy",
-                                                     "hidden_states", "rounds/@temperature"])
+        self.assertEqual(sorted(facts["not_read"]), ["acceptance/greedy", "hidden_states", "rounds/@temperature"])
 
 
 if __name__ == "__main__":

@@ -219,6 +219,23 @@ TEST(SlicesDemand, AsksForTheLowerSliceOfTheTwoLargeGates) {
   EXPECT_EQ(pass.whole(0), "AB");  // 4 upper and 2 lower slices: 3 experts' weights
 }
 
+TEST(NearestDemand, ReplacesAnAbsentExpertByTheNearestResident) {
+  // Distances of expert 2: 0.9 to 1, 0.4 to 3.
+  const std::uint16_t nearest[4][4] = {{0, 1, 2, 3}, {1, 0, 2, 3}, {2, 3, 1, 0}, {3, 2, 1, 0}};
+  const auto with = [](std::initializer_list<std::uint32_t> experts) {
+    ExpertMask<1> mask;
+    for (const std::uint32_t expert : experts) mask.insert(expert);
+    return mask;
+  };
+  const auto used = [&](const ExpertMask<1>& chosen, const ExpertMask<1>& pinned) {
+    return nearest_routing(nearest[0], 4, chosen, pinned).word[0];
+  };
+  EXPECT_EQ(used(with({2}), with({1, 3})), with({3}).word[0]);
+  EXPECT_EQ(used(with({2, 3}), with({1, 3})), with({3}).word[0]);  // whatever else the token uses
+  EXPECT_EQ(used(with({0, 1}), with({1, 3})), with({1}).word[0]);
+  EXPECT_EQ(used(with({0, 1}), {}), 0U);
+}
+
 TEST(GateProduct, IsTheLeastIntegerThatReachesTheta) {
   EXPECT_EQ(gate_product(0), 0U);
   EXPECT_EQ(gate_product(1), std::uint64_t{65535} * 65535);

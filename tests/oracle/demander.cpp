@@ -11,15 +11,6 @@ namespace {
 
 constexpr std::uint64_t kOne = 65535, kCertain = std::uint64_t{1} << 32;
 
-/// The choice with the largest gate, the most popular one of several.
-int first_choice(const std::map<int, int>& gates) {
-  int first = gates.begin()->first;
-  for (const auto& [expert, gate] : gates) {
-    if (gate > gates.at(first)) first = expert;
-  }
-  return first;
-}
-
 /// Path probability times gate reaches theta, as integers of 65535 each.
 bool reaches(const Column& column, int gate, double theta) {
   const long double least = std::ceil(theta * 65535.0 * 65535.0);
@@ -40,11 +31,25 @@ Demander::Demander(const RankedTrace& trace, const Study& study, const std::stri
   find_threshold();
 }
 
+int Demander::first_choice(const std::map<int, int>& gates) {
+  int first = gates.begin()->first;
+  for (const auto& [expert, gate] : gates) {
+    if (gate > gates.at(first)) first = expert;
+  }
+  return first;
+}
+
+std::optional<double> Demander::least_channel() const {
+  const auto said = std::find(words_.begin(), words_.end(), "channels");
+  return said == words_.end() ? std::nullopt : std::optional(std::stod(*(said + 1)));
+}
+
 bool Demander::says(const std::string& word) const {
   return std::find(words_.begin(), words_.end(), word) != words_.end();
 }
 
-void Demander::trust(Pass& pass, int request, int depth, const std::function<double(int)>& odds) const {
+void Demander::trust(Pass& pass, int request, int token, int depth, const std::function<double(int)>& odds) const {
+  const std::vector<double>& drafted = trace_.trace.drafted;
   std::vector<std::uint64_t> path{kOne}, siblings{kOne};
   for (int level = 1; level <= depth; ++level) {
     if (!study_.demand || study_.demand->path == PathProbability::one) {
@@ -54,7 +59,8 @@ void Demander::trust(Pass& pass, int request, int depth, const std::function<dou
       path.push_back(static_cast<std::uint64_t>(std::lround(65535 * study_.demand->confidences[level])));
       siblings.push_back(path.back());
     } else {
-      const auto accepted = static_cast<std::uint64_t>(std::llround(odds(level - 1) * 4294967296.0));
+      const auto accepted = static_cast<std::uint64_t>(
+          std::llround((drafted.empty() ? odds(level - 1) : drafted[token + level]) * 4294967296.0));
       const std::uint64_t others = std::max(1, static_cast<int>(study_.draft.width) - 1);
       siblings.push_back(path.back() * (kCertain - accepted) / others / kCertain);
       path.push_back(path.back() * accepted / kCertain);

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <functional>
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,11 +16,20 @@ class Demander {
  public:
   Demander(const RankedTrace& trace, const Study& study, const std::string& label);
 
-  /// Path probabilities of a request's columns. odds(i): that draft position i is accepted, given those before it.
-  void trust(Pass& pass, int request, int depth, const std::function<double(int position)>& odds) const;
+  /// Path probabilities of a request's columns, whose draft begins at `token`. odds(i): that draft position i is
+  /// accepted, given those before it.
+  void trust(Pass& pass, int request, int token, int depth, const std::function<double(int position)>& odds) const;
 
   /// What each column uses of each layer, all path probabilities known.
   void ask(Pass& pass) const;
+
+  bool is(const std::string& rule) const { return rule_ == rule; }
+
+  /// The least product of gate and magnitude of a channel that is loaded; none where all are.
+  std::optional<double> least_channel() const;
+
+  /// The choice with the largest gate, the most popular one of several.
+  static int first_choice(const std::map<int, int>& gates);
 
   /// Whether residents matter: each layer then has to be asked anew when they are known.
   bool reads_residents() const { return says("keep_hits"); }

@@ -26,6 +26,10 @@ void PassBuilder::add(Pass& pass, int token, const Draft& draft) const {
     column.token = resampled ? any_token() : token + level;
     column.chosen = routing(column.token);
     if (knows_gates()) column.gate = trace_.mass[column.token];
+    for (int layer = 0; knows_gates() && layer < trace.layers; ++layer) {
+      auto& of = column.of.emplace_back();
+      for (const int expert : column.chosen[layer]) of[expert] = column.token;
+    }
   }
   const int nodes = depth_ * static_cast<int>(study_.draft.width);
   const int verified = study_.draft.verify_tokens == 0 ? nodes : static_cast<int>(study_.draft.verify_tokens);
@@ -79,19 +83,19 @@ void PassBuilder::take_sibling(Column& column, int other) const {
     const Experts of_path = column.chosen[layer];
     Experts& experts = column.chosen[layer];
     experts.clear();
-    std::map<int, int> gates;
+    std::map<int, int> gates, of;
     for (const int expert : of_path) {
       if (!happens(random_, *study_.draft.sibling_routing)) continue;
       experts.insert(expert);
-      if (knows_gates()) gates[expert] = column.gate[layer].at(expert);
+      if (knows_gates()) gates[expert] = column.gate[layer].at(expert), of[expert] = column.of[layer].at(expert);
     }
     while (experts.size() < of_path.size()) {
       const Experts open = without(trace_.chosen[other][layer], experts);
       const int expert = *std::next(open.begin(), below(random_, static_cast<int>(open.size())));
       experts.insert(expert);
-      if (knows_gates()) gates[expert] = trace_.mass[other][layer].at(expert);
+      if (knows_gates()) gates[expert] = trace_.mass[other][layer].at(expert), of[expert] = other;
     }
-    if (knows_gates()) column.gate[layer] = gates;
+    if (knows_gates()) column.gate[layer] = gates, column.of[layer] = of;
   }
 }
 

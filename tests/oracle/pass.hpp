@@ -22,6 +22,7 @@ struct Column {
   int token = -1;                        ///< of the trace, that it routes like; -1: it is not known to any
   std::vector<Experts> chosen;           ///< [layers]
   std::vector<std::map<int, int>> gate;  ///< [layers] of each choice, where gates are known
+  std::vector<std::map<int, int>> of;    ///< [layers] the token that each choice is from, where gates are known
   int confidence = 65535;                ///< path probability, of 65535
   std::vector<ObjectSet> used;           ///< [layers] what it asks of memory
 };

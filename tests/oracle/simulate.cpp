@@ -4,6 +4,7 @@
 #include <cmath>
 #include <functional>
 #include <iterator>
+#include <optional>
 
 #include "tests/oracle/caches.hpp"
 #include "tests/oracle/demander.hpp"
@@ -101,7 +102,8 @@ class Replay {
     }
   }
 
-  /// The resident experts that a draft step uses in place of its choices: the resident choices themselves, then the
+  /// The resident experts that a draft step uses in place of its choices: the resident choices themselves, and for each
+  /// absent one the nearest resident where a demand rule says so; else then the
   /// best-scoring residents, or where scores are not known residents that it did not choose, drawn by popularity.
   Experts drafted_with(const Column& column, int layer, const ObjectSet& residents) const {
     Experts held;  // what can draft: upper slices
@@ -109,6 +111,18 @@ class Replay {
       if (object < trace_.trace.experts) held.insert(object);
     }
     Experts used = common(column.chosen[layer], held);
+    if (demander_.is("nearest")) {
+      for (const int absent : without(column.chosen[layer], held)) {
+        int nearest = -1;
+        for (const int expert : held) {
+          if (nearest < 0 || trace_.apart(layer, absent, expert) < trace_.apart(layer, absent, nearest)) {
+            nearest = expert;
+          }
+        }
+        if (nearest >= 0) used.insert(nearest);
+      }
+      return used;
+    }
     const std::size_t wanted = std::min<std::size_t>(column.chosen[layer].size(), held.size());
     if (!trace_.scored.empty() && study_.draft.replacements == Replacements::scores && column.token >= 0 &&
         study_.mode != Mode::perturbed) {
@@ -143,6 +157,79 @@ class Replay {
     }
   }
 
+  /// What is loaded of an object, and what of its users' gates is lost with the other channels.
+  void count_parts(const Pass& pass, int layer, int object, LayerCounts& counts) const {
+    const int whole = study_.cache.objects == Objects::slices ? 128 : 256, expert = object % trace_.trace.experts;
+    const std::optional<double> least = demander_.least_channel();
+    if (!least) {
+      counts.parts += whole;
+      return;
+    }
+    const int channels = static_cast<int>(trace_.trace.magnitude.front().front().size());
+    std::set<int> loaded;
+    const auto each_user = [&](const auto& use) {
+      for (const Column& column : pass.columns) {
+        if (!column.verified || column.used[layer].count(object) == 0) continue;
+        const bool known = !column.of.empty();
+        use(column.gate[layer].at(expert),
+            known ? trace_.trace.magnitude[column.of[layer].at(expert)][layer] : std::vector<int>(channels, -1));
+      }
+    };
+    each_user([&](int gate, const std::vector<int>& magnitude) {
+      for (int j = 0; j < channels; ++j) {
+        const double product = static_cast<double>(gate) * magnitude[j];
+        if (gate > 0 && (magnitude[j] < 0 || product >= std::ceil(*least * 65535 / trace_.trace.scale[layer]))) {
+          loaded.insert(j);
+        }
+      }
+    });
+    counts.parts += (2 * static_cast<std::int64_t>(loaded.size()) * whole + channels) / (2 * channels);
+    if (object >= trace_.trace.experts) return;
+    each_user([&](int gate, const std::vector<int>& magnitude) {
+      std::int64_t sum = 0, lost = 0;
+      for (int j = 0; j < channels && magnitude[j] >= 0; ++j) {
+        sum += magnitude[j];
+        lost += loaded.count(j) > 0 ? 0 : magnitude[j];
+      }
+      if (sum > 0) counts.channels_dropped += gate * lost / sum;
+    });
+  }
+
+  /// Which experts are not loaded, or loaded in vain, and why.
+  void count_causes(const Pass& pass, int layer, LayerCounts& counts) const {
+    Experts chosen, used, chosen_accepted, used_accepted;
+    for (const Column& column : pass.columns) {
+      if (!column.verified) continue;
+      const Experts kept = common(column.chosen[layer], column.used[layer]);
+      chosen = either(chosen, column.chosen[layer]);
+      used = either(used, kept);
+      if (!column.accepted) continue;
+      chosen_accepted = either(chosen_accepted, column.chosen[layer]);
+      used_accepted = either(used_accepted, kept);
+    }
+    const auto size = [](const Experts& experts) { return static_cast<std::int64_t>(experts.size()); };
+    const Experts dropped = without(chosen, used), redundant = without(used, used_accepted);
+    counts.dropped_small += size(common(dropped, chosen_accepted));
+    counts.dropped_rejected += size(without(dropped, chosen_accepted));
+    counts.redundant_small += size(common(redundant, chosen_accepted));
+    counts.redundant_rejected += size(without(redundant, chosen_accepted));
+  }
+
+  /// Of each expert that is chosen the largest product, rounded down to 1/256; 256 of a first choice.
+  void count_products(const Pass& pass, int layer, LayerCounts& counts) const {
+    std::map<int, std::int64_t> largest;
+    for (const Column& column : pass.columns) {
+      if (!column.verified || column.gate.empty()) continue;
+      const int first = Demander::first_choice(column.gate[layer]);
+      for (const auto& [expert, gate] : column.gate[layer]) {
+        const std::int64_t own = expert == first ? 65535LL * 65535 : std::int64_t{column.confidence} * gate;
+        largest[expert] = std::max(largest[expert], own);
+      }
+    }
+    for (const auto& [expert, product] : largest)
+      ++counts.products[static_cast<int>(product * 256 / (65535LL * 65535))];
+  }
+
   /// Union, hits and waste of the verification. When enumerating, for each accepted length that there could be.
   void count_verify(const Pass& pass, int layer, LayerCounts& counts) const {
     const ObjectSet residents = caches_.residents(layer);
@@ -164,7 +251,9 @@ class Replay {
     const int distinct = static_cast<int>(all.size()), hit = static_cast<int>(hits.size());
     counts.distinct += distinct;
     counts.upper += std::distance(all.begin(), all.lower_bound(trace_.trace.experts));
-    counts.parts += distinct * (study_.cache.objects == Objects::slices ? 128 : 256);
+    for (const int object : all) count_parts(pass, layer, object, counts);
+    count_causes(pass, layer, counts);
+    count_products(pass, layer, counts);
     ++counts.distinct_passes[distinct];
     counts.hits += hit;
     counts.upper_hits += std::distance(hits.begin(), hits.lower_bound(trace_.trace.experts));
@@ -316,9 +405,10 @@ class Trajectory {
       const int token = drafting_.token(request);
       const auto covered = [&](int step) { return coverage(token + step); };
       const Draft draft = drafter_.draft(token, covered, random_);
-      builder_.add(pass, point_.independent ? routing_.token(request) : token, draft);
-      demander_.trust(pass, request, point_.depth,
-                      [&](int position) { return drafter_.odds(token, position, covered); });
+      const int routed = point_.independent ? routing_.token(request) : token;
+      builder_.add(pass, routed, draft);
+      demander_.trust(pass, request, routed, point_.depth,
+                      [&](int position) { return drafter_.odds(routed, position, covered); });
       drafting_.advance(request, draft.accepted + 1, random_);
       if (point_.independent) routing_.advance(request, draft.accepted + 1, random_);
     }
@@ -360,6 +450,10 @@ Pass recorded_pass(const RankedTrace& trace, const Trace::Round& round, bool cap
       column.token = round.token + level;
       column.chosen = trace.chosen[column.token];
       if (!trace.mass.empty()) column.gate = trace.mass[column.token];
+      for (int layer = 0; layer < trace.trace.layers; ++layer) {
+        auto& of = column.of.emplace_back();
+        for (const int expert : column.chosen[layer]) of[expert] = column.token;
+      }
       continue;
     }
     for (int layer = 0; layer < trace.trace.layers; ++layer) {
@@ -420,8 +514,9 @@ std::vector<Counts> enumerate(const RankedTrace& trace, const Study& study, cons
     Counts& counts = sequences.emplace_back(no_counts(trace.trace, point, point.depth + 1));
     for (int start = 0; start + point.depth < trace.trace.lengths[sequence]; ++start) {
       Pass pass;
-      builder.add(pass, trace.trace.first(sequence) + start, {point.depth, 0});
-      demander.trust(pass, 0, point.depth, [&](int position) { return drafter.odds(0, position, {}); });
+      const int token = trace.trace.first(sequence) + start;
+      builder.add(pass, token, {point.depth, 0});
+      demander.trust(pass, 0, token, point.depth, [&](int position) { return drafter.odds(0, position, {}); });
       demander.ask(pass);
       replay.run(pass, &counts);
     }
@@ -436,8 +531,8 @@ std::vector<Counts> replay(const RankedTrace& trace, const Study& study, const P
   std::vector<Pass> passes;
   std::vector<std::size_t> sequence_of;  // [passes] among the evaluation sequences
   const Demander demander(trace, study, point.demand);
-  const auto add = [&](Pass pass, std::size_t sequence) {
-    demander.trust(pass, 0, point.depth, [&](int position) { return drafter.odds(0, position, {}); });
+  const auto add = [&](Pass pass, std::size_t sequence, int token) {
+    demander.trust(pass, 0, token, point.depth, [&](int position) { return drafter.odds(0, position, {}); });
     demander.ask(pass);
     passes.push_back(pass);
     sequence_of.push_back(sequence);
@@ -448,7 +543,7 @@ std::vector<Counts> replay(const RankedTrace& trace, const Study& study, const P
       const auto found = std::find(evaluated.begin(), evaluated.end(), trace.trace.sequence_of(round.token));
       if (found == evaluated.end()) continue;
       const bool captured = study.acceptance.rejected_routing == RejectedRouting::captured;
-      add(recorded_pass(trace, round, captured), static_cast<std::size_t>(found - evaluated.begin()));
+      add(recorded_pass(trace, round, captured), static_cast<std::size_t>(found - evaluated.begin()), round.token);
     }
   } else {
     for (std::size_t i = 0; i < trace.trace.evaluation.size(); ++i) {
@@ -457,7 +552,7 @@ std::vector<Counts> replay(const RankedTrace& trace, const Study& study, const P
         const Draft draft = point.depth == 0 ? Draft{} : drafter.draft(first + at, {}, random);
         Pass pass;
         builder.add(pass, first + at, draft);
-        add(pass, i);
+        add(pass, i, first + at);
         at += draft.accepted + 1;
       }
     }

@@ -40,6 +40,11 @@ struct LayerCounts {
   std::int64_t columns = 0, whole_columns = 0;  ///< that choose any, and keep all that they chose
   std::int64_t upper = 0;                       ///< distinct experts, of which at least the upper slice is used
   std::int64_t parts = 0;                       ///< of weights that are loaded: 256 an expert
+  std::int64_t channels_dropped = 0;  ///< gates of what is used, by magnitudes in channels that are not loaded
+  std::int64_t dropped_small = 0, dropped_rejected = 0;  ///< experts that are chosen and not used, by whom
+  std::int64_t redundant_small = 0,
+               redundant_rejected = 0;   ///< those that rejected columns alone use, by who chose them
+  std::map<int, std::int64_t> products;  ///< distinct choices by largest product of gate and path probability, of 256
   std::map<std::pair<int, int>, std::int64_t> hits_and_misses;  ///< passes
   std::map<std::pair<int, bool>, std::int64_t> tokens;  ///< distinct objects by columns that use them, and residence
   std::map<int, std::int64_t> residents;                ///< passes by number of residents at their start

@@ -60,6 +60,11 @@ RankedTrace::RankedTrace(const Trace& of) : trace(of) {
   }
 }
 
+double RankedTrace::apart(int layer, int a, int b) const {
+  const auto expert = [&](int r) { return std::find(rank[layer].begin(), rank[layer].end(), r) - rank[layer].begin(); };
+  return trace.apart[layer][expert(a)][expert(b)];
+}
+
 Experts RankedTrace::ranked(int layer, const std::vector<int>& experts) const {
   Experts ranks;
   for (const int expert : experts) ranks.insert(rank[layer][expert]);

@@ -32,6 +32,10 @@ struct Trace {
   std::vector<std::vector<std::vector<double>>> weight;  ///< of the choices; empty where not known
   std::vector<std::vector<std::vector<double>>> logit;   ///< [tokens][layers][experts]; empty where not known
   std::vector<int> word;                                 ///< [tokens] token ids; empty where not known
+  std::vector<std::vector<std::vector<double>>> apart;  ///< [layers][experts][experts] distances; empty where not known
+  std::vector<std::vector<std::vector<int>>> magnitude;  ///< [tokens][layers][channels] 0 .. 255; empty where not known
+  std::vector<double> scale;                             ///< [layers] of magnitudes
+  std::vector<double> drafted;  ///< [tokens] the drafter's own probability; empty where not known
   std::vector<Configuration> captured;
   std::vector<Round> recorded;
 
@@ -56,6 +60,9 @@ struct RankedTrace {
   std::vector<std::vector<Experts>> chosen;           ///< [tokens][layers]
   std::vector<std::vector<std::map<int, int>>> mass;  ///< [tokens][layers] gate mass by rank: all choices sum to 65535
   std::vector<std::vector<std::vector<int>>> scored;  ///< [tokens][layers][experts] ranks, the best score first
+
+  /// Of experts by rank.
+  double apart(int layer, int a, int b) const;
 
   Experts ranked(int layer, const std::vector<int>& experts) const;
 };

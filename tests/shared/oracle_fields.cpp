@@ -67,7 +67,9 @@ struct Fields {
     if (plan_.shape.asks) {
       const auto of_demand = [&](const std::string& name, std::uint32_t index, const auto& of) {
         const std::uint32_t column = of_.cell->first_demand_count() + index;
-        const double rounding = index == kPairMass ? 1e-4 : index == kPairMassDropped ? 1e-3 : 0;
+        const bool of_channels =
+            !plan_.channel_thresholds.empty() && (index == kLoadedParts || index == kChannelMassDropped);
+        const double rounding = index == kPairMass ? 1e-4 : index == kPairMassDropped || of_channels ? 1e-3 : 0;
         fields.push_back({name, union_group(column), union_layer(column), of, rounding});
       };
       of_demand("pairs", kPairs, number(&LayerCounts::pairs));
@@ -78,6 +80,13 @@ struct Fields {
       of_demand("columns", kColumns, number(&LayerCounts::columns));
       of_demand("whole columns", kWholeColumns, number(&LayerCounts::whole_columns));
       of_demand("parts loaded", kLoadedParts, number(&LayerCounts::parts));
+      of_demand("gate mass dropped with channels", kChannelMassDropped, number(&LayerCounts::channels_dropped));
+      if (plan_.walk != Walk::enumerate) {
+        of_demand("dropped for small gates", kDroppedSmallGate, number(&LayerCounts::dropped_small));
+        of_demand("dropped of rejected columns", kDroppedRejected, number(&LayerCounts::dropped_rejected));
+        of_demand("redundant for small gates", kRedundantSmallGate, number(&LayerCounts::redundant_small));
+        of_demand("redundant of rejected columns", kRedundantRejected, number(&LayerCounts::redundant_rejected));
+      }
     }
     add_histograms(fields);
     return fields;
@@ -95,6 +104,7 @@ struct Fields {
   static std::map<int, std::int64_t> met(PsumHighWater, const LayerCounts& layer, bool) { return layer.high_water; }
   static std::map<int, std::int64_t> met(PsumSpills, const LayerCounts& layer, bool) { return layer.spills; }
   static std::map<int, std::int64_t> met(SiblingsShared, const LayerCounts& layer, bool) { return layer.shared; }
+  static std::map<int, std::int64_t> met(GateProducts, const LayerCounts& layer, bool) { return layer.products; }
 
   /// The sum of all values, then a number for each bin.
   void add_histograms(std::vector<Field>& fields) const {

@@ -25,6 +25,7 @@ PreparedStudy::PreparedStudy(std::uint32_t number, const std::function<void(Rand
     table = build_routing_table(file, options);
     random.study.trace = file;
     random.study.run.threads = 1;
+    if (random.study.demand && !random.trace.apart.empty()) random.study.demand->files["distances"] = file;
     TraceSources sources = load_sources(random.study, table, false);
     if (!random.trace.logit.empty() && !random.implied.empty() && random.study.mode != Mode::perturbed &&
         random.study.draft.replacements == Replacements::scores) {

@@ -220,6 +220,41 @@ Study propose_study(std::uint32_t number, const Trace& trace, Dice& dice) {
   return study;
 }
 
+/// Coarse distances between experts, with ties.
+void add_distances(Trace& trace, Dice& dice) {
+  trace.apart.assign(trace.layers, std::vector(trace.experts, std::vector<double>(trace.experts)));
+  for (auto& layer : trace.apart) {
+    for (std::vector<double>& row : layer) {
+      for (double& distance : row) distance = dice.below(6) / 4.0;
+    }
+  }
+}
+
+/// Magnitudes of a few words of channels, and scales that are exact in float32.
+void add_magnitudes(Trace& trace, Dice& dice) {
+  const std::uint32_t channels = dice.any({1U, 5U, 64U, 70U});
+  for (int layer = 0; layer < trace.layers; ++layer) trace.scale.push_back(dice.any({0.25, 1.0}));
+  trace.magnitude.assign(trace.tokens(), std::vector(trace.layers, std::vector<int>(channels)));
+  for (auto& token : trace.magnitude) {
+    for (std::vector<int>& layer : token) {
+      for (int& magnitude : layer) magnitude = static_cast<int>(dice.below(256));
+    }
+  }
+}
+
+/// What the trace of a study with demand rules holds besides; whether it can serve it.
+bool add_demanded(RandomStudy& one, Dice& dice) {
+  const DemandSpec& demand = *one.study.demand;
+  if (std::any_of(demand.rules.begin(), demand.rules.end(), drafts_nearest)) add_distances(one.trace, dice);
+  if (drops_channels(demand)) add_magnitudes(one.trace, dice);
+  if (demand.path == PathProbability::acceptance && weighs_paths(one.study) && dice.below(3) == 0) {
+    for (int token = 0; token < one.trace.tokens(); ++token) one.trace.drafted.push_back(dice.below(65) / 64.0);
+  }
+  const bool gates = std::any_of(demand.rules.begin(), demand.rules.end(), reads_gates) || drops_channels(demand) ||
+                     (one.study.histograms & set_of<GateProducts>()) != 0;
+  return !gates || !one.trace.weight.empty();
+}
+
 /// What columns of later studies ask for: rules and what each takes, at random.
 void choose_demand(Study& study, Dice& dice) {
   DemandSpec demand;
@@ -239,6 +274,7 @@ void choose_demand(Study& study, Dice& dice) {
           std::count_if(std::begin(one.words), std::end(one.words), [](const char* word) { return word != nullptr; }));
       values = one.kind == DemandParameter::Kind::numbers ? std::vector<double>{dice.any({0.0, 0.02, 0.1, 0.3, 0.7})}
                : one.is_list()                            ? std::vector<double>{dice.any({1.0, 2.0, 4.0, 9.0})}
+               : one.kind == DemandParameter::Kind::file  ? std::vector<double>{0}
                : one.kind == DemandParameter::Kind::flag  ? std::vector<double>{dice.any({0.0, 1.0})}
                                                           : std::vector<double>{static_cast<double>(dice.below(words))};
     }
@@ -246,6 +282,8 @@ void choose_demand(Study& study, Dice& dice) {
   demand.path = dice.any(
       {PathProbability::acceptance, PathProbability::acceptance, PathProbability::one, PathProbability::listed});
   if (demand.path == PathProbability::listed) demand.confidences = {1, 0.8, 0.5, 0.5, 0.1};
+  if (dice.below(3) == 0) demand.channels = dice.heads() ? std::vector<double>{8} : std::vector<double>{0, 30};
+  if (dice.below(3) == 0) study.histograms = set_of<GateProducts>();
   study.demand = demand;
 }
 
@@ -282,12 +320,15 @@ RandomStudy random_study(std::uint32_t number) {
     one.implied.push_back({study.grid.batch.back(), dice.below(4) == 0, capacity});
     if (dice.heads()) one.study.draft.replacements = Replacements::popularity;
   }
-  if (number >= kGoldenStudies && (number % 3 == 0 || number % 6 == 4)) one.study.histograms = asked_by_name();
+  if (number >= kGoldenStudies && (number % 3 == 0 || number % 6 == 4)) {
+    one.study.histograms = asked_by_name() & ~set_of<GateProducts>();
+  }
   if (number >= kGoldenStudies && number % 3 == 1) {
     choose_demand(one.study, dice);
-    const bool gates = std::none_of(one.study.demand->rules.begin(), one.study.demand->rules.end(), reads_gates) ||
-                       !one.trace.weight.empty();
-    if (!gates || !is_possible(one.study, one.trace)) *one.study.demand = {};
+    if (!is_possible(one.study, one.trace) || !add_demanded(one, dice)) {
+      one.study.histograms = 0;
+      *one.study.demand = {};
+    }
     if (!is_possible(one.study, one.trace)) one.study.demand.reset();
   }
   std::vector<const char*> policies, demands;

@@ -24,7 +24,12 @@ struct RandomStudy {
 /// long, with warm-up, fractional capacities and several widths of mask.
 RandomStudy random_study(std::uint32_t number);
 
-/// Writes the trace as a file, with all that it knows.
+/// The number of the n-th study that may have demand rules.
+constexpr std::uint32_t demand_study(std::uint32_t n) {
+  return 121 + 3 * n;
+}
+
+/// Writes the trace as a file, with all that it knows; distances are of its own file in practice.
 void write_trace(const oracle::Trace& trace, const std::filesystem::path& path);
 
 }  // namespace moecarlo::testing

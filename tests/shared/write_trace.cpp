@@ -27,6 +27,31 @@ void put(hid_t group, const char* name, hid_t type, const Extents& extents, cons
   put(group, name, type, extents, H5T_NATIVE_INT, values.data());
 }
 
+void write_distances(hid_t file, const Trace& trace) {
+  const auto layers = static_cast<hsize_t>(trace.layers), experts = static_cast<hsize_t>(trace.experts);
+  std::vector<double> values;
+  for (const auto& layer : trace.apart) {
+    for (const std::vector<double>& row : layer) values.insert(values.end(), row.begin(), row.end());
+  }
+  put(file, "distances", H5T_IEEE_F32LE, {layers, experts, experts}, values);
+}
+
+void write_magnitudes(hid_t file, const Trace& trace) {
+  const auto tokens = static_cast<hsize_t>(trace.tokens()), layers = static_cast<hsize_t>(trace.layers);
+  std::vector<int> values;
+  for (const auto& token : trace.magnitude) {
+    for (const std::vector<int>& layer : token) values.insert(values.end(), layer.begin(), layer.end());
+  }
+  put(file, "channel_magnitude", H5T_STD_U8LE, {tokens, layers, values.size() / tokens / layers}, values);
+  const hid_t dataset = H5Dopen2(file, "channel_magnitude", H5P_DEFAULT);
+  const hid_t space = H5Screate_simple(1, &layers, nullptr);
+  const hid_t scale = H5Acreate2(dataset, "scale", H5T_IEEE_F32LE, space, H5P_DEFAULT, H5P_DEFAULT);
+  H5Awrite(scale, H5T_NATIVE_DOUBLE, trace.scale.data());
+  H5Aclose(scale);
+  H5Sclose(space);
+  H5Dclose(dataset);
+}
+
 void write_captured(hid_t file, const Trace& trace) {
   const hsize_t count = trace.captured.size();
   std::vector<double> fraction, probability;
@@ -39,6 +64,9 @@ void write_captured(hid_t file, const Trace& trace) {
   const hid_t group = H5Gcreate2(file, "acceptance", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
   put(group, "cache_fraction", H5T_IEEE_F32LE, {count}, fraction);
   put(group, "weight_bits", H5T_STD_U8LE, {count}, bits);
+  if (!trace.drafted.empty()) {
+    put(group, "draft_probability", H5T_IEEE_F32LE, {static_cast<hsize_t>(trace.tokens())}, trace.drafted);
+  }
   put(group, "accept_probability", H5T_IEEE_F32LE, {count, static_cast<hsize_t>(trace.tokens())}, probability);
   H5Gclose(group);
 }
@@ -105,6 +133,8 @@ void write_trace(const Trace& trace, const std::filesystem::path& path) {
   const hid_t file = H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT);
   write_captured(file, trace);
   write_recorded(file, trace);
+  if (!trace.magnitude.empty()) write_magnitudes(file, trace);
+  if (!trace.apart.empty()) write_distances(file, trace);
   H5Fclose(file);
 }
 

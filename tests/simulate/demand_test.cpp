@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 
+#include <numeric>
 #include <random>
 
 #include "cuda/core/histogram/histograms.hpp"
@@ -9,9 +10,10 @@ namespace moecarlo::testing {
 namespace {
 
 Tallies counted(const Study& study, const RoutingTable& table, std::vector<std::uint16_t> gates,
-                std::uint64_t trajectories = 100) {
+                ChannelMagnitudes magnitudes = {}, std::uint64_t trajectories = 100) {
   TraceSources sources;
   sources.gate_mass = std::move(gates);
+  sources.magnitudes = std::move(magnitudes);
   const Plan plan = make_plan(study, make_grid(study, {}, {.layers = table.layers, .objects = table.experts}), table,
                               std::move(sources));
   const auto backend = make_cpu_backend(table.view(), plan, 1);
@@ -88,15 +90,15 @@ TEST_P(DemandIdentity, LeavesEveryCountAsItIs) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Rules, DemandIdentity,
-                         ::testing::Values(Identity{"threshold", {{"theta", {0}}}},
-                                           Identity{"threshold", {{"theta", {0}}, {"scope", {1}}}},
-                                           Identity{"budget", {{"experts", {16}}}},
-                                           Identity{"half", {{"unimportant", {0}}}},
-                                           Identity{"half", {{"unimportant", {0}}, {"importance", {1}}}}));
+INSTANTIATE_TEST_SUITE_P(
+    Rules, DemandIdentity,
+    ::testing::Values(Identity{"threshold", {{"theta", {0}}}}, Identity{"threshold", {{"theta", {0}}, {"scope", {1}}}},
+                      Identity{"budget", {{"experts", {16}}}}, Identity{"half", {{"unimportant", {0}}}},
+                      Identity{"half", {{"unimportant", {0}}, {"importance", {1}}}}, Identity{"nearest", {}}));
 
-/// SMoLPU's example, replayed: three tokens of one request, experts A to D, path probabilities 1, 0.6, 0.3.
-Tallies three_candidates(double scope) {
+/// SMoLPU's example, replayed: three tokens of one request, experts A to D, path probabilities 1, 0.6, 0.3, inputs of
+/// four channels.
+Tallies three_candidates(double scope, double channels = 0) {
   TableSpec spec;
   spec.layers = 1;
   spec.experts = 4;
@@ -115,7 +117,9 @@ Tallies three_candidates(double scope) {
   study.demand->stated = {{"theta", {0.29}}, {"scope", {scope}}};
   study.demand->path = PathProbability::listed;
   study.demand->confidences = {1, 0.6, 0.3};
-  return counted(study, table, {45875, 19661, 39321, 26214, 6554, 58982});  // AB, AC, BD
+  study.demand->channels = {channels};
+  return counted(study, table, {45875, 19661, 39321, 26214, 6554, 58982},  // AB, AC, BD
+                 {4, {1}, {4, 1, 2, 0, 1, 3, 0, 1, 0, 2, 2, 1}});
 }
 
 std::uint64_t demand_count(const Tallies& tallies, DemandCount count) {
@@ -136,6 +140,111 @@ TEST(ThresholdDemand, OfThreeCandidatesLoadsThreeExpertsOfFour) {
   EXPECT_EQ(demand_count(token, kPairsKept), 4U);
   EXPECT_EQ(demand_count(pass, kPairMassDropped), 26214U);          // 0.4 of 3
   EXPECT_EQ(demand_count(token, kPairMassDropped), 26214U + 6554);  // 0.5 of 3
+}
+
+TEST(Channels, OfThreeExpertsAreSixOfTwelve) {
+  const Tallies tallies = three_candidates(0, 1);
+  EXPECT_EQ(point_totals(tallies, 0, 0, 0).distinct, 3);
+  EXPECT_EQ(demand_count(tallies, kLoadedParts), 3 * kPartsOfExpert / 2);  // A 3 of 4, B 1, D 2
+  EXPECT_EQ(demand_count(tallies, kPairMassDropped), 26214U);
+  // Of t0's B 3 of 7, of t1's A 1 of 5, of t2's B all and of its D 1 of 5.
+  EXPECT_EQ(demand_count(tallies, kChannelMassDropped), 19661U * 3 / 7 + 39321 / 5 + 6554 + 58982 / 5);
+  EXPECT_EQ(demand_count(three_candidates(0, 2.8), kLoadedParts), kPartsOfExpert / 4);  // A's first: 0.7 x 4
+}
+
+TEST(Channels, AreAllLoadedAtZeroAndChangeNothingButWeights) {
+  Study study = small_study();
+  study.demand.emplace();
+  study.demand->rules = {rule_named("threshold")};
+  study.demand->stated = {{"theta", {0.1}}};
+  study.demand->channels = {0, 8};
+  study.grid.policy = {Policy::lru, Policy::lfu};
+  const RoutingTable table = small_table();
+  ChannelMagnitudes magnitudes{9, std::vector<float>(table.layers, 0.5F), {}};
+  std::mt19937 random(5);
+  for (std::uint32_t i = 0; i < table.tokens * table.layers * magnitudes.channels; ++i) {
+    magnitudes.of_tokens.push_back(static_cast<std::uint8_t>(random()));
+  }
+  const Tallies tallies = counted(study, table, random_gates(table), magnitudes);
+  study.demand->channels = {0};
+  const Tallies all = counted(study, table, random_gates(table));
+  for (std::size_t c = 0; c < all.layout.cells.size(); ++c) {
+    const Cell &plain = all.layout.cells[c], &whole = tallies.layout.cells[2 * c],
+               &cut = tallies.layout.cells[2 * c + 1];
+    const std::uint64_t loaded = plain.unions_by_group + plain.first_demand_count() + kLoadedParts - plain.rounds;
+    const std::uint64_t size = cut.rounds - whole.rounds;  // a cell's counters lie together
+    for (std::uint64_t i = 0; i < size; ++i) {
+      if (i >= plain.unions_by_layer - plain.rounds && i < plain.points_by_layer - plain.rounds) continue;
+      ASSERT_EQ(all.counters[plain.rounds + i], tallies.counters[whole.rounds + i]);
+      ASSERT_EQ(all.counters[plain.rounds + i], tallies.counters[cut.rounds + i]);
+    }
+    EXPECT_EQ(all.counters[plain.rounds + loaded], tallies.counters[whole.rounds + loaded]);
+    EXPECT_LT(tallies.counters[cut.rounds + loaded], tallies.counters[whole.rounds + loaded]);
+  }
+}
+
+TEST(Causes, OfWhatIsDroppedAndOfWhatIsRedundantAddUpToWhatIsChosenInVain) {
+  Study study = small_study();
+  study.demand.emplace();
+  study.demand->rules = {DemandRule::all, rule_named("threshold")};
+  study.demand->stated = {{"theta", {0.2}}, {"scope", {1}}};
+  study.grid.policy = {Policy::lru};
+  study.grid.depth = {3};
+  const RoutingTable table = small_table();
+  const Tallies tallies = counted(study, table, random_gates(table));
+  for (std::size_t c = 0; c < tallies.layout.cells.size(); c += 2) {
+    const auto count = [&](std::size_t cell, std::uint32_t column) {
+      const Cell& at = tallies.layout.cells[cell];
+      std::uint64_t sum = 0;
+      for (std::uint32_t layer = 0; layer < table.layers; ++layer) {
+        sum += tallies.counters[at.unions_by_layer + std::uint64_t{layer} * at.union_width() + column];
+      }
+      return sum;
+    };
+    const auto of_demand = [&](std::size_t cell, DemandCount which) {
+      return count(cell, tallies.layout.cells[cell].first_demand_count() + which);
+    };
+    EXPECT_EQ(of_demand(c, kDroppedSmallGate) + of_demand(c, kDroppedRejected) + of_demand(c, kRedundantSmallGate), 0U);
+    EXPECT_EQ(of_demand(c, kRedundantRejected), count(c, kDistinct) - count(c, kDistinctAccepted));
+    for (const DemandCount which : {kDroppedSmallGate, kDroppedRejected, kRedundantSmallGate, kRedundantRejected}) {
+      EXPECT_GT(of_demand(c + 1, which), 0U) << which;
+    }
+    EXPECT_EQ(of_demand(c + 1, kDroppedSmallGate) + of_demand(c + 1, kDroppedRejected),
+              count(c, kDistinct) - count(c + 1, kDistinct));
+    EXPECT_EQ(of_demand(c + 1, kRedundantSmallGate) + of_demand(c + 1, kRedundantRejected),
+              count(c + 1, kDistinct) - count(c + 1, kDistinctAccepted));
+  }
+}
+
+TEST(GateProducts, OfOneRunGiveWhatAThresholdLoadsAtEveryTheta) {
+  Study study = small_study();
+  study.demand.emplace();
+  study.demand->rules = {DemandRule::all, rule_named("threshold")};
+  const std::vector<double> thetas{0, 1 / 256.0, 5 / 256.0, 0.125, 0.5, 1};
+  study.demand->stated = {{"theta", thetas}};
+  study.grid.policy = {Policy::static_residents};
+  study.histograms = set_of<GateProducts>();
+  const RoutingTable table = small_table();
+  for (const char* mode : {"random", "tree", "exhaustive"}) {
+    SCOPED_TRACE(mode);
+    Study one = study;
+    if (mode == std::string("tree")) one.draft.width = 3, one.draft.sibling_routing = 0.5;
+    if (mode == std::string("exhaustive")) one.mode = Mode::exhaustive, one.grid.batch = {1};
+    const Tallies tallies = counted(one, table, random_gates(table));
+    for (std::size_t c = 0; c < tallies.layout.cells.size(); c += 1 + thetas.size()) {
+      for (std::size_t t = 0; t < thetas.size(); ++t) {
+        const Cell &all = tallies.layout.cells[c], &at = tallies.layout.cells[c + 1 + t];
+        for (std::uint32_t layer = 0; layer < table.layers; ++layer) {
+          const std::uint64_t row = all.unions_by_layer + std::uint64_t{layer} * all.union_width();
+          const auto bins = tallies.counters.begin() + static_cast<std::ptrdiff_t>(row + all.union_counts() + 1);
+          const std::uint64_t loaded =
+              std::accumulate(bins + static_cast<std::ptrdiff_t>(256 * thetas[t]), bins + 257, std::uint64_t{0});
+          EXPECT_EQ(tallies.counters[at.unions_by_layer + std::uint64_t{layer} * at.union_width() + kDistinct], loaded)
+              << "theta " << thetas[t] << ", layer " << layer;
+        }
+      }
+    }
+  }
 }
 
 }  // namespace

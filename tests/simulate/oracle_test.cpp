@@ -5,6 +5,7 @@
 
 #include "tests/shared/environment.hpp"
 #include "tests/shared/oracle_suite.hpp"
+#include "tests/shared/random_study.hpp"
 #include "tests/simulate/engines.hpp"
 
 namespace moecarlo {
@@ -15,21 +16,32 @@ constexpr double kProbability = 0.001;
 
 class EveryEngine : public ::testing::TestWithParam<std::uint32_t> {};
 
-// MOECARLO_ORACLE_STUDIES: random studies in all. MOECARLO_ORACLE_SCALE: trajectories of each, in units of a usual run.
-TEST_P(EveryEngine, AgreesWithTheOracleOnRandomStudies) {
-  const auto studies = static_cast<std::uint32_t>(testing::parameter("MOECARLO_ORACLE_STUDIES", 120));
+/// Every `kTests`-th study from the parameter on.
+void compare_every(std::uint32_t first, std::uint32_t studies, std::uint32_t (*number_of)(std::uint32_t)) {
   const double scale = testing::parameter("MOECARLO_ORACLE_SCALE", 1);
   std::vector<testing::Simulate> engines = testing::on_every_cpu();
   engines.insert(engines.end(),
                  {testing::simulate_drawn_ahead, testing::simulate_lru_grids, testing::simulate_bundles});
   testing::Deviations deviations;
-  for (std::uint32_t number = GetParam(); number < studies; number += kTests) {
-    testing::compare_with_oracle(number, engines, scale, deviations);
+  for (std::uint32_t n = first; n < studies; n += kTests) {
+    testing::compare_with_oracle(number_of(n), engines, scale, deviations);
   }
   const double bound = testing::largest_deviate(deviations.comparisons, kProbability / kTests);
   EXPECT_LT(deviations.largest, bound) << deviations.where;
-  RecordProperty("comparisons", std::to_string(deviations.comparisons));
-  RecordProperty("largest", std::to_string(deviations.largest));
+  ::testing::Test::RecordProperty("comparisons", std::to_string(deviations.comparisons));
+  ::testing::Test::RecordProperty("largest", std::to_string(deviations.largest));
+}
+
+// MOECARLO_ORACLE_STUDIES: random studies in all. MOECARLO_ORACLE_SCALE: trajectories of each, in units of a usual run.
+TEST_P(EveryEngine, AgreesWithTheOracleOnRandomStudies) {
+  const auto studies = static_cast<std::uint32_t>(testing::parameter("MOECARLO_ORACLE_STUDIES", 120));
+  compare_every(GetParam(), studies, [](std::uint32_t n) { return n; });
+}
+
+// MOECARLO_DEMAND_STUDIES: the same of those that may have demand rules.
+TEST_P(EveryEngine, AgreesWithTheOracleOnStudiesWithDemandRules) {
+  const auto studies = static_cast<std::uint32_t>(testing::parameter("MOECARLO_DEMAND_STUDIES", 24));
+  compare_every(GetParam(), studies, testing::demand_study);
 }
 
 /// Studies behind the usual ones that ask for histograms: of trees, and with demand rules.

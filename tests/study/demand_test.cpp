@@ -50,15 +50,30 @@ TEST(Demand, ALabelNamesWhatIsNotUsual) {
   EXPECT_THAT(labels("rule = \"half\"\ntheta = 0.75\n"), ElementsAre("half(0.75)"));
 }
 
+TEST(Demand, ChannelsAreAnAxisOfEveryRule) {
+  const std::string demand = "rule = [\"all\", \"budget\"]\nexperts = 4\nchannels = [1.5, 0, 0.5]\n";
+  EXPECT_THAT(labels(demand), ElementsAre("all", "all(channels 0.5)", "all(channels 1.5)", "budget(4)",
+                                          "budget(4, channels 0.5)", "budget(4, channels 1.5)"));
+  const std::vector<DemandPoint> points = demand_points(*parse(asking(demand)).demand);
+  const std::uint32_t rows[] = {0, 1, 2, 0, 1, 2};
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    EXPECT_EQ(points[i].demand.channels, rows[i]);
+    EXPECT_EQ(is_lossy(points[i].label), rows[i] > 0 || i >= 3);
+  }
+  EXPECT_EQ(demand_points(*parse(asking("channels = [2]\n")).demand).front().demand.channels, 1U);
+}
+
 TEST(Demand, IsWrittenAsItIsRead) {
-  for (const char* demand : {"", "rule = [\"threshold\"]\ntheta = [0, 0.5]\nscope = \"token\"\npath = \"one\"\n",
-                             "path = [1, 0.5, 0.5]\n"}) {
+  for (const char* demand :
+       {"", "rule = [\"threshold\"]\ntheta = [0, 0.5]\nscope = \"token\"\npath = \"one\"\n", "path = [1, 0.5, 0.5]\n",
+        "rule = \"nearest\"\ndistances = \"d.h5\"\n", "channels = [0, 2.5]\n"}) {
     StudyText text = asking(demand);
     text.grid += "depth = [0, 2]\n";
     const Study study = parse(text);
     const Study again = parse_study(to_toml(study), "study.toml", "/folder");
     EXPECT_EQ(demand_points(*again.demand), demand_points(*study.demand));
     EXPECT_EQ(again.demand->path, study.demand->path);
+    EXPECT_EQ(again.demand->files, study.demand->files);
     EXPECT_EQ(again.demand->confidences, study.demand->confidences);
   }
 }
@@ -115,6 +130,21 @@ INSTANTIATE_TEST_SUITE_P(
                 .demand = "rule = \"budget\"\nexperts = 4\nkeep_hits = true\n",
                 .key = "grid.policy = \"belady\"",
                 .expected = "does not look at residents"},
+        Refused{.demand = "channels = -1\n", .key = "demand.channels", .expected = "from 0"},
+        Refused{.study = "mode = \"perturbed\"\n",
+                .demand = "channels = 1\n",
+                .key = "demand.channels",
+                .expected = "another mode than perturbed"},
+        Refused{.study = "mode = \"perturbed\"\nhistograms = \"gate_products\"\n",
+                .key = "study.histograms",
+                .expected = "another mode than perturbed"},
+        Refused{.study = "histograms = \"gate_products\"\n",
+                .acceptance = "model = \"ngram\"\n",
+                .key = "demand.path = \"acceptance\"",
+                .expected = "\"one\" or a list by depth"},
+        Refused{.demand = "distances = \"d.h5\"\n",
+                .key = "demand.distances is a key of nearest",
+                .expected = "demand.rule"},
         Refused{.demand = "rule = \"slices\"\ntheta = 0.1\n",
                 .key = "demand.rule = \"slices\"",
                 .expected = "cache.objects = \"slices\""},
@@ -141,9 +171,17 @@ INSTANTIATE_TEST_SUITE_P(
                 .key = "demand.rule = \"threshold\"",
                 .expected = "another acceptance.rejected_routing"}));
 
+TEST(RefusedDemand, OfAHistogramOfGateProductsWithoutATableSaysWhatIsMissing) {
+  StudyText text;
+  text.study += "histograms = \"gate_products\"\n";
+  EXPECT_THAT(refusal(text), AllOf(HasSubstr("study.histograms"), HasSubstr("expected a table [demand]")));
+}
+
 TEST(RefusedDemand, OfARuleWithoutItsListSaysWhatItIsFor) {
   EXPECT_THAT(refusal(asking("rule = \"threshold\"\n")),
               AllOf(HasSubstr("demand.theta is missing"), HasSubstr("a list for threshold: theta")));
+  EXPECT_THAT(refusal(asking("rule = \"nearest\"\n")),
+              AllOf(HasSubstr("demand.distances is missing"), HasSubstr("a file for nearest: HDF5 file")));
 }
 
 }  // namespace

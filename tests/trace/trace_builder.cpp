@@ -38,6 +38,7 @@ void put_groups(hid_t file) {
   put_floats(acceptance, "accept_probability", float16_type(), {1, tokens}, {0, 0.5, 1, 0.25, 0.75, 1});
   put_floats(acceptance, "cache_fraction", H5T_IEEE_F32LE, {1}, {0.5});
   put_integers(acceptance, "weight_bits", H5T_STD_U8LE, {1}, {4});
+  put_floats(acceptance, "draft_probability", float16_type(), {tokens}, {1, 0.5, 0.25, 0.75, 1, 0});
   H5Gclose(acceptance);
 
   const hid_t rounds = H5Gcreate2(file, "rounds", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
@@ -56,6 +57,7 @@ void put_groups(hid_t file) {
   put_integers(lookups, "sweep_offsets", H5T_STD_I64LE, {3}, {0, 2, 4});
   H5Gclose(lookups);
 
+  put_magnitudes(file, 2, std::vector<std::int64_t>(tokens * layers * 2, 7), {0.5, 2});
   put_integers(file, "context_token_ids", H5T_STD_I32LE, {7}, {5, -1, 7, 8, 3, 9, 5});
   put_integers(file, "context_offsets", H5T_STD_I64LE, {3}, {0, 4, 7});
   put_integers(file, "position", H5T_STD_I32LE, {tokens}, {0, 1, 2, 3, 1, 2});
@@ -144,6 +146,20 @@ std::vector<float> small_logits() {
     logits.push_back(static_cast<float>((i * 37) % 61) / 8 - 4);
   }
   return logits;
+}
+
+void put_magnitudes(hid_t file, hsize_t channels, const std::vector<std::int64_t>& values,
+                    const std::vector<float>& scales) {
+  put_integers(file, "channel_magnitude", H5T_STD_U8LE, {tokens, layers, channels}, values);
+  if (scales.empty()) return;
+  const hsize_t count = scales.size();
+  const hid_t dataset = H5Dopen2(file, "channel_magnitude", H5P_DEFAULT);
+  const hid_t space = H5Screate_simple(1, &count, nullptr);
+  const hid_t attribute = H5Acreate2(dataset, "scale", H5T_IEEE_F32LE, space, H5P_DEFAULT, H5P_DEFAULT);
+  H5Awrite(attribute, H5T_NATIVE_FLOAT, scales.data());
+  H5Aclose(attribute);
+  H5Sclose(space);
+  H5Dclose(dataset);
 }
 
 std::filesystem::path make_id_trace(const std::filesystem::path& path, const std::function<void(hid_t)>& change) {

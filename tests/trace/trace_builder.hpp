@@ -46,6 +46,11 @@ void put_floats(hid_t parent, const char* name, hid_t file_type, const Extents& 
 /// Shape of the small traces below: 6 tokens, 2 layers, top-2 of 8, two sequences of 4 and 2 tokens.
 constexpr hsize_t tokens = 6, layers = 2, experts = 8, top_k = 2;
 
+/// Input magnitudes [tokens][layers][channels], as many channels, and what a stored 1 stands for in each layer. Without
+/// scales there is no attribute.
+void put_magnitudes(hid_t file, hsize_t channels, const std::vector<std::int64_t>& values,
+                    const std::vector<float>& scales);
+
 /// A valid trace of expert ids with every optional dataset and group; `change` gets the open file to add to it or spoil
 /// it.
 std::filesystem::path make_id_trace(

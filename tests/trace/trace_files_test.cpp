@@ -48,6 +48,47 @@ const BrokenRule groups[] = {
     {"CacheFractionNegative",
      [](hid_t f) { put_floats(open(f, "acceptance"), "cache_fraction", H5T_IEEE_F32LE, {1}, {-0.5}); },
      {"/acceptance/cache_fraction", "out of range"}},
+    {"DraftProbabilityAboveOne",
+     [](hid_t f) {
+       put_floats(open(f, "acceptance"), "draft_probability", H5T_IEEE_F32LE, {tokens}, {0, 0.5, 1, 1.5, 0, 0});
+     },
+     {"/acceptance/draft_probability", "out of range at [3]"}},
+    {"DraftProbabilityOfOtherTokens",
+     [](hid_t f) {
+       put_floats(open(f, "acceptance"), "draft_probability", H5T_IEEE_F32LE, {2}, {0, 0.5});
+     },
+     {"/acceptance/draft_probability", "[tokens]"}},
+    {"MagnitudesWithoutScale",
+     [](hid_t f) { put_magnitudes(f, 1, std::vector<std::int64_t>(tokens * layers), {}); },
+     {"/channel_magnitude@scale", "missing"}},
+    {"MagnitudesOfOtherScales",
+     [](hid_t f) {
+       put_magnitudes(f, 1, std::vector<std::int64_t>(tokens * layers), {1, 1, 1});
+     },
+     {"/channel_magnitude@scale", "one for each of 2 layers, found 3"}},
+    {"MagnitudesOfScaleZero",
+     [](hid_t f) {
+       put_magnitudes(f, 1, std::vector<std::int64_t>(tokens * layers), {1, 0});
+     },
+     {"/channel_magnitude@scale", "above 0"}},
+    {"MagnitudesOfOtherTokens",
+     [](hid_t f) {
+       put_integers(f, "channel_magnitude", H5T_STD_U8LE, {1, layers, 2}, {1, 2, 3, 4});
+     },
+     {"/channel_magnitude", "6 tokens, 2 layers, 1 to 8192 channels"}},
+    {"MagnitudesWider",
+     [](hid_t f) {
+       put_integers(f, "channel_magnitude", H5T_STD_I16LE, {1, layers, 2}, {1, 2, 3, 4});
+     },
+     {"/channel_magnitude", "expected uint8"}},
+    {"ScaleOfIntegers",
+     [](hid_t f) {
+       put_magnitudes(f, 1, std::vector<std::int64_t>(tokens * layers), {});
+       const hid_t dataset = H5Dopen2(f, "channel_magnitude", H5P_DEFAULT);
+       set_number(dataset, "scale", 1);
+       H5Dclose(dataset);
+     },
+     {"/channel_magnitude@scale", "floating-point"}},
     {"AcceptanceIsDataset",
      [](hid_t f) {
        remove_object(f, "acceptance");

@@ -9,6 +9,7 @@ struct AllDemand : DemandTraits {
   static constexpr const char* kName = "all";
   static constexpr bool kDrops = false;
   static constexpr bool kReadsGates = false;
+  static constexpr bool kReadsPaths = false;
 
   template <class Pass>
   MOECARLO_HOST_DEVICE static void ask(const Pass& pass, const DemandNumbers& /*own*/) {

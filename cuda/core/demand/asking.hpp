@@ -18,9 +18,6 @@ struct AskingStarts {
     for (std::uint32_t c = 0; c < at.plan.cell_count; ++c) {
       const Cell& cell = at.plan.cells[c];
       at.clear(cell);
-      find_confidences(at.plan, cell, KnownThresholds{at.plan, cell, 0},
-                       [&](std::uint32_t column, std::uint64_t of_one)
-                           MOECARLO_INLINED { confidences[column] = static_cast<std::uint16_t>(of_one); });
       for (std::uint32_t start = 0; start + cell.depth < replay.sequence.length; ++start) {
         count(cell, replay.sequence.first + start);
       }
@@ -30,6 +27,9 @@ struct AskingStarts {
 
   MOECARLO_HOST_DEVICE void count(const Cell& cell, std::uint32_t token) const {
     const LayerContext<1>& at = replay.at;
+    find_confidences(at.plan, cell, KnownThresholds{at.plan, cell, token},
+                     [&](std::uint32_t column, std::uint64_t of_one)
+                         MOECARLO_INLINED { confidences[column] = static_cast<std::uint16_t>(of_one); });
     const StartChoices<Words> pass{{at.routing, at.plan, cell, at.first_layer}, token, confidences, asked};
     DemandRules::ask(at.plan.demands[cell.demand], pass);
     ExpertMask<Words> running;
@@ -39,7 +39,8 @@ struct AskingStarts {
     }
     replay.count(cell, token, [&](std::uint32_t column) MOECARLO_INLINED { return asked[column]; });
     count_demands(at, cell, pass);
-    count_loaded(at, cell, running);
+    count_loaded(at, cell, pass, running);
+    if (at.plan.histograms != 0) count_demand_histograms(at, cell, pass);
   }
 };
 

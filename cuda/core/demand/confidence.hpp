@@ -5,8 +5,8 @@
 namespace moecarlo {
 
 // The path probability of a column: how likely it is, as a drafter might know when it drafts, that verification comes
-// to it. What is known here is the acceptance itself: an oracle for the drafter's own confidence. A study may list it
-// instead.
+// to it. Where the trace tells what the drafter gave each token, that is it; else what is known here is the acceptance
+// itself: an oracle for the drafter's own confidence. A study may list it instead.
 
 /// The path probabilities of a request's columns: `set(column, of_one)` for each that is drafted. `threshold(i)`: of
 /// draft position i.
@@ -32,13 +32,15 @@ MOECARLO_HOST_DEVICE void find_confidences(const PlanView& plan, const Cell& cel
   }
 }
 
-/// The acceptance threshold of a draft position, under a rule that is not by coverage. `token`: where the draft begins.
+/// What a path probability multiplies at a draft position: what the drafter gave its token, or the acceptance threshold
+/// under a rule that is not by coverage. `token`: where the draft begins.
 struct KnownThresholds {
   const PlanView& plan;
   const Cell& cell;
   std::uint32_t token;
 
   MOECARLO_HOST_DEVICE Threshold operator()(std::uint32_t position) const {
+    if (plan.draft_thresholds.size > 0) return plan.draft_thresholds[token + 1 + position];
     const AcceptanceRule& rule = cell.acceptance;
     if (rule.kind == Acceptance::by_position) return plan.thresholds[cell.first_threshold + position];
     if (rule.kind != Acceptance::by_token) return 0;  // nobody knows, and no rule asks

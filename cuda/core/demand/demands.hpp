@@ -5,6 +5,7 @@
 #include "cuda/core/demand/all.hpp"
 #include "cuda/core/demand/budget.hpp"
 #include "cuda/core/demand/half.hpp"
+#include "cuda/core/demand/nearest.hpp"
 #include "cuda/core/demand/salient.hpp"
 #include "cuda/core/demand/slices.hpp"
 #include "cuda/core/demand/threshold.hpp"
@@ -13,7 +14,8 @@ namespace moecarlo {
 
 /// All rules, each in its own header of this folder. Words, keys of studies, files, checks and engines follow from this
 /// list.
-using Demands = std::tuple<AllDemand, ThresholdDemand, BudgetDemand, HalfDemand, SalientDemand, SlicesDemand>;
+using Demands =
+    std::tuple<AllDemand, ThresholdDemand, BudgetDemand, HalfDemand, SalientDemand, SlicesDemand, NearestDemand>;
 
 constexpr std::uint32_t kDemands = std::tuple_size_v<Demands>;
 static_assert(std::is_same_v<std::tuple_element_t<static_cast<std::size_t>(DemandRule::all), Demands>, AllDemand>);

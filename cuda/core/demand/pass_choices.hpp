@@ -55,6 +55,9 @@ struct LayerChoices {
   MOECARLO_HOST_DEVICE const std::uint16_t* gates_of(std::uint32_t token) const {
     return gate_mass_at(routing, plan, token, layer);
   }
+  MOECARLO_HOST_DEVICE const std::uint8_t* magnitudes_of(std::uint32_t token) const {
+    return magnitudes_at(routing, plan, token, layer);
+  }
 };
 
 /// A pass of an episode.
@@ -67,14 +70,17 @@ struct EpisodeChoices : LayerChoices<Words> {
   const std::uint32_t* rows;  ///< [slots] what columns route like
   const TrajectoryId& id;
   std::uint32_t pass;
-  Mask held;  ///< residents, of a cell that has one point
+  const std::uint8_t* accepted;  ///< [batch] lengths of this pass
+  Mask held;                     ///< residents, of a cell that has one point
 
   MOECARLO_HOST_DEVICE std::size_t slot(std::uint32_t i) const {
     return std::size_t{pass} * this->cell.columns() * this->cell.batch + i;
   }
   MOECARLO_HOST_DEVICE std::uint32_t columns() const { return this->cell.verified() * this->cell.batch; }
   MOECARLO_HOST_DEVICE Mask chosen(std::uint32_t i) const { return this->experts_of(asked.routed(slot(i), 0)); }
-  MOECARLO_HOST_DEVICE Mask used(std::uint32_t i) const { return this->experts_of(asked.used(slot(i), 0)); }
+  MOECARLO_HOST_DEVICE Mask objects(std::uint32_t i) const { return asked.used(slot(i), 0); }
+  MOECARLO_HOST_DEVICE Mask used(std::uint32_t i) const { return this->experts_of(objects(i)); }
+  MOECARLO_HOST_DEVICE bool is_accepted(std::uint32_t i) const { return i / this->cell.batch <= accepted[request(i)]; }
   MOECARLO_HOST_DEVICE std::uint32_t confidence(std::uint32_t i) const { return drawn.confidence[slot(i)]; }
   MOECARLO_HOST_DEVICE std::uint32_t request(std::uint32_t i) const { return i % this->cell.batch; }
   MOECARLO_HOST_DEVICE std::uint32_t level(std::uint32_t i) const {
@@ -88,16 +94,25 @@ struct EpisodeChoices : LayerChoices<Words> {
 
   template <class Use>
   MOECARLO_HOST_DEVICE void each_choice(std::uint32_t i, const Use& use) const {
+    each_source(i,
+                [&](std::uint32_t expert, std::uint32_t gate, std::uint32_t) MOECARLO_INLINED { use(expert, gate); });
+  }
+
+  /// use(expert, gate, token): from which token it is.
+  template <class Use>
+  MOECARLO_HOST_DEVICE void each_source(std::uint32_t i, const Use& use) const {
     const std::uint32_t column = i / this->cell.batch;
     const Mask own = chosen(i);
     if (own.count() == 0) return;
-    if (column <= this->cell.depth) return each_gate(own, this->gates_of(rows[slot(i)]), use);
-    each_choice_of_sibling(i, column, own, use);
+    if (column > this->cell.depth) return each_source_of_sibling(i, column, own, use);
+    const std::uint32_t token = rows[slot(i)];
+    each_gate(own, this->gates_of(token),
+              [&](std::uint32_t expert, std::uint32_t gate) MOECARLO_INLINED { use(expert, gate, token); });
   }
 
   /// An expert that a sibling borrows brings the gate of the token that it comes from.
   template <class Use>
-  MOECARLO_HOST_DEVICE void each_choice_of_sibling(std::uint32_t i, std::uint32_t column, const Mask& own,
+  MOECARLO_HOST_DEVICE void each_source_of_sibling(std::uint32_t i, std::uint32_t column, const Mask& own,
                                                    const Use& use) const {
     const std::uint32_t request = i % this->cell.batch, level = Tree::level(column, this->cell.depth);
     const std::uint32_t other = drawn.others[slot(i)];
@@ -106,11 +121,13 @@ struct EpisodeChoices : LayerChoices<Words> {
                               request,         Purpose::sibling, column,    this->layer};
     SiblingDraws draws = SiblingDraws::of(address);
     const Mask kept = kept_by_sibling(of_path, draws, this->plan.sibling_keeps);
-    const std::uint16_t* path_gates = this->gates_of(rows[slot(level * this->cell.batch + request)]);
-    const std::uint16_t* other_gates = this->gates_of(other);
+    const std::uint32_t path_token = rows[slot(level * this->cell.batch + request)];
     each_member(own, [&](std::uint32_t expert) MOECARLO_INLINED {
-      use(expert,
-          kept.contains(expert) ? gate_in(of_path, path_gates, expert) : gate_in(of_other, other_gates, expert));
+      if (kept.contains(expert)) {
+        use(expert, gate_in(of_path, this->gates_of(path_token), expert), path_token);
+      } else {
+        use(expert, gate_in(of_other, this->gates_of(other), expert), other);
+      }
     });
   }
 };
@@ -126,6 +143,7 @@ struct StartChoices : LayerChoices<Words> {
 
   MOECARLO_HOST_DEVICE std::uint32_t columns() const { return this->cell.depth + 1; }
   MOECARLO_HOST_DEVICE Mask chosen(std::uint32_t i) const { return this->of_token(token + i); }
+  MOECARLO_HOST_DEVICE Mask objects(std::uint32_t i) const { return asked[i]; }
   MOECARLO_HOST_DEVICE Mask used(std::uint32_t i) const { return this->experts_of(asked[i]); }
   MOECARLO_HOST_DEVICE std::uint32_t confidence(std::uint32_t i) const { return confidences[i]; }
   MOECARLO_HOST_DEVICE std::uint32_t request(std::uint32_t) const { return 0; }
@@ -141,33 +159,10 @@ struct StartChoices : LayerChoices<Words> {
   MOECARLO_HOST_DEVICE void each_choice(std::uint32_t i, const Use& use) const {
     each_gate(chosen(i), this->gates_of(token + i), use);
   }
-};
-
-/// Adds what a pass asked for to the union record of a cell.
-template <class Pass>
-MOECARLO_OUTLINED void count_demands(const LayerContext<1>& at, const Cell& cell, const Pass& pass) {
-  std::uint64_t* const totals = at.union_total(cell, cell.first_demand_count());
-  for (std::uint32_t i = 0; i < pass.columns(); ++i) {
-    const auto used = pass.used(i);
-    totals[kPairs] += pass.chosen(i).count();
-    totals[kPairsKept] += used.count();
-    totals[kColumns] += pass.chosen(i).count() > 0 ? 1 : 0;
-    totals[kWholeColumns] += used.count() > 0 && used.count() == pass.chosen(i).count() ? 1 : 0;
-    if (!pass.knows_gates()) continue;
-    pass.each_choice(i, [&](std::uint32_t expert, std::uint32_t gate) MOECARLO_INLINED {
-      totals[kPairMass] += gate;
-      if (!used.contains(expert)) totals[kPairMassDropped] += gate;
-    });
+  template <class Use>
+  MOECARLO_HOST_DEVICE void each_source(std::uint32_t i, const Use& use) const {
+    each_choice(i, [&](std::uint32_t expert, std::uint32_t gate) MOECARLO_INLINED { use(expert, gate, token + i); });
   }
-}
-
-/// The weights that a pass asks for. `objects`: different ones, slices or whole experts.
-template <int Words>
-MOECARLO_HOST_DEVICE void count_loaded(const LayerContext<1>& at, const Cell& cell, const ExpertMask<Words>& objects) {
-  const std::uint32_t slices = at.plan.drafting_experts < at.routing.experts ? 2 : 1;
-  std::uint64_t* const totals = at.union_total(cell, cell.first_demand_count());
-  totals[kLoadedParts] += std::uint64_t{objects.count()} * (kPartsOfExpert / slices);
-  totals[kUpperDistinct] += (objects & ExpertMask<Words>::first(at.plan.drafting_experts)).count();
-}
+};
 
 }  // namespace moecarlo

@@ -17,6 +17,7 @@ struct SlicesDemand : DemandTraits {
                                                      {},
                                                      gate_product}};
   static constexpr bool kNeedsSlices = true;
+  static constexpr bool kReadsPaths = false;
 
   template <class Pass>
   MOECARLO_HOST_DEVICE static void ask(const Pass& pass, const DemandNumbers& own) {

@@ -21,7 +21,7 @@ constexpr std::uint64_t gate_product(double theta) {
 
 /// A key of `[demand]` of a study that rules take: where it is a list, each value makes design points of its own.
 struct DemandParameter {
-  enum class Kind { numbers, integers, word, flag };  ///< the first two are lists
+  enum class Kind { numbers, integers, word, flag, file };  ///< the first two are lists
 
   const char* key = nullptr;
   Kind kind = Kind::numbers;
@@ -61,9 +61,11 @@ struct DemandTraits {
   static constexpr bool kDrops = true;                   ///< lossy: the model computes something else
   static constexpr bool kReadsGates = true;              ///< cannot do without gate weights
   static constexpr bool kReadsEntropy = false;
-  static constexpr bool kNeedsSlices = false;  ///< of experts as objects of a cache
-  static constexpr bool kCalibrates = false;   ///< a number of its own depends on the calibration split
-  static constexpr bool kOneList = false;      ///< of its lists a study gives one, and not the others
+  static constexpr bool kReadsPaths = true;      ///< looks at path probabilities
+  static constexpr bool kDraftsNearest = false;  ///< what is absent while drafting gives way to the nearest resident
+  static constexpr bool kNeedsSlices = false;    ///< of experts as objects of a cache
+  static constexpr bool kCalibrates = false;     ///< a number of its own depends on the calibration split
+  static constexpr bool kOneList = false;        ///< of its lists a study gives one, and not the others
 
   static constexpr Misfit misfit(const DemandNumbers&) { return {}; }
 

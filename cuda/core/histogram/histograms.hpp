@@ -3,6 +3,7 @@
 #include <tuple>
 
 #include "cuda/core/histogram/distinct_by_depth.hpp"
+#include "cuda/core/histogram/gate_products.hpp"
 #include "cuda/core/histogram/prefetch.hpp"
 #include "cuda/core/histogram/psum_high_water.hpp"
 #include "cuda/core/histogram/psum_spills.hpp"
@@ -16,7 +17,7 @@ namespace moecarlo {
 /// All histograms that a study may ask for, each in its own header of this folder. Names, widths of records, columns of
 /// files and engines follow from this list; what is read out of one is a line of host/statistics/metric_table.cpp.
 using Histograms = std::tuple<TokensPerExpert, ResidentExperts, DistinctByDepth, SiblingsShared, PsumHighWater,
-                              PsumSpills, PrefetchCounts>;
+                              PsumSpills, PrefetchCounts, GateProducts>;
 
 constexpr std::uint32_t kHistograms = std::tuple_size_v<Histograms>;
 
@@ -89,12 +90,24 @@ MOECARLO_HOST_DEVICE void count_histograms(const LayerContext<Lanes>& at, const 
         const auto total = [&](std::uint64_t* numbers) MOECARLO_INLINED {
           return HistogramTotal{numbers + lane, static_cast<std::uint32_t>(Lanes), Histogram::kLeast, place.bins};
         };
-        if constexpr (!Histogram::kOnHost || kIsHostCode) {
+        if constexpr (!Histogram::kOfDemands && (!Histogram::kOnHost || kIsHostCode)) {
           Histogram::count(pass, total(at.union_total(cell, place.of_union)),
                            [&](std::uint32_t point)
                                MOECARLO_INLINED { return total(at.point_total(cell, point, place.of_point)); });
         }
       });
+}
+
+/// The same for those of what demand rules look at (cuda/core/demand/traits.hpp).
+template <class Pass>
+MOECARLO_OUTLINED void count_demand_histograms(const LayerContext<1>& at, const Cell& cell, const Pass& pass) {
+  each_histogram(at.plan.histograms, cell, at.routing.experts,
+                 [&](auto histogram, const HistogramColumns& place) MOECARLO_INLINED {
+                   using Histogram = decltype(histogram);
+                   if constexpr (Histogram::kOfDemands) {
+                     Histogram::count(pass, {at.union_total(cell, place.of_union), 1, Histogram::kLeast, place.bins});
+                   }
+                 });
 }
 
 }  // namespace moecarlo

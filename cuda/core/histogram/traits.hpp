@@ -60,6 +60,7 @@ struct HistogramTraits {
   static constexpr bool kByName = true;  ///< whether studies ask for it by name; else it follows from a table of theirs
   static constexpr bool kOnHost = false;      ///< whether devices cannot count it
   static constexpr bool kIsTable = false;     ///< whether its bins are no values: metrics alone are read from it
+  static constexpr bool kOfDemands = false;   ///< of what demand rules look at: count(pass, of_union), see there
   static constexpr std::uint32_t kLeast = 0;  ///< value of the first bin
 };
 

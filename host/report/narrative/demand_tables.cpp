@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <numeric>
+
 #include "host/report/narrative/selection.hpp"
 #include "host/report/narrative/tables.hpp"
 #include "host/report/results/number_text.hpp"
@@ -38,6 +40,28 @@ Table demand_table(const StudyResults& results) {
                           cell_of(point, "demands_kept"), cell_of(point, "distinct_experts"),
                           cell_of(point, "expert_equivalents"), cell_of(point, "hit_rate"), cell_of(point, "misses"),
                           loss_of(point) ? yields + " (at most)" : yields});
+  }
+  return table;
+}
+
+Table theta_table(const StudyResults& results) {
+  const PointResult* typical = typical_point(results);
+  if (!typical || typical->demand != "all") return {};
+  const auto products = typical->histograms.find("gate_products");
+  const MetricResult* chosen = find_metric(typical, "distinct_experts");
+  if (products == typical->histograms.end() || !chosen) return {};
+  const std::vector<double>& shares = products->second.all;
+  Table table{fmt::format("What the demand rule threshold would load over a pass at batch {}, depth {}, by theta: "
+                          "experts whose product of gate and path probability reaches it, and first choices. Read off "
+                          "the run that loads all",
+                          typical->batch, typical->depth),
+              {"theta", "experts per layer and pass", "of those chosen, %"},
+              3,
+              {}};
+  for (std::size_t step : {0, 1, 2, 4, 8, 16, 32, 64, 128, 256}) {
+    const double share = std::accumulate(shares.begin() + static_cast<std::ptrdiff_t>(step), shares.end(), 0.0);
+    table.rows.push_back({number_text(static_cast<double>(step) / 256, 3), three_digits(share * chosen->estimate.value),
+                          three_digits(100 * share)});
   }
   return table;
 }

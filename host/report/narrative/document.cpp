@@ -134,6 +134,7 @@ Document build_document(const StudyResults& all, const std::vector<Figure>& figu
     add(document, demand_table(results));
     add(document, depths_of_draft_table(results));
     add(document, prefill_table(results));
+    add(document, theta_table(results));
   });
   add_section(document, "What fast memory holds", [&] {
     add_figures(document, figures, {"hit_rate", "hit_rate_layers"});

@@ -14,21 +14,22 @@ STARTS_AT_ONCE = 256  # bounds the attention mask
 
 
 def _compare(p, q_logits, temperature):
-    """Speculative sampling's acceptance, sum over tokens of min(p, q), and whether both have the same best token."""
+    """Speculative sampling's acceptance, sum over tokens of min(p, q), whether both have the same best token, and what
+    the draft gives its own."""
     q = torch.softmax(q_logits.float() / temperature, -1)
-    return torch.minimum(p, q).sum(-1), p.argmax(-1) == q.argmax(-1)
+    return torch.minimum(p, q).sum(-1), p.argmax(-1) == q.argmax(-1), q.amax(-1)
 
 
 @torch.inference_mode()
 def measure(model, draft, sequences, popularity, configurations, temperature):
-    """`sequences`: lists of token ids. `configurations`: (cache fraction, bits, augmented) each. Two float32 arrays
-    [configurations, tokens]: acceptance probability of, and greedy agreement on, the draft token proposed for each
-    position; 1 at the first of a sequence, for which nothing is proposed."""
+    """`sequences`: lists of token ids. `configurations`: (cache fraction, bits, augmented) each. Three float32
+    arrays [configurations, tokens]: acceptance probability of, greedy agreement on, and the draft's own probability of
+    its best token for each position; 1 at the first of a sequence, for which nothing is proposed."""
     longest = max(map(len, sequences))
     ids = torch.tensor([sequence + [0] * (longest - len(sequence)) for sequence in sequences], device=model.device)
     tokens = sum(map(len, sequences))
     accept = np.ones((len(configurations), tokens), np.float32)
-    agree = np.ones((len(configurations), tokens), np.float32)
+    agree, own = np.ones_like(accept), np.ones_like(accept)
     draft.become_target()
     text = Text(model, ids)
     starts = text.positions[None].expand(len(sequences), -1)
@@ -40,14 +41,15 @@ def measure(model, draft, sequences, popularity, configurations, temperature):
             part = slice(first, first + STARTS_AT_ONCE)
             q = Chains(text, starts[:, part]).step(ids[:, part])
             p = torch.softmax(text.logits[:, part].float() / temperature, -1)
-            probability, same = (values.float().cpu().numpy() for values in _compare(p, q, temperature))
+            probability, same, confidence = (values.float().cpu().numpy() for values in _compare(p, q, temperature))
             begin = 0
             for row, sequence in enumerate(sequences):
                 here = slice(begin + first + 1, min(begin + first + 1 + probability.shape[1], begin + len(sequence)))
                 count = max(0, here.stop - here.start)
                 accept[c, here.start:here.start + count] = probability[row, :count]
                 agree[c, here.start:here.start + count] = same[row, :count]
+                own[c, here.start:here.start + count] = confidence[row, :count]
                 begin += len(sequence)
     draft.become_target()
     text.restore()
-    return np.clip(accept, 0, 1), agree
+    return np.clip(accept, 0, 1), agree, np.clip(own, 0, 1)

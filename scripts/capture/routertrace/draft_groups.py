@@ -4,10 +4,11 @@ import h5py
 import numpy as np
 
 
-def write_acceptance(trace, parts, configurations, temperature):
-    """The parts of kind acceptance; `configurations` (fraction, bits, augmented) are their rows."""
+def write_acceptance(trace, parts, configurations, temperature, drafter):
+    """The parts of kind acceptance; `configurations` (fraction, bits, augmented) are their rows. The draft's own
+    probabilities are those of the configuration nearest to `drafter` (fraction, bits)."""
     found = [np.load(path) for path in parts.finished("acceptance")]
-    accept, agree = (np.concatenate([part[name] for part in found], 1) for name in ("accept", "agree"))
+    accept, agree, own = (np.concatenate([part[name] for part in found], 1) for name in ("accept", "agree", "own"))
     for name, augmented in (("acceptance", True), ("acceptance_truncated", False)):
         rows = [c for c, configuration in enumerate(configurations) if configuration[2] == augmented]
         if not rows:
@@ -22,6 +23,11 @@ def write_acceptance(trace, parts, configurations, temperature):
             drafter="elastic self-draft: the most popular experts of each layer (by prefill tokens) resident, INT8 "
                     f"weights {'LSB-augmented' if augmented else 'truncated'} to weight_bits",
             temperature=temperature)
+    nearest = min(range(len(configurations)), key=lambda c: (
+        not configurations[c][2], abs(configurations[c][1] - drafter[1]), abs(configurations[c][0] - drafter[0])))
+    dataset = trace["acceptance"].create_dataset("draft_probability", data=own[nearest].astype(np.float16),
+                                                 compression="gzip", compression_opts=9, shuffle=True)
+    dataset.attrs.update(cache_fraction=configurations[nearest][0], weight_bits=configurations[nearest][1])
 
 
 def write_rounds(trace, parts, options):

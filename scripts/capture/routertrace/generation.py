@@ -14,6 +14,7 @@ class Captured:
     logits: object  # float32 [n, L, E]
     ids: object  # [n, L, k], as the experts received them, and so
     weights: object  # float32 [n, L, k], or None
+    channels: object = None  # float16 [n, L, H] magnitudes of what the experts received, where they are asked for
 
 
 def sample(logits, temperature, generator):
@@ -27,17 +28,18 @@ def sample(logits, temperature, generator):
 class _Recording:
     """Switches all taps on, and collects what a forward pass left in them as [B, tokens, L, ...]."""
 
-    def __init__(self, taps):
-        self.taps, self.found = taps, {"logits": [], "ids": [], "weights": []}
+    def __init__(self, taps, channels):
+        self.taps, self.found = taps, {"logits": [], "ids": [], "weights": [], "channels": []}
+        self.channels = channels
 
     def __enter__(self):
         for tap in self.taps:
-            tap.record = True
+            tap.record, tap.record_channels = True, self.channels
         return self
 
     def __exit__(self, *_):
         for tap in self.taps:
-            tap.record = False
+            tap.record = tap.record_channels = False
             tap.forget()
 
     def collect(self, batch):
@@ -45,13 +47,15 @@ class _Recording:
             parts = [getattr(tap, name) for tap in self.taps]
             if all(part is not None for part in parts):
                 passes.append(torch.stack(parts, 1).unflatten(0, (batch, -1)))
+                if name == "channels":
+                    passes[-1] = passes[-1].half().cpu()
 
     def result(self):
         return [torch.cat(passes, 1).cpu().numpy() if passes else None for passes in self.found.values()]
 
 
 @torch.inference_mode()
-def capture(model, taps, prompts, decode, temperature, seed, end_tokens=()):
+def capture(model, taps, prompts, decode, temperature, seed, end_tokens=(), channels=False):
     """`decode` tokens beyond each of `prompts` (lists of token ids). Shorter prompts are padded on the left; what the
     pads routed is dropped. A sequence ends before the first of `end_tokens`."""
     device = model.device
@@ -64,7 +68,7 @@ def capture(model, taps, prompts, decode, temperature, seed, end_tokens=()):
     ragged = bool(padding.any())
     options = dict(attention_mask=mask, position_ids=(slots[None] - padding[:, None]).clamp(min=0)) if ragged else {}
     written = []
-    with _Recording(taps) as recording:
+    with _Recording(taps, channels) as recording:
         output = model(input_ids=ids, use_cache=True, **options)
         recording.collect(len(prompts))
         for step in range(decode):
@@ -75,7 +79,7 @@ def capture(model, taps, prompts, decode, temperature, seed, end_tokens=()):
                 options = dict(attention_mask=mask, position_ids=(longest + step - padding)[:, None])
             output = model(input_ids=token[:, None], past_key_values=output.past_key_values, use_cache=True, **options)
             recording.collect(len(prompts))
-        logits, chosen, weights = recording.result()
+        logits, chosen, weights, inputs = recording.result()
     written = torch.stack(written, 1).tolist() if written else [[] for _ in prompts]
     sequences = []
     for row, (prompt, text) in enumerate(zip(prompts, written)):
@@ -83,5 +87,6 @@ def capture(model, taps, prompts, decode, temperature, seed, end_tokens=()):
         text = text[: ends[0]] if ends else text
         part = slice(longest - len(prompt), longest + len(text))
         sequences.append(Captured(prompt + text, [0] * len(prompt) + [1] * len(text), logits[row, part],
-                                  chosen[row, part], None if weights is None else weights[row, part]))
+                                  chosen[row, part], None if weights is None else weights[row, part],
+                                  None if inputs is None else inputs[row, part]))
     return sequences

@@ -57,14 +57,15 @@ class Tap:
     """One router and the experts that it serves. `record` switches recording on; `absent` [experts] bool, or None,
     masks experts; while it records, `between`(ids, weights), if there is one, gives the weights that the experts
     receive in place of the router's. Recorded are `logits` [n, experts] and, as the router gave them, `ids` [n, k] and
-    `weights` [n, k] (None where the experts are given none)."""
+    `weights` [n, k] (None where the experts are given none); with `record_channels` also `channels` [n, hidden], the
+    magnitudes of their input."""
 
     def __init__(self, name, block, router, experts):
         self.name, self.module, self.experts, self.top_k = name, router, experts, None
         numbers = re.findall(r"\.(\d+)\.", name)
         self.layer = int(numbers[0]) if numbers else 0
-        self.record, self.absent, self.between = False, None, None
-        self.logits, self.ids, self.weights = None, None, None
+        self.record, self.record_channels, self.absent, self.between = False, False, None, None
+        self.forget()
         self.biases = _biases(block, router, experts)
         self.bias = next((tensor for key, tensor in self.biases.items() if key.endswith(BIASES)), None)
         self.original = router.forward
@@ -80,7 +81,7 @@ class Tap:
         return next(self.module.parameters()).device
 
     def forget(self):
-        self.logits, self.ids, self.weights = None, None, None
+        self.logits, self.ids, self.weights, self.channels = None, None, None, None
 
     def _route(self, *arguments, **options):
         if not self.record and self.absent is None:
@@ -131,6 +132,8 @@ class Tap:
         else:
             raise Refusal(INPUT, f"{self.name}: what {type(module).__name__} is asked to compute is not understood "
                                  "(expected one integer argument [tokens, k], or every token once for each expert)")
+        if self.record_channels:
+            self.channels = self._input_of(tensors, rows, bool(copies) and not ids).abs().float()
         self.top_k = self.top_k or self.ids.shape[1]
         if self.ids.shape[1] != self.top_k or not 0 <= int(self.ids.min()) <= int(self.ids.max()) < self.experts:
             raise Refusal(INPUT, f"{self.name}: its experts are asked for {self.ids.shape[1]} experts a token, "
@@ -148,6 +151,15 @@ class Tap:
             alike = isinstance(value, torch.Tensor) and value.is_floating_point() and value.numel() == self.ids.numel()
             return weights.reshape(value.shape).to(value.dtype) if alike else value
         return tuple(map(replace, arguments)), {name: replace(value) for name, value in options.items()}
+
+    def _input_of(self, tensors, rows, copied):
+        """[n, hidden] what the experts are given; of copies that gates have scaled, what the router is given."""
+        inputs = [self.inputs] if copied else [t for t in tensors if t.is_floating_point() and t.dim() > 1
+                                               and t.numel() == rows * t.shape[-1] and t.shape[-1] != self.ids.shape[1]]
+        if not inputs:
+            raise Refusal(INPUT, f"{self.name}: the input of its experts is not understood (expected one tensor "
+                                 "[tokens, hidden]); leave --channels out")
+        return inputs[0].reshape(rows, -1)
 
     def _receive_copies(self, copies):
         """[experts, n, hidden]: each token scaled by its gate weight, and by 0 for experts that it did not choose."""

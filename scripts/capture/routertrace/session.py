@@ -16,6 +16,17 @@ from .refusal import INPUT, INTERRUPTED, USAGE, Refusal
 from .rules import TOLERATED
 from .trace_file import Description, TraceWriter, concatenate, id_type
 
+MOST_CHANNELS = 8192  # of the trace format
+HEADROOM = 1.25  # above the largest magnitude of the first batch; what is larger is stored as 255
+
+
+def magnitudes(channels, scale):
+    """uint8 [n, L, H] of |input| [n, L, H], or None."""
+    if channels is None:
+        return None
+    return np.clip(np.rint(channels / scale[:, None]), 0, 255).astype(np.uint8)
+
+
 class Stop:
     """SIGINT or SIGTERM asks for a stop after the batch in progress; a second one stops at once."""
 
@@ -103,11 +114,26 @@ class Capture:
         ends = self.model.generation_config.eos_token_id if not options.ignore_end else None
         ends = [] if ends is None else ends if isinstance(ends, list) else [ends]
         sequences = generation.capture(self.model, self.taps, [ids for ids, _ in batch], options.decode,
-                                       options.temperature, options.seed + number, ends)
-        with TraceWriter(self.parts.path("sequences", number), self.description()) as part:
+                                       options.temperature, options.seed + number, ends, options.channels)
+        scale = self.channel_scale(sequences)
+        with TraceWriter(self.parts.path("sequences", number), self.description(), scale) as part:
             for sequence, (_, label) in zip(sequences, batch):
                 part.append(label, **self.routing(sequence), token_ids=np.int32(sequence.token_ids),
-                            phase=np.uint8(sequence.phase))
+                            phase=np.uint8(sequence.phase), channel_magnitude=magnitudes(sequence.channels, scale))
+
+    def channel_scale(self, sequences):
+        """float32 [L] what a stored 1 stands for, the same in all parts: what the first one has met, and room above."""
+        if not self.options.channels:
+            return None
+        first = self.parts.path("sequences", 0)
+        if first.exists():
+            with h5py.File(first) as part:
+                return part["channel_magnitude"].attrs["scale"]
+        largest = np.max([sequence.channels.max((0, 2)) for sequence in sequences], 0).astype(np.float32)
+        if sequences[0].channels.shape[-1] > MOST_CHANNELS:
+            raise Refusal(INPUT, f"{self.options.model}: experts of {sequences[0].channels.shape[-1]} input channels "
+                                 f"(expected at most {MOST_CHANNELS} for --channels)")
+        return np.maximum(largest * HEADROOM / 255, np.finfo(np.float32).tiny)
 
     def routing(self, sequence):
         if self.options.routing == "logits":
@@ -158,9 +184,9 @@ class Capture:
 
     def measure_batch(self, number, _):
         sequences, _ = self.text_of(number)
-        accept, agree = acceptance.measure(self.model, self.draft, sequences, self.counts, self.configurations(),
-                                           self.options.temperature or 1.0)
-        self.parts.save("acceptance", number, accept=accept, agree=agree)
+        accept, agree, own = acceptance.measure(self.model, self.draft, sequences, self.counts, self.configurations(),
+                                                self.options.temperature or 1.0)
+        self.parts.save("acceptance", number, accept=accept, agree=agree, own=own)
 
     def roll_batch(self, number, _):
         options = self.options
@@ -197,10 +223,12 @@ class Capture:
         options, output = self.options, self.options.output
         temporary = output.with_name(f".{output.name}.whole")
         try:
-            concatenate(paths, temporary, self.description())
+            scale = self.channel_scale([])
+            concatenate(paths, temporary, self.description(), scale)
             with h5py.File(temporary, "r+") as trace:
                 if complete and options.acceptance:
-                    draft_groups.write_acceptance(trace, self.parts, self.configurations(), options.temperature or 1.0)
+                    draft_groups.write_acceptance(trace, self.parts, self.configurations(), options.temperature or 1.0,
+                                                  (options.rounds_fraction, options.rounds_bits))
                 if complete and options.rounds:
                     draft_groups.write_rounds(trace, self.parts, options)
             temporary.replace(output)

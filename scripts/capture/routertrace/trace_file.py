@@ -57,12 +57,13 @@ class TraceWriter:
     """A trace that grows by whole sequences. As a context manager it is renamed into place unless there was an error.
 
     append() takes arrays per token, the same names for every sequence: `router_logits` [n, L, E] or `expert_ids`
-    [n, L, k] with optional `expert_weights` [n, L, k]; optional `token_ids` [n] and `phase` [n] (0 prefill, 1 decode);
-    and `label`, a word for the sequence (stored as `sequence_label`, for people).
+    [n, L, k] with optional `expert_weights` [n, L, k]; optional `token_ids` [n], `phase` [n] (0 prefill, 1 decode) and
+    `channel_magnitude` [n, L, H]; and `label`, a word for the sequence (stored as `sequence_label`, for people).
     """
 
-    def __init__(self, path, description):
+    def __init__(self, path, description, channel_scale=None):
         self.path = Path(path)
+        self.channel_scale = channel_scale  # [L] of `channel_magnitude`
         self.temporary = self.path.with_name(f".{self.path.name}.tmp-{os.getpid()}")
         self.file = h5py.File(self.temporary, "w")
         _write_description(self.file, description)
@@ -105,6 +106,8 @@ class TraceWriter:
             rest = [np.concatenate([getattr(part, name) for part in self.rounds])
                     for name in ("position", "drafted", "accepted")]
             write_round_group(self.file, *rest, np.concatenate(wide))
+        if self.channel_scale is not None:
+            self.file["channel_magnitude"].attrs["scale"] = np.float32(self.channel_scale)
         self.file["sequence_offsets"] = np.asarray(self.offsets, np.int64)
         if any(self.labels):
             self.file.create_dataset("sequence_label", data=self.labels, dtype=LABEL)
@@ -138,15 +141,15 @@ def replace(temporary, path):
     os.replace(temporary, path)
 
 
-def concatenate(parts, path, description):
+def concatenate(parts, path, description, channel_scale=None):
     """Writes the sequences of trace files `parts` as one trace, a sequence at a time."""
-    with TraceWriter(path, description) as whole:
+    with TraceWriter(path, description, channel_scale) as whole:
         for part in parts:
             with h5py.File(part) as file:
                 offsets = file["sequence_offsets"][:]
                 labels = file["sequence_label"].asstr()[:] if "sequence_label" in file else [""] * (len(offsets) - 1)
-                names = [name for name in ("router_logits", "expert_ids", "expert_weights", "token_ids", "phase")
-                         if name in file]
+                names = [name for name in ("router_logits", "expert_ids", "expert_weights", "token_ids", "phase",
+                                       "channel_magnitude") if name in file]
                 for s, label in enumerate(labels):
                     whole.append(label, **{name: file[name][offsets[s]:offsets[s + 1]] for name in names})
 
