@@ -20,7 +20,7 @@ ChannelMagnitudes read_channel_magnitudes(const std::filesystem::path& path, con
   expect_memory(table.tokens * per_token, table.info.path + ": the channel magnitudes");
   magnitudes.of_tokens.resize(table.tokens * per_token);
   const hdf5::Dataset dataset = open_trace(path).root.open_dataset("channel_magnitude");
-  for_each_kept(reader, [&](const KeptChunk& chunk) {
+  for_each_kept(reader, table, [&](const KeptChunk& chunk) {
     std::vector<std::uint8_t> stored(chunk.count * per_token);
     dataset.read_rows(chunk.first, chunk.count, stored.data());
     auto to = magnitudes.of_tokens.begin() + static_cast<std::ptrdiff_t>(chunk.first_kept * per_token);

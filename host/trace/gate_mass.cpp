@@ -56,23 +56,20 @@ std::vector<std::uint16_t> read_gate_mass(const std::filesystem::path& path, con
   const std::size_t per_token = std::size_t{table.layers} * table.top_k;
   expect_memory(table.tokens * per_token * sizeof(std::uint16_t), table.info.path + ": the gate mass");
   std::vector<std::uint16_t> mass(table.tokens * per_token);
-  for_each_kept(
-      reader,
-      [&](const KeptChunk& chunk) {
-        const Choices choices = reader.read_choices(chunk.first, chunk.count, threads);
-        const std::vector<float> weights = reader.read_weights(chunk.first, choices);
-        expect_no_negative(reader.info(), chunk.first, weights);
-        auto shares = std::span(mass).subspan(chunk.first_kept * per_token);
-        for (const std::uint32_t token : chunk.kept) {
-          for (std::uint32_t layer = 0; layer < table.layers; ++layer, shares = shares.subspan(table.top_k)) {
-            const std::size_t start = token * per_token + std::size_t{layer} * table.top_k;
-            write_shares(choices.at(token, layer), std::span(weights).subspan(start, table.top_k),
-                         std::span(table.rank_of_expert).subspan(std::size_t{layer} * table.experts, table.experts),
-                         shares.first(table.top_k));
-          }
-        }
-      },
-      table.prefill);
+  for_each_kept(reader, table, [&](const KeptChunk& chunk) {
+    const Choices choices = reader.read_choices(chunk.first, chunk.count, threads);
+    const std::vector<float> weights = reader.read_weights(chunk.first, choices);
+    expect_no_negative(reader.info(), chunk.first, weights);
+    auto shares = std::span(mass).subspan(chunk.first_kept * per_token);
+    for (const std::uint32_t token : chunk.kept) {
+      for (std::uint32_t layer = 0; layer < table.layers; ++layer, shares = shares.subspan(table.top_k)) {
+        const std::size_t start = token * per_token + std::size_t{layer} * table.top_k;
+        write_shares(choices.at(token, layer), std::span(weights).subspan(start, table.top_k),
+                     std::span(table.rank_of_expert).subspan(std::size_t{layer} * table.experts, table.experts),
+                     shares.first(table.top_k));
+      }
+    }
+  });
   return mass;
 }
 

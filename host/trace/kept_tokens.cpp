@@ -17,8 +17,9 @@ std::uint64_t KeptTokens::count(std::uint64_t first, std::uint64_t end) const {
   return static_cast<std::uint64_t>(std::count(range.begin(), range.end(), kept_));
 }
 
-void for_each_kept(const TraceReader& reader, const std::function<void(const KeptChunk& chunk)>& use, bool prefill) {
-  const KeptTokens kept(reader.phase(), prefill);
+void for_each_kept(const TraceReader& reader, const RoutingTable& table,
+                   const std::function<void(const KeptChunk& chunk)>& use) {
+  const KeptTokens kept(reader.phase(), table.prefill);
   const std::uint64_t total = reader.info().tokens;
   KeptChunk chunk;
   for (; chunk.first < total; chunk.first += chunk.count) {

@@ -35,10 +35,10 @@ struct KeptChunk {
   std::vector<std::uint32_t> kept;
 };
 
-/// Calls use(chunk) for the chunks of a trace in file order, as long as the reader recommends; a chunk may keep
-/// nothing.
-void for_each_kept(const TraceReader& reader, const std::function<void(const KeptChunk& chunk)>& use,
-                   bool prefill = false);
+/// Calls use(chunk) for the chunks of a trace whose tokens are those of `table`, in file order, as long as the reader
+/// recommends; a chunk may keep nothing.
+void for_each_kept(const TraceReader& reader, const RoutingTable& table,
+                   const std::function<void(const KeptChunk& chunk)>& use);
 
 /// What `table_token_of` holds for a token that is not kept.
 constexpr std::uint32_t not_kept = UINT32_MAX;

@@ -85,23 +85,19 @@ void read_masks(const TraceReader& reader, const TableOptions& options, RoutingT
   std::unique_ptr<ExpertSelector> selector;
   if (options.make_selector && table.info.full_logits) selector = options.make_selector(reader.stored_logits());
   if (selector == nullptr) {
-    for_each_kept(
-        reader,
-        [&](const KeptChunk& chunk) { pack(chunk, reader.read_choices(chunk.first, chunk.count, options.threads)); },
-        table.prefill);
+    for_each_kept(reader, table, [&](const KeptChunk& chunk) {
+      pack(chunk, reader.read_choices(chunk.first, chunk.count, options.threads));
+    });
     return;
   }
   // A chunk is read and decompressed while the selector works on the one before.
   std::optional<KeptChunk> under_way;
   const auto finish = [&] { pack(*under_way, reader.finish_choices(under_way->first, under_way->count, *selector)); };
-  for_each_kept(
-      reader,
-      [&](const KeptChunk& chunk) {
-        reader.begin_choices(chunk.first, chunk.count, *selector);
-        if (under_way) finish();
-        under_way = chunk;
-      },
-      table.prefill);
+  for_each_kept(reader, table, [&](const KeptChunk& chunk) {
+    reader.begin_choices(chunk.first, chunk.count, *selector);
+    if (under_way) finish();
+    under_way = chunk;
+  });
   finish();
 }
 

@@ -37,7 +37,7 @@ std::vector<std::uint16_t> read_score_order(const std::filesystem::path& path, c
   const std::size_t per_token = std::size_t{table.layers} * table.experts;
   expect_memory(table.tokens * per_token * sizeof(std::uint16_t), table.info.path + ": the score order");
   std::vector<std::uint16_t> order(table.tokens * per_token);
-  for_each_kept(reader, [&](const KeptChunk& chunk) {
+  for_each_kept(reader, table, [&](const KeptChunk& chunk) {
     const std::vector<float> logits = reader.read_logits(chunk.first, chunk.count);
     parallel_for(chunk.kept.size(), threads, [&](std::uint64_t i, unsigned) {
       order_token(reader, table, std::span(logits).subspan(chunk.kept[i] * per_token, per_token),

@@ -40,6 +40,20 @@ class Counted(elastic.Elastic):
             for at in range(first, first + length, CHUNK):
                 yield chosen[start + at:start + min(at + CHUNK, first + length)]
 
+    def test_channels_of_prompts_are_those_of_prompts(self):
+        """Inputs of prompts are large and those of decoding are nothing, of which there are more."""
+        self.mark_prompts()
+        with h5py.File(self.folder / "trace.h5", "r+") as trace:
+            phase = trace["phase"][:]
+            trace["phase"][:] = phase = (np.arange(len(phase)) % LENGTH >= 9).astype(np.uint8)
+            values = np.where(phase[:, None, None] == 0, 255, 0) * np.ones((1, elastic.LAYERS, 8))
+            trace["channel_magnitude"] = values.astype(np.uint8)
+            trace["channel_magnitude"].attrs["scale"] = np.full(elastic.LAYERS, 1, np.float32)
+        found = self.results(demand={"rule": ["all"], "channels": [0.001]}, prefill={"chunk": CHUNK})
+        prompts, decoded = (found[part][0]["metrics"] for part in ("prefill", "points"))
+        self.assertEqual(prompts["expert_equivalents"]["value"], prompts["distinct_experts"]["value"])
+        self.assertEqual(decoded["expert_equivalents"]["value"], 0)
+
     def test_chunks_of_a_trace_without_phases_are_of_all_its_tokens(self):
         points = self.results(grid={"policy": ["static", "lru"], "capacity": [5]}, prefill={"chunk": CHUNK})["prefill"]
         means = [np.mean([len(set().union(*(token[layer] for token in chunk))) for chunk in self.chunks(0, LENGTH)])

@@ -489,8 +489,8 @@ std::vector<Counts> prefill(const RankedTrace& trace, const Study& study, const 
     for (int token = first; token < end;) {
       Pass pass;
       for (std::uint32_t place = 0; place < study.prefill->chunk && token < end; ++place) {
-        builder.add(pass, token++, {});
-        demander.trust(pass, static_cast<int>(place), 0, [](int) { return 1.0; });
+        builder.add(pass, token, {});
+        demander.trust(pass, static_cast<int>(place), token++, 0, [](int) { return 1.0; });
       }
       demander.ask(pass);
       passes.push_back(pass);

@@ -38,7 +38,7 @@ TEST(KeptTokens, CountOnAcrossReads) {
   const TraceReader reader(path);
   const auto place = table_token_of(reader.phase(), many);
   std::uint64_t chunks = 0, next_token = 0, next_kept = 0;
-  for_each_kept(reader, [&](const KeptChunk& chunk) {
+  for_each_kept(reader, RoutingTable{}, [&](const KeptChunk& chunk) {
     ++chunks;
     EXPECT_EQ(chunk.first, next_token);
     EXPECT_EQ(chunk.first_kept, next_kept);
