@@ -167,6 +167,16 @@ class Asking(elastic.Elastic):
             self.refused(program.INPUT, "simulate", self.folder / "study.toml", "-o", self.folder / "none",
                          says=["d.h5", says])
 
+    def test_a_verdict_is_about_designs_that_drop_nothing_where_there_are_any(self):
+        for rules, lossy in ((["all", "threshold"], False), (["threshold"], True)):
+            text = program.toml(study={"trace": "trace.h5", "trajectories": 256, "calibration": "all"},
+                                grid={"depth": [0, 3], "policy": ["lru"], "capacity": [5]}, acceptance={"alpha": 0.6},
+                                demand={**RULES, "rule": rules})
+            (self.folder / "study.toml").write_text(text)
+            said = self.done("simulate", self.folder / "study.toml", "-o", self.folder / "run", "--backend", "cpu",
+                             "--force").stdout.splitlines()
+            self.assertEqual("lossy" in said[0], lossy, said)
+
     def test_gates_are_needed(self):
         attributes, datasets = program.trace_parts(2, 8, 2, [20] * 8)
         program.write_trace(self.folder / "trace.h5", attributes, datasets)
