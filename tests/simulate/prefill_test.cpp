@@ -33,6 +33,8 @@ TEST(Prefills, AgreeWithTheOracleOnRandomStudies) {
     if (!study) continue;
     TraceSources sources;
     sources.gate_mass = prepared.plan.sources.gate_mass;
+    sources.magnitudes = prepared.plan.sources.magnitudes;
+    sources.nearest = prepared.plan.sources.nearest;
     const Plan plan = plan_prefills(*study, prepared.table, sources, prepared.plan.shape);
     const Tallies tallies = count_prefills(plan, prepared.table, 1);
     const Engine engine{{tallies.counters}, Stream::main, 1};
