@@ -17,7 +17,7 @@ struct EnumerateReplay {
   const Sequence& sequence;
   ExpertMask<Words>* prefix;  ///< scratch, [max_depth + 1] union of columns 0 .. c
 
-  MOECARLO_HOST_DEVICE void operator()() const {
+  MOECARLO_OUTLINED void operator()() const {
     const PlanView& plan = at.plan;
     for (std::uint32_t c = 0; c < plan.cell_count; ++c) at.clear(plan.cells[c]);
     for (std::uint32_t start = 0; start < sequence.length; ++start) {

@@ -109,7 +109,7 @@ struct EpisodeReplay {
     if (at.plan.histograms != 0) add_to_histograms(pass);
   }
 
-  MOECARLO_HOST_DEVICE void add_to_histograms(std::uint32_t pass) const {
+  MOECARLO_OUTLINED void add_to_histograms(std::uint32_t pass) const {
     const std::size_t first = EpisodePath::slot(cell, pass, 0);
     for (int lane = at.first_lane; lane < Lanes; ++lane) {
       count_histograms<Words>(

@@ -94,7 +94,7 @@ struct SampleReplay {
     if (cell.depth > 0) *at.union_total(cell, kDraftChoices) += std::uint64_t{cell.batch} * plan.drafting_top_k;
   }
 
-  MOECARLO_HOST_DEVICE void add_to_histograms(const Cell& cell, std::uint32_t d, std::uint32_t round) const {
+  MOECARLO_OUTLINED void add_to_histograms(const Cell& cell, std::uint32_t d, std::uint32_t round) const {
     const PlanView& plan = at.plan;
     const std::uint8_t* accepted = path.accepted + (std::size_t{round} * plan.depth_count + d) * plan.max_batch;
     const auto column = [&](std::uint32_t i) MOECARLO_INLINED {
@@ -108,7 +108,7 @@ struct SampleReplay {
     });
   }
 
-  MOECARLO_HOST_DEVICE void count_draft(const Cell& cell, std::uint32_t c, const ExpertMask<Words>& residents,
+  MOECARLO_OUTLINED void count_draft(const Cell& cell, std::uint32_t c, const ExpertMask<Words>& residents,
                                         const std::uint32_t* tokens, std::uint32_t round) const {
     const PlanView& plan = at.plan;
     for (std::uint32_t request = 0; request < cell.batch; ++request) {

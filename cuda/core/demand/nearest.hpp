@@ -16,7 +16,7 @@ struct NearestDemand : AllDemand {
 
 /// What a token uses of the residents then. nearest: [experts][experts] for each expert all of them, the nearest first.
 template <int Words>
-MOECARLO_HOST_DEVICE ExpertMask<Words> nearest_routing(const std::uint16_t* nearest, std::uint32_t experts,
+MOECARLO_OUTLINED ExpertMask<Words> nearest_routing(const std::uint16_t* nearest, std::uint32_t experts,
                                                        const ExpertMask<Words>& chosen,
                                                        const ExpertMask<Words>& residents) {
   ExpertMask<Words> used = chosen & residents;
