@@ -109,7 +109,7 @@ struct SampleReplay {
   }
 
   MOECARLO_OUTLINED void count_draft(const Cell& cell, std::uint32_t c, const ExpertMask<Words>& residents,
-                                        const std::uint32_t* tokens, std::uint32_t round) const {
+                                     const std::uint32_t* tokens, std::uint32_t round) const {
     const PlanView& plan = at.plan;
     for (std::uint32_t request = 0; request < cell.batch; ++request) {
       *at.point_total(cell, c, kDraftHits) += (columns(tokens).routed(request, 0) & residents).count();
