@@ -17,8 +17,8 @@ struct NearestDemand : AllDemand {
 /// What a token uses of the residents then. nearest: [experts][experts] for each expert all of them, the nearest first.
 template <int Words>
 MOECARLO_OUTLINED ExpertMask<Words> nearest_routing(const std::uint16_t* nearest, std::uint32_t experts,
-                                                       const ExpertMask<Words>& chosen,
-                                                       const ExpertMask<Words>& residents) {
+                                                    const ExpertMask<Words>& chosen,
+                                                    const ExpertMask<Words>& residents) {
   ExpertMask<Words> used = chosen & residents;
   each_member(without(chosen, residents), [&](std::uint32_t absent) MOECARLO_INLINED {
     const std::uint16_t* order = nearest + std::size_t{absent} * experts;
