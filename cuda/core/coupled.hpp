@@ -45,6 +45,9 @@ struct CoupledReplay {
       // A draft is over before the verification begins: all of it meets the caches as they stand now.
       for (std::uint32_t l = 0; l < routing.layers; ++l) draft(pass, passes.passes, l);
       for (std::uint32_t l = 0; l < routing.layers; ++l) verify(pass, l);
+      if constexpr (Rules::kAsk) {
+        if (plan.asks() && path.controller->is_set()) path.controller->end_pass();
+      }
       if (pooled()) end_pass(pass);
       for (std::uint32_t l = 0; passes.ends_group(pass) && l < routing.layers; ++l) end_group(l);
     }
@@ -82,6 +85,7 @@ struct CoupledReplay {
       replay.verify(pass);
       if constexpr (Rules::kAsk) {
         if (plan.asks()) count_asked(replay, layer, pass);
+        if (plan.asks() && path.controller->is_set()) measure_misses(replay, pass);
       }
       update(replay, pass, layer);
     });
@@ -101,10 +105,17 @@ struct CoupledReplay {
     use(EpisodeReplay<Words, 1, typename Layers::Columns>{at, cell, caches});
   }
 
+  template <class Replay>
+  MOECARLO_HOST_DEVICE void measure_misses(const Replay& replay, std::uint32_t pass) const {
+    const ExpertMask<Words> asked = replay.caches.unions[pass].lane(0);
+    path.controller->add(asked.count(), without(asked, replay.caches.residents[0].lane(0)).count());
+  }
+
   /// Numbers the slots, and finds the path probabilities of passes that are known before the first one begins.
   MOECARLO_OUTLINED void begin_asking(const EpisodePath& passes) const {
     const std::size_t slots = EpisodePath::slot(cell, passes.passes, 0);
     for (std::size_t i = 0; i < slots; ++i) path.slots[i] = static_cast<std::uint32_t>(i);
+    *path.controller = MissRateController(Rules::miss_rate_target(plan.demands[cell.demand]));
     for (std::uint32_t pass = 0; !draws_rounds() && pass < passes.passes; ++pass) {
       for (std::uint32_t request = 0; request < cell.batch; ++request) {
         const std::uint32_t token = passes.rows[EpisodePath::slot(cell, pass, 0) + request];

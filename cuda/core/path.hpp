@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cuda/core/acceptance.hpp"
+#include "cuda/core/demand/miss_rate.hpp"
 #include "cuda/core/plan.hpp"
 
 namespace moecarlo {
@@ -17,9 +18,10 @@ struct Path {
   std::uint8_t* drafted = nullptr;   ///< episodes: [passes][batch] draft tokens proposed
   std::uint32_t* reach = nullptr;    ///< samples: [rounds][batch] largest depth, up to sampled_depths[r], that requests
                                      ///< 0 .. r all fit
-  std::uint16_t* confidence = nullptr;  ///< demand rules: [passes][columns][batch] path probabilities, of kGateOne
-  Place* places = nullptr;              ///< scratch, [batch]
-  Place* other_places = nullptr;        ///< scratch of a control, [batch]: where its routing comes from
+  std::uint16_t* confidence = nullptr;       ///< demand rules: [passes][columns][batch] path probabilities, of kGateOne
+  MissRateController* controller = nullptr;  ///< demand rules: of the episode
+  Place* places = nullptr;                   ///< scratch, [batch]
+  Place* other_places = nullptr;             ///< scratch of a control, [batch]: where its routing comes from
 };
 
 /// The token whose routing a rejected column takes under resample: any token of the sequence.

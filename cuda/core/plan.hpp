@@ -4,6 +4,7 @@
 #include "cuda/core/capacity.hpp"
 #include "cuda/core/counts.hpp"
 #include "cuda/core/demand/demand.hpp"
+#include "cuda/core/layer_ranges.hpp"
 #include "cuda/core/partial_sums.hpp"
 #include "cuda/core/perturb.hpp"
 #include "cuda/core/policy/policies.hpp"
@@ -60,7 +61,8 @@ struct GroupLayout {
 };
 
 /// The joint (hits, misses) histogram of one design point that a hardware system asked for, and what its draft touches.
-/// Two classes of layers: 0 = the first `extra_layers` layers, which hold one expert more, 1 = the rest.
+/// Two classes of layers in each of the plan's ranges: those of the first `extra_layers` layers, which hold one expert
+/// more, then the rest.
 struct JointTally {
   std::uint64_t verify = 0;  ///< offset; [classes][groups][hits: rows][misses: columns]
   std::uint64_t draft = 0;   ///< offset; [classes][groups][distinct residents of a draft step: rows]
@@ -175,6 +177,7 @@ struct PlanView : PlanArrays {
   bool resample_rejected = false;
   Scope scope = Scope::layer;
   HistogramSet histograms = 0;
+  LayerRanges ranges;             ///< of the joint histograms
   PartialSumMemory partial_sums;  ///< of prefills
   PrefetchView prefetch;          ///< on the host
   bool coupled = false;  ///< all layers move together: one pool, acceptance that looks at residents, demand rules

@@ -53,7 +53,7 @@ MOECARLO_HOST_DEVICE const JointTally* joint_of(const PlanView& plan, const Cell
 /// Row of a joint tally's [classes][groups] arrays: the class of a layer, the group of this trajectory.
 MOECARLO_HOST_DEVICE std::uint64_t joint_row(const PlanView& plan, const TrajectoryId& id, std::uint32_t layer,
                                              const Capacity& capacity) {
-  const std::uint64_t layer_class = layer < capacity.extra_layers ? 0 : 1;
+  const std::uint64_t layer_class = 2 * plan.ranges.of(layer) + (layer < capacity.extra_layers ? 0 : 1);
   return layer_class * plan.joint_groups.total() + id.joint_group;
 }
 

@@ -9,7 +9,7 @@ namespace moecarlo {
 /// path part is shared by all layers of the trajectory, the layer part by those of one bundle.
 struct WorkspaceLayout {
   std::size_t tokens = 0, others = 0, slots = 0, drawn = 0, reach = 0, accepted = 0, drafted = 0, places = 0;
-  std::size_t other_places = 0, pools = 0, open = 0, confidence = 0;
+  std::size_t other_places = 0, pools = 0, open = 0, confidence = 0, controller = 0;
   std::size_t path_words = 0;
   std::size_t totals = 0, masks_a = 0, masks_b = 0, masks_c = 0, found = 0, step_tokens = 0;
   std::size_t hotness = 0, lists = 0, last = 0, drawn_masks = 0, settled = 0, used = 0;
@@ -90,6 +90,7 @@ struct WorkspaceLayout {
     pools = take(path, pool ? points * plan.list_words * 8 : 0);
     open = take(path, pool ? std::size_t{2} * layers * mask : 0);
     confidence = take(path, plan.asks() ? all_slots * sizeof(std::uint16_t) : 0);
+    controller = take(path, plan.asks() ? sizeof(MissRateController) : 0);
     masks_a = take(layer, passes * mask);
     masks_b = take(layer, points * mask);
     // A FoundResidents is two bundles and a number for each lane.
@@ -115,11 +116,17 @@ MOECARLO_HOST_DEVICE Path path_in(const WorkspaceLayout& layout, std::uint64_t* 
   const auto numbers = [&](std::size_t at) MOECARLO_INLINED { return reinterpret_cast<std::uint32_t*>(block + at); };
   const auto bytes = [&](std::size_t at) MOECARLO_INLINED { return reinterpret_cast<std::uint8_t*>(block + at); };
   const auto places = [&](std::size_t at) MOECARLO_INLINED { return reinterpret_cast<Place*>(block + at); };
-  return {numbers(layout.tokens), numbers(layout.others),
-          numbers(layout.slots),  numbers(layout.drawn),
-          bytes(layout.accepted), bytes(layout.drafted),
-          numbers(layout.reach),  reinterpret_cast<std::uint16_t*>(block + layout.confidence),
-          places(layout.places),  places(layout.other_places)};
+  return {numbers(layout.tokens),
+          numbers(layout.others),
+          numbers(layout.slots),
+          numbers(layout.drawn),
+          bytes(layout.accepted),
+          bytes(layout.drafted),
+          numbers(layout.reach),
+          reinterpret_cast<std::uint16_t*>(block + layout.confidence),
+          reinterpret_cast<MissRateController*>(block + layout.controller),
+          places(layout.places),
+          places(layout.other_places)};
 }
 
 }  // namespace moecarlo

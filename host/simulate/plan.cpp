@@ -198,6 +198,19 @@ std::uint32_t parts_of(const Grid& grid, const RoutingTable& table) {
   return eligible < kJointGroups ? eligible : std::min(eligible / kJointGroups * kJointGroups, kReplicates);
 }
 
+LayerRanges layer_ranges(const Study& study, const RoutingTable& table) {
+  LayerRanges ranges;
+  for (const std::uint32_t first : study.layer_ranges) {
+    if (first >= table.layers) {
+      fail(ErrorKind::usage,
+           "study: study.layer_ranges has no such layer (expected less than the trace's {}, found {})", table.layers,
+           first);
+    }
+    ranges.first[ranges.count++] = first;
+  }
+  return ranges;
+}
+
 TallyShape make_shape(Plan& plan, const Study& study, const Grid& grid, const RoutingTable& table,
                       const std::vector<bool>& apart) {
   TallyShape shape;
@@ -210,6 +223,7 @@ TallyShape make_shape(Plan& plan, const Study& study, const Grid& grid, const Ro
   shape.scope = study.cache.scope;
   shape.warm = study.start == Start::warm;
   shape.histograms = study.histograms;
+  shape.ranges = layer_ranges(study, table);
   shape.asks = study.demand.has_value();
   if (study.prefetch) {
     shape.histograms |= set_of<PrefetchCounts>();
@@ -353,6 +367,7 @@ PlanView Plan::view() const {
   view.hotness_planes = hotness_planes;
   view.list_words = list_words;
   view.sibling_keeps = sibling_keeps;
+  view.ranges = shape.ranges;
   view.groups = shape.groups;
   view.joint_groups = shape.joint_groups;
   std::uint32_t batches = 0, batch = 0;  // cells stand by batch

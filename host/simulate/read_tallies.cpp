@@ -207,7 +207,7 @@ void expect_root_names(const Group& root, bool is_root) {
                                                         "warm",
                                                         "zero_computation_experts"};
   hdf5::expect_attributes(root, attributes);
-  std::set<std::string> names{"population_starts", "prefetch_leads"};
+  std::set<std::string> names{"layer_ranges", "population_starts", "prefetch_leads"};
   if (is_root) names.insert(kPrefillGroup);
   const std::uint64_t cells = read_count(root, "cells", kMostCells);
   for (std::uint64_t c = 0; c < cells; ++c) names.insert(cell_name(c));
@@ -247,6 +247,14 @@ TallyShape read_shape(const Group& root, bool is_root) {
            root.name_of("prefetch_leads"), kMostLeads, lead);
     }
     shape.leads.push_back(static_cast<std::uint32_t>(lead));
+  }
+  for (const std::uint64_t first : read_vector(root, "layer_ranges")) {
+    const std::uint32_t before = shape.ranges.first[shape.ranges.count - 1];
+    if (shape.ranges.count == LayerRanges::kMost || first <= before || first >= shape.layers) {
+      fail(ErrorKind::input, "{}: impossible (expected up to {} layers, ascending from 1 to {}, found {} among them)",
+           root.name_of("layer_ranges"), LayerRanges::kMost - 1, shape.layers - 1, first);
+    }
+    shape.ranges.first[shape.ranges.count++] = static_cast<std::uint32_t>(first);
   }
   shape.asks = root.has_attribute("demand_counts");
   if (shape.asks) expect_counts(root, "demand_counts", kDemandCounts);

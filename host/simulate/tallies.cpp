@@ -95,7 +95,7 @@ TallyLayout TallyLayout::of(const TallyShape& shape) {
     layout.cells.push_back(cell);
   }
   layout.first_joint_counter = allocator.used();
-  const std::uint64_t classes_and_groups = std::uint64_t{2} * shape.joint_groups.total();
+  const std::uint64_t classes_and_groups = std::uint64_t{2} * shape.ranges.count * shape.joint_groups.total();
   for (JointTally& joint : layout.joints) {
     joint.verify = allocator.take(classes_and_groups * joint.rows * joint.columns);
     joint.draft = allocator.take(classes_and_groups * joint.rows);

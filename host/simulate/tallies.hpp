@@ -39,6 +39,7 @@ struct TallyShape {
   Scope scope = Scope::layer;
   bool warm = true;  ///< caches are filled when an episode begins
   HistogramSet histograms = 0;
+  LayerRanges ranges;                ///< for which joint histograms are kept apart
   std::vector<std::uint32_t> leads;  ///< layers ahead at which prefetches are counted, ascending
   bool asks = false;                 ///< the study has demand rules, and union records have the numbers about them
   GroupLayout groups;

@@ -105,6 +105,8 @@ void write_counts(OutputGroup& root, const Tallies& tallies, const std::vector<J
   root.write_integer("joint_replicates", shape.joint_groups.replicates);
   write_vector(root, "population_starts", shape.population_starts);
   write_vector(root, "prefetch_leads", shape.leads);
+  write_vector(root, "layer_ranges",
+               std::vector<std::uint32_t>(shape.ranges.first + 1, shape.ranges.first + shape.ranges.count));
   root.write_integer("sequences", shape.sequences);
   root.write_integer("subset", shape.subset);
   root.write_integer("trajectories", static_cast<std::int64_t>(tallies.trajectories));

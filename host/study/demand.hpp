@@ -26,6 +26,7 @@ struct DemandSpec {
   std::vector<double> channels{0};  ///< least g |x_j| of a channel that is loaded, ascending; 0: all channels
   PathProbability path = PathProbability::acceptance;
   std::vector<double> confidences{};  ///< listed: of depth 0, 1, 2, ..., the first one 1
+  std::filesystem::path loss{};       ///< a LossCurve; empty: none
 };
 
 /// One of the rules with one value of each list, and one of the channels.

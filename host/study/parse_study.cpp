@@ -44,6 +44,15 @@ void read_main(TableReader table, Study& study, const std::filesystem::path& fol
   if (const auto histograms = table.choices("histograms", asked_histogram_names())) {
     for (const std::uint32_t place : *histograms) study.histograms |= 1U << place;
   }
+  if (const auto ranges = table.integers("layer_ranges", 1, kMostLayers - 1)) {
+    study.layer_ranges.assign(ranges->begin(), ranges->end());
+    std::sort(study.layer_ranges.begin(), study.layer_ranges.end());
+    study.layer_ranges.erase(std::unique(study.layer_ranges.begin(), study.layer_ranges.end()),
+                             study.layer_ranges.end());
+    if (study.layer_ranges.size() >= LayerRanges::kMost) {
+      table.wrong("layer_ranges", fmt::format("up to {} layers", LayerRanges::kMost - 1));
+    }
+  }
   const Names<std::string> backends = {{"auto", "auto"}, {"cpu", "cpu"}, {"cuda", "cuda"}};
   study.run.backend = table.choice("backend", backends).value_or(study.run.backend);
   study.run.threads = static_cast<std::uint32_t>(table.integer("threads", 0, 4096).value_or(0));
@@ -172,7 +181,7 @@ void expect_lists(const TableReader& table, const DemandSpec& demand, DemandRule
       table.wrong(parameter.key, fmt::format("{} or {} for {}, not both", stated, parameter.key, to_string(rule)));
     }
     if (is_stated) stated = parameter.key;
-    if (is_stated || (first != nullptr && !takes_one_list(rule))) continue;
+    if (is_stated || parameter.is_optional || (first != nullptr && !takes_one_list(rule))) continue;
     if (first == nullptr) first = parameter.key;
     missing += fmt::format("{}{}, {}", missing.empty() ? "" : "; or ", parameter.key, parameter.meaning);
   }
@@ -204,6 +213,7 @@ DemandSpec read_demand(TableReader table, const std::filesystem::path& folder) {
     demand.path = PathProbability::listed;
     demand.confidences = *listed;
   }
+  if (const auto loss = table.text("loss")) demand.loss = std::filesystem::weakly_canonical(folder / *loss);
   for (const DemandRule rule : demand.rules) expect_lists(table, demand, rule);
   table.refuse_unknown();
   return demand;

@@ -137,9 +137,10 @@ struct Study {
   std::optional<std::uint32_t> rounds_rows{};  ///< of recorded rounds only the first so many columns are replayed
   std::optional<double> calibration = 0.2;     ///< share of sequences; empty = "all"
   std::uint32_t split_seed = 0;
-  double temperature = 1;         ///< perturbed: of the redrawn routing
-  Redraw redraw = Redraw::alias;  ///< perturbed
-  HistogramSet histograms = 0;    ///< what is counted beside the metrics of every study
+  double temperature = 1;                   ///< perturbed: of the redrawn routing
+  Redraw redraw = Redraw::alias;            ///< perturbed
+  HistogramSet histograms = 0;              ///< what is counted beside the metrics of every study
+  std::vector<std::uint32_t> layer_ranges;  ///< first layers of ranges after the first, ascending
   GridSpec grid;
   CacheSpec cache;
   DraftSpec draft;

@@ -46,6 +46,8 @@ void add_study(std::vector<StudyKey>& keys) {
   add("temperature", "number", "1", "", "mode perturbed: of the redrawn routing");
   add("redraw", one_of(redraw_names()), "\"alias\"", "", "mode perturbed: how routing is drawn");
   add("histograms", list_of(one_of(asked_histogram_names())), "none", "", "counted beside the metrics of every study");
+  add("layer_ranges", list_of("integers"), "none", "layers",
+      "first layers of ranges for which what hardware sees is kept apart, such as devices hold");
   add("backend", "\"auto\", \"cpu\", \"cuda\"", "\"auto\"", "", "where it is simulated; the counts are the same");
   add("threads", "integer", "0", "threads", "of the CPU backend; 0 = all cores");
   add("device", "integer", "none", "", "number of the GPU; without it the local rank's turn");
@@ -143,7 +145,7 @@ void add_demand(std::vector<StudyKey>& keys) {
     const std::string meaning = meaning_to_rules(parameter->key);
     switch (parameter->kind) {
       case DemandParameter::Kind::numbers:
-        add(parameter->key, list_of("numbers"), "required", meaning);
+        add(parameter->key, list_of("numbers"), parameter->is_optional ? "none" : "required", meaning);
         break;
       case DemandParameter::Kind::integers:
         add(parameter->key, list_of("integers"), "required", meaning);
@@ -166,6 +168,8 @@ void add_demand(std::vector<StudyKey>& keys) {
       "path probability of a draft token: by the drafter's own probabilities where the trace has them "
       "(acceptance/draft_probability), else by the acceptance of each position, an oracle for a drafter's confidence; "
       "1; or by depth, from 1 at depth 0");
+  add("loss", "path", "none",
+      "what rules cost a model, measured by scripts/capture/measure_loss.py: the report places designs on it");
 }
 
 void add_prefetch(std::vector<StudyKey>& keys) {

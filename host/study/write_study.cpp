@@ -43,6 +43,7 @@ toml::table demand_table(const DemandSpec& demand) {
   } else {
     table.insert("path", demand.path == PathProbability::one ? "one" : "acceptance");
   }
+  if (!demand.loss.empty()) table.insert("loss", demand.loss.string());
   return table;
 }
 
@@ -70,6 +71,7 @@ toml::table to_table(const Study& study) {
     }
     main.insert("histograms", toml_list(histograms));
   }
+  if (!study.layer_ranges.empty()) main.insert("layer_ranges", toml_list(study.layer_ranges));
   if (study.calibration) {
     main.insert("calibration", *study.calibration);
   } else {

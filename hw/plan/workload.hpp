@@ -19,13 +19,14 @@ struct Demand {
   Capacity capacity;  ///< {0, 0} where the system caches no expert
 };
 
-/// Counts of one class of layers, all of the same capacity.
+/// Counts of one class of layers: neighbours, all of the same capacity.
 struct LayerClassCounts {
   std::uint32_t layers = 0;
   std::uint32_t capacity = 0;
   JointCounts verify;                ///< verify passes over one layer
   JointCounts draft;                 ///< draft steps over one layer, a sample of them; no bins where none drafts
   std::vector<double> cache_writes;  ///< [groups] experts written into the cache over all counted passes and layers
+  std::uint32_t first = 0;           ///< layer
 };
 
 /// One group of trajectories.
@@ -53,7 +54,7 @@ struct Workload {
   std::uint32_t groups = 0, replicates = 0;
   std::vector<GroupCounts> counts;               ///< [groups + 2 * replicates]
   std::map<std::uint32_t, Foreseen> foreseen{};  ///< by layers ahead, where the study has a predictor
-  std::vector<LayerClassCounts> classes;         ///< one or two, each with as many groups
+  std::vector<LayerClassCounts> classes;         ///< of each of the study's ranges one or two, each with as many groups
 };
 
 /// The same without its replicates, which only intervals need.

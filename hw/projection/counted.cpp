@@ -177,8 +177,8 @@ std::map<std::uint32_t, Foreseen> CountedPoints::foreseen(const CountedPoint& po
   return found;
 }
 
-LayerClassCounts CountedPoints::layer_class(const CountedPoint& point, std::uint32_t number, std::uint32_t layers,
-                                            std::uint32_t slots) const {
+LayerClassCounts CountedPoints::layer_class(const CountedPoint& point, std::uint32_t number, std::uint32_t first_layer,
+                                            std::uint32_t end_layer) const {
   const JointTally& joint = tallies_.layout.joints[point.joint];
   const JointBins& of_cell = joints_[point.cell];
   const std::uint32_t within = point.joint - tallies_.layout.joints_of(point.cell).first;
@@ -189,8 +189,9 @@ LayerClassCounts CountedPoints::layer_class(const CountedPoint& point, std::uint
   const std::uint64_t draft = joint.draft - joint.verify, writes = joint.writes - joint.verify;
 
   LayerClassCounts counts;
-  counts.layers = layers;
-  counts.capacity = slots;
+  counts.first = first_layer;
+  counts.layers = end_layer - first_layer;
+  counts.capacity = point.capacity.at(first_layer);
   counts.verify = read_block(bins, row * joint.rows * joint.columns, groups, joint.rows, joint.columns);
   if (tallies_.shape.cells[point.cell].depth > 0) {
     counts.draft = read_block(bins, draft + row * joint.rows, groups, joint.rows, 1);
@@ -203,13 +204,17 @@ LayerClassCounts CountedPoints::layer_class(const CountedPoint& point, std::uint
   return counts;
 }
 
-/// The layers that hold one expert more, then the others.
+/// Of each range of layers those that hold one expert more, then the others.
 std::vector<LayerClassCounts> CountedPoints::classes(const CountedPoint& point) const {
-  const std::uint32_t layers = tallies_.shape.layers;
-  const std::uint32_t extra = std::min(point.capacity.extra_layers, layers);
+  const LayerRanges& ranges = tallies_.shape.ranges;
   std::vector<LayerClassCounts> all;
-  if (extra > 0) all.push_back(layer_class(point, 0, extra, point.capacity.base + 1));
-  if (extra < layers) all.push_back(layer_class(point, 1, layers - extra, point.capacity.base));
+  for (std::uint32_t range = 0; range < ranges.count; ++range) {
+    const std::uint32_t first = ranges.first[range];
+    const std::uint32_t end = range + 1 < ranges.count ? ranges.first[range + 1] : tallies_.shape.layers;
+    const std::uint32_t extra_end = std::clamp(point.capacity.extra_layers, first, end);
+    if (first < extra_end) all.push_back(layer_class(point, 2 * range, first, extra_end));
+    if (extra_end < end) all.push_back(layer_class(point, 2 * range + 1, extra_end, end));
+  }
   return all;
 }
 

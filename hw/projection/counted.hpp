@@ -62,8 +62,8 @@ class CountedPoints {
       std::tuple<std::uint32_t, std::uint32_t, std::uint32_t, std::optional<double>, std::string, Policy, Capacity>;
   Key key_of(const CountedPoint& point) const;
   std::map<std::uint32_t, Foreseen> foreseen(const CountedPoint& point, std::size_t number) const;
-  LayerClassCounts layer_class(const CountedPoint& point, std::uint32_t number, std::uint32_t layers,
-                               std::uint32_t slots) const;
+  LayerClassCounts layer_class(const CountedPoint& point, std::uint32_t number, std::uint32_t first,
+                               std::uint32_t end) const;
   std::vector<LayerClassCounts> classes(const CountedPoint& point) const;
 
   const Tallies& tallies_;

@@ -52,6 +52,11 @@ class HandPass {
   std::uint32_t request(std::uint32_t) const { return 0; }
   std::uint32_t level(std::uint32_t i) const { return columns_[i].level; }
   Mask residents() const { return residents_; }
+  HandPass& control(const MissRateTarget& target) {
+    controller_ = MissRateController(target);
+    return *this;
+  }
+  const MissRateController& controller() const { return controller_; }
   std::uint32_t entropy_term(std::uint32_t gate) const {
     const double share = gate / static_cast<double>(kGateOne);
     return gate == 0 ? 0 : static_cast<std::uint32_t>(std::lround(-share * std::log(share) / std::log(4) * kGateOne));
@@ -103,6 +108,7 @@ class HandPass {
 
   std::vector<Column> columns_;
   Mask residents_;
+  MissRateController controller_;
 };
 
 /// SMoLPU's three candidates, with the path probabilities 1, 0.6, 0.3.
@@ -214,9 +220,45 @@ TEST(SalientDemand, LeavesSiblingsTheExpertsOfTheOneThatDecides) {
 TEST(SlicesDemand, AsksForTheLowerSliceOfTheTwoLargeGates) {
   HandPass pass;
   pass.add(1, {{'A', 0.55}, {'B', 0.30}, {'C', 0.08}, {'D', 0.07}});
-  SlicesDemand::ask(pass, {{gate_product(0.1)}});
+  SlicesDemand::ask(pass, {{in_gates(0.1), MissRateTarget::kNone}});
   EXPECT_THAT(pass.used(), ElementsAre("ABCD"));
   EXPECT_EQ(pass.whole(0), "AB");  // 4 upper and 2 lower slices: 3 experts' weights
+}
+
+TEST(SlicesDemand, WithAMissRateAsksByTheGateOfTheController) {
+  HandPass pass;
+  pass.add(1, {{'A', 0.55}, {'B', 0.30}, {'C', 0.08}, {'D', 0.07}});
+  SlicesDemand::ask(pass.control({0, in_gates(0.4)}), {{in_gates(0.1), in_millionths(0.05)}});
+  EXPECT_EQ(pass.whole(0), "A");
+}
+
+TEST(MissRateController, RaisesTheGateWhileTheRateIsAboveItsTarget) {
+  MissRateController controller({in_millionths(0.25), 100});
+  EXPECT_EQ(controller.least_gate(), 100U);
+  controller.add(8, 2);  // at the target
+  controller.end_pass();
+  EXPECT_EQ(controller.least_gate(), 100U);
+  controller.add(3, 1), controller.add(5, 2);  // 0.875 x 2 + 3 of 0.875 x 8 + 8
+  controller.end_pass();
+  EXPECT_EQ(controller.least_gate(), 100U + (65436 + 15) / 16);
+  controller.add(15, 0);  // 0.875 x 4.75 of 0.875 x 15 + 15
+  controller.end_pass();
+  EXPECT_EQ(controller.least_gate(), 4190U - (4090 + 15) / 16);
+}
+
+TEST(MissRateController, EndsWhereNoChoiceHasALowerSliceAndComesBackToItsOwnGate) {
+  MissRateController controller({in_millionths(0), 100});
+  for (int pass = 0; pass < 300; ++pass) {
+    controller.add(1, 1);
+    controller.end_pass();
+  }
+  EXPECT_EQ(controller.least_gate(), kGateOne + 1);
+  MissRateController easy({in_millionths(1), 100});
+  for (int pass = 0; pass < 300; ++pass) {
+    easy.add(1, 1);
+    easy.end_pass();
+    EXPECT_EQ(easy.least_gate(), 100U);
+  }
 }
 
 TEST(NearestDemand, ReplacesAnAbsentExpertByTheNearestResident) {

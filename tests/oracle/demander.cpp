@@ -160,9 +160,33 @@ void Demander::salient(std::vector<Column*>& columns, int layer) const {
 void Demander::slices(Column& column, int layer) const {
   column.used[layer] = column.chosen[layer];
   for (const auto& [expert, gate] : column.gate[layer]) {
-    const long double least = std::ceil(std::stod(words_.front()) * 65535.0 * 65535.0);
-    if (static_cast<long double>(gate) * 65535 >= least) column.used[layer].insert(trace_.trace.experts + expert);
+    if (gate >= threshold_) column.used[layer].insert(trace_.trace.experts + expert);
   }
+}
+
+void Demander::hear(const ObjectSet& asked, const ObjectSet& residents) {
+  asked_ += static_cast<std::int64_t>(256 * asked.size());
+  missed_ += static_cast<std::int64_t>(256 * without(asked, residents).size());
+}
+
+/// Too many misses: a sixteenth of the way up, to where nothing is whole; else the same way back. An eighth is
+/// forgotten.
+void Demander::end_pass() {
+  if (!says("miss_rate")) return;
+  const bool too_many = static_cast<long double>(missed_) > std::llround(1e6 * after("miss_rate")) * 1e-6L * asked_;
+  const auto way = static_cast<double>(too_many ? 65536 - threshold_ : threshold_ - least_gate());
+  threshold_ += (too_many ? 1 : -1) * static_cast<std::int64_t>(std::ceil(way / 16));
+  asked_ -= asked_ / 8;
+  missed_ -= missed_ / 8;
+}
+
+/// The gate that the label begins with.
+std::int64_t Demander::least_gate() const {
+  return static_cast<std::int64_t>(std::ceil(std::stod(words_.front()) * 65535.0));
+}
+
+double Demander::after(const std::string& word) const {
+  return std::stod(*(std::find(words_.begin(), words_.end(), word) + 1));
 }
 
 void Demander::half(Column& column, int layer) const {
@@ -201,10 +225,11 @@ bool Demander::is_important(std::int64_t measure) const {
 
 /// Theta, or what makes the asked for share of the calibration tokens unimportant, in all layers together.
 void Demander::find_threshold() {
+  if (rule_ == "slices") threshold_ = least_gate();
   if (rule_ != "half") return;
   const auto stated = std::find(words_.begin(), words_.end(), "unimportant");
   if (stated == words_.end()) {
-    threshold_ = static_cast<std::int64_t>(std::ceil(std::stod(words_.front()) * 65535.0));
+    threshold_ = least_gate();
     return;
   }
   std::vector<std::int64_t> measures;

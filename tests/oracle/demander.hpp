@@ -32,8 +32,12 @@ class Demander {
   static int first_choice(const std::map<int, int>& gates);
 
   /// Whether residents matter: each layer then has to be asked anew when they are known.
-  bool reads_residents() const { return says("keep_hits"); }
+  bool reads_residents() const { return says("keep_hits") || says("miss_rate"); }
   void ask_layer(Pass& pass, int layer, const ObjectSet& residents) const;
+
+  /// What a pass asked for in a layer, and the end of the pass: a rule that aims at a miss rate goes by them.
+  void hear(const ObjectSet& asked, const ObjectSet& residents);
+  void end_pass();
 
  private:
   void threshold(std::vector<Column*>& columns, int layer) const;
@@ -42,6 +46,8 @@ class Demander {
   void salient(std::vector<Column*>& columns, int layer) const;
   void slices(Column& column, int layer) const;
   void find_threshold();
+  std::int64_t least_gate() const;
+  double after(const std::string& word) const;
   std::int64_t importance_of(const std::map<int, int>& gates, int confidence) const;
   bool is_important(std::int64_t measure) const;
   ObjectSet objects_of(const Experts& experts) const;
@@ -49,9 +55,10 @@ class Demander {
 
   const RankedTrace& trace_;
   const Study& study_;
-  std::string rule_;                ///< "threshold"
-  std::vector<std::string> words_;  ///< what stands in its brackets
-  std::int64_t threshold_ = 0;      ///< half: of what importance_of looks at
+  std::string rule_;                     ///< "threshold"
+  std::vector<std::string> words_;       ///< what stands in its brackets
+  std::int64_t threshold_ = 0;           ///< half: of what importance_of looks at; slices: the least gate
+  std::int64_t asked_ = 0, missed_ = 0;  ///< of late, in 1/256 of an object
 };
 
 }  // namespace moecarlo::oracle

@@ -40,12 +40,14 @@ class Replay {
       if (demander_.reads_residents()) demander_.ask_layer(pass, layer, caches_.residents(layer));
       if (counts) count_verify(pass, layer, counts->layers[layer]);
       const ObjectSet before = caches_.residents(layer);
+      demander_.hear(used_by(pass, layer), before);
       caches_.update(pass, layer);
       if (counts) counts->layers[layer].writes += new_residents(layer, before);
     }
     std::vector<ObjectSet> before;
     for (int layer = 0; layer < layers; ++layer) before.push_back(caches_.residents(layer));
     caches_.end_pass(pass);
+    demander_.end_pass();
     before_ = pass;
     for (int layer = 0; counts && layer < layers; ++layer) {
       counts->layers[layer].writes += new_residents(layer, before[layer]);
@@ -66,6 +68,14 @@ class Replay {
   }
 
  private:
+  static ObjectSet used_by(const Pass& pass, int layer) {
+    ObjectSet used;
+    for (const Column& column : pass.columns) {
+      if (column.verified) used = either(used, column.used[layer]);
+    }
+    return used;
+  }
+
   std::int64_t new_residents(int layer, const ObjectSet& before) const {
     return static_cast<std::int64_t>(without(caches_.residents(layer), before).size());
   }

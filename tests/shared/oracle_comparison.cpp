@@ -212,7 +212,7 @@ class Comparison {
       });
     }
     if (of_.joint == nullptr) return;
-    for (int which = 0; which < 2; ++which) {
+    for (int which = 0; which < classes(); ++which) {
       for (std::uint32_t size = 0; size < of_.joint->rows; ++size) {
         compare_by_trajectory(fmt::format("draft steps that touch {}", size), touched_in_blocks(which, size),
                               [&](const Counts& counts) { return touched(counts, which, size, few_rounds); });
@@ -222,6 +222,7 @@ class Comparison {
 
   // ---- joint histograms, [classes][groups][hits][misses]
   // -------------------------------------------------------------
+  int classes() const { return 2 * static_cast<int>(plan_.shape.ranges.count); }
   std::uint64_t joint_row(int which, std::size_t g) const {
     return static_cast<std::uint64_t>(which) * plan_.shape.joint_groups.total() + g;
   }
@@ -241,7 +242,11 @@ class Comparison {
   double of_class(const Counts& counts, int which, const Of& of) const {
     double sum = 0;
     for (std::uint32_t layer = 0; layer < counts.layers.size(); ++layer) {
-      if ((layer < of_.extra_layers ? 0 : 1) == which) sum += of(counts.layers[layer]);
+      int own = layer < of_.extra_layers ? 0 : 1;  // the class; two more for each range that begins up to here
+      for (std::uint32_t range = 1; range < plan_.shape.ranges.count; ++range) {
+        if (layer >= plan_.shape.ranges.first[range]) own += 2;
+      }
+      if (own == which) sum += of(counts.layers[layer]);
     }
     return sum;
   }
@@ -258,7 +263,7 @@ class Comparison {
 
   template <class Use>
   void for_each_joint(const Use& use) const {
-    for (int which = 0; which < 2; ++which) {
+    for (int which = 0; which < classes(); ++which) {
       for (std::uint32_t hits = 0; hits < of_.joint->rows; ++hits) {
         for (std::uint32_t misses = 0; misses < of_.joint->columns; ++misses) use(which, hits, misses);
       }
@@ -282,7 +287,7 @@ class Comparison {
   }
 
   void expect_same_touched(const Weights& weights) {
-    for (int which = 0; which < 2; ++which) {
+    for (int which = 0; which < classes(); ++which) {
       for (std::uint32_t size = 0; size < of_.joint->rows; ++size) {
         double sum = 0;
         for (const Counts& counts : slow_) sum += touched(counts, which, size, weights);

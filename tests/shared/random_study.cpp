@@ -261,7 +261,9 @@ void choose_demand(Study& study, Dice& dice) {
   demand.rules.clear();
   const std::vector<DemandRule> rules = all_demand_rules();
   for (const DemandRule rule : rules) {
-    if (dice.below(static_cast<std::uint32_t>(rules.size())) < 2) demand.rules.push_back(rule);
+    if (needs_slices(rule) && study.cache.objects != Objects::slices) continue;
+    const std::uint32_t of = needs_slices(rule) ? 3 : static_cast<std::uint32_t>(rules.size());
+    if (dice.below(of) < 2) demand.rules.push_back(rule);
   }
   if (demand.rules.empty()) demand.rules.push_back(DemandRule::all);
   for (const DemandRule rule : demand.rules) {
@@ -269,6 +271,7 @@ void choose_demand(Study& study, Dice& dice) {
     std::size_t lists = 0;
     for (const DemandParameter& one : parameters_of(rule)) {
       if (takes_one_list(rule) && one.is_list() && (++lists == 1) != takes_first) continue;
+      if (one.is_optional && dice.heads()) continue;
       std::vector<double>& values = demand.stated[one.key];
       const auto words = static_cast<std::uint32_t>(
           std::count_if(std::begin(one.words), std::end(one.words), [](const char* word) { return word != nullptr; }));
@@ -302,6 +305,19 @@ bool is_possible(const Study& study, const Trace& trace) {
   return true;
 }
 
+/// Of later studies: ranges of layers, and a design point that drafts where a rule is about drafts alone.
+void add_later_designs(RandomStudy& one, Dice& dice) {
+  if (one.trace.layers > 1 && dice.heads()) {
+    const auto most = static_cast<std::uint32_t>(one.trace.layers) - 1;
+    one.study.layer_ranges = dice.some({1, most}, 2);
+  }
+  if (!one.study.demand) return;
+  const std::vector<DemandRule>& rules = one.study.demand->rules;
+  if (std::none_of(rules.begin(), rules.end(), drafts_nearest)) return;
+  const Capacity half{(objects_of(one.study, one.trace) + 1) / 2, 0};
+  one.implied.push_back({one.study.grid.batch.back(), false, half});
+}
+
 }  // namespace
 
 RandomStudy random_study(std::uint32_t number) {
@@ -331,6 +347,7 @@ RandomStudy random_study(std::uint32_t number) {
     }
     if (!is_possible(one.study, one.trace)) one.study.demand.reset();
   }
+  if (number >= kGoldenStudies) add_later_designs(one, dice);
   std::vector<const char*> policies, demands;
   for (const DemandRule rule : study.demand ? study.demand->rules : std::vector<DemandRule>{}) {
     demands.push_back(to_string(rule));

@@ -216,6 +216,44 @@ TEST(Causes, OfWhatIsDroppedAndOfWhatIsRedundantAddUpToWhatIsChosenInVain) {
   }
 }
 
+/// Slices of one LRU cache, of which lower ones are asked for from a gate of 0.1 on.
+Tallies of_slices(std::vector<double> miss_rates) {
+  Study study = small_study();
+  study.rounds = 40;
+  study.cache.objects = Objects::slices;
+  study.grid.batch = {1};
+  study.grid.depth = {2};
+  study.grid.policy = {Policy::lru};
+  study.grid.capacity = {8};
+  study.demand.emplace();
+  study.demand->rules = {rule_named("slices")};
+  study.demand->stated = {{"theta", {0.1}}};
+  if (!miss_rates.empty()) study.demand->stated["miss_rate"] = std::move(miss_rates);
+  return counted(study, with_slices(small_table()), random_gates(small_table()));
+}
+
+TEST(SlicesDemand, WithAMissRateOfOneIsTheSameWithoutOne) {
+  const Tallies free = of_slices({}), held = of_slices({1});
+  EXPECT_EQ(free.counters, held.counters);
+}
+
+TEST(SlicesDemand, AsksForFewerLowerSlicesTheLowerTheMissRateIsThatItAimsAt) {
+  const Tallies tallies = of_slices({0, 0.15, 0.3, 0.45});
+  const auto misses = [&](std::size_t cell) {
+    const Totals totals = point_totals(tallies, cell, 0, 0);
+    return totals.misses() / totals.distinct;
+  };
+  const auto lower = [&](std::size_t cell) {
+    const Cell& at = tallies.layout.cells[cell];
+    return point_totals(tallies, cell, 0, 0).distinct -
+           sum_of(tallies, at.unions_by_layer + at.first_demand_count() + kUpperDistinct, 1);
+  };
+  for (std::size_t cell = 1; cell < 4; ++cell) {
+    EXPECT_LE(misses(cell - 1), misses(cell));
+    EXPECT_LE(lower(cell - 1), lower(cell));
+  }
+}
+
 TEST(GateProducts, OfOneRunGiveWhatAThresholdLoadsAtEveryTheta) {
   Study study = small_study();
   study.demand.emplace();

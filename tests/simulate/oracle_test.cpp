@@ -44,13 +44,26 @@ TEST_P(EveryEngine, AgreesWithTheOracleOnStudiesWithDemandRules) {
   compare_every(GetParam(), studies, testing::demand_study);
 }
 
-/// Studies behind the usual ones that ask for histograms: of trees, and with demand rules.
-TEST(EveryHistogram, AgreesWithTheOracleOnRandomStudies) {
+/// Of the studies behind the usual ones the first `count` of a kind.
+void expect_agreement(std::uint32_t count, bool (*is_of_kind)(const Study& study)) {
   testing::Deviations deviations;
-  for (const std::uint32_t number : {129U, 130U, 142U, 159U}) {
+  for (std::uint32_t number = 121; count > 0; ++number) {
+    if (!is_of_kind(testing::random_study(number).study)) continue;
     testing::compare_with_oracle(number, testing::on_every_cpu(), 0.2, deviations);
+    --count;
   }
   EXPECT_LT(deviations.largest, testing::largest_deviate(deviations.comparisons, kProbability)) << deviations.where;
+}
+
+TEST(EveryHistogram, AgreesWithTheOracleOfTreesAndWithDemandRules) {
+  expect_agreement(2, [](const Study& study) { return study.histograms != 0 && study.draft.width > 1; });
+  expect_agreement(2, [](const Study& study) { return study.histograms != 0 && study.demand.has_value(); });
+}
+
+TEST(MissRate, AgreesWithTheOracle) {
+  expect_agreement(6, [](const Study& study) {
+    return study.demand && study.demand->stated.count("miss_rate") > 0 && study.rounds > 2;
+  });
 }
 
 INSTANTIATE_TEST_SUITE_P(RandomStudies, EveryEngine, ::testing::Range(0U, kTests));

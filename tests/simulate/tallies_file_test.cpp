@@ -68,6 +68,7 @@ void expect_equal(const TallyShape& a, const TallyShape& b) {
   EXPECT_EQ(a.slices, b.slices);
   EXPECT_EQ(a.scope, b.scope);
   EXPECT_EQ(a.warm, b.warm);
+  EXPECT_TRUE(a.ranges == b.ranges);
   EXPECT_EQ(a.population_starts, b.population_starts);
   EXPECT_EQ(a.sequences, b.sequences);
   EXPECT_EQ(a.subset, b.subset);
@@ -115,6 +116,40 @@ TEST_F(TalliesFile, gives_back_what_was_written) {
     EXPECT_EQ(provenance.program, kProvenance.program);
     EXPECT_EQ(provenance.finished, kProvenance.finished);
   }
+}
+
+/// An LRU cache of 2.5 experts a layer that some hardware has, simulated.
+Tallies of_hardware(const std::vector<std::uint32_t>& layer_ranges) {
+  Study study = small_study();
+  study.grid.policy = {Policy::lru};
+  study.layer_ranges = layer_ranges;
+  TableSpec spec;
+  spec.layers = 3;
+  const RoutingTable table = random_table(spec);
+  return tallies_of({"", table, study, {{3, false, {2, 1}}}, {}});
+}
+
+TEST_F(TalliesFile, KeepsJointHistogramsOfLayerRangesApart) {
+  const Tallies all = of_hardware({}), apart = of_hardware({1, 2});
+  ASSERT_EQ(apart.shape.ranges.count, 3U);
+  write_tallies(path("tallies.h5"), apart, kProvenance);
+  Provenance provenance;
+  std::vector<JointBins> joints;
+  expect_equal(read_tallies(path("tallies.h5"), provenance, joints).shape, apart.shape);
+  // Layer 0 holds 3 experts, the others 2: of the ranges' classes only 0, 3 and 5 have layers.
+  const JointTally &one = all.layout.joints.back(), &other = apart.layout.joints.back();
+  const std::uint64_t size = std::uint64_t{one.rows} * one.columns * all.shape.joint_groups.total();
+  std::uint64_t passes[6] = {};
+  for (std::uint64_t i = 0; i < size; ++i) {
+    const auto at = [&](std::uint64_t number) { return apart.counters[other.verify + number * size + i]; };
+    EXPECT_EQ(all.counters[one.verify + i], at(0));
+    EXPECT_EQ(all.counters[one.verify + size + i], at(3) + at(5));
+    for (std::uint64_t number = 0; number < 6; ++number) passes[number] += at(number);
+  }
+  EXPECT_GT(passes[0], 0U);
+  EXPECT_EQ(passes[3], passes[0]);
+  EXPECT_EQ(passes[5], passes[0]);
+  EXPECT_EQ(passes[1] + passes[2] + passes[4], 0U);
 }
 
 TEST_F(TalliesFile, gives_back_joint_histograms_as_bins) {

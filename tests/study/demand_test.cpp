@@ -48,6 +48,10 @@ TEST(Demand, ALabelNamesWhatIsNotUsual) {
   EXPECT_THAT(labels("rule = \"half\"\nunimportant = 0.5\nimportance = \"entropy\"\n"),
               ElementsAre("half(unimportant 0.5, entropy)"));
   EXPECT_THAT(labels("rule = \"half\"\ntheta = 0.75\n"), ElementsAre("half(0.75)"));
+  StudyText slices = asking("rule = \"slices\"\ntheta = 0.1\nmiss_rate = [0.05, 0.1]\n[cache]\nobjects = \"slices\"\n");
+  slices.grid += "bits = [4]\n";
+  EXPECT_EQ(demand_points(*parse(slices).demand)[0].label, "slices(0.1, miss_rate 0.05)");
+  EXPECT_TRUE(looks_at_residents(*parse(slices).demand));
 }
 
 TEST(Demand, ChannelsAreAnAxisOfEveryRule) {
@@ -130,6 +134,9 @@ INSTANTIATE_TEST_SUITE_P(
                 .demand = "rule = \"budget\"\nexperts = 4\nkeep_hits = true\n",
                 .key = "grid.policy = \"belady\"",
                 .expected = "does not look at residents"},
+        Refused{.demand = "rule = \"slices\"\ntheta = 0.1\nmiss_rate = 2\n",
+                .key = "demand.miss_rate",
+                .expected = "from 0 to 1"},
         Refused{.demand = "channels = -1\n", .key = "demand.channels", .expected = "from 0"},
         Refused{.study = "mode = \"perturbed\"\n",
                 .demand = "channels = 1\n",
@@ -178,6 +185,8 @@ TEST(RefusedDemand, OfAHistogramOfGateProductsWithoutATableSaysWhatIsMissing) {
 }
 
 TEST(RefusedDemand, OfARuleWithoutItsListSaysWhatItIsFor) {
+  EXPECT_THAT(refusal(asking("rule = \"slices\"\nmiss_rate = 0.05\n")),
+              HasSubstr("demand.theta is missing (expected a list for slices: theta"));
   EXPECT_THAT(refusal(asking("rule = \"threshold\"\n")),
               AllOf(HasSubstr("demand.theta is missing"), HasSubstr("a list for threshold: theta")));
   EXPECT_THAT(refusal(asking("rule = \"nearest\"\n")),

@@ -123,8 +123,8 @@ void expect_equal(const Study& a, const Study& b) {
                      b.calibration, b.split_seed));
   EXPECT_EQ(std::tie(a.grid.batch, a.grid.depth, a.grid.policy, a.grid.capacity, a.grid.pool, a.grid.bits),
             std::tie(b.grid.batch, b.grid.depth, b.grid.policy, b.grid.capacity, b.grid.pool, b.grid.bits));
-  EXPECT_EQ(std::tie(a.temperature, a.redraw, a.cache.scope, a.cache.objects, a.histograms),
-            std::tie(b.temperature, b.redraw, b.cache.scope, b.cache.objects, b.histograms));
+  EXPECT_EQ(std::tie(a.temperature, a.redraw, a.cache.scope, a.cache.objects, a.histograms, a.layer_ranges),
+            std::tie(b.temperature, b.redraw, b.cache.scope, b.cache.objects, b.histograms, b.layer_ranges));
   for (const Policy policy : a.grid.policy) EXPECT_EQ(a.cache.parameter(policy), b.cache.parameter(policy));
   EXPECT_EQ(std::tie(a.draft.width, a.draft.verify_tokens, a.draft.sibling_routing, a.draft.gate_mass),
             std::tie(b.draft.width, b.draft.verify_tokens, b.draft.sibling_routing, b.draft.gate_mass));

@@ -53,6 +53,11 @@ struct DemandRules {
     ask_apart(demand, pass);
   }
 
+  MOECARLO_HOST_DEVICE static constexpr MissRateTarget miss_rate_target(const Demand& demand) {
+    return with_demand(demand.rule,
+                       [&](auto rule) MOECARLO_INLINED { return decltype(rule)::miss_rate_target(demand.numbers); });
+  }
+
   /// Whether a demand looks at what is resident.
   MOECARLO_HOST_DEVICE static constexpr bool read_residents(const Demand& demand) {
     return with_demand(demand.rule,

@@ -4,11 +4,6 @@
 
 namespace moecarlo {
 
-constexpr std::uint64_t kMillion = 1'000'000;
-constexpr std::uint64_t in_millionths(double share) {
-  return static_cast<std::uint64_t>(share * kMillion + 0.5);
-}
-
 /// The first half of its choices, rounded up, for a token that is not important, all of them for one that is. A token
 /// is not important where
 ///   mass         the first half holds theta of its gate mass or more,

@@ -87,6 +87,7 @@ struct EpisodeChoices : LayerChoices<Words> {
     return Tree::level(i / this->cell.batch, this->cell.depth);
   }
   MOECARLO_HOST_DEVICE Mask residents() const { return this->experts_of(held); }
+  MOECARLO_HOST_DEVICE const MissRateController& controller() const { return *drawn.controller; }
   MOECARLO_HOST_DEVICE void use(std::uint32_t i, const Mask& experts) const { use(i, experts, experts); }
   MOECARLO_HOST_DEVICE void use(std::uint32_t i, const Mask& experts, const Mask& whole) const {
     asked.use(slot(i), this->objects_of(experts, whole));
@@ -151,6 +152,8 @@ struct StartChoices : LayerChoices<Words> {
   MOECARLO_HOST_DEVICE Mask residents() const {
     return this->experts_of(static_residents<Words>(this->plan.capacities[this->cell.first_capacity], this->layer));
   }
+  /// Starts that stand alone have no miss rate so far.
+  MOECARLO_HOST_DEVICE MissRateController controller() const { return {}; }
   MOECARLO_HOST_DEVICE void use(std::uint32_t i, const Mask& experts) const { use(i, experts, experts); }
   MOECARLO_HOST_DEVICE void use(std::uint32_t i, const Mask& experts, const Mask& whole) const {
     asked[i] = this->objects_of(experts, whole);

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "cuda/core/demand/demand.hpp"
+#include "cuda/core/demand/miss_rate.hpp"
 #include "cuda/core/expert_mask.hpp"
 
 namespace moecarlo {
@@ -10,6 +10,11 @@ constexpr std::uint64_t in_gates(double theta) {
   const double gate = theta * kGateOne;
   const auto below = static_cast<std::uint64_t>(gate);
   return below + (static_cast<double>(below) < gate ? 1 : 0);
+}
+
+constexpr std::uint64_t kMillion = 1'000'000;
+constexpr std::uint64_t in_millionths(double share) {
+  return static_cast<std::uint64_t>(share * kMillion + 0.5);
 }
 
 /// The product of gate and path probability, as a threshold: kept iff c g >= this.
@@ -29,6 +34,7 @@ struct DemandParameter {
   double least = 0, most = 0;                           ///< numbers, integers
   const char* words[3] = {};                            ///< word: those there are, the usual one first
   std::uint64_t (*as_integer)(double value) = nullptr;  ///< as the rule reads it; null: the integer itself
+  bool is_optional = false;                             ///< a list that the rule can do without
 
   constexpr bool is_list() const { return kind == Kind::numbers || kind == Kind::integers; }
 };
@@ -51,6 +57,7 @@ struct Misfit {
 ///   confidence(i)           the path probability of column i, of kGateOne
 ///   level(i), request(i)    its place in the tree, and whose column it is
 ///   residents()             what is resident when the pass begins, for a rule that reads_residents
+///   controller()            the MissRateController of the episode, for a rule with a miss_rate_target
 ///   entropy_term(gate)      of kGateOne: what a gate adds to the entropy of its column, over log k
 ///   knows_gates()           false where there are no weights: all gates of a column are the same then
 ///
@@ -68,6 +75,9 @@ struct DemandTraits {
   static constexpr bool kOneList = false;        ///< of its lists a study gives one, and not the others
 
   static constexpr Misfit misfit(const DemandNumbers&) { return {}; }
+
+  /// The miss rate that it aims at; it reads_residents then.
+  MOECARLO_HOST_DEVICE static constexpr MissRateTarget miss_rate_target(const DemandNumbers&) { return {}; }
 
   /// Whether it looks at what is resident: its design points have cells of their own then.
   MOECARLO_HOST_DEVICE static constexpr bool reads_residents(const DemandNumbers&) { return false; }
