@@ -10,7 +10,9 @@
 #include "host/pipeline/interval_notes.hpp"
 #include "host/pipeline/stored_study.hpp"
 #include "host/pipeline/version.hpp"
+#include "host/report/results/loss_json.hpp"
 #include "host/report/results/summary.hpp"
+#include "host/statistics/loss.hpp"
 #include "host/statistics/point_results.hpp"
 #include "host/statistics/prefill_results.hpp"
 #include "host/study/acceptance.hpp"
@@ -132,6 +134,11 @@ std::optional<hw::StudyProjection> make_projection(const Study& study, std::uint
   return projection;
 }
 
+std::optional<LossCurve> loss_curve_of(const Study& study) {
+  if (!study.demand || study.demand->loss.empty()) return std::nullopt;
+  return read_loss_curve(study.demand->loss);
+}
+
 StudyResults assemble_results(const Tallies& tallies, const std::vector<JointBins>& joints, const Study& study,
                               const TraceFacts& facts, const std::optional<hw::StudyProjection>& projection,
                               const Resample& resample) {
@@ -166,6 +173,11 @@ StudyResults assemble_results(const Tallies& tallies, const std::vector<JointBin
   if (projection) projection->project(tallies, joints, facts.scores_known, results);
   for (HardwareResult& row : results.hardware) {
     if (row.depth > 0 && !row.alpha) row.alpha = study.acceptance.alpha;
+  }
+  results.measured_loss = loss_curve_of(study);
+  for (HardwareResult& row : results.hardware) row.lossy = placed_on(results.measured_loss, row.demand, row.lossy);
+  for (BitTrade& trade : results.bit_trades) {
+    trade.lossy = placed_on(results.measured_loss, trade.demand, trade.lossy);
   }
   add_captured_acceptance(facts, results);
   for (std::string& note : interval_notes(tallies, results)) results.notes.push_back(std::move(note));

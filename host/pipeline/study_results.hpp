@@ -20,6 +20,9 @@ namespace moecarlo {
 std::optional<hw::StudyProjection> make_projection(const Study& study, std::uint32_t layers, std::uint32_t experts,
                                                    std::uint32_t top_k);
 
+/// What rules were measured to cost, where the study names such a file. Throws Error(input) where that is none.
+std::optional<LossCurve> loss_curve_of(const Study& study);
+
 /// Everything a report shows, from finished tallies and their joint histograms; see MetricReader for `resample`.
 /// Backend and wall time are left to the caller.
 StudyResults assemble_results(const Tallies& tallies, const std::vector<JointBins>& joints, const Study& study,

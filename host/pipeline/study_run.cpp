@@ -220,6 +220,7 @@ bool run_study(const StudyRun& run, const RunEvents& events) {
   const OutputFolder folder(run.directory, run.resume || run.force, "an empty one, --resume or --force");
   RoutingTable table = load_table(run, events);
   const auto projection = make_projection(study, table.layers, table.experts, table.top_k);
+  loss_curve_of(study);  // a file that cannot be read is better refused now
   const bool prefills = study.prefill && run.shard.index == 0;
   std::optional<RoutingTable> prompts;
   if (prefills) prompts = build_prefill_table(table, {.threads = study.run.threads});

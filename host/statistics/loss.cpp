@@ -20,6 +20,13 @@ std::optional<Loss> loss_of(const PointResult& point) {
   return loss;
 }
 
+std::optional<Loss> placed_on(const std::optional<LossCurve>& curve, const std::string& demand,
+                              std::optional<Loss> loss) {
+  if (!curve || !loss || !loss->dropped_mass) return loss;
+  if (const auto measured = curve->at(demand, *loss->dropped_mass)) loss->perplexity_ratio = measured->perplexity_ratio;
+  return loss;
+}
+
 bool may_win(const StudyResults& results, const std::string& demand) {
   const auto drops_nothing = [](const PointResult& point) { return !is_lossy(point.demand); };
   return !is_lossy(demand) || std::none_of(results.points.begin(), results.points.end(), drops_nothing);
@@ -27,8 +34,9 @@ bool may_win(const StudyResults& results, const std::string& demand) {
 
 std::string loss_text(const std::optional<Loss>& loss) {
   if (!loss) return "";
-  return loss->dropped_mass ? fmt::format("lossy: drops {:.3g} % of the gate mass", 100 * *loss->dropped_mass)
-                            : "lossy: drops gate mass that the trace does not tell";
+  if (!loss->dropped_mass) return "lossy: drops gate mass that the trace does not tell";
+  return fmt::format("lossy: drops {:.3g} % of the gate mass{}", 100 * *loss->dropped_mass,
+                     loss->perplexity_ratio ? fmt::format(", perplexity x {:.3g}", *loss->perplexity_ratio) : "");
 }
 
 }  // namespace moecarlo

@@ -5,6 +5,7 @@
 
 namespace moecarlo {
 
+struct LossCurve;
 struct PointResult;
 struct StudyResults;
 
@@ -13,12 +14,18 @@ struct Loss {
   /// Of the gate mass of all that the router chose, with experts and with channels of them, where gates are known.
   std::optional<double> dropped_mass{};
   bool upper_bound = false;  ///< acceptance was measured without the rule: under it less may be accepted
+  /// Perplexity over that of the whole model, where a LossCurve of the study says so for this rule and dropped mass.
+  std::optional<double> perplexity_ratio{};
 
   friend bool operator==(const Loss&, const Loss&) = default;
 };
 
 /// Of a design point what its demand rule makes it worth; none where it drops nothing.
 std::optional<Loss> loss_of(const PointResult& point);
+
+/// The same with what a model was measured to lose, where the curve says so.
+std::optional<Loss> placed_on(const std::optional<LossCurve>& curve, const std::string& demand,
+                              std::optional<Loss> loss);
 
 /// Whether a design may be called the best of a study: one that drops something only where all do, since dropping more
 /// is always faster, and what it costs is not counted here.

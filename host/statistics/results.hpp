@@ -13,6 +13,7 @@
 #include "host/statistics/bit_trade.hpp"
 #include "host/statistics/breakdown.hpp"
 #include "host/statistics/estimate.hpp"
+#include "host/statistics/loss_curve.hpp"
 #include "host/weights/weight_figures.hpp"
 
 namespace moecarlo {
@@ -232,7 +233,8 @@ struct StudyResults {
   std::vector<SensitivityResult> sensitivity;
   std::vector<AssumedConstant> constants;
   std::optional<BitSliceResult> bit_slices;
-  std::vector<std::string> notes;  ///< one sentence each: what is not available and why, what was skipped
+  std::optional<LossCurve> measured_loss;  ///< where the study names one
+  std::vector<std::string> notes;          ///< one sentence each: what is not available and why, what was skipped
 };
 
 }  // namespace moecarlo

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures what demand rules cost a model: perplexity and acceptance with each rule in the forward pass.
 
-    measure_loss.py MODEL PROMPTS -o loss.csv --demand 'threshold(0.05)' --demand 'threshold(0.1)' --demand 'budget(16)'
+    measure_loss.py MODEL PROMPTS -o loss.json --demand 'threshold(0.05)' --demand 'threshold(0.1)' --demand 'budget(16)'
 
 PROMPTS are texts, as of capture_router.py; of each the first tokens are prompt, and the others are verified in passes of
 depth + 1 neighbours, --batch texts together, under the rule. Column i of a pass has path probability a^i with a the
@@ -9,15 +9,16 @@ acceptance that was measured without a rule, or what --path lists. Acceptance is
 some experts resident, upper bits), which stands on the target's own keys and values. What a rule drops gets gate weight 0;
 the other weights stay.
 
-CSV, a row a rule, `all` first: demand, texts, tokens, depth, batch, dropped_mass, bits_per_token, bits_per_token_error,
-perplexity, perplexity_ratio, perplexity_ratio_low, perplexity_ratio_high, acceptance, acceptance_error, accepted_length,
-accepted_length_error. Errors: one standard error, over texts; the ratio to `all` is of the same texts, 95 %.
+The file (JSON, schema moecarlo-loss 1) is what `[demand] loss` of a study names: model, texts, tokens, depth, batch, and
+rules, `all` first, of each demand, dropped_mass, bits_per_token, bits_per_token_error, perplexity, perplexity_ratio,
+perplexity_ratio_low, perplexity_ratio_high, acceptance, acceptance_error, accepted_length, accepted_length_error. Errors:
+one standard error, over texts, null of a single one; the ratio to `all` is of the same texts, 95 %.
 Exit status: 0 done, 2 wrong usage, 3 model or texts refused, 4 the machine failed us.
 """
 
 import argparse
-import csv
-import io
+import json
+import math
 import warnings
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", metavar="MODEL")
     parser.add_argument("prompts", metavar="PROMPTS", type=Path)
-    add_output(parser, "CSV")
+    add_output(parser, "JSON")
     parser.add_argument("--demand", action="append", default=[], metavar="RULE",
                         help="as a study labels it: threshold(0.05), threshold(0.05, token), budget(16), half(0.75), "
                              "half(unimportant 0.5, entropy); again for each more")
@@ -43,6 +44,7 @@ def parse_arguments():
     parser.add_argument("--temperature", type=float, default=1.0, help="of acceptance (1)")
     parser.add_argument("--fraction", type=float, default=0.5, help="resident share of the experts in the draft (0.5)")
     parser.add_argument("--bits", type=int, default=4, help="kept bits of the draft's weights (4)")
+    parser.add_argument("--model-name", metavar="NAME", help="in the file (the last part of MODEL)")
     parser.add_argument("--weights", choices=["auto", "float32", "bfloat16", "float16"], default="auto",
                         help="type of the loaded weights; auto = as stored")
     parser.add_argument("--device", default="auto", help="auto = the first GPU, else the CPU")
@@ -69,7 +71,7 @@ def listed_path(text, depth):
 
 
 def row(label, found, dropped, plain, options):
-    """One line of the file. found, plain: of each text, under the rule and under `all`."""
+    """One rule of the file. found, plain: of each text, under the rule and under `all`."""
     import numpy as np
     from routertrace.loss import expected_length
 
@@ -82,11 +84,13 @@ def row(label, found, dropped, plain, options):
     more, more_error = mean((found["bits"] - plain["bits"]).mean(1))
     acceptance, acceptance_error = mean(found["accepted"].mean(1))
     length, length_error = mean(expected_length(found["accepted"], options.depth))
-    return {"demand": label, "texts": len(found["bits"]), "tokens": found["bits"].size, "depth": options.depth,
-            "batch": options.batch, "dropped_mass": dropped, "bits_per_token": bits, "bits_per_token_error": bits_error,
-            "perplexity": 2 ** bits, "perplexity_ratio": 2 ** more, "perplexity_ratio_low": 2 ** (more - 1.96 * more_error),
-            "perplexity_ratio_high": 2 ** (more + 1.96 * more_error), "acceptance": acceptance,
-            "acceptance_error": acceptance_error, "accepted_length": length, "accepted_length_error": length_error}
+    numbers = {"dropped_mass": dropped, "bits_per_token": bits, "bits_per_token_error": bits_error,
+               "perplexity": 2 ** bits, "perplexity_ratio": 2 ** more,
+               "perplexity_ratio_low": 2 ** (more - 1.96 * more_error),
+               "perplexity_ratio_high": 2 ** (more + 1.96 * more_error), "acceptance": acceptance,
+               "acceptance_error": acceptance_error, "accepted_length": length, "accepted_length_error": length_error}
+    return {"demand": label, **{name: float(f"{value:.6g}") if math.isfinite(value) else None
+                                for name, value in numbers.items()}}
 
 
 def measure(options):
@@ -112,19 +116,21 @@ def measure(options):
     ids = torch.tensor(texts, device=model.device)
     residents = elastic_draft.most_popular(popularity(model, taps, ids[:, :options.prompt_tokens]), options.fraction,
                                            taps[0].top_k)
-    rows, progress = [], Progress("rules", len(demands), 0)
+    rules, progress = [], Progress("rules", len(demands), 0)
     with torch.inference_mode():
         meter = LossMeter(model, draft, ids, Passes(path or [1.0] * (options.depth + 1), options.prompt_tokens,
                                                     options.batch), options.temperature, residents, options.bits)
         for demand in demands:
             found, dropped = meter.measure(demand)
-            if not rows:
+            if not rules:
                 plain = found
                 meter.passes.path = path or [float(np.mean(found["accepted"])) ** i for i in range(options.depth + 1)]
-            rows.append(row(demand.label, found, dropped, plain, options))
+            rules.append(row(demand.label, found, dropped, plain, options))
             progress.advance()
     progress.close()
-    return rows
+    return {"schema": "moecarlo-loss", "schema_version": 1,
+            "model": options.model_name or Path(options.model.rstrip("/")).name, "texts": len(texts),
+            "tokens": int(plain["bits"].size), "depth": options.depth, "batch": options.batch, "rules": rules}
 
 
 def popularity(model, taps, ids):
@@ -153,16 +159,11 @@ def main():
     warnings.filterwarnings("ignore", category=FutureWarning)  # of arguments' names; the older one works everywhere
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    rows = measure(options)
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: f"{value:.6g}" if isinstance(value, float) else value for key, value in one.items()}
-                     for one in rows)
+    measured = measure(options)
     temporary = options.output.with_name(f".{options.output.name}.tmp")
-    temporary.write_text(text.getvalue())
+    temporary.write_text(json.dumps(measured, indent=1) + "\n")
     replace(temporary, options.output)
-    for one in rows:
+    for one in measured["rules"]:
         print(f"{one['demand']:28} drops {100 * one['dropped_mass']:5.1f} % of the gate mass, perplexity "
               f"{one['perplexity']:.4g} ({one['perplexity_ratio']:.4f} of all), acceptance {one['acceptance']:.3f}")
 

@@ -1,6 +1,6 @@
 """Demand rules in a model's forward pass: what they keep by hand, and what a model loses by them."""
 
-import csv
+import json
 import math
 import unittest
 import warnings
@@ -116,21 +116,23 @@ class Measuring(common.ScriptTest):
         generator = torch.Generator().manual_seed(1)
         texts = torch.randint(model.config.vocab_size, (6, 20), generator=generator).tolist()
         (self.folder / "texts.jsonl").write_text("".join(f'{{"token_ids": {text}}}\n' for text in texts))
-        done = self.run_script("measure_loss.py", "model", "texts.jsonl", "-o", "loss.csv", "--prompt-tokens", "4",
+        done = self.run_script("measure_loss.py", "model", "texts.jsonl", "-o", "loss.json", "--prompt-tokens", "4",
                                "--tokens", "20", "--batch", "2", "--demand", "threshold(0)", "--demand", "threshold(0.4)",
                                "--demand", "half(unimportant 0.5)", "--demand", "half(unimportant 0)")
         self.assertEqual(done.returncode, 0, done.stderr)
-        with open(self.folder / "loss.csv", newline="") as file:
-            rows = {row["demand"]: row for row in csv.DictReader(file)}
+        measured = json.loads((self.folder / "loss.json").read_text())
+        rows = {row["demand"]: row for row in measured["rules"]}
         every = rows["all"]
-        self.assertEqual((every["texts"], every["tokens"], every["dropped_mass"]), ("6", "96", "0"))
+        self.assertEqual([measured[key] for key in ("schema", "schema_version", "model", "texts", "tokens", "depth",
+                                                    "batch")], ["moecarlo-loss", 1, "model", 6, 96, 4, 2])
+        self.assertEqual(every["dropped_mass"], 0)
         for identity in ("threshold(0)", "half(unimportant 0)"):
             self.assertEqual({**rows[identity], "demand": "all"}, every)
-        self.assertGreater(float(rows["threshold(0.4)"]["dropped_mass"]), 0)
+        self.assertGreater(rows["threshold(0.4)"]["dropped_mass"], 0)
         self.assertNotEqual(rows["threshold(0.4)"]["perplexity"], every["perplexity"])
-        self.assertGreater(float(rows["half(unimportant 0.5)"]["dropped_mass"]), 0)
-        self.assertAlmostEqual(float(every["perplexity"]), 2 ** float(every["bits_per_token"]), 1)
-        self.assertAlmostEqual(math.log2(float(every["perplexity_ratio"])), 0)
+        self.assertGreater(rows["half(unimportant 0.5)"]["dropped_mass"], 0)
+        self.assertAlmostEqual(every["perplexity"], 2 ** every["bits_per_token"], 1)
+        self.assertAlmostEqual(math.log2(every["perplexity_ratio"]), 0)
 
 
 if __name__ == "__main__":

@@ -94,6 +94,23 @@ class Package(unittest.TestCase):
         with self.assertRaisesRegex(KeyError, "batch 1, depth 2, alpha 0.5, demand all"):
             results.tallies.at(1, 2, alpha=0.5, demand="all")
 
+    def test_prefills_and_prefetches_are_tables_and_counts(self):
+        study = moecarlo.Study(self.trace, {"depth": [2], "policy": ["lru"], "capacity": [8]}, {"alpha": 0.5},
+                               prefill={"chunk": 8}, prefetch={"predictor": "previous"}, calibration="all",
+                               trajectories=64, rounds=2)
+        results = moecarlo.run(study, self.folder / "ahead")
+        misses = results.prefill[results.prefill["metric"] == "misses"]["value"].iloc[0]
+        cell = results.tallies.prefill[0]
+        chunks = cell["rounds"].values.sum()
+        self.assertEqual(chunks, sum(-(-len(tokens) // 8) for tokens in self.sequences))
+        hits = cell["points_by_layer"].sel(policy="lru", capacity=8.0, point_count="hits").values.sum()
+        distinct = cell["unions_by_layer"].sel(union_count="distinct_experts").values.sum()
+        self.assertAlmostEqual(misses, (distinct - hits) / chunks / 6, 12)
+        useful, wasted, precision = (results.metric(f"prefetch_{name}.1")["value"].iloc[0]
+                                     for name in ("useful", "wasted", "precision"))
+        self.assertAlmostEqual(precision, useful / (useful + wasted), 12)
+        self.assertTrue(self.results.prefill.empty)
+
     def test_tallies_are_arrays_of_xarray_too(self):
         try:
             import xarray  # noqa: F401

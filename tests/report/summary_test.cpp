@@ -29,7 +29,8 @@ TEST(Summary, RootHasTheKeysOfTheInterface) {
               UnorderedElementsAre("schema", "schema_version", "name", "version", "trace", "study", "trajectories",
                                    "replicate_trajectories", "seed", "backend", "seconds", "points", "distributions",
                                    "differences", "controls", "break_even", "hardware", "ridges", "leads", "left_out",
-                                   "bit_trades", "reference", "sensitivity", "constants", "bit_slices", "notes"));
+                                   "bit_trades", "reference", "sensitivity", "constants", "bit_slices", "measured_loss",
+                                   "notes"));
   EXPECT_EQ(summary["schema"], "moecarlo-summary");
   EXPECT_EQ(summary["schema_version"], 1);
 }

@@ -20,7 +20,8 @@ PathLike = Union[str, "os.PathLike[str]"]
 Value = Union[str, int, float, bool, Sequence[Any], Mapping[str, Any]]
 
 TABLES = ("grid", "cache", "draft", "acceptance", "demand", "prefetch", "prefill", "stop", "hardware")
-PATHS = (("study", "trace"), ("acceptance", "profile"), ("hardware", "bit_slices"))
+PATHS = (("study", "trace"), ("acceptance", "profile"), ("demand", "distances"), ("demand", "loss"),
+         ("hardware", "bit_slices"))
 
 
 def toml_value(value: Value) -> str:

@@ -31,10 +31,7 @@ Table demand_table(const StudyResults& results) {
               1,
               {}};
   for (const PointResult& point : results.points) {
-    const bool same = point.batch == typical->batch && point.depth == typical->depth &&
-                      point.policy == typical->policy && point.capacity == typical->capacity &&
-                      point.bits == typical->bits;
-    if (!same || !find_metric(&point, "demands")) continue;
+    if (!is_beside(point, *typical) || !find_metric(&point, "demands")) continue;
     const std::string yields = cell_of(point, "tokens_per_round");
     table.rows.push_back({point.demand, cell_of(point, "dropped_mass", 100), cell_of(point, "demands"),
                           cell_of(point, "demands_kept"), cell_of(point, "distinct_experts"),
@@ -70,19 +67,17 @@ std::string what_is_dropped(const StudyResults& results) {
   const PointResult* typical = typical_point(results);
   std::string text;
   for (const PointResult& point : results.points) {
-    if (!typical || point.batch != typical->batch || point.depth != typical->depth || point.policy != typical->policy ||
-        point.capacity != typical->capacity || point.bits != typical->bits) {
-      continue;
-    }
-    const std::string loss = loss_text(loss_of(point));
-    if (loss.empty()) continue;
-    text += fmt::format("{}{} is {}", text.empty() ? "" : "; ", point.demand, loss);
+    if (!typical || !is_beside(point, *typical)) continue;
+    const std::optional<Loss> loss = placed_on(results.measured_loss, point.demand, loss_of(point));
+    if (!loss) continue;
+    text += fmt::format("{}{} is {}", text.empty() ? "" : "; ", point.demand, loss_text(loss));
+    if (loss->perplexity_ratio) text += " on " + results.measured_loss->model;
   }
   if (text.empty()) return "";
   return fmt::format(
       "Not every expert that was chosen is asked for: at batch {}, depth {}, {}. Its numbers hold for another model "
-      "than the "
-      "trace's; accepted lengths were measured without the rule, so that speeds under it are upper bounds.",
+      "than "
+      "the trace's; accepted lengths were measured without the rule, so that speeds under it are upper bounds.",
       typical->batch, typical->depth, text);
 }
 

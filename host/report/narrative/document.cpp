@@ -132,6 +132,8 @@ Document build_document(const StudyResults& all, const std::vector<Figure>& figu
     add_figures(document, figures, {"distinct_experts", "distinct_experts_distribution", "experts_layers"});
     add(document, workload_table(results));
     add(document, demand_table(results));
+    add_figures(document, figures, {"loss"});
+    add(document, loss_table(results));
     add(document, depths_of_draft_table(results));
     add(document, prefill_table(results));
     add(document, theta_table(results));

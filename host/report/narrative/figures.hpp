@@ -38,6 +38,9 @@ std::vector<Figure> hardware_figures(const StudyResults& results);
 /// Operations per byte beside the ridge of each unit, and how busy units and memories are, by batch.
 std::optional<Figure> use_figure(const StudyResults& results);
 
+/// What rules that drop experts cost a model, and where the study's designs stand; where it names such a curve.
+std::optional<Figure> loss_figure(const StudyResults& results);
+
 /// What the bits of weights hold: values, slices, planes, and how well a draft of the upper bits stands for them.
 std::vector<Figure> bit_slice_figures(const WeightFigures& weights);
 

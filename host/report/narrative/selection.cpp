@@ -191,6 +191,11 @@ std::vector<const Distribution*> deepest_distributions(const StudyResults& resul
   return deepest;
 }
 
+bool is_beside(const PointResult& point, const PointResult& typical) {
+  return point.batch == typical.batch && point.depth == typical.depth && point.policy == typical.policy &&
+         point.capacity == typical.capacity && point.bits == typical.bits;
+}
+
 std::string bits_text(std::uint32_t bits) {
   return bits == 8 ? "" : fmt::format(", {} bits", bits);
 }

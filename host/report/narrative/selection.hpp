@@ -31,6 +31,9 @@ const PointResult* find_point(const StudyResults& results, std::uint32_t batch, 
 /// The point that a hardware row was projected from; null where the results hold none.
 const PointResult* point_of(const StudyResults& results, const HardwareResult& row);
 
+/// Whether a point differs from the typical one in its demand alone, if at all.
+bool is_beside(const PointResult& point, const PointResult& typical);
+
 /// The same policy, capacity, bits and demand at another batch and depth; null where it was not counted.
 const PointResult* find_beside(const StudyResults& results, const PointResult& point, std::uint32_t batch,
                                std::uint32_t depth);

@@ -243,6 +243,7 @@ std::vector<Figure> simulation_figures(const StudyResults& results) {
   add_hit_rate(figures, results);
   add_layer_strip(figures, results);
   add_layer_columns(figures, results);
+  if (auto loss = loss_figure(results)) figures.push_back(*std::move(loss));
   return figures;
 }
 

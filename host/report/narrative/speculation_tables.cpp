@@ -12,7 +12,7 @@
 namespace moecarlo {
 namespace {
 
-constexpr std::size_t shown = 40;
+constexpr std::size_t kMostShown = 40;
 
 std::string shown_text(std::size_t rows, std::size_t of) {
   return rows == of ? "" : fmt::format(" ({} of {} rows; all are in summary.json)", rows, of);
@@ -87,7 +87,7 @@ std::string first_depth(const DepthChoice& choice, const StudyResults& results) 
 
 void add_depth_choices(Table& table, const StudyResults& results, const std::string& cost) {
   std::map<std::tuple<std::uint32_t, std::string, double>, DepthChoice> choices;
-  for (const BreakEvenResult* row : shown_break_even(results, cost, shown * depths_of(results).size())) {
+  for (const BreakEvenResult* row : shown_break_even(results, cost, kMostShown * depths_of(results).size())) {
     const PointResult& point = results.points.at(row->point);
     consider(choices[{point.batch, point.policy, point.capacity}], *row, results);
   }
@@ -103,7 +103,7 @@ void add_depth_choices(Table& table, const StudyResults& results, const std::str
 Table break_even_table(const StudyResults& results, const std::string& cost) {
   Table table{"", {"policy", "experts per layer", "batch", "depth"}, 1, {}};
   add_verdict_header(table);
-  for (const BreakEvenResult* row : shown_break_even(results, cost, shown)) {
+  for (const BreakEvenResult* row : shown_break_even(results, cost, kMostShown)) {
     const PointResult& point = results.points.at(row->point);
     table.rows.push_back(
         {point.policy, number_text(point.capacity), std::to_string(point.batch), std::to_string(point.depth)});
@@ -153,7 +153,7 @@ Table hardware_break_even_table(const StudyResults& results) {
                "times its autoregressive mode", "needed acceptance", "acceptance", "verdict"},
               3,
               {}};
-  for (const HardwareResult* row : shown_hardware_break_even(results, shown)) {
+  for (const HardwareResult* row : shown_hardware_break_even(results, kMostShown)) {
     table.rows.push_back({row->system, row->scheme, row->policy, number_text(row->capacity), std::to_string(row->bits),
                           std::to_string(row->batch), std::to_string(row->depth),
                           estimate_cell(*row->speedup_over_autoregressive),

@@ -14,6 +14,8 @@ Table acceptance_table(const StudyResults& results);  ///< by depth and draft po
 Table workload_table(const StudyResults& results);    ///< by batch and depth, at the typical policy and capacity
 Table hit_rate_table(const StudyResults& results);    ///< by policy, capacity and batch, at the typical depth
 Table demand_table(const StudyResults& results);      ///< by demand, at the typical point; empty without demand rules
+/// Lossy designs at the typical point on the curve that was measured; empty where the study names none.
+Table loss_table(const StudyResults& results);
 /// Experts that the demand rule `threshold` would load by theta, where a histogram of gate products tells it.
 Table theta_table(const StudyResults& results);
 /// What demand rules drop at the typical point, in words; empty where they drop nothing.

@@ -42,7 +42,9 @@ Json to_json(const std::optional<CapturedAt>& captured) {
 
 Json to_json(const std::optional<Loss>& lossy) {
   if (!lossy) return nullptr;
-  return {{"dropped_mass", number(lossy->dropped_mass)}, {"upper_bound", lossy->upper_bound}};
+  return {{"dropped_mass", number(lossy->dropped_mass)},
+          {"upper_bound", lossy->upper_bound},
+          {"perplexity_ratio", number(lossy->perplexity_ratio)}};
 }
 
 Json to_json(const BitTrade& trade) {
@@ -86,9 +88,11 @@ BitTrade trade_from(const Json& json) {
   if (const Json& alpha = member(json, "alpha"); !alpha.is_null()) trade.alpha = alpha.get<double>();
   member(json, "demand").get_to(trade.demand);
   if (const Json& lossy = member(json, "lossy"); !lossy.is_null()) {
-    const Json& dropped = member(lossy, "dropped_mass");
-    trade.lossy = Loss{dropped.is_null() ? std::nullopt : std::optional(dropped.get<double>()),
-                       member(lossy, "upper_bound").get<bool>()};
+    const auto share = [&](const char* key) {
+      const Json& found = member(lossy, key);
+      return found.is_null() ? std::nullopt : std::optional(found.get<double>());
+    };
+    trade.lossy = Loss{share("dropped_mass"), member(lossy, "upper_bound").get<bool>(), share("perplexity_ratio")};
   }
   trade.room_bytes = number(json, "room_bytes");
   trade.slot_bytes = number(json, "slot_bytes");

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "host/report/results/bit_trade_json.hpp"
+#include "host/report/results/loss_json.hpp"
 #include "host/report/results/summary.hpp"
 #include "host/support/error.hpp"
 #include "host/support/json_file.hpp"
@@ -192,6 +193,7 @@ void read(const Json& json, HardwareResult& row) {
   if (const Json& lossy = member(json, "lossy"); !lossy.is_null()) {
     from_json(lossy, row.lossy.emplace().dropped_mass, "dropped_mass");
     from_json(lossy, row.lossy->upper_bound, "upper_bound");
+    from_json(lossy, row.lossy->perplexity_ratio, "perplexity_ratio");
   }
   read(member(json, "tokens_per_second"), row.tokens_per_second);
   read_known(member(json, "speedup"), row.speedup);
@@ -334,6 +336,9 @@ StudyResults read(const Json& json, const std::string& where) {
   results.bit_trades = bit_trades_from_json(member(json, "bit_trades"));
   read_list(member(json, "sensitivity"), results.sensitivity);
   read_list(member(json, "constants"), results.constants);
+  if (const Json& measured = member(json, "measured_loss"); !measured.is_null()) {
+    results.measured_loss = loss_curve_from_json(measured);
+  }
   if (const Json& measured = member(json, "bit_slices"); !measured.is_null()) {
     read(measured, results.bit_slices.emplace());
   }

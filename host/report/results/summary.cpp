@@ -5,6 +5,7 @@
 
 #include "host/report/results/bit_trade_json.hpp"
 #include "host/report/results/json_text.hpp"
+#include "host/report/results/loss_json.hpp"
 #include "host/statistics/part_use.hpp"
 #include "host/support/json_file.hpp"
 #include "host/weights/figures_json.hpp"
@@ -176,7 +177,8 @@ void write(JsonText& json, const HardwareResult& row) {
   json.key("lossy");
   if (row.lossy) {
     json.open('{').key("dropped_mass").number(row.lossy->dropped_mass);
-    json.key("upper_bound").raw(row.lossy->upper_bound ? "true" : "false").close('}');
+    json.key("upper_bound").raw(row.lossy->upper_bound ? "true" : "false");
+    json.key("perplexity_ratio").number(row.lossy->perplexity_ratio).close('}');
   } else {
     json.raw("null");
   }
@@ -329,6 +331,7 @@ void write_summary(const StudyResults& results, const TextSink& sink) {
   summary.add_list("sensitivity", results.sensitivity);
   summary.add_list("constants", results.constants);
   summary.add("bit_slices", results.bit_slices ? to_json(*results.bit_slices) : Json(nullptr));
+  summary.add("measured_loss", results.measured_loss ? to_json(*results.measured_loss) : Json(nullptr));
   summary.add("notes", results.notes);
   summary.finish();
 }
