@@ -261,6 +261,25 @@ TEST(MissRateController, EndsWhereNoChoiceHasALowerSliceAndComesBackToItsOwnGate
   }
 }
 
+TEST(TopPDemand, TakesTheLargestChoicesUntilTheyHoldTheMass) {
+  const HandPass pass = two_tokens();
+  TopPDemand::ask(pass, {{in_gates_or_all(0.75)}});
+  EXPECT_THAT(pass.used(), ElementsAre("AB", "ABC"));
+  TopPDemand::ask(pass, {{in_gates_or_all(0.5)}});
+  EXPECT_THAT(pass.used(), ElementsAre("A", "AB"));
+  TopPDemand::ask(pass, {{in_gates_or_all(0)}});
+  EXPECT_THAT(pass.used(), ElementsAre("A", "A"));
+  TopPDemand::ask(pass, {{in_gates_or_all(1)}});
+  EXPECT_THAT(pass.used(), ElementsAre("ABCD", "ABCD"));
+}
+
+TEST(TopPDemand, TakesTheLowerOfTwoEqualChoices) {
+  HandPass pass;
+  pass.add(1, {{'B', 0.4}, {'A', 0.2}, {'D', 0.2}, {'C', 0.2}});
+  TopPDemand::ask(pass, {{in_gates_or_all(0.5)}});
+  EXPECT_THAT(pass.used(), ElementsAre("AB"));
+}
+
 TEST(NearestDemand, ReplacesAnAbsentExpertByTheNearestResident) {
   // Distances of expert 2: 0.9 to 1, 0.4 to 3.
   const std::uint16_t nearest[4][4] = {{0, 1, 2, 3}, {1, 0, 2, 3}, {2, 3, 1, 0}, {3, 2, 1, 0}};

@@ -95,8 +95,9 @@ void Demander::ask_layer(Pass& pass, int layer, const ObjectSet& residents) cons
   for (Column* column : columns) {
     if (rule_ == "half") half(*column, layer);
     if (rule_ == "slices") slices(*column, layer);
+    if (rule_ == "top_p") top_p(*column, layer);
   }
-  if (rule_ == "half" || rule_ == "slices") return;
+  if (rule_ == "half" || rule_ == "slices" || rule_ == "top_p") return;
   for (Column* column : columns) column->used[layer] = objects_of(column->chosen[layer]);
 }
 
@@ -187,6 +188,21 @@ std::int64_t Demander::least_gate() const {
 
 double Demander::after(const std::string& word) const {
   return std::stod(*(std::find(words_.begin(), words_.end(), word) + 1));
+}
+
+/// The best choice, and each next one where those before it fall short of the mass.
+void Demander::top_p(Column& column, int layer) const {
+  std::vector<std::pair<int, int>> order;  // the best first
+  for (const auto& [expert, gate] : column.gate[layer]) order.emplace_back(-gate, expert);
+  std::sort(order.begin(), order.end());
+  const double wanted = std::stod(words_.front());
+  Experts kept;
+  double before = 0;
+  for (const auto& [gate, expert] : order) {
+    if (kept.empty() || wanted == 1 || before < wanted * 65535) kept.insert(expert);
+    before -= gate;
+  }
+  column.used[layer] = objects_of(kept);
 }
 
 void Demander::half(Column& column, int layer) const {

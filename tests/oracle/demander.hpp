@@ -45,6 +45,7 @@ class Demander {
   void half(Column& column, int layer) const;
   void salient(std::vector<Column*>& columns, int layer) const;
   void slices(Column& column, int layer) const;
+  void top_p(Column& column, int layer) const;
   void find_threshold();
   std::int64_t least_gate() const;
   double after(const std::string& word) const;

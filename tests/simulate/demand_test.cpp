@@ -90,11 +90,13 @@ TEST_P(DemandIdentity, LeavesEveryCountAsItIs) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Rules, DemandIdentity,
-    ::testing::Values(Identity{"threshold", {{"theta", {0}}}}, Identity{"threshold", {{"theta", {0}}, {"scope", {1}}}},
-                      Identity{"budget", {{"experts", {16}}}}, Identity{"half", {{"unimportant", {0}}}},
-                      Identity{"half", {{"unimportant", {0}}, {"importance", {1}}}}, Identity{"nearest", {}}));
+INSTANTIATE_TEST_SUITE_P(Rules, DemandIdentity,
+                         ::testing::Values(Identity{"threshold", {{"theta", {0}}}},
+                                           Identity{"threshold", {{"theta", {0}}, {"scope", {1}}}},
+                                           Identity{"budget", {{"experts", {16}}}},
+                                           Identity{"half", {{"unimportant", {0}}}},
+                                           Identity{"half", {{"unimportant", {0}}, {"importance", {1}}}},
+                                           Identity{"nearest", {}}, Identity{"top_p", {{"mass", {1}}}}));
 
 /// SMoLPU's example, replayed: three tokens of one request, experts A to D, path probabilities 1, 0.6, 0.3, inputs of
 /// four channels.

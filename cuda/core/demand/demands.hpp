@@ -9,13 +9,14 @@
 #include "cuda/core/demand/salient.hpp"
 #include "cuda/core/demand/slices.hpp"
 #include "cuda/core/demand/threshold.hpp"
+#include "cuda/core/demand/top_p.hpp"
 
 namespace moecarlo {
 
 /// All rules, each in its own header of this folder. Words, keys of studies, files, checks and engines follow from this
 /// list.
-using Demands =
-    std::tuple<AllDemand, ThresholdDemand, BudgetDemand, HalfDemand, SalientDemand, SlicesDemand, NearestDemand>;
+using Demands = std::tuple<AllDemand, ThresholdDemand, BudgetDemand, HalfDemand, SalientDemand, SlicesDemand,
+                           NearestDemand, TopPDemand>;
 
 constexpr std::uint32_t kDemands = std::tuple_size_v<Demands>;
 static_assert(std::is_same_v<std::tuple_element_t<static_cast<std::size_t>(DemandRule::all), Demands>, AllDemand>);
