@@ -34,8 +34,8 @@ def parse_arguments():
     parser.add_argument("prompts", metavar="PROMPTS", type=Path)
     add_output(parser, "JSON")
     parser.add_argument("--demand", action="append", default=[], metavar="RULE",
-                        help="as a study labels it: threshold(0.05), threshold(0.05, token), budget(16), half(0.75), "
-                             "half(unimportant 0.5, entropy); again for each more")
+                        help="as a study labels it: threshold(0.05), threshold(0.05, token), budget(16), top_p(0.9), "
+                             "half(0.75), half(unimportant 0.5, entropy); again for each more")
     parser.add_argument("--depth", type=int, default=4, help="draft tokens of a pass (4)")
     parser.add_argument("--batch", type=int, default=1, help="texts that are verified together (1)")
     parser.add_argument("--path", default="", metavar="C,..", help="path probabilities of columns 0 .. depth, 1 first")

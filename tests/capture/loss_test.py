@@ -68,6 +68,12 @@ class Rules(unittest.TestCase):
         sure = choices([[(0, .5), (1, .5)]] * 2, [1, .2])
         self.assertEqual(kept("half(0.5, acceptance)", sure), [{0, 1}, {0}])
 
+    def test_the_largest_choices_until_they_hold_the_mass(self):
+        two = choices([[(A, .5), (B, .3), (C, .15), (D, .05)], [(D, .2), (C, .22), (B, .28), (A, .3)]], [1, 1])
+        self.assertEqual(kept("top_p(0.75)", two), [{A, B}, {A, B, C}])
+        self.assertEqual(kept("top_p(0)", two), [{A}, {A}])
+        self.assertEqual(dropped("top_p(1)", two), 0)
+
     def test_a_share_of_unimportant_tokens_is_calibrated(self):
         for label, least in (("half(unimportant 0.5)", [.1, .4]), ("half(unimportant 0.5, entropy)", [.1, .4])):
             demand = Demand(label)

@@ -26,13 +26,14 @@ class Choices:
     confidence: torch.Tensor
     passes: torch.Tensor
     experts: int
+    place: torch.Tensor = field(init=False)  # [n, k]: of a choice among those of its token, the largest gate first
     first: torch.Tensor = field(init=False)  # [n, k] bool: the largest gate of a token, ties to the lower expert
     half: torch.Tensor = field(init=False)  # [n, k] bool: the ceil(k / 2) largest
 
     def __post_init__(self):
         rank = self.gates * self.experts - self.ids
-        place = rank.argsort(dim=1, descending=True).argsort(dim=1)
-        self.first, self.half = place == 0, place < (self.ids.shape[1] + 1) // 2
+        self.place = rank.argsort(dim=1, descending=True).argsort(dim=1)
+        self.first, self.half = self.place == 0, self.place < (self.ids.shape[1] + 1) // 2
 
     @property
     def products(self):
@@ -76,6 +77,12 @@ def _half(choices, theta, importance):
     return choices.half | ~unimportant[:, None]
 
 
+def _top_p(choices, mass):
+    gates = torch.empty_like(choices.gates).scatter_(1, choices.place, choices.gates)  # the largest first
+    before = (gates.cumsum(1) - gates).gather(1, choices.place)
+    return choices.first | (before < at_least(mass, ONE)) | (mass >= 1)
+
+
 def importance_of(choices, importance):
     """[n] of 1: what the rule `half` judges a token by."""
     if importance == "mass":
@@ -88,6 +95,7 @@ def importance_of(choices, importance):
 
 SHARE = r"(?:0|1|0?\.\d+|\de-\d+)"
 FORMS = re.compile(rf"all|threshold\((?P<a>{SHARE})(?:, (?P<scope>token))?\)|budget\((?P<b>[1-9]\d*)\)"
+                   rf"|top_p\((?P<d>{SHARE})\)"
                    rf"|half\((?P<share>unimportant )?(?P<c>{SHARE})(?:, (?P<importance>entropy|acceptance))?\)")
 
 
@@ -97,10 +105,10 @@ class Demand:
     def __init__(self, label):
         form = FORMS.fullmatch(label)
         if form is None:
-            raise Refusal(USAGE, f"--demand {label} (expected all, threshold(THETA), budget(N), half(THETA) or "
-                                 "half(unimportant SHARE); threshold(THETA, token), half(THETA, entropy | acceptance))")
+            raise Refusal(USAGE, f"--demand {label} (expected all, threshold(THETA), budget(N), top_p(MASS), half(THETA) "
+                                 "or half(unimportant SHARE); threshold(THETA, token), half(THETA, entropy | acceptance))")
         self.label, self.name = label, label.partition("(")[0]
-        self.number = float(form["a"] or form["b"] or form["c"] or 0)
+        self.number = float(form["a"] or form["b"] or form["c"] or form["d"] or 0)
         self.word = form["scope"] or form["importance"]
         self.unimportant = self.number if form["share"] else None
 
@@ -117,6 +125,8 @@ class Demand:
         """[n, k] bool: what is computed."""
         if self.name == "threshold":
             return _threshold(choices, self.number, self.word or "pass")
+        if self.name == "top_p":
+            return _top_p(choices, self.number)
         if self.name == "budget":
             return _budget(choices, int(self.number))
         if self.name == "half":
