@@ -6,22 +6,18 @@
 namespace moecarlo {
 
 std::string rule_family(const std::string& demand) {
-  std::string family;
-  const auto is_number = [](char letter) {
-    return std::isdigit(static_cast<unsigned char>(letter)) != 0 ||
-           std::string("+-.e").find(letter) != std::string::npos;
-  };
-  for (std::size_t i = 0; i < demand.size();) {
-    const bool begins = i == 0 || std::string("( ").find(demand[i - 1]) != std::string::npos;
-    if (begins && std::isdigit(static_cast<unsigned char>(demand[i])) != 0) {
-      while (i < demand.size() && is_number(demand[i])) ++i;
-      while (i < demand.size() && std::string(", ").find(demand[i]) != std::string::npos) ++i;
-    } else {
-      family += demand[i++];
-    }
+  const std::size_t open = demand.find('(');
+  if (open == std::string::npos) return demand;
+  std::string words;
+  for (std::size_t first = open + 1; first < demand.size();) {
+    const std::size_t end = demand.find_first_of(",)", first);
+    const std::string part = demand.substr(first, end - first);  // "0.05", "unimportant 0.5", "token"
+    const bool is_number = std::isdigit(static_cast<unsigned char>(part[part.rfind(' ') + 1])) != 0;
+    if (!is_number) words += (words.empty() ? "" : ", ") + part;
+    first = demand.find_first_not_of(", )", end);
   }
-  if (const std::size_t empty = family.find("()"); empty != std::string::npos) family.erase(empty, 2);
-  return family;
+  const std::string rule = demand.substr(0, open);
+  return words.empty() ? rule : rule + "(" + words + ")";
 }
 
 std::optional<MeasuredLoss> LossCurve::at(const std::string& demand, double dropped_mass) const {

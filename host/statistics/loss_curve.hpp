@@ -46,7 +46,8 @@ struct LossCurve {
   std::optional<MeasuredLoss> at(const std::string& demand, double dropped_mass) const;
 };
 
-/// A demand without its numbers: "threshold(token)" of "threshold(0.05, token)".
+/// A demand without its numbers and their keys: "threshold(token)" of "threshold(0.05, token)", "half" of
+/// "half(unimportant 0.5)".
 std::string rule_family(const std::string& demand);
 
 }  // namespace moecarlo

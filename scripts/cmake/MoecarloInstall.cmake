@@ -27,6 +27,7 @@ add_custom_target(described ALL DEPENDS ${described}/moecarlo.1)
 install(TARGETS moecarlo RUNTIME DESTINATION ${program_folder})
 install(DIRECTORY hw/presets DESTINATION ${share}/moecarlo FILES_MATCHING PATTERN "*.toml" PATTERN "*.csv")
 install(FILES datasets/README.md datasets/reference.md datasets/reference.h5 datasets/reference-weights.h5
+  datasets/small-loss.json datasets/small-loss.md
   DESTINATION ${share}/moecarlo/datasets)
 install(DIRECTORY docs DESTINATION ${share}/doc/moecarlo FILES_MATCHING PATTERN "*.md")
 install(FILES README.md LICENSE DESTINATION ${share}/doc/moecarlo)

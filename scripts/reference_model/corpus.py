@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Builds the training text of the reference model: eight domains, from Debian packages that may be redistributed.
 
-    corpus.py -o build/reference_model          # corpus.npz, prompts.jsonl
+    corpus.py -o build/reference_model          # corpus.npz, prompts.jsonl, texts.jsonl
 
 The packages are downloaded with `apt-get download` into OUT/packages and unpacked there, nothing is installed. One
 document in twenty, by a hash of its name, is held out. A byte-level BPE of 4,096 tokens is trained on the rest: bytes
@@ -10,7 +10,7 @@ small model on its embedding.
 
 corpus.npz: `train_D` and `heldout_D` (uint16 tokens, documents separated by token 0) for each domain D, `tokenizer`
 (tokenizer.json, bytes), `card` (JSON: packages, licences, documents, bytes, tokens). prompts.jsonl: {token_ids, label},
-cut from held-out documents.
+cut from held-out documents; texts.jsonl: longer ones of the same, for measure_loss.py.
 """
 
 import argparse
@@ -200,6 +200,8 @@ def main():
     parser.add_argument("--megabytes", type=float, default=6.0, help="text per domain at most (6)")
     parser.add_argument("--prompts", type=int, default=9, help="prompts per domain (9)")
     parser.add_argument("--prompt-tokens", type=int, default=64)
+    parser.add_argument("--texts", type=int, default=24, help="texts per domain (24)")
+    parser.add_argument("--text-tokens", type=int, default=192)
     options = parser.parse_args()
     folder = options.output / "packages"
     folder.mkdir(parents=True, exist_ok=True)
@@ -222,8 +224,9 @@ def main():
             "heldout_tokens": len(arrays[f"heldout_{name}"])}
         print(f"{name:14} {card['domains'][name]['tokens']:9} tokens, "
               f"{card['domains'][name]['heldout_tokens']:7} held out", flush=True)
-    write_prompts(options.output / "prompts.jsonl", {n: arrays[f"heldout_{n}"] for n in DOMAINS}, options.prompts,
-                  options.prompt_tokens)
+    heldout = {name: arrays[f"heldout_{name}"] for name in DOMAINS}
+    write_prompts(options.output / "prompts.jsonl", heldout, options.prompts, options.prompt_tokens)
+    write_prompts(options.output / "texts.jsonl", heldout, options.texts, options.text_tokens)
     encoded = {"tokenizer": tokenizer.to_str(), "card": json.dumps(card)}
     np.savez_compressed(options.output / "corpus.npz", **arrays,
                         **{k: np.frombuffer(v.encode(), np.uint8) for k, v in encoded.items()})

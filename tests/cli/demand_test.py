@@ -1,6 +1,7 @@
 """Demand rules from a study to its outputs: numbers under a lossy rule say so."""
 
 import csv
+import json
 
 import h5py
 import numpy as np
@@ -89,6 +90,39 @@ class Asking(elastic.Elastic):
             else:
                 self.assertGreater(row["lossy"]["dropped_mass"], 0)
                 self.assertEqual(row["lossy"]["upper_bound"], row["depth"] > 0)
+
+    def test_lossy_designs_stand_on_what_a_model_was_measured_to_lose(self):
+        numbers = ("bits_per_token", "bits_per_token_error", "perplexity", "acceptance_error", "accepted_length",
+                   "accepted_length_error")
+        rules = [{"demand": demand, "dropped_mass": dropped, "perplexity_ratio": ratio, "perplexity_ratio_low": ratio,
+                  "perplexity_ratio_high": ratio, "acceptance": 0.75, **{name: 1 for name in numbers}}
+                 for demand, dropped, ratio in (("all", 0, 1), ("threshold(0.3)", 1, 3))]
+        measured = {"schema": "moecarlo-loss", "schema_version": 1, "model": "my-model", "texts": 2, "tokens": 8,
+                    "depth": 4, "batch": 1, "rules": rules}
+        (self.folder / "loss.json").write_text(json.dumps(measured))
+        points = self.asked(demand={**RULES, "loss": "loss.json"})
+        ratio = 1 + 2 * points["threshold(0.2)"]["dropped_mass"]
+        report = (self.folder / "run-1/report.md").read_text(encoding="utf-8")
+        self.assertIn(f"perplexity x {ratio:.3g} on my-model", report)
+        self.assertIn("What such rules cost my-model", report)
+        self.assertIn(f"| {ratio:.4g} ({ratio:.4g} to {ratio:.4g}) | 0.750", report)
+        self.assertTrue((self.folder / "run-1/figures/loss.svg").is_file())
+        self.assertEqual(program.summary(self.folder / "run-1")["measured_loss"]["rules"], rules)
+        (self.folder / "loss.json").write_text("{}")
+        self.refused(3, "simulate", self.folder / "study.toml", "-o", self.folder / "more", says=("loss.json", "schema"))
+
+    def test_lower_slices_follow_a_miss_rate(self):
+        demand = {"rule": "slices", "theta": 0.05, "miss_rate": [0, 0.5, 1]}
+        tables = {"grid": {"policy": ["lru"], "capacity": [8], "bits": [4]}, "cache": {"objects": "slices"},
+                  "study": {"rounds": 12}}
+        points = self.asked(demand=demand, **tables)
+        lower = [points[f"slices(0.05, miss_rate {rate})"] for rate in (0, 0.5, 1)]
+        asked = [point["lower_hits"] + point["lower_misses"] for point in lower]
+        self.assertLess(asked[0], asked[1])
+        self.assertLessEqual(asked[1], asked[2])
+        free = self.asked(demand={"rule": "slices", "theta": 0.05}, **tables)["slices(0.05)"]
+        for name in lower[2].keys() - {"oracle_hit_rate"}:  # whose future such a rule does not know
+            self.assertEqual(free[name], lower[2][name], name)
 
     def test_one_run_gives_the_curve_of_thresholds(self):
         thetas = [0, 4 / 256, 32 / 256, 1]

@@ -31,7 +31,8 @@ TEST(RuleFamily, IsADemandWithoutItsNumbers) {
   EXPECT_EQ(rule_family("threshold(1e-05)"), "threshold");
   EXPECT_EQ(rule_family("threshold(0.05, token)"), "threshold(token)");
   EXPECT_EQ(rule_family("budget(16, keep_hits)"), "budget(keep_hits)");
-  EXPECT_EQ(rule_family("half(unimportant 0.5, entropy)"), "half(unimportant entropy)");
+  EXPECT_EQ(rule_family("half(unimportant 0.5, entropy)"), "half(entropy)");
+  EXPECT_EQ(rule_family("half(unimportant 0.5)"), rule_family("half(0.75)"));
 }
 
 TEST(LossCurve, IsReadBetweenTheNeighboursOfADroppedMass) {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "host/report/charts/palette.hpp"
 #include "host/report/narrative/figures.hpp"
@@ -87,26 +88,31 @@ Table loss_table(const StudyResults& results) {
 }
 
 std::optional<Figure> loss_figure(const StudyResults& results) {
-  if (!results.measured_loss) return std::nullopt;
+  const auto added = [](double ratio) { return 100 * (ratio - 1); };
+  std::vector<LineSeries> marks;
+  std::set<std::string> rules;
+  for (const PlacedDesign& design : placed_designs(results)) {
+    if (!design.loss) continue;
+    rules.insert(rule_family(design.demand));
+    const LinePoint at{100 * design.dropped_mass, added(design.loss->perplexity_ratio), 0, std::nullopt, std::nullopt};
+    marks.push_back({design.demand, colours::ink, static_cast<int>(marks.size()), false, {at}});
+  }
+  if (marks.empty()) return std::nullopt;
   LineChart chart;
   for (const auto& [rule, measured] : by_rule(*results.measured_loss)) {
+    if (rules.count(rule) == 0) continue;
     LineSeries series{rule, category_colour(chart.series.size()), -1, false, {}};
     for (const MeasuredLoss& one : measured) {
-      const double half = (one.perplexity_ratio_high - one.perplexity_ratio_low) / 2;
-      series.points.push_back({100 * one.dropped_mass, one.perplexity_ratio, half, std::nullopt, std::nullopt});
+      const double half = 50 * (one.perplexity_ratio_high - one.perplexity_ratio_low);
+      series.points.push_back({100 * one.dropped_mass, added(one.perplexity_ratio), half, std::nullopt, std::nullopt});
     }
     chart.series.push_back(std::move(series));
   }
-  int marker = 0;
-  for (const PlacedDesign& design : placed_designs(results)) {
-    if (!design.loss) continue;
-    const LinePoint at{100 * design.dropped_mass, design.loss->perplexity_ratio, 0, std::nullopt, std::nullopt};
-    chart.series.push_back({design.demand, colours::ink, marker++, false, {at}});
-  }
+  chart.series.insert(chart.series.end(), marks.begin(), marks.end());
   chart.text = {"What dropping experts costs a model",
                 fmt::format("{}. Lines: measured by rule, error bars 95 %; marks: designs of this study.",
                             results.measured_loss->model),
-                "gate mass dropped, %", "perplexity over that of the whole model"};
+                "gate mass dropped, %", "perplexity above that of the whole model, %"};
   return figure_of("loss",
                    "Perplexity with the rule in the forward pass. A design stands where its rule drops as much gate "
                    "mass on the trace.",
