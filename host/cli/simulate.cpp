@@ -30,6 +30,7 @@ struct SimulateOptions {
   std::string time_limit;
   std::optional<std::uint32_t> device;
   std::string shard;
+  double rank_timeout = 600;
   Output output;
   bool resume = false;
   bool json = false;
@@ -54,15 +55,15 @@ Study effective_study(const SimulateOptions& options) {
 
 Shard chosen_shard(const std::string& text) {
   if (text.empty()) return {};
-  if (text == "rank") {
-    const auto job = job_rank();
+  if (text == "rank" || text == "array") {
+    const auto job = text == "rank" ? job_rank() : array_rank();
     if (!job) {
-      fail(ErrorKind::usage, "--shard: rank needs a launcher (expected Slurm or MPI to say the rank of this process)");
+      fail(ErrorKind::usage, "--shard: {} needs {} (expected {}, found nothing that says it)", text,
+           text == "rank" ? "a launcher" : "a job array of ids in equal steps",
+           text == "rank" ? "Slurm or MPI to say the rank of this process" : "Slurm to say the number of this task");
     }
     if (job->size == 1) {  // the tasks of a job array would all simulate the whole study
-      fail(ErrorKind::usage,
-           "--shard: the job has one process (expected several; in a job array name the shard, "
-           "$SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT)");
+      fail(ErrorKind::usage, "--shard: the job has one process (expected several; or --shard array in a job array)");
     }
     if (job->size > Shard::kMost) {
       fail(ErrorKind::usage, "--shard: too many shards (expected a job of at most {} processes, found {})",
@@ -72,7 +73,8 @@ Shard chosen_shard(const std::string& text) {
   }
   const auto shard = parse_shard(text);
   if (!shard) {
-    fail(ErrorKind::usage, "--shard: no shard (expected i/n with i from 0 to n - 1 and n up to {}, or rank; found {})",
+    fail(ErrorKind::usage,
+         "--shard: no shard (expected i/n with i from 0 to n - 1 and n up to {}, rank or array; found {})",
          Shard::kMost, text);
   }
   return *shard;
@@ -113,12 +115,34 @@ class Narration {
   std::optional<Progress> bar_;
 };
 
+/// The job of several processes that shall simulate one study together; null where there is none. It is left when the
+/// program ends.
+Communicator* join_job(const SimulateOptions& options) {
+  const auto job = job_rank();
+  if (!options.shard.empty() || !job || job->size == 1) return nullptr;
+  static const std::unique_ptr<Communicator> all = job->can_meet ? Communicator::join() : nullptr;
+  if (all && all->size() > 1) return all.get();
+  fail(ErrorKind::usage,
+       "simulate: {} processes of one job know nothing of each other (expected {}, or --shard rank and moecarlo merge)",
+       job->size,
+       all || !job->can_meet ? "a launcher that MPI knows, such as mpirun or srun --mpi=pmix" : "a build with MPI");
+}
+
 void simulate(const SimulateOptions& options, const Common& common) {
   const Shard shard = chosen_shard(options.shard);
+  Communicator* const all = join_job(options);
+  if (all != nullptr && !all->leads()) {
+    std::signal(SIGINT, SIG_IGN);  // the leader hears them, and says when to stop
+    std::signal(SIGTERM, SIG_IGN);
+    return assist_study([&] { return effective_study(options); }, *all);
+  }
+  std::optional<Crew> crew;
+  if (all != nullptr) crew.emplace(*all, options.rank_timeout);
   const std::filesystem::path output = options.output.path;
   const std::filesystem::path directory =
       shard.is_whole() ? output : output / fmt::format("shard-{}-of-{}", shard.index, shard.count);
-  const StudyRun run{effective_study(options), directory, shard, options.resume, options.output.force};
+  const StudyRun run{effective_study(options), directory, shard, options.resume, options.output.force,
+                     crew ? &*crew : nullptr};
   const bool ran = [&] {
     Narration narration(common.quiet || options.json);
     return run_study(run, narration.events());
@@ -164,7 +188,11 @@ void add_simulate(CLI::App& app, const Common& common) {
   CLI::Option* shard = command->add_option(
       "--shard", options->shard,
       "Simulate part i of n only, i/n with i from 0 on, into DIR/shard-i-of-n; or rank: as Slurm or "
-      "MPI counts this process");
+      "MPI counts this process; or array: as Slurm counts this task of a job array");
+  command
+      ->add_option("--rank-timeout", options->rank_timeout,
+                   "Under MPI: seconds without an answer after which a process counts as lost (600)")
+      ->check(CLI::Range(0.1, 1e6));
   command->add_flag("--resume", options->resume, "Go on from the checkpoint in the output folder")->excludes("--force");
   command->add_flag("--json", options->json, "Print summary.json on stdout")->excludes(shard);
   command->footer("Example: moecarlo simulate study.toml -o results --trajectories 20000");

@@ -7,12 +7,11 @@
 #include <chrono>
 #include <optional>
 
-#include "cuda/device_backend.hpp"
-#include "cuda/device_choice.hpp"
 #include "cuda/device_ranker.hpp"
 #include "cuda/device_resample.hpp"
 #include "cuda/device_selector.hpp"
 #include "host/pipeline/output_folder.hpp"
+#include "host/pipeline/prepared_study.hpp"
 #include "host/pipeline/study_results.hpp"
 #include "host/pipeline/trace_facts.hpp"
 #include "host/pipeline/version.hpp"
@@ -23,10 +22,8 @@
 #include "host/statistics/metrics.hpp"
 #include "host/statistics/point_results.hpp"
 #include "host/study/acceptance.hpp"
-#include "host/study/grid.hpp"
 #include "host/study/parse_study.hpp"
 #include "host/support/error.hpp"
-#include "host/support/job_rank.hpp"
 #include "host/support/memory_limit.hpp"
 #include "host/support/parallel.hpp"
 #include "host/trace/routing_table_builder.hpp"
@@ -41,21 +38,6 @@ constexpr double kJudgementSeconds = 10;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-/// The GPU that a run takes; none where it takes the CPU. Of several processes on a machine each takes the next one.
-std::optional<int> chosen_device(const RunSpec& run) {
-  if (run.backend == "cpu") return {};  // without asking for a GPU
-  std::string why_not;
-  return device_for(run.backend, run.device, usable_devices(why_not), local_rank());
-}
-
-/// The same for the simulation. A replay is one walk through the trace, front to back: a GPU would have a thread a
-/// layer to run.
-std::optional<int> simulating_device(const RunSpec& run, const Plan& plan) {
-  if (run.backend == "auto" && plan.walk == Walk::replay) return {};
-  if (plan.prefetch.lead_count > 0) return {};  // which the CPU counts
-  return chosen_device(run);
 }
 
 Resample chosen_resample(const RunSpec& run) {
@@ -80,6 +62,14 @@ RoutingTable load_table(const StudyRun& run, const RunEvents& events) {
     if (events.progress) events.progress("reading trace", done, std::max<std::uint64_t>(1, total), "");
   };
   return build_routing_table(run.study.trace, options);
+}
+
+/// What the study asks of its trace beside the routing; the table becomes one of slices where it caches those.
+TraceSources read_sources(const Study& study, RoutingTable& table) {
+  const auto projection = make_projection(study, table.layers, table.experts, table.top_k);
+  TraceSources sources = load_sources(study, table, projection && projection->drafts_from_residents());
+  if (study.cache.objects == Objects::slices) table = with_slices(std::move(table));
+  return sources;
 }
 
 std::uint64_t count_points(const Plan& plan) {
@@ -205,11 +195,6 @@ void simulate(const StudyRun& run, const RunEvents& events, const Plan& plan, Cl
 
 }  // namespace
 
-std::unique_ptr<Backend> make_backend(const RunSpec& run, const RoutingView& routing, const Plan& plan) {
-  if (const auto device = simulating_device(run, plan)) return make_device_backend(routing, plan, *device);
-  return make_cpu_backend(routing, plan, run.threads);
-}
-
 bool run_study(const StudyRun& run, const RunEvents& events) {
   const Clock::time_point job_start = Clock::now();
   const Study& study = run.study;
@@ -219,24 +204,23 @@ bool run_study(const StudyRun& run, const RunEvents& events) {
   }
   const OutputFolder folder(run.directory, run.resume || run.force, "an empty one, --resume or --force");
   RoutingTable table = load_table(run, events);
-  const auto projection = make_projection(study, table.layers, table.experts, table.top_k);
   loss_curve_of(study);  // a file that cannot be read is better refused now
   const bool prefills = study.prefill && run.shard.index == 0;
   std::optional<RoutingTable> prompts;
   if (prefills) prompts = build_prefill_table(table, {.threads = study.run.threads});
-  TraceSources sources = load_sources(study, table, projection && projection->drafts_from_residents());
-  if (study.cache.objects == Objects::slices) table = with_slices(std::move(table));
-  const Grid grid = make_grid(study, projection ? projection->implied_capacities() : std::vector<ImpliedCapacity>{},
-                              {.layers = table.layers, .baseline = true, .oracle = true, .objects = table.experts});
-  const Plan plan = make_plan(study, grid, table, std::move(sources));
-  check_memory(plan, table.view(), run, events);
-  const auto backend = make_backend(study.run, table.view(), plan);
+  TraceSources sources = read_sources(study, table);
+  if (run.crew != nullptr) run.crew->share(table, sources);
+  const PreparedStudy prepared(study, std::move(table), std::move(sources));
+  const Plan& plan = prepared.plan;
+  check_memory(plan, prepared.table.view(), run, events);
+  auto backend = make_backend(study.run, prepared.table.view(), plan);
+  if (run.crew != nullptr) backend = run.crew->as_backend(std::move(backend));
 
   const bool captures = rule_of(study.acceptance.model) == Acceptance::by_token;
   const MeanAcceptance captured = captures ? mean_acceptance(*plan.sources.captured) : MeanAcceptance{};
   std::vector<std::string> notes = study.notes;
   notes.insert(notes.end(), plan.notes.begin(), plan.notes.end());
-  const TraceFacts facts = trace_facts(table, !plan.sources.score_order.empty(), captured, notes);
+  const TraceFacts facts = trace_facts(prepared.table, !plan.sources.score_order.empty(), captured, notes);
   Provenance provenance{to_toml(study), to_json(facts), program_version(), false};
   Provenance stored;
   Tallies tallies = load_checkpoint(run, plan, provenance, stored);
@@ -250,11 +234,21 @@ bool run_study(const StudyRun& run, const RunEvents& events) {
   if (!stored.finished) simulate(run, events, plan, job_start, *backend, tallies, provenance);
   if (!reports) return true;
   StudyResults results =
-      assemble_results(tallies, joint_bins(tallies), study, facts, projection, chosen_resample(study.run));
+      assemble_results(tallies, joint_bins(tallies), study, facts, prepared.projection, chosen_resample(study.run));
   results.backend = backend->name();
   results.seconds = seconds_since(start);
   write_report(results, run.directory);
   return true;
+}
+
+void assist_study(const std::function<Study()>& read, Communicator& all) {
+  assist(all, [&](RoutingTable table, TraceSources sources) {
+    const Study study = read();
+    const auto prepared = std::make_shared<PreparedStudy>(study, std::move(table), std::move(sources));
+    std::shared_ptr<Backend> backend = make_backend(study.run, prepared->table.view(), prepared->plan);
+    // As long as the backend is there, so is what it points into.
+    return Hand{{backend.get(), [prepared, backend](Backend*) {}}, prepared->plan.layout.size};
+  });
 }
 
 }  // namespace moecarlo

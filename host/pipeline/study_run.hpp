@@ -6,7 +6,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "host/simulate/backend.hpp"
+#include "host/cluster/crew.hpp"
 #include "host/study/study.hpp"
 #include "host/trace/routing_table.hpp"
 
@@ -19,7 +19,8 @@ struct StudyRun {
   std::filesystem::path directory;
   Shard shard;  ///< a part has tallies and no report
   bool resume = false;
-  bool force = false;  ///< results that the directory holds are removed when the simulation begins
+  bool force = false;    ///< results that the directory holds are removed when the simulation begins
+  Crew* crew = nullptr;  ///< the other processes of a job; null: there are none
 };
 
 /// What a run says on its way, and asks. Any of them may be empty. Calls come one at a time.
@@ -39,7 +40,8 @@ struct Interrupted : std::runtime_error {
 /// holds the finished study or shard.
 bool run_study(const StudyRun& run, const RunEvents& events = {});
 
-/// The backend that a study asks for; auto takes a GPU where there is one.
-std::unique_ptr<Backend> make_backend(const RunSpec& run, const RoutingView& routing, const Plan& plan);
+/// What another process of the job does while process 0 runs the study: its share of the trajectories. Nothing is
+/// read but the study, by `read`, and nothing written.
+void assist_study(const std::function<Study()>& read, Communicator& all);
 
 }  // namespace moecarlo

@@ -20,10 +20,15 @@ std::uint32_t local_rank();
 struct JobRank {
   std::uint32_t rank = 0;
   std::uint32_t size = 1;
+  bool can_meet = true;  ///< the launcher gives an MPI what its processes need to find each other
 };
 
-/// Nothing where nothing says it.
+/// Nothing where nothing says it. The script of a Slurm job is one process, however many its steps have.
 std::optional<JobRank> job_rank(const Environment& variable);
 std::optional<JobRank> job_rank();
+
+/// The same of a Slurm job array: its tasks in the order of their ids, which may begin anywhere and have a step.
+std::optional<JobRank> array_rank(const Environment& variable);
+std::optional<JobRank> array_rank();
 
 }  // namespace moecarlo

@@ -21,6 +21,7 @@ PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.rglob("*.md"
 # Commands of pages of which another test runs the like: the start of the line, and where.
 ELSEWHERE = {
     "srun ": "cli.shards",
+    "mpirun ": "cli.mpi",
     "scripts/capture/import_trace.py": "capture.import_formats",
     "moecarlo systems ./my-machine.toml": "cli.systems",
     "moecarlo evaluate results --hardware ./my-machine.toml": "cli.systems",

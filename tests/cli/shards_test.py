@@ -83,6 +83,12 @@ class Shards(program.ProgramTest):
             self.assertEqual(result.returncode, 0, result.stderr)
         self.expect_merged_equals_whole(["shard-0-of-2", "shard-1-of-2"])
 
+    def test_of_a_job_array_are_counted_from_its_first_id_on(self):
+        for number in ("1", "2"):
+            result = self.shard("array", SLURM_ARRAY_TASK_ID=number, SLURM_ARRAY_TASK_MIN="1", SLURM_ARRAY_TASK_COUNT="2")
+            self.assertEqual(result.returncode, 0, result.stderr)
+        self.expect_merged_equals_whole(["shard-0-of-2", "shard-1-of-2"])
+
     def test_of_real_mpi_processes(self):
         if shutil.which("mpirun") is None:
             self.skipTest("no mpirun on this machine")
@@ -112,6 +118,7 @@ class Shards(program.ProgramTest):
         self.says_why(self.shard("rank", "--quiet", PMI_RANK="0", PMI_SIZE="1"), USAGE, "--shard", "one process")
         silent = {name: "" for name in ("OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID")}
         self.says_why(self.shard("rank", "--quiet", **silent), USAGE, "--shard", "expected Slurm or MPI")
+        self.says_why(self.shard("array", "--quiet"), USAGE, "--shard", "needs a job array")
         self.says_why(self.shard("0/2", "--json"), USAGE, "--json", "--shard")
         (self.folder / "trace.h5").unlink()
         self.says_why(self.shard("0/2", "--quiet"), INPUT, "trace.h5")

@@ -47,22 +47,51 @@ TEST(LocalRank, passes_over_what_is_no_number) {
 
 TEST(JobRank, is_what_the_launcher_says) {
   EXPECT_EQ(job_rank_in({}), "none");
-  EXPECT_EQ(job_rank_in({{"SLURM_PROCID", "3"}, {"SLURM_NTASKS", "4"}}), "3 of 4");
+  EXPECT_EQ(job_rank_in({{"SLURM_PROCID", "3"}, {"SLURM_STEP_NUM_TASKS", "4"}}), "3 of 4");
   EXPECT_EQ(job_rank_in({{"OMPI_COMM_WORLD_RANK", "0"}, {"OMPI_COMM_WORLD_SIZE", "2"}}), "0 of 2");
   EXPECT_EQ(job_rank_in({{"MV2_COMM_WORLD_RANK", "1"}, {"MV2_COMM_WORLD_SIZE", "2"}}), "1 of 2");
   EXPECT_EQ(job_rank_in({{"PMI_RANK", "5"}, {"PMI_SIZE", "8"}}), "5 of 8");
 }
 
 TEST(JobRank, comes_from_mpi_before_slurm) {
-  EXPECT_EQ(job_rank_in({{"SLURM_PROCID", "0"}, {"SLURM_NTASKS", "1"}, {"PMI_RANK", "2"}, {"PMI_SIZE", "3"}}),
+  EXPECT_EQ(job_rank_in({{"SLURM_PROCID", "0"}, {"SLURM_STEP_NUM_TASKS", "1"}, {"PMI_RANK", "2"}, {"PMI_SIZE", "3"}}),
             "2 of 3");
 }
 
 TEST(JobRank, passes_over_what_is_impossible) {
   EXPECT_EQ(job_rank_in({{"PMI_RANK", "1"}}), "none");
   EXPECT_EQ(job_rank_in({{"PMI_RANK", "2"}, {"PMI_SIZE", "2"}}), "none");
-  EXPECT_EQ(job_rank_in({{"PMI_RANK", "x"}, {"PMI_SIZE", "2"}, {"SLURM_PROCID", "1"}, {"SLURM_NTASKS", "2"}}),
+  EXPECT_EQ(job_rank_in({{"PMI_RANK", "x"}, {"PMI_SIZE", "2"}, {"SLURM_PROCID", "1"}, {"SLURM_STEP_NUM_TASKS", "2"}}),
             "1 of 2");
+}
+
+TEST(JobRank, OfTheScriptOfASlurmJobIsNone) {
+  EXPECT_EQ(job_rank_in({{"SLURM_PROCID", "0"}, {"SLURM_NTASKS", "4"}}), "none");
+}
+
+TEST(JobRank, KnowsWhetherSlurmLetsProcessesMeet) {
+  const Variables step{{"SLURM_PROCID", "1"}, {"SLURM_STEP_NUM_TASKS", "2"}};
+  EXPECT_FALSE(job_rank(of(step))->can_meet);
+  Variables with_pmix = step;
+  with_pmix["PMIX_RANK"] = "1";
+  EXPECT_TRUE(job_rank(of(with_pmix))->can_meet);
+  EXPECT_TRUE(job_rank(of({{"OMPI_COMM_WORLD_RANK", "0"}, {"OMPI_COMM_WORLD_SIZE", "2"}}))->can_meet);
+}
+
+TEST(ArrayRank, CountsIdsFromTheFirstOneInTheirSteps) {
+  const auto rank = [](const char* id, const char* first, const char* count, const char* step) {
+    const auto found = array_rank(of({{"SLURM_ARRAY_TASK_ID", id},
+                                      {"SLURM_ARRAY_TASK_MIN", first},
+                                      {"SLURM_ARRAY_TASK_COUNT", count},
+                                      {"SLURM_ARRAY_TASK_STEP", step}}));
+    return found ? std::to_string(found->rank) + " of " + std::to_string(found->size) : "none";
+  };
+  EXPECT_EQ(rank("0", "0", "8", "1"), "0 of 8");
+  EXPECT_EQ(rank("8", "1", "8", "1"), "7 of 8");
+  EXPECT_EQ(rank("15", "5", "3", "5"), "2 of 3");
+  EXPECT_EQ(rank("20", "1", "3", "1"), "none");
+  EXPECT_EQ(rank("1", "1", "3", "0"), "none");
+  EXPECT_FALSE(array_rank(of({})).has_value());
 }
 
 }  // namespace

@@ -1,0 +1,148 @@
+#include "host/cluster/communicator.hpp"
+
+#if defined(MOECARLO_HAVE_MPI)
+#include <mpi.h>
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include "host/support/error.hpp"
+#endif
+
+namespace moecarlo {
+
+#if defined(MOECARLO_HAVE_MPI)
+
+namespace {
+
+constexpr std::size_t kMostBytes = std::size_t{1} << 28;  // of one message: MPI counts in int
+constexpr int kReport = 1, kBit = 2;                      // tags
+
+void expect(int status, const char* what) {
+  if (status == MPI_SUCCESS) return;
+  char text[MPI_MAX_ERROR_STRING];
+  int length = 0;
+  MPI_Error_string(status, text, &length);
+  fail(ErrorKind::machine, "MPI: {} failed (expected success, found {})", what,
+       std::string(text, static_cast<std::size_t>(length)));
+}
+
+/// use(first, count) for blocks of at most kMostBytes.
+template <class T, class Use>
+void in_blocks(std::span<T> data, const Use& use) {
+  for (std::size_t first = 0; first < data.size();) {
+    const std::size_t count = std::min(data.size() - first, kMostBytes / sizeof(T));
+    use(data.data() + first, static_cast<int>(count));
+    first += count;
+  }
+}
+
+}  // namespace
+
+struct Communicator::Channel {
+  MPI_Comm all = MPI_COMM_WORLD;
+};
+
+std::unique_ptr<Communicator> Communicator::join() {
+  int provided = MPI_THREAD_SINGLE;
+  expect(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided), "MPI_Init_thread");
+  if (provided < MPI_THREAD_SERIALIZED) {
+    fail(ErrorKind::machine, "MPI: too few threads may call it (expected MPI_THREAD_SERIALIZED, found level {})",
+         provided);
+  }
+  MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+  return std::unique_ptr<Communicator>(new Communicator(std::make_unique<Channel>()));
+}
+
+Communicator::Communicator(std::unique_ptr<Channel> channel) : channel_(std::move(channel)) {
+  int rank = 0, size = 1;
+  MPI_Comm_rank(channel_->all, &rank);
+  MPI_Comm_size(channel_->all, &size);
+  rank_ = static_cast<std::uint32_t>(rank);
+  size_ = static_cast<std::uint32_t>(size);
+}
+
+Communicator::~Communicator() {
+  if (gives_up_) MPI_Abort(channel_->all, static_cast<int>(ErrorKind::machine));
+  MPI_Finalize();
+}
+
+void Communicator::broadcast(std::span<std::byte> data, bool idle) {
+  in_blocks(data, [&](std::byte* block, int count) {
+    if (!idle) return expect(MPI_Bcast(block, count, MPI_BYTE, 0, channel_->all), "MPI_Bcast");
+    MPI_Request request = MPI_REQUEST_NULL;
+    expect(MPI_Ibcast(block, count, MPI_BYTE, 0, channel_->all, &request), "MPI_Ibcast");
+    for (int is_done = 0; is_done == 0;) {
+      expect(MPI_Test(&request, &is_done, MPI_STATUS_IGNORE), "MPI_Test");
+      if (is_done == 0) std::this_thread::sleep_for(std::chrono::microseconds(200));
+    }
+  });
+}
+
+void Communicator::add_up(std::span<std::uint64_t> counters) {
+  in_blocks(counters, [&](std::uint64_t* block, int count) {
+    const int status = leads() ? MPI_Reduce(MPI_IN_PLACE, block, count, MPI_UINT64_T, MPI_SUM, 0, channel_->all)
+                               : MPI_Reduce(block, nullptr, count, MPI_UINT64_T, MPI_SUM, 0, channel_->all);
+    expect(status, "MPI_Reduce");
+  });
+}
+
+void Communicator::report(const std::string& line) {
+  expect(MPI_Send(line.data(), static_cast<int>(line.size()), MPI_CHAR, 0, kReport, channel_->all), "MPI_Send");
+}
+
+std::optional<std::string> Communicator::reported(std::uint32_t rank) {
+  int is_there = 0, length = 0;
+  MPI_Status status;
+  expect(MPI_Iprobe(static_cast<int>(rank), kReport, channel_->all, &is_there, &status), "MPI_Iprobe");
+  if (is_there == 0) return std::nullopt;
+  MPI_Get_count(&status, MPI_CHAR, &length);
+  std::string line(static_cast<std::size_t>(length), ' ');
+  expect(MPI_Recv(line.data(), length, MPI_CHAR, static_cast<int>(rank), kReport, channel_->all, MPI_STATUS_IGNORE),
+         "MPI_Recv");
+  return line;
+}
+
+void Communicator::tell(std::uint32_t rank, bool bit) {
+  const char byte = bit ? 1 : 0;
+  expect(MPI_Send(&byte, 1, MPI_CHAR, static_cast<int>(rank), kBit, channel_->all), "MPI_Send");
+}
+
+bool Communicator::is_told() {
+  int is_there = 0;
+  expect(MPI_Iprobe(0, kBit, channel_->all, &is_there, MPI_STATUS_IGNORE), "MPI_Iprobe");
+  return is_there != 0;
+}
+
+bool Communicator::hear() {
+  char byte = 0;
+  expect(MPI_Recv(&byte, 1, MPI_CHAR, 0, kBit, channel_->all, MPI_STATUS_IGNORE), "MPI_Recv");
+  return byte != 0;
+}
+
+#else
+
+struct Communicator::Channel {};
+std::unique_ptr<Communicator> Communicator::join() {
+  return nullptr;
+}
+Communicator::Communicator(std::unique_ptr<Channel> channel) : channel_(std::move(channel)) {}
+Communicator::~Communicator() = default;
+void Communicator::broadcast(std::span<std::byte> /*data*/, bool /*idle*/) {}
+void Communicator::add_up(std::span<std::uint64_t> /*counters*/) {}
+void Communicator::report(const std::string& /*line*/) {}
+std::optional<std::string> Communicator::reported(std::uint32_t /*rank*/) {
+  return std::nullopt;
+}
+void Communicator::tell(std::uint32_t /*rank*/, bool /*bit*/) {}
+bool Communicator::is_told() {
+  return false;
+}
+bool Communicator::hear() {
+  return false;
+}
+
+#endif
+
+}  // namespace moecarlo
