@@ -14,6 +14,7 @@
 #include "cuda/device_backend.hpp"
 #include "host/cli/commands.hpp"
 #include "host/cli/terminal.hpp"
+#include "host/cluster/communicator.hpp"
 #include "host/pipeline/study_run.hpp"
 #include "host/pipeline/version.hpp"
 #include "host/simulate/cpu_code.hpp"
@@ -43,8 +44,10 @@ std::string version_text() {
   std::string why_not;
   const std::string device =
       !usable_devices(why_not).empty() ? "cuda" : fmt::format("cuda not available ({})", why_not);
-  return fmt::format("{}\nbackends: cpu ({}), {}\nHDF5 {}.{}.{}, fmt {}, CLI11 {}", program_version(),
-                     to_string(best_instruction_set()), device, major, minor, release, FMT_VERSION, CLI11_VERSION);
+  return fmt::format("{}\nbackends: cpu ({}), {}; MPI {}\nHDF5 {}.{}.{}, fmt {}, CLI11 {}", program_version(),
+                     to_string(best_instruction_set()), device,
+                     Communicator::is_possible() ? "available" : "not built in", major, minor, release, FMT_VERSION,
+                     CLI11_VERSION);
 }
 
 void print_effort(std::chrono::steady_clock::time_point begin) {

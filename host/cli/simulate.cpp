@@ -80,6 +80,7 @@ Shard chosen_shard(const std::string& text) {
   return *shard;
 }
 
+constexpr int kStopSignals[] = {SIGINT, SIGTERM, SIGUSR1};  // the last as batch systems send it before a time limit
 volatile std::sig_atomic_t signal_seen = 0;
 void remember_signal(int number) {
   signal_seen = number;
@@ -89,8 +90,7 @@ void remember_signal(int number) {
 class Narration {
  public:
   explicit Narration(bool quiet) : quiet_(quiet) {
-    std::signal(SIGINT, remember_signal);
-    std::signal(SIGTERM, remember_signal);
+    for (const int number : kStopSignals) std::signal(number, remember_signal);
   }
 
   RunEvents events() {
@@ -132,8 +132,7 @@ void simulate(const SimulateOptions& options, const Common& common) {
   const Shard shard = chosen_shard(options.shard);
   Communicator* const all = join_job(options);
   if (all != nullptr && !all->leads()) {
-    std::signal(SIGINT, SIG_IGN);  // the leader hears them, and says when to stop
-    std::signal(SIGTERM, SIG_IGN);
+    for (const int number : kStopSignals) std::signal(number, SIG_IGN);  // the leader hears them, and says when to stop
     return assist_study([&] { return effective_study(options); }, *all);
   }
   std::optional<Crew> crew;

@@ -14,6 +14,10 @@ namespace moecarlo {
 
 #if defined(MOECARLO_HAVE_MPI)
 
+bool Communicator::is_possible() {
+  return true;
+}
+
 namespace {
 
 constexpr std::size_t kMostBytes = std::size_t{1} << 28;  // of one message: MPI counts in int
@@ -122,6 +126,10 @@ bool Communicator::hear() {
 }
 
 #else
+
+bool Communicator::is_possible() {
+  return false;
+}
 
 struct Communicator::Channel {};
 std::unique_ptr<Communicator> Communicator::join() {

@@ -14,6 +14,9 @@ namespace moecarlo {
 /// communicator.
 class Communicator {
  public:
+  /// Whether this program was built with MPI.
+  static bool is_possible();
+
   /// Joins the job that this process was started in, once a process; null where the program was built without MPI.
   static std::unique_ptr<Communicator> join();
 
