@@ -1,5 +1,9 @@
 #include "host/pipeline/output_folder.hpp"
 
+#include <fcntl.h>
+#include <sys/file.h>
+
+#include <cerrno>
 #include <system_error>
 #include <utility>
 
@@ -12,6 +16,10 @@ std::filesystem::path tallies_path(const std::filesystem::path& directory) {
   return directory / "tallies.h5";
 }
 
+std::filesystem::path previous_tallies_path(const std::filesystem::path& directory) {
+  return directory / "tallies.previous.h5";
+}
+
 std::string held_results(const std::filesystem::path& directory) {
   if (std::filesystem::exists(tallies_path(directory))) return "tallies";
   for (const char* name : {"summary.json", "report.html"}) {
@@ -21,8 +29,8 @@ std::string held_results(const std::filesystem::path& directory) {
 }
 
 void remove_results(const std::filesystem::path& directory) {
-  for (const char* name : {"tallies.h5", "summary.json", "points.csv", "prefill.csv", "hardware.csv", "sensitivity.csv",
-                           "report.html", "report.md"}) {
+  for (const char* name : {"tallies.h5", "tallies.previous.h5", "summary.json", "points.csv", "prefill.csv",
+                           "hardware.csv", "sensitivity.csv", "report.html", "report.md"}) {
     std::error_code ignored;
     if (std::filesystem::is_regular_file(directory / name, ignored)) std::filesystem::remove(directory / name, ignored);
   }
@@ -37,10 +45,17 @@ OutputFolder::OutputFolder(std::filesystem::path path, bool may_stand, std::stri
     fail(ErrorKind::machine, "{}: the output folder cannot be made ({})", path_.string(),
          error ? error.message() : "a file of that name is in the way");
   }
+  lock();
   if (const std::string held = held_results(path_); !may_stand && !held.empty()) {
     fail(ErrorKind::usage, "{}: the folder holds {} already (expected {})", path_.string(), held, expected);
   }
   TemporaryFile probe(tallies_path(path_));  // an unwritable folder is known before any work is done
+}
+
+void OutputFolder::lock() {
+  locked_ = Descriptor(open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (flock(locked_.get(), LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;  // some file systems have no locks
+  fail(ErrorKind::usage, "{}: another process writes its results there (expected one at a time)", path_.string());
 }
 
 OutputFolder::~OutputFolder() {

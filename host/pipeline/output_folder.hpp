@@ -4,10 +4,15 @@
 #include <string>
 #include <string_view>
 
+#include "host/support/descriptor.hpp"
+
 namespace moecarlo {
 
 /// The tallies of a study in its folder.
 std::filesystem::path tallies_path(const std::filesystem::path& directory);
+
+/// The checkpoint before them, while a study is simulated: in case the newest one is damaged.
+std::filesystem::path previous_tallies_path(const std::filesystem::path& directory);
 
 /// What a folder holds of a command's results, in a word; empty where it holds none.
 std::string held_results(const std::filesystem::path& directory);
@@ -15,19 +20,23 @@ std::string held_results(const std::filesystem::path& directory);
 /// Removes a study's results, that none of them stands beside those of another.
 void remove_results(const std::filesystem::path& directory);
 
-/// The folder that a command writes its results to. One made here, and the folder around it, go away again where the
-/// command ends before anything is in them.
+/// The folder that a command writes its results to, of one process at a time. One made here, and the folder around it,
+/// go away again where the command ends before anything is in them.
 class OutputFolder {
  public:
   /// Throws a usage error that names what is `expected` where it holds results already, unless these `may_stand` there,
-  /// and a machine error where it cannot be made or written to.
+  /// or where another process is at it; a machine error where it cannot be made or written to.
   OutputFolder(std::filesystem::path path, bool may_stand, std::string_view expected = "an empty one, or --force");
   ~OutputFolder();
   OutputFolder(const OutputFolder&) = delete;
   OutputFolder& operator=(const OutputFolder&) = delete;
 
  private:
+  /// Until this process ends, however it ends.
+  void lock();
+
   std::filesystem::path path_;
+  Descriptor locked_;
   bool made_ = false, made_parent_ = false;
 };
 

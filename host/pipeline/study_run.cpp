@@ -100,7 +100,30 @@ void check_memory(const Plan& plan, const RoutingView& routing, const StudyRun& 
   }
 }
 
-Tallies load_checkpoint(const StudyRun& run, const Plan& plan, const Provenance& expected, Provenance& stored) {
+/// The checkpoint that is about to be replaced stays beside the new one.
+void keep_previous(const std::filesystem::path& directory) {
+  if (!std::filesystem::exists(tallies_path(directory))) return;
+  std::error_code ignored;  // a file system without links keeps one checkpoint
+  std::filesystem::remove(previous_tallies_path(directory), ignored);
+  std::filesystem::create_hard_link(tallies_path(directory), previous_tallies_path(directory), ignored);
+}
+
+/// The newest checkpoint that can be read, of two.
+Tallies read_checkpoint(const StudyRun& run, const RunEvents& events, Provenance& stored,
+                        std::vector<JointBins>& joints) {
+  const std::filesystem::path previous = previous_tallies_path(run.directory);
+  try {
+    return read_tallies(tallies_path(run.directory), stored, joints);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::input || !std::filesystem::exists(previous)) throw;
+    if (events.remark) events.remark(fmt::format("{}; going on from the checkpoint before", error.what()));
+    joints.clear();
+    return read_tallies(previous, stored, joints);
+  }
+}
+
+Tallies load_checkpoint(const StudyRun& run, const RunEvents& events, const Plan& plan, const Provenance& expected,
+                        Provenance& stored) {
   const std::filesystem::path file = tallies_path(run.directory);
   if (!run.resume || !std::filesystem::exists(file)) {
     Tallies fresh(plan.shape);
@@ -108,7 +131,7 @@ Tallies load_checkpoint(const StudyRun& run, const Plan& plan, const Provenance&
     return fresh;
   }
   std::vector<JointBins> joints;
-  Tallies tallies = read_tallies(file, stored, joints);
+  Tallies tallies = read_checkpoint(run, events, stored, joints);
   if (stored.study_toml != expected.study_toml || stored.trace_json != expected.trace_json ||
       tallies.layout.size != plan.layout.size) {
     fail(ErrorKind::usage,
@@ -151,7 +174,10 @@ std::shared_ptr<const Tallies> counted_prefills(const Study& study, RoutingTable
 void simulate(const StudyRun& run, const RunEvents& events, const Plan& plan, Clock::time_point job_start,
               Backend& backend, Tallies& tallies, Provenance& provenance) {
   const Study& study = run.study;
-  const auto save = [&] { write_tallies(tallies_path(run.directory), tallies, provenance); };
+  const auto save = [&] {
+    keep_previous(run.directory);
+    write_tallies(tallies_path(run.directory), tallies, provenance);
+  };
   Clock::time_point saved = Clock::now();
   RunOptions options;
   options.trajectories = plan.trajectories(study.trajectories);
@@ -186,6 +212,7 @@ void simulate(const StudyRun& run, const RunEvents& events, const Plan& plan, Cl
   }();
   provenance.finished = end == RunEnd::finished;
   save();
+  if (provenance.finished) std::filesystem::remove(previous_tallies_path(run.directory));
   if (end == RunEnd::interrupted) {
     throw Interrupted(
         fmt::format("stopped by {} after {} of {} trajectories; the checkpoint is in {}, go on with --resume",
@@ -223,7 +250,7 @@ bool run_study(const StudyRun& run, const RunEvents& events) {
   const TraceFacts facts = trace_facts(prepared.table, !plan.sources.score_order.empty(), captured, notes);
   Provenance provenance{to_toml(study), to_json(facts), program_version(), false};
   Provenance stored;
-  Tallies tallies = load_checkpoint(run, plan, provenance, stored);
+  Tallies tallies = load_checkpoint(run, events, plan, provenance, stored);
   const bool reports = run.shard.is_whole();
   if (stored.finished && (!reports || std::filesystem::exists(run.directory / "summary.json"))) return false;
 

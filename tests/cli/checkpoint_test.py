@@ -1,6 +1,7 @@
 """A run that a signal or the time limit stops leaves a checkpoint; resumed, it gives what one run would have given."""
 
 import os
+import random
 import signal
 import subprocess
 import tempfile
@@ -67,6 +68,39 @@ class Checkpoint(program.ProgramTest):
         self.assertGreater(len(counts), 0, "the study is too short to be stopped")
         self.assertEqual(counts, sorted(counts))
         self.resume_and_compare()
+
+    def test_a_damaged_checkpoint_gives_way_to_the_one_before(self):
+        for seconds in ("0.8", "0.8"):
+            self.simulate_part("--resume", "--time-limit", seconds)
+        self.assertEqual(self.files(self.parts), ["tallies.h5", "tallies.previous.h5"])
+        newest = self.parts / "tallies.h5"
+        newest.write_bytes(newest.read_bytes()[:1000])
+        resumed = self.simulate_part("--resume")
+        self.assertEqual(resumed.returncode, 0, resumed.stderr)
+        self.assertIn("going on from the checkpoint before", resumed.stderr)
+        self.assertNotIn("tallies.previous.h5", self.files(self.parts))
+        self.assertEqual(newest.read_bytes(), (self.whole / "tallies.h5").read_bytes())
+
+    def test_a_second_process_in_the_folder_is_refused(self):
+        command = [program.MOECARLO, "--quiet", "simulate", str(self.long), "-o", str(self.parts), "--backend", "cpu"]
+        with subprocess.Popen(command) as first:
+            time.sleep(0.5)
+            second = self.simulate_part("--resume")
+            self.assertEqual(second.returncode, USAGE, second.stderr)
+            self.assertIn("another process writes its results there", second.stderr)
+            self.assertEqual(first.wait(timeout=120), 0)
+        self.assertEqual((self.parts / "tallies.h5").read_bytes(), (self.whole / "tallies.h5").read_bytes())
+
+    def test_killed_anywhere_nothing_is_lost_and_nothing_left(self):
+        random.seed(1)
+        for _ in range(int(os.environ.get("MOECARLO_KILLS", "8"))):
+            command = [program.MOECARLO, "--quiet", "simulate", str(self.long), "-o", str(self.parts), "--resume",
+                       "--backend", "cpu", "--threads", "1", "--time-limit", "0.7"]
+            with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+                time.sleep(random.uniform(0.02, 1.0))
+                process.kill()
+        self.resume_and_compare()
+        self.assertEqual(self.files(self.parts), self.files(self.whole))
 
     def test_a_signal_stops_with_a_checkpoint(self):
         for number in (signal.SIGTERM, signal.SIGINT):
