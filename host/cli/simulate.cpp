@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include <csignal>
 #include <fstream>
 #include <iostream>
 #include <memory>
@@ -8,14 +7,13 @@
 
 #include "host/cli/answer.hpp"
 #include "host/cli/commands.hpp"
+#include "host/cli/job.hpp"
 #include "host/cli/output.hpp"
 #include "host/cli/terminal.hpp"
 #include "host/pipeline/study_run.hpp"
 #include "host/report/results/summary.hpp"
-#include "host/study/duration.hpp"
 #include "host/study/parse_study.hpp"
 #include "host/support/error.hpp"
-#include "host/support/job_rank.hpp"
 #include "host/support/progress.hpp"
 
 namespace moecarlo::cli {
@@ -43,57 +41,18 @@ Study effective_study(const SimulateOptions& options) {
   if (options.device) study.run.device = *options.device;
   if (options.trajectories) study.trajectories = *options.trajectories;
   if (options.seed) study.seed = *options.seed;
-  if (!options.time_limit.empty()) {
-    study.run.time_limit_seconds = parse_duration(options.time_limit);
-    if (!study.run.time_limit_seconds) {
-      fail(ErrorKind::usage, "--time-limit: not a duration (expected e.g. 90s, 20m, 3h; found {})", options.time_limit);
-    }
-  }
+  if (const auto limit = chosen_limit(options.time_limit)) study.run.time_limit_seconds = limit;
   return study;
-}
-
-Shard chosen_shard(const std::string& text) {
-  if (text.empty()) return {};
-  if (text == "rank") {
-    const auto job = job_rank();
-    if (!job) {
-      fail(ErrorKind::usage, "--shard: rank needs a launcher (expected Slurm or MPI to say the rank of this process)");
-    }
-    if (job->size == 1) {  // the tasks of a job array would all simulate the whole study
-      fail(ErrorKind::usage,
-           "--shard: the job has one process (expected several; in a job array name the shard, "
-           "$SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT)");
-    }
-    if (job->size > Shard::kMost) {
-      fail(ErrorKind::usage, "--shard: too many shards (expected a job of at most {} processes, found {})",
-           Shard::kMost, job->size);
-    }
-    return {job->rank, job->size};
-  }
-  const auto shard = parse_shard(text);
-  if (!shard) {
-    fail(ErrorKind::usage, "--shard: no shard (expected i/n with i from 0 to n - 1 and n up to {}, or rank; found {})",
-         Shard::kMost, text);
-  }
-  return *shard;
-}
-
-volatile std::sig_atomic_t signal_seen = 0;
-void remember_signal(int number) {
-  signal_seen = number;
 }
 
 /// What a run says, on stderr: a bar for each of its stages.
 class Narration {
  public:
-  explicit Narration(bool quiet) : quiet_(quiet) {
-    std::signal(SIGINT, remember_signal);
-    std::signal(SIGTERM, remember_signal);
-  }
+  explicit Narration(bool quiet) : quiet_(quiet) { watch_signals(); }
 
   RunEvents events() {
     RunEvents events;
-    events.stops = [] { return signal_seen != 0; };
+    events.stops = signal_seen;
     if (quiet_) return events;
     events.remark = [this](const std::string& line) {
       bar_.reset();

@@ -8,6 +8,7 @@ namespace moecarlo {
 
 /// The tallies of a study in its folder.
 std::filesystem::path tallies_path(const std::filesystem::path& directory);
+std::filesystem::path batches_path(const std::filesystem::path& directory);  ///< of `parallel`
 
 /// What a folder holds of a command's results, in a word; empty where it holds none.
 std::string held_results(const std::filesystem::path& directory);
