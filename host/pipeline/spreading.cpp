@@ -62,7 +62,15 @@ Spreading::Spreading(const ParallelQuestion& question, std::uint32_t devices)
 }
 
 Hops Spreading::hops() const {
-  return [this](std::uint32_t a, std::uint32_t b) { return topology_.hops(a, b); };
+  constexpr std::uint32_t most = 4096;  // devices whose distances fit a table
+  if (devices_ > most) return [this](std::uint32_t from, std::uint32_t to) { return topology_.hops(from, to); };
+  auto table = std::make_shared<std::vector<std::uint32_t>>();
+  for (std::uint32_t from = 0; from < devices_; ++from) {
+    for (std::uint32_t to = 0; to < devices_; ++to) table->push_back(topology_.hops(from, to));
+  }
+  return [table, devices = devices_](std::uint32_t from, std::uint32_t to) {
+    return (*table)[std::size_t{from} * devices + to];
+  };
 }
 
 std::optional<Hierarchy> Spreading::hierarchy(bool always) const {
@@ -113,11 +121,12 @@ std::vector<Spread> Spreading::of(const std::vector<ExpertLoads>& layers) const 
     return spreads;
   }
   const std::vector<Placement> placements = placed(layers);
+  const Hops between = question_.balancer == Balancer::ni ? hops() : Hops();
   CopyBalancer copies = question_.copies;
   copies.slots = question_.slots;
   for (std::size_t layer = 0; layer < layers.size(); ++layer) {
     spreads.push_back(question_.balancer == Balancer::ni
-                          ? balance_by_copies(layers[layer], placements[layer], devices_, copies, hops())
+                          ? balance_by_copies(layers[layer], placements[layer], devices_, copies, between)
                           : spread_evenly(layers[layer], placements[layer], devices_));
   }
   return spreads;
@@ -142,12 +151,13 @@ std::function<SpreadLayer()> Spreading::planned(const std::vector<ExpertLoads>& 
 std::function<SpreadLayer()> Spreading::moving(std::vector<Placement> start, double tokens) const {
   if (question_.balancer == Balancer::eplb) {
     auto rules = std::make_shared<std::vector<MovingReplicas>>();
+    const Hops between = hops();
     const auto place = [this](const ExpertLoads& loads) {
       return replicated_placement(loads, question_.slots, devices_, hierarchy(false));
     };
     for (Placement& placement : start) {
       (void)place(ExpertLoads(placement.size(), 1));  // what does not divide is said before anything is drawn
-      rules->push_back({question_.times, std::move(placement), place, hops()});
+      rules->push_back({question_.times, std::move(placement), place, between});
     }
     return [rules, devices = devices_] { return moving_replicas(*rules, devices); };
   }

@@ -209,7 +209,7 @@ std::vector<ReproducedRow> reproduce_llep_claims(const Preset& preset, const std
                   "gpt-oss-120b, 8 devices",
                   "ratio",
                   constants.whole_120b,
-                  0,
+                  NAN,
                   std::nullopt,
                   0,
                   {},
