@@ -16,7 +16,7 @@
 namespace moecarlo {
 namespace {
 
-constexpr std::uint64_t kAtOnce = 16;  ///< series that a thread takes
+constexpr std::uint64_t kAtOnce = 16;  ///< batches that a thread takes, and whole series
 constexpr std::chrono::seconds kCheckpoint{300};
 
 /// Series as trajectories: what the driver of studies asks of whoever simulates.
@@ -38,14 +38,15 @@ class BatchBackend final : public Backend {
     std::mutex adding;
     std::atomic<bool> stopped = false;
     const std::span<std::uint64_t> sums = counters.subspan(counters_.first());
-    const std::uint64_t parts = (range.last - range.first + kAtOnce - 1) / kAtOnce;
+    const std::uint64_t at_once = std::max<std::uint64_t>(1, kAtOnce / (draws_.uncounted + draws_.counted));
+    const std::uint64_t parts = (range.last - range.first + at_once - 1) / at_once;
     parallel_for(parts, draws_.threads, [&](std::uint64_t part, unsigned) {
       if (stopped || (stop && stop())) {
         stopped = true;
         return;
       }
       std::vector<std::uint64_t> own(sums.size(), 0);
-      const std::uint64_t first = range.first + part * kAtOnce, last = std::min(range.last, first + kAtOnce);
+      const std::uint64_t first = range.first + part * at_once, last = std::min(range.last, first + at_once);
       for (std::uint64_t number = first; number < last; ++number) {
         count(TrajectoryId::of(view_, range.stream, number), own);
       }

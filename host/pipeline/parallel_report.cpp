@@ -111,6 +111,7 @@ Figure link_figure(const ParallelPoint& point, const ParallelQuestion& question,
 
 Figure time_figure(const ParallelAnswer& answer, const ParallelQuestion& question) {
   BarChart chart;
+  const bool hidden = question.overlap == hw::Overlap::halves;  // and the bar's end is not the layer's
   chart.legend = {{"experts of the slowest device", category_colour(0)}, {"busiest links", category_colour(1)}};
   BarGroup& group = chart.groups.emplace_back();
   for (const ParallelPoint& point : answer.points) {
@@ -118,11 +119,10 @@ Figure time_figure(const ParallelAnswer& answer, const ParallelQuestion& questio
     group.bars.push_back(
         {fmt::format("{} devices", point.devices),
          {{experts, category_colour(0), number_text(experts)}, {links, category_colour(1), number_text(links)}},
-         1e6 * point.seconds->mc_half_width.value_or(0),
-         1e6 * point.seconds->trace_half_width.value_or(0),
+         hidden ? 0 : 1e6 * point.seconds->mc_half_width.value_or(0),
+         hidden ? 0 : 1e6 * point.seconds->trace_half_width.value_or(0),
          fmt::format("{} us", number_text(1e6 * point.seconds->value))});
   }
-  const bool hidden = question.overlap == hw::Overlap::halves;
   chart.text = {fmt::format("Time of a layer on {}", question.machine->name), setting(question), "us", ""};
   return figure_of("layer_time",
                    hidden ? "Experts and links work at the same time: the longer of the two is the layer's time."
