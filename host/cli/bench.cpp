@@ -11,6 +11,7 @@
 #include "cuda/device_backend.hpp"
 #include "cuda/device_choice.hpp"
 #include "cuda/device_limits.hpp"
+#include "host/cli/bench_batches.hpp"
 #include "host/cli/bench_ingest.hpp"
 #include "host/cli/bench_projection.hpp"
 #include "host/cli/bench_slices.hpp"
@@ -272,7 +273,8 @@ void bench(const BenchOptions& options) {
   std::erase_if(workloads, [&](const Workload& one) { return one.name.find(options.only) == std::string::npos; });
   const bool slices = std::string(kSlicesName).find(options.only) != std::string::npos;
   const bool rows = std::string(kProjectionName).find(options.only) != std::string::npos;
-  if (workloads.empty() && !slices && !rows)
+  const bool batches = std::string(kBatchesName).find(options.only) != std::string::npos;
+  if (workloads.empty() && !slices && !rows && !batches)
     fail(ErrorKind::usage, "bench: no workload has \"{}\" in its name", options.only);
 
   nlohmann::ordered_json json{{"workload", describe_workload()}, {"unit", "token-layer steps per second"}};
@@ -295,6 +297,9 @@ void bench(const BenchOptions& options) {
   std::optional<ProjectionRate> projection;
   if (on_cpu && rows) projection = measure_projection(options.seconds);
   if (projection) json["projection"] = to_json(*projection);
+  std::optional<BatchRate> loads;
+  if (on_cpu && batches) loads = measure_batches(options.seconds);
+  if (loads) json["batches"] = to_json(*loads);
   if (cpu) json["cpu"] = describe_cpu(*cpu);
   if (device) json["cuda"] = describe_device(*device);
   if (cpu_slices) json["bit_slices"]["cpu"] = to_json(*cpu_slices);
@@ -315,6 +320,7 @@ void bench(const BenchOptions& options) {
   if (!ingest.empty()) print(ingest);
   print(cpu_slices, device_slices);
   if (projection) print(*projection);
+  if (loads) print(*loads);
   if (!json.contains("numpy")) return;
   for (const auto& [design, result] : json["numpy"].items()) {
     say("{:<48} {:>14.1f}   one thread is {:.1f} times faster\n", fmt::format("numpy ({}), 1 thread", design),

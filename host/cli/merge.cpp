@@ -7,6 +7,7 @@
 #include "host/cli/answer.hpp"
 #include "host/cli/commands.hpp"
 #include "host/cli/output.hpp"
+#include "host/cli/terminal.hpp"
 #include "host/pipeline/output_folder.hpp"
 #include "host/pipeline/study_results.hpp"
 #include "host/report/narrative/write_report.hpp"
@@ -21,17 +22,35 @@ struct MergeOptions {
   bool json = false;
 };
 
-void merge(const MergeOptions& options, const Common& common) {
-  const std::filesystem::path output = options.output.path;
-  const OutputFolder folder(output, options.output.force);
-  ShardSum sum;
+/// The sum of what is kept in a file of each folder.
+Tallies summed(const MergeOptions& options, std::filesystem::path (*file)(const std::filesystem::path&),
+               ShardSum& sum) {
   for (const std::string& directory : options.shards) {
     Provenance provenance;
     std::vector<JointBins> joints;
-    Tallies shard = read_tallies(tallies_path(directory), provenance, joints);
+    Tallies shard = read_tallies(file(directory), provenance, joints);
     sum.add(directory, std::move(shard), std::move(joints), provenance);
   }
-  const Tallies whole = sum.whole();
+  return sum.whole();
+}
+
+/// Batches that `parallel` drew, of which it makes its report.
+void merge_batches(const MergeOptions& options, const Common& common) {
+  ShardSum sum;
+  const Tallies whole = summed(options, batches_path, sum);
+  write_tallies(batches_path(options.output.path), whole, sum.joints(), sum.provenance());
+  if (!common.quiet) {
+    remark("batches: {}; moecarlo parallel as before, with -o {} --resume and without --shard, reports them\n",
+           batches_path(options.output.path).string(), options.output.path);
+  }
+}
+
+void merge(const MergeOptions& options, const Common& common) {
+  const std::filesystem::path output = options.output.path;
+  const OutputFolder folder(output, options.output.force);
+  if (std::filesystem::exists(batches_path(options.shards.front()))) return merge_batches(options, common);
+  ShardSum sum;
+  const Tallies whole = summed(options, tallies_path, sum);
   if (options.output.force) remove_results(output);
   write_tallies(tallies_path(output), whole, sum.joints(), sum.provenance());
   StudyResults results;

@@ -1,13 +1,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "host/cli/commands.hpp"
+#include "host/cli/job.hpp"
+#include "host/cli/output.hpp"
 #include "host/cli/terminal.hpp"
 #include "host/parallel/loads_file.hpp"
-#include "host/pipeline/expert_parallel.hpp"
+#include "host/pipeline/output_folder.hpp"
+#include "host/pipeline/parallel_report.hpp"
 #include "host/pipeline/size.hpp"
 #include "host/study/parse_study.hpp"
 #include "host/support/error.hpp"
@@ -18,8 +22,6 @@
 namespace moecarlo::cli {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 constexpr std::uint64_t kMostBatches = 4096, kFewestBatches = 128;
 constexpr double kChoices = 2e9;  ///< that are drawn where nobody says how many batches
 
@@ -29,82 +31,43 @@ struct ParallelArguments {
   std::uint64_t batches = 0;  ///< 0: as many as are quickly drawn
   TableOptions table;
   std::string trace, study, loads, balancer = "none", llep = "paper", lambda_on, rule = "nearest", memory, model;
-  bool json = false, everywhere = false;
+  std::string hardware, overlap = "none", phase = "decode";
+  std::uint32_t chunk = 0;
+  std::string shard, time_limit;
+  Output output;
+  bool json = false, everywhere = false, resume = false;
 };
 
-Json or_null(const std::optional<double>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
-
-Json to_json(const Imbalance& over) {
-  return {{"mean", over.mean.value},
-          {"p50", over.p50},
-          {"p99", over.p99},
-          {"mc_half_width", or_null(over.mean.mc_half_width.stated())},
-          {"trace_half_width", or_null(over.mean.trace_half_width.stated())}};
-}
-
-Json links_of(const ParallelPoint& point) {
-  Json links = Json::array();
-  for (const LinkLoad& load : point.link_loads) {
-    links.push_back({{"from", load.from},
-                     {"to", load.to},
-                     {"bytes", load.dispatch},
-                     {"combine_bytes", load.combine},
-                     {"all_reduce_bytes", load.all_reduce}});
-  }
-  return links;
-}
-
-Json to_json(const ParallelPoint& point, const ParallelArguments& arguments) {
-  const auto over = [&](const auto& part) {
-    return point.over_memory ? or_null(part(*point.over_memory)) : Json(nullptr);
-  };
-  return {{"devices", point.devices},
-          {"placement", arguments.question.placement},
-          {"balancer", arguments.balancer},
-          {"device_max_over_mean", to_json(point.device_max_over_mean)},
-          {"expert_max_over_mean", to_json(point.expert_max_over_mean)},
-          {"device_loads", point.device_loads.size() == 1 ? Json(point.device_loads[0]) : Json(point.device_loads)},
-          {"transfers", point.transfers.value},
-          {"spilled", point.spilled.value},
-          {"forced", point.forced.value},
-          {"replicas", point.replicas},
-          {"migrations", point.migrations},
-          {"migration_hops", point.migration_hops},
-          {"hop_bytes", or_null(point.hop_bytes)},
-          {"link_loads", links_of(point)},
-          {"all_reduce_bytes", or_null(point.all_reduce_bytes)},
-          {"dispatch_bytes", or_null(point.dispatch_bytes)},
-          {"combine_bytes", or_null(point.combine_bytes)},
-          {"peak_memory_bytes", or_null(point.peak_memory_bytes)},
-          {"over_memory_probability", over([](const Estimate& one) { return std::optional(one.value); })},
-          {"over_memory_mc_half_width", over([](const Estimate& one) { return one.mc_half_width.stated(); })},
-          {"over_memory_trace_half_width", over([](const Estimate& one) { return one.trace_half_width.stated(); })},
-          {"rejected_share", or_null(point.rejected_share)}};
-}
-
-std::string with_errors(const Estimate& estimate) {
-  if (estimate.mc_half_width.is_exact()) return fmt::format("{:.4g}", estimate.value);
-  const auto half = [](const Margin& margin) { return margin.has_value() ? fmt::format("{:.2g}", *margin) : "?"; };
-  return fmt::format("{:.4g} ±{} ±{}", estimate.value, half(estimate.mc_half_width), half(estimate.trace_half_width));
-}
-
-void print(const ParallelAnswer& answer, const ParallelArguments& arguments, const std::string& of_what) {
-  say("{}; placement {}, balancer {}, topology {}\n\n", of_what, arguments.question.placement, arguments.balancer,
-      arguments.question.topology);
-  say("{:>7} {:>23} {:>6} {:>9} {:>9} {:>7} {:>8} {:>10} {:>13}\n", "devices", "device max/mean", "p99", "transfers",
-      "spilled", "forced", "replicas", "migrations", "busiest link");
+void print(const ParallelAnswer& answer, const ParallelQuestion& question, const std::string& of_what) {
+  say("{}; placement {}, balancer {}{}\n\n", of_what, question.placement, to_string(question.balancer),
+      question.topology.empty() ? "" : fmt::format(", topology {}", question.topology));
+  say("{:>7} {:>23} {:>6} {:>9} {:>9} {:>7} {:>8} {:>10} {:>13}{}\n", "devices", "device max/mean", "p99", "transfers",
+      "spilled", "forced", "replicas", "migrations", "busiest link",
+      question.machine
+          ? fmt::format(" {:>23} {:>23} {:>23} {:>23}", "experts us", "links us", "layer us", "tokens/s/device")
+          : "");
   for (const ParallelPoint& point : answer.points) {
     double busiest = 0;
     for (const LinkLoad& load : point.link_loads) {
       busiest = std::max(busiest, load.dispatch + load.combine + load.all_reduce);
     }
-    say("{:>7} {:>23} {:>6.4g} {:>9.4g} {:>9.4g} {:>7.4g} {:>8.4g} {:>10.4g} {:>13}\n", point.devices,
+    say("{:>7} {:>23} {:>6.4g} {:>9.4g} {:>9.4g} {:>7.4g} {:>8.4g} {:>10.4g} {:>13}", point.devices,
         with_errors(point.device_max_over_mean.mean), point.device_max_over_mean.p99, point.transfers.value,
-        point.spilled.value, point.forced.value, point.replicas, point.migrations,
+        point.spilled.value, point.forced.value, point.replicas.value, point.migrations.value,
         point.hop_bytes ? fmt::format("{:.4g} B", busiest) : "no --hidden");
+    if (point.seconds) {
+      for (const auto& [estimate, unit] : {std::pair{point.expert_seconds, 1e6},
+                                           {point.busiest_link_seconds, 1e6},
+                                           {point.seconds, 1e6},
+                                           {point.tokens_per_second_per_device, 1.0}}) {
+        say(" {:>23}",
+            with_errors({unit * estimate->value, estimate->mc_half_width * unit, estimate->trace_half_width * unit}));
+      }
+    }
+    say("\n");
   }
+  say("\n");
+  for (const std::string& line : parallel_answer(answer, question)) say("{}\n", line);
 }
 
 void take_words(ParallelArguments& arguments) {
@@ -119,6 +82,8 @@ void take_words(ParallelArguments& arguments) {
   question.copies.rule = arguments.rule == "nearest" ? CopyRule::nearest : CopyRule::least_loaded;
   if (arguments.everywhere) question.source = hw::TokenSource::all;
   if (!arguments.memory.empty()) question.memory_bytes = parse_bytes(arguments.memory);
+  if (!arguments.hardware.empty()) question.machine = hw::read_system(arguments.hardware);
+  if (arguments.overlap == "halves") question.overlap = hw::Overlap::halves;
 }
 
 void take_model(ParallelArguments& arguments) {
@@ -127,11 +92,9 @@ void take_model(ParallelArguments& arguments) {
     if (question.memory_bytes) fail(ErrorKind::usage, "--memory needs --model, which says how large an expert is");
     return;
   }
-  const hw::Model model = hw::read_model(arguments.model);
-  if (!question.top_k) question.top_k = model.top_k;
-  if (!question.hidden) question.hidden = model.hidden;
-  question.expert_bytes = expert_bytes(model);
-  question.expert_width = model.expert.back().inputs;
+  question.model = hw::read_model(arguments.model);
+  if (!question.top_k) question.top_k = question.model->top_k;
+  if (!question.hidden) question.hidden = question.model->hidden;
 }
 
 /// The draft shape, acceptance, split, seed and stop of a study.
@@ -150,29 +113,75 @@ void take_study(ParallelArguments& arguments) {
   if (study.stop) arguments.draws.relative_half_width = study.stop->relative_half_width;
 }
 
+/// How many series are drawn of how many batches. Balancers that move experts see their window and a turn first, and
+/// are counted for some turns.
+void take_series(ParallelArguments& arguments, const RoutingTable& table) {
+  constexpr std::uint32_t kTurns = 4;
+  const ParallelQuestion& question = arguments.question;
+  BatchDraws& draws = arguments.draws;
+  if (question.balancer == Balancer::eplb || question.balancer == Balancer::ni) {
+    draws.uncounted = question.times.window + question.times.every;
+    draws.counted = kTurns * question.times.every;
+  }
+  const double choices = static_cast<double>(draws.tokens) * table.layers * table.top_k;
+  const double all = choices * (draws.uncounted + draws.counted);
+  const auto quick = static_cast<std::uint64_t>(std::min(kChoices / all, static_cast<double>(kMostBatches)));
+  const std::uint64_t asked = (arguments.batches + draws.counted - 1) / draws.counted;
+  draws.series = asked > 0 ? asked : std::max(quick, kFewestBatches);
+}
+
+/// Of a shard its own.
+std::filesystem::path folder_of(const ParallelArguments& arguments) {
+  const Shard shard = chosen_shard(arguments.shard);
+  const std::filesystem::path output = arguments.output.path;
+  return shard.is_whole() ? output : output / fmt::format("shard-{}-of-{}", shard.index, shard.count);
+}
+
 ParallelAnswer draw(ParallelArguments& arguments, const Common& common, std::string& of_what) {
   take_study(arguments);
   BatchDraws& draws = arguments.draws;
   arguments.table.threads = draws.threads;
-  const RoutingTable table = build_routing_table(arguments.trace, arguments.table);
-  const double choices = static_cast<double>(draws.tokens) * table.layers * table.top_k;
-  const auto quick = static_cast<std::uint64_t>(std::min(kChoices / choices, static_cast<double>(kMostBatches)));
-  draws.batches = arguments.batches > 0 ? arguments.batches : std::max(quick, kFewestBatches);
-  Progress progress("drawing batches", draws.batches, progress_style(common.quiet));
+  RoutingTable table = build_routing_table(arguments.trace, arguments.table);
+  const std::vector<ExpertLoads> past = calibration_loads(table);
+  if (arguments.phase == "prefill") {
+    if (draws.columns > 1)
+      fail(ErrorKind::usage, "--phase prefill verifies no drafts (expected no --study with a depth)");
+    table = build_prefill_table(table, arguments.table);
+    draws.columns = arguments.chunk;
+    draws.chunks = true;
+  }
+  take_series(arguments, table);
+  Progress progress("drawing batches", draws.series, progress_style(common.quiet));
   draws.progress = [&](std::uint64_t done) { progress.update(done); };
-  ParallelAnswer answer = spread_batches(table, arguments.question, draws);
+  ParallelRun job{folder_of(arguments), chosen_shard(arguments.shard), arguments.resume};
+  watch_signals();
+  const auto limit = chosen_limit(arguments.time_limit);
+  job.stops = [limit, begun = std::chrono::steady_clock::now()] {
+    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begun;
+    return signal_seen() || (limit && taken.count() > *limit);
+  };
+  ParallelAnswer answer = spread_batches(table, past, arguments.question, draws, job);
   of_what = fmt::format("{}: {} batches of {} tokens, {} layers; means over layers and batches, ± simulation ± trace",
                         arguments.trace, answer.batches, draws.tokens, table.layers);
   return answer;
 }
 
 void run(ParallelArguments arguments, const Common& common) {
+  if ((arguments.phase == "prefill") != (arguments.chunk > 0)) {
+    fail(ErrorKind::usage, "parallel: --phase prefill and --chunk go together");
+  }
   if (arguments.trace.empty() == arguments.loads.empty()) {
     fail(ErrorKind::usage, "parallel: {} (expected one of TRACE and --loads)",
          arguments.trace.empty() ? "no loads" : "a trace and --loads");
   }
   take_words(arguments);
   take_model(arguments);
+  std::optional<OutputFolder> folder;
+  const bool in_part = !arguments.shard.empty();
+  if ((in_part || arguments.resume) && (!arguments.output.is_asked() || arguments.trace.empty())) {
+    fail(ErrorKind::usage, "parallel: --shard and --resume keep batches of a trace (expected TRACE and -o)");
+  }
+  if (arguments.output.is_asked()) folder.emplace(folder_of(arguments), arguments.output.force || arguments.resume);
   ParallelAnswer answer;
   std::string of_what;
   if (arguments.loads.empty()) {
@@ -182,10 +191,22 @@ void run(ParallelArguments arguments, const Common& common) {
     answer.points = spread_loads(layers, arguments.question);
     of_what = fmt::format("{}: layers {}; means over them", arguments.loads, layers.size());
   }
-  if (!arguments.json) return print(answer, arguments, of_what);
-  Json list = Json::array();
-  for (const ParallelPoint& point : answer.points) list.push_back(to_json(point, arguments));
-  say_json(Json{{"batches", answer.batches}, {"points", list}});
+  if (in_part) {
+    if (!common.quiet) {
+      remark(
+          "shard: {}; with all of them: moecarlo merge {}/shard-*-of-* -o DIR, then this command with -o DIR --resume "
+          "and without --shard\n",
+          folder_of(arguments).string(), arguments.output.path);
+    }
+    return;
+  }
+  if (folder) write_parallel_report(answer, arguments.question, of_what, arguments.output.path);
+  if (arguments.json) {
+    say_json(parallel_json(answer, arguments.question));
+  } else {
+    print(answer, arguments.question, of_what);
+  }
+  if (folder && !common.quiet) remark("report: {}/report.html\n", arguments.output.path);
 }
 
 void add_draws(CLI::App& command, ParallelArguments& arguments) {
@@ -196,6 +217,10 @@ void add_draws(CLI::App& command, ParallelArguments& arguments) {
       ->capture_default_str();
   command.add_option("--study", arguments.study,
                      "Study whose depth, acceptance, split, seed and stop are taken: batches verify drafts");
+  command.add_option("--phase", arguments.phase, "Tokens of a trace: decode, or whole chunks of its prompts")
+      ->check(CLI::IsMember({"decode", "prefill"}))
+      ->capture_default_str();
+  command.add_option("--chunk", arguments.chunk, "Tokens of a chunk of prefill")->check(CLI::Range(1, 1 << 20));
   command.add_option("--batches", arguments.batches, "Batches to draw (default: 4096, fewer of large ones)")
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 40));
   command.add_option("--seed", arguments.draws.seed, "Seed of the draws")->capture_default_str();
@@ -208,7 +233,8 @@ void add_draws(CLI::App& command, ParallelArguments& arguments) {
 void add_balancers(CLI::App& command, ParallelArguments& arguments) {
   ParallelQuestion& question = arguments.question;
   command
-      .add_option("--placement", question.placement, "contiguous, popularity or replicated:SLOTS[:global|hierarchical]")
+      .add_option("--placement", question.placement,
+                  "contiguous, popularity, replicated:SLOTS[:global|hierarchical], or a file [layer,]expert,device")
       ->capture_default_str();
   command
       .add_option("--groups", question.groups,
@@ -235,6 +261,14 @@ void add_balancers(CLI::App& command, ParallelArguments& arguments) {
       ->check(CLI::IsMember({"expert", "device"}));
   command.add_option("--slots", question.slots, "EPLB: slots of all devices; NI: free slots of each device")
       ->check(CLI::Range(1, 1 << 24));
+  command
+      .add_option("--every", question.times.every, "EPLB, NI on a trace: batches from one move of experts to the next")
+      ->check(CLI::Range(1, 1 << 14))
+      ->capture_default_str();
+  command
+      .add_option("--window", question.times.window, "EPLB, NI on a trace: last batches, by whose loads experts move")
+      ->check(CLI::Range(1, 1 << 14))
+      ->capture_default_str();
   command.add_option("--ni-rule", arguments.rule, "NI: which device takes a copy")
       ->check(CLI::IsMember({"nearest", "least-loaded"}))
       ->capture_default_str();
@@ -247,13 +281,12 @@ void add_balancers(CLI::App& command, ParallelArguments& arguments) {
 
 void add_links(CLI::App& command, ParallelArguments& arguments) {
   ParallelQuestion& question = arguments.question;
-  command
-      .add_option("--topology", question.topology,
-                  "switch, mesh:COLUMNSxROWS, wafers:NxCOLUMNSxROWS or nodes:NxDEVICES")
-      ->capture_default_str();
+  command.add_option("--topology", question.topology,
+                     "switch, mesh:COLUMNSxROWS, wafers:NxCOLUMNSxROWS or nodes:NxDEVICES (default: the machine's, or "
+                     "switch)");
   command
       .add_option("--mapping", question.mapping,
-                  "Groups of --tp devices: row, block, entwined, or a file device,group,rank")
+                  "Groups of --tp devices: row, block, entwined, hierarchical, or a file device,group,rank")
       ->capture_default_str();
   command.add_option("--tp", question.tensor_parallel, "Devices that share a token's attention")
       ->check(CLI::Range(1, 65536))
@@ -266,8 +299,18 @@ void add_links(CLI::App& command, ParallelArguments& arguments) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command.add_option("--model", arguments.model,
-                     "Preset or config.json, for --top-k, --hidden and the memory of experts");
+                     "Preset or config.json, for --top-k, --hidden, the memory of experts and the time of layers");
   command.add_option("--memory", arguments.memory, "Memory of a device that is counted against, e.g. 80GB");
+  command.add_option("--hardware", arguments.hardware,
+                     "Preset of the machine whose devices they are, for the time of a layer");
+  command
+      .add_option("--overlap", arguments.overlap,
+                  "Links and experts: one after the other, or two halves of the batch in turn")
+      ->check(CLI::IsMember({"none", "halves"}))
+      ->capture_default_str();
+  command.add_option("--context", question.context, "Cached positions of a request, for the time of attention")
+      ->check(CLI::Range(1, 1 << 24))
+      ->capture_default_str();
 }
 
 }  // namespace
@@ -278,6 +321,12 @@ void add_parallel(CLI::App& app, const Common& common) {
   add_draws(*command, *arguments);
   add_balancers(*command, *arguments);
   add_links(*command, *arguments);
+  add_output(*command, arguments->output, "Folder for a report with figures, and all figures as JSON");
+  command->add_option("--shard", arguments->shard,
+                      "Draw the i-th of n parts alone: i/n, or rank in a job of several processes");
+  command->add_option("--time-limit", arguments->time_limit,
+                      "Stop with a checkpoint and exit status 75, e.g. 20m or 3h");
+  command->add_flag("--resume", arguments->resume, "Go on with the batches in the folder of -o");
   command->add_flag("--json", arguments->json, "JSON on stdout and nothing else");
   command->footer(
       "Example:\n"

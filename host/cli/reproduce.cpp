@@ -9,11 +9,14 @@
 #include "host/cli/reproduce_text.hpp"
 #include "host/cli/terminal.hpp"
 #include "host/pipeline/counted_table.hpp"
+#include "host/pipeline/expert_parallel.hpp"
 #include "host/support/error.hpp"
 #include "host/support/progress.hpp"
+#include "host/trace/routing_table_builder.hpp"
 #include "hw/reproduce/aggregates.hpp"
 #include "hw/reproduce/energy_comparison.hpp"
 #include "hw/reproduce/llep.hpp"
+#include "hw/reproduce/wsc.hpp"
 
 namespace moecarlo::cli {
 namespace {
@@ -154,7 +157,7 @@ Json to_json(const hw::ReproducedRow& row) {
           {"conditions", row.conditions},
           {"unit", row.unit},
           {"published", row.published},
-          {"ours", row.ours},
+          {"ours", std::isfinite(row.ours) ? Json(row.ours) : Json()},
           {"half_width", number(row.half_width)},
           {"tolerance", row.tolerance},
           {"assumed", row.assumed},
@@ -172,7 +175,8 @@ void show_rows(const ReproduceArguments& arguments, const std::vector<hw::Reprod
   std::vector<double> errors;
   for (const hw::ReproducedRow& row : rows) {
     if (row.tolerance > 0) errors.push_back(std::abs(row.ours / row.published - 1));
-    say("{:<34} {:<76} {:>9.4g} {:>9.4g}  {}{}{}\n", row.quantity, row.conditions, row.published, row.ours,
+    const std::string ours = std::isfinite(row.ours) ? fmt::format("{:.4g}", row.ours) : "-";
+    say("{:<34} {:<76} {:>9.4g} {:>9}  {}{}{}\n", row.quantity, row.conditions, row.published, ours,
         hw::to_string(row.verdict), row.reason.empty() ? "" : ": ", row.reason);
   }
   const hw::TableErrors all = hw::errors_of(errors);
@@ -180,16 +184,36 @@ void show_rows(const ReproduceArguments& arguments, const std::vector<hw::Reprod
       100 * all.worst);
 }
 
+/// The table that ships beside a reproduction's constants, or the one that was given.
+std::filesystem::path published_table(const ReproduceArguments& arguments, const hw::Preset& constants) {
+  if (!arguments.published.empty()) return arguments.published;
+  return std::filesystem::path(constants.file).replace_extension(".csv");
+}
+
 void reproduce_llep(const ReproduceArguments& arguments) {
   if (!arguments.traces.empty()) fail(ErrorKind::usage, "reproduce llep counts on no trace (expected no --trace)");
   const hw::Preset constants = hw::read_preset(hw::find_preset("reproductions", arguments.table));
-  std::filesystem::path published = arguments.published;
-  if (published.empty()) published = std::filesystem::path(constants.file).replace_extension(".csv");
-  show_rows(arguments, hw::reproduce_llep(constants, hw::read_llep_cases(published)));
+  const std::vector<hw::LlepCase> cases = hw::read_llep_cases(published_table(arguments, constants));
+  std::vector<hw::ReproducedRow> rows = hw::reproduce_llep(constants, cases);
+  for (hw::ReproducedRow& row : hw::reproduce_llep_claims(constants, cases)) rows.push_back(std::move(row));
+  show_rows(arguments, rows);
+}
+
+void reproduce_wsc(const ReproduceArguments& arguments) {
+  const hw::Preset constants = hw::read_preset(hw::find_preset("reproductions", arguments.table));
+  std::optional<hw::RealLoads> real;
+  if (arguments.traces.size() > 1)
+    fail(ErrorKind::usage, "reproduce wsc: {} traces (expected one)", arguments.traces.size());
+  for (const std::string& trace : arguments.traces) {
+    const RoutingTable table = build_routing_table(trace, {.calibration_share = std::nullopt});
+    real = hw::RealLoads{trace, table.top_k, calibration_loads(table)};
+  }
+  show_rows(arguments, hw::reproduce_wsc(constants, hw::read_wsc_claims(published_table(arguments, constants)), real));
 }
 
 void reproduce(const ReproduceArguments& arguments, const Common& common) {
   if (arguments.table == "llep") return reproduce_llep(arguments);
+  if (arguments.table == "wsc") return reproduce_wsc(arguments);
   if (arguments.law_only && !arguments.traces.empty()) {
     fail(ErrorKind::usage, "reproduce: --trace is for counted cells (expected no --law-only beside it)");
   }
@@ -231,7 +255,8 @@ void add_reproduce(CLI::App& app, const Common& common) {
       "hb_gb,model,scheme,batch,alpha,ar_speedup,sd_speedup there is no acceptance, hence no speculative "
       "cell");
   command->add_option("--trace", arguments->traces,
-                      "MODEL=FILE: count hits on this trace; other models get synthetic routing");
+                      "elmoe3d: MODEL=FILE: count hits on this trace, other models get synthetic routing; wsc: FILE: "
+                      "rows of its routing, too");
   command->add_option("--trajectories", arguments->trajectories, "Of each acceptance, for counted cells")
       ->check(CLI::Range(std::uint64_t{64}, std::uint64_t{1} << 32));
   command->add_flag("--law-only", arguments->law_only, "No counted cells, which take a minute");

@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include <csignal>
 #include <fstream>
 #include <iostream>
 #include <memory>
@@ -8,14 +7,13 @@
 
 #include "host/cli/answer.hpp"
 #include "host/cli/commands.hpp"
+#include "host/cli/job.hpp"
 #include "host/cli/output.hpp"
 #include "host/cli/terminal.hpp"
 #include "host/pipeline/study_run.hpp"
 #include "host/report/results/summary.hpp"
-#include "host/study/duration.hpp"
 #include "host/study/parse_study.hpp"
 #include "host/support/error.hpp"
-#include "host/support/job_rank.hpp"
 #include "host/support/progress.hpp"
 
 namespace moecarlo::cli {
@@ -44,58 +42,18 @@ Study effective_study(const SimulateOptions& options) {
   if (options.device) study.run.device = *options.device;
   if (options.trajectories) study.trajectories = *options.trajectories;
   if (options.seed) study.seed = *options.seed;
-  if (!options.time_limit.empty()) {
-    study.run.time_limit_seconds = parse_duration(options.time_limit);
-    if (!study.run.time_limit_seconds) {
-      fail(ErrorKind::usage, "--time-limit: not a duration (expected e.g. 90s, 20m, 3h; found {})", options.time_limit);
-    }
-  }
+  if (const auto limit = chosen_limit(options.time_limit)) study.run.time_limit_seconds = limit;
   return study;
-}
-
-Shard chosen_shard(const std::string& text) {
-  if (text.empty()) return {};
-  if (text == "rank" || text == "array") {
-    const auto job = text == "rank" ? job_rank() : array_rank();
-    if (!job) {
-      fail(ErrorKind::usage, "--shard: {} needs {} (expected {}, found nothing that says it)", text,
-           text == "rank" ? "a launcher" : "a job array of ids in equal steps",
-           text == "rank" ? "Slurm or MPI to say the rank of this process" : "Slurm to say the number of this task");
-    }
-    if (job->size == 1) {  // the tasks of a job array would all simulate the whole study
-      fail(ErrorKind::usage, "--shard: the job has one process (expected several; or --shard array in a job array)");
-    }
-    if (job->size > Shard::kMost) {
-      fail(ErrorKind::usage, "--shard: too many shards (expected a job of at most {} processes, found {})",
-           Shard::kMost, job->size);
-    }
-    return {job->rank, job->size};
-  }
-  const auto shard = parse_shard(text);
-  if (!shard) {
-    fail(ErrorKind::usage,
-         "--shard: no shard (expected i/n with i from 0 to n - 1 and n up to {}, rank or array; found {})",
-         Shard::kMost, text);
-  }
-  return *shard;
-}
-
-constexpr int kStopSignals[] = {SIGINT, SIGTERM, SIGUSR1};  // the last as batch systems send it before a time limit
-volatile std::sig_atomic_t signal_seen = 0;
-void remember_signal(int number) {
-  signal_seen = number;
 }
 
 /// What a run says, on stderr: a bar for each of its stages.
 class Narration {
  public:
-  explicit Narration(bool quiet) : quiet_(quiet) {
-    for (const int number : kStopSignals) std::signal(number, remember_signal);
-  }
+  explicit Narration(bool quiet) : quiet_(quiet) { watch_signals(); }
 
   RunEvents events() {
     RunEvents events;
-    events.stops = [] { return signal_seen != 0; };
+    events.stops = signal_seen;
     if (quiet_) return events;
     events.remark = [this](const std::string& line) {
       bar_.reset();
@@ -115,24 +73,11 @@ class Narration {
   std::optional<Progress> bar_;
 };
 
-/// The job of several processes that shall simulate one study together; null where there is none. It is left when the
-/// program ends.
-Communicator* join_job(const SimulateOptions& options) {
-  const auto job = job_rank();
-  if (!options.shard.empty() || !job || job->size == 1) return nullptr;
-  static const std::unique_ptr<Communicator> all = job->can_meet ? Communicator::join() : nullptr;
-  if (all && all->size() > 1) return all.get();
-  fail(ErrorKind::usage,
-       "simulate: {} processes of one job know nothing of each other (expected {}, or --shard rank and moecarlo merge)",
-       job->size,
-       all || !job->can_meet ? "a launcher that MPI knows, such as mpirun or srun --mpi=pmix" : "a build with MPI");
-}
-
 void simulate(const SimulateOptions& options, const Common& common) {
   const Shard shard = chosen_shard(options.shard);
-  Communicator* const all = join_job(options);
+  Communicator* const all = join_job(options.shard);
   if (all != nullptr && !all->leads()) {
-    for (const int number : kStopSignals) std::signal(number, SIG_IGN);  // the leader hears them, and says when to stop
+    ignore_signals();  // the leader hears them, and says when to stop
     return assist_study([&] { return effective_study(options); }, *all);
   }
   std::optional<Crew> crew;

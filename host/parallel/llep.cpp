@@ -51,7 +51,7 @@ class LeastLoaded {
       found->tokens += tokens;
       return;
     }
-    spread_.chunks.push_back({expert, device, tokens, moved});
+    spread_.chunks.push_back({expert, device, tokens, moved, home(expert)});
     spread_.transfers += moved ? 1 : 0;
   }
 

@@ -7,14 +7,10 @@
 namespace moecarlo {
 namespace {
 
-struct Copy {
-  std::uint32_t expert, from, to;
-};
-
 class Balancing {
  public:
   Balancing(const ExpertLoads& loads, const Placement& placement, std::uint32_t devices, const CopyBalancer& balancer,
-            const std::function<std::uint32_t(std::uint32_t, std::uint32_t)>& hops)
+            const Hops& hops)
       : loads_(loads),
         placement_(placement),
         devices_(devices),
@@ -22,18 +18,14 @@ class Balancing {
         hops_(hops),
         free_(devices, balancer.slots) {}
 
-  Spread operator()() {
-    Spread result;
-    while (const std::optional<Copy> copy = next()) {
+  std::vector<ExpertCopy> operator()() {
+    std::vector<ExpertCopy> copies;
+    while (const std::optional<ExpertCopy> copy = next()) {
       placement_[copy->expert].push_back(copy->to);
       --free_[copy->to];
-      ++result.migrations;
-      result.hops += hops_(copy->from, copy->to);
+      copies.push_back(*copy);
     }
-    Spread spread = spread_evenly(loads_, placement_, devices_);
-    spread.migrations = result.migrations;
-    spread.hops = result.hops;
-    return spread;
+    return copies;
   }
 
  private:
@@ -43,7 +35,7 @@ class Balancing {
     return std::find(copies.begin(), copies.end(), device) != copies.end();
   }
 
-  std::optional<Copy> next() const {
+  std::optional<ExpertCopy> next() const {
     const std::vector<double> on = spread_evenly(loads_, placement_, devices_).device_loads();
     const auto hottest = static_cast<std::uint32_t>(std::max_element(on.begin(), on.end()) - on.begin());
     const double mean = std::accumulate(on.begin(), on.end(), 0.0) / devices_;
@@ -55,7 +47,7 @@ class Balancing {
     std::stable_sort(experts.begin(), experts.end(),
                      [&](std::uint32_t a, std::uint32_t b) { return share(a) > share(b); });
     for (const std::uint32_t expert : experts) {
-      if (const std::optional<std::uint32_t> to = target(expert, hottest, on)) return Copy{expert, hottest, *to};
+      if (const std::optional<std::uint32_t> to = target(expert, hottest, on)) return ExpertCopy{expert, hottest, *to};
     }
     return std::nullopt;
   }
@@ -80,16 +72,26 @@ class Balancing {
   Placement placement_;
   std::uint32_t devices_;
   CopyBalancer balancer_;
-  std::function<std::uint32_t(std::uint32_t, std::uint32_t)> hops_;
+  const Hops& hops_;
   std::vector<std::uint32_t> free_;
 };
 
 }  // namespace
 
-Spread balance_by_copies(const ExpertLoads& loads, const Placement& placement, std::uint32_t devices,
-                         const CopyBalancer& balancer,
-                         const std::function<std::uint32_t(std::uint32_t, std::uint32_t)>& hops) {
+std::vector<ExpertCopy> plan_copies(const ExpertLoads& loads, const Placement& placement, std::uint32_t devices,
+                                    const CopyBalancer& balancer, const Hops& hops) {
   return Balancing(loads, placement, devices, balancer, hops)();
+}
+
+Spread balance_by_copies(const ExpertLoads& loads, const Placement& placement, std::uint32_t devices,
+                         const CopyBalancer& balancer, const Hops& hops) {
+  Placement balanced = placement;
+  const std::vector<ExpertCopy> copies = plan_copies(loads, placement, devices, balancer, hops);
+  for (const ExpertCopy& copy : copies) balanced[copy.expert].push_back(copy.to);
+  Spread spread = spread_evenly(loads, balanced, devices);
+  spread.migrations = copies.size();
+  for (const ExpertCopy& copy : copies) spread.hops += hops(copy.from, copy.to);
+  return spread;
 }
 
 }  // namespace moecarlo

@@ -20,12 +20,17 @@ struct CopyBalancer {
   std::uint32_t slots = 1;  ///< free slots of each device
 };
 
-/// Copies experts to devices that have a free slot, one after the other: from the most loaded device its most loaded
+/// From one device to another.
+using Hops = std::function<std::uint32_t(std::uint32_t, std::uint32_t)>;
+
+/// Copies of experts to devices that have a free slot, one after the other: from the most loaded device its most loaded
 /// expert (per copy), or the next one where it would make every device the most loaded one. Load is divided evenly
-/// among copies. hops(a, b): from one device to another. Ties to the lower index, of devices as near to the less loaded
-/// one.
+/// among copies. Ties to the lower index, of devices as near to the less loaded one.
+std::vector<ExpertCopy> plan_copies(const ExpertLoads& loads, const Placement& placement, std::uint32_t devices,
+                                    const CopyBalancer& balancer, const Hops& hops);
+
+/// The loads once those copies are there.
 Spread balance_by_copies(const ExpertLoads& loads, const Placement& placement, std::uint32_t devices,
-                         const CopyBalancer& balancer,
-                         const std::function<std::uint32_t(std::uint32_t, std::uint32_t)>& hops);
+                         const CopyBalancer& balancer, const Hops& hops);
 
 }  // namespace moecarlo

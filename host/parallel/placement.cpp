@@ -112,9 +112,7 @@ Spread spread_evenly(const ExpertLoads& loads, const Placement& placement, std::
   spread.devices = devices;
   for (std::uint32_t e = 0; e < loads.size(); ++e) {
     const double share = loads[e] / static_cast<double>(placement[e].size());
-    for (std::size_t copy = 0; copy < placement[e].size(); ++copy) {
-      spread.chunks.push_back({e, placement[e][copy], share, copy > 0});
-    }
+    for (const std::uint32_t device : placement[e]) spread.chunks.push_back({e, device, share});
     spread.replicas += placement[e].size() - 1;
   }
   return spread;

@@ -1,149 +1,25 @@
 #include "host/pipeline/expert_parallel.hpp"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
-#include <charconv>
 #include <cmath>
+#include <deque>
 #include <numeric>
 #include <stdexcept>
 
+#include "host/pipeline/output_folder.hpp"
+#include "host/pipeline/spreading.hpp"
+#include "host/pipeline/study_run.hpp"
+#include "host/pipeline/trace_facts.hpp"
+#include "host/pipeline/version.hpp"
+#include "host/study/parse_study.hpp"
 #include "host/support/error.hpp"
+#include "host/support/text_file.hpp"
 
 namespace moecarlo {
 namespace {
-
-/// "replicated:12:hierarchical": its words.
-std::vector<std::string> words_of(const std::string& text) {
-  std::vector<std::string> words{""};
-  for (const char c : text) {
-    if (c == ':') {
-      words.emplace_back();
-    } else {
-      words.back() += c;
-    }
-  }
-  return words;
-}
-
-[[noreturn]] void refuse_placement(const std::string& placement) {
-  fail(ErrorKind::usage, "--placement {} (expected contiguous, popularity or replicated:SLOTS[:global|hierarchical])",
-       placement);
-}
-
-class Spreading {
- public:
-  Spreading(const ParallelQuestion& question, std::uint32_t devices)
-      : question_(question), topology_(hw::Topology::parse(question.topology, devices)), devices_(devices) {
-    if (topology_.devices() != devices) {
-      fail(ErrorKind::usage, "--topology {} has {} devices (expected {}, as --devices says)", question.topology,
-           topology_.devices(), devices);
-    }
-    const bool is_file =
-        question.mapping.find('.') != std::string::npos || question.mapping.find('/') != std::string::npos;
-    mapping_ = is_file ? hw::read_mapping(question.mapping, topology_)
-                       : hw::named_mapping(question.mapping, topology_, question.tensor_parallel);
-  }
-
-  Spread of(const ExpertLoads& loads) const {
-    if (question_.balancer == Balancer::llep) return least_loaded(loads, devices_, question_.llep);
-    if (question_.balancer == Balancer::eplb) {
-      return spread_evenly(loads, replicated_placement(loads, question_.slots, devices_, hierarchy(false)), devices_);
-    }
-    const Placement placement = placed(loads);
-    if (question_.balancer == Balancer::none) return spread_evenly(loads, placement, devices_);
-    CopyBalancer copies = question_.copies;
-    copies.slots = question_.slots;
-    return balance_by_copies(loads, placement, devices_, copies,
-                             [&](std::uint32_t a, std::uint32_t b) { return topology_.hops(a, b); });
-  }
-
-  /// The same where loads are drawn later; a placement by load knows those of the past, [layers][experts].
-  SpreadLayer planned(const std::vector<ExpertLoads>& past) const {
-    if (question_.balancer == Balancer::llep) {
-      return [rule = question_.llep, devices = devices_](const ExpertLoads& loads, std::uint32_t) {
-        return least_loaded(loads, devices, rule);
-      };
-    }
-    std::vector<Placement> placements;
-    for (const ExpertLoads& loads : past) placements.push_back(placed(loads));
-    return [placements = std::move(placements), devices = devices_](const ExpertLoads& loads, std::uint32_t layer) {
-      return spread_evenly(loads, placements[layer], devices);
-    };
-  }
-
-  /// Adds what a layer moves to a point, `share` of its numbers. tokens: of the batch.
-  void add_traffic(std::vector<double> to_device, double tokens, double share, ParallelPoint& point,
-                   std::map<hw::Link, LinkLoad>& links) const {
-    if (!question_.hidden || !question_.top_k) return;
-    const double bytes = *question_.hidden * question_.value_bytes;
-    for (double& load : to_device) load *= bytes;
-    const auto add = [&](const hw::LinkBytes& moved, double LinkLoad::*field, double times) {
-      for (const auto& [link, crossing] : moved) {
-        LinkLoad& load = links[link];
-        load.from = link.first, load.to = link.second;
-        load.*field += share * times * crossing;
-      }
-    };
-    const hw::LinkBytes dispatch = dispatch_bytes(topology_, mapping_, to_device, question_.source);
-    const hw::AllReduce reduce = all_reduce(topology_, mapping_, tokens / mapping_.groups * bytes);
-    add(dispatch, &LinkLoad::dispatch, 1);
-    add(combine_bytes(topology_, mapping_, to_device, question_.source), &LinkLoad::combine, 1);
-    add(reduce.step, &LinkLoad::all_reduce, reduce.steps);
-    point.hop_bytes = point.hop_bytes.value_or(0) + share * hw::sum_of(dispatch);
-    point.all_reduce_bytes = point.all_reduce_bytes.value_or(0) + share * reduce.sent;
-    const double sent = share * sent_to_others(to_device);
-    point.dispatch_bytes = point.dispatch_bytes.value_or(0) + sent;
-    point.combine_bytes = point.combine_bytes.value_or(0) + sent;
-  }
-
-  /// Bytes of each device: activations in and inside experts, and the weights of the experts that it computes.
-  std::optional<std::vector<double>> memory(const Spread& spread) const {
-    if (!question_.hidden || !question_.expert_bytes || !question_.expert_width) return std::nullopt;
-    std::vector<double> bytes(devices_, 0);
-    for (const Chunk& chunk : spread.chunks) {
-      bytes[chunk.device] += *question_.expert_bytes +
-                             chunk.tokens * (*question_.hidden + *question_.expert_width) * question_.value_bytes;
-    }
-    return bytes;
-  }
-
-  std::uint32_t devices() const { return devices_; }
-
- private:
-  double sent_to_others(const std::vector<double>& to_device) const {
-    const double all = std::accumulate(to_device.begin(), to_device.end(), 0.0);
-    const double own = 1.0 / mapping_.groups;  // a device's own group, of what it gets
-    return all * (1 - (question_.source == hw::TokenSource::domain ? own : own / mapping_.group_size));
-  }
-
-  std::optional<Hierarchy> hierarchy(bool always) const {
-    const std::uint32_t nodes = topology_.nodes();
-    if (question_.groups == 0 && !always) return std::nullopt;
-    if (question_.groups == 0) fail(ErrorKind::usage, "--placement {} needs --groups", question_.placement);
-    return Hierarchy{nodes, question_.groups};
-  }
-
-  Placement placed(const ExpertLoads& loads) const {
-    const std::vector<std::string> words = words_of(question_.placement);
-    if (words.size() == 1 && words[0] == "contiguous") {
-      return contiguous_placement(static_cast<std::uint32_t>(loads.size()), devices_);
-    }
-    if (words.size() == 1 && words[0] == "popularity") return popularity_placement(loads, devices_);
-    std::uint32_t slots = 0;
-    const bool is_replicated = words[0] == "replicated" && (words.size() == 2 || words.size() == 3);
-    if (!is_replicated) refuse_placement(question_.placement);
-    const auto [end, error] = std::from_chars(words[1].data(), words[1].data() + words[1].size(), slots);
-    const bool global = words.size() == 2 || words[2] == "global";
-    if (error != std::errc() || end != words[1].data() + words[1].size() || (!global && words[2] != "hierarchical")) {
-      refuse_placement(question_.placement);
-    }
-    return replicated_placement(loads, slots, devices_, global ? std::nullopt : hierarchy(true));
-  }
-
-  const ParallelQuestion& question_;
-  hw::Topology topology_;
-  hw::Mapping mapping_;
-  std::uint32_t devices_;
-};
 
 Estimate exactly(double value) {
   return {value, Margin::exact(), Margin::exact()};
@@ -158,87 +34,124 @@ Imbalance over_layers(std::vector<double> values) {
   return {exactly(mean), rank(0.5), rank(0.99)};
 }
 
+std::vector<LinkLoad> loads_of(const std::map<hw::Link, LinkLoad>& links) {
+  std::vector<LinkLoad> loads;
+  for (const auto& [link, load] : links) loads.push_back(load);
+  return loads;
+}
+
+/// Tokens of a batch and what of them is kept, in requests of so many columns.
+struct Served {
+  double tokens = 0, columns = 1, kept = 1;
+};
+
+/// Of a layer, and from it of a pass through all layers.
+void add_speed(const hw::LayerTime& time, const ParallelQuestion& question, const Served& served, Estimate seconds,
+               ParallelPoint& point) {
+  const double rest = time.rest_seconds(served.tokens / served.columns, served.columns, question.context);
+  const double experts = time.expert_layers() * seconds.value, pass = rest + experts;
+  const double speed = served.kept * served.tokens / pass / point.devices;
+  const double slope = speed / pass * time.expert_layers();  // of the speed by a layer's seconds
+  point.seconds = seconds;
+  point.tokens_per_second_per_device = Estimate{speed, seconds.mc_half_width * slope, seconds.trace_half_width * slope};
+}
+
 ParallelPoint point_of(const std::vector<ExpertLoads>& layers, const ParallelQuestion& question,
                        std::uint32_t devices) {
   const Spreading spreading(question, devices);
+  const std::vector<Spread> spreads = spreading.of(layers);
   const double share = 1.0 / static_cast<double>(layers.size());
   ParallelPoint point;
   point.devices = devices;
   std::vector<double> of_devices, of_experts;
   std::map<hw::Link, LinkLoad> links;
-  double over = 0;
-  for (const ExpertLoads& loads : layers) {
-    const Spread spread = spreading.of(loads);
+  double over = 0, most_tokens = 0;
+  hw::LayerSeconds seconds;
+  double link_seconds = 0;
+  for (std::size_t layer = 0; layer < layers.size(); ++layer) {
+    const Spread& spread = spreads[layer];
     point.device_loads.push_back(spread.device_loads());
     of_devices.push_back(max_over_mean(point.device_loads.back()));
-    of_experts.push_back(max_over_mean(loads));
+    of_experts.push_back(max_over_mean(layers[layer]));
     point.transfers.value += share * static_cast<double>(spread.transfers);
     point.spilled.value += share * spread.spilled;
     point.forced.value += share * static_cast<double>(spread.forced);
-    point.replicas += share * static_cast<double>(spread.replicas);
-    point.migrations += share * static_cast<double>(spread.migrations);
-    point.migration_hops += share * static_cast<double>(spread.hops);
-    const double tokens = std::accumulate(loads.begin(), loads.end(), 0.0) / question.top_k.value_or(1);
+    point.replicas.value += share * static_cast<double>(spread.replicas);
+    point.migrations.value += share * static_cast<double>(spread.migrations);
+    point.migration_hops.value += share * static_cast<double>(spread.hops);
+    const double choices = std::accumulate(layers[layer].begin(), layers[layer].end(), 0.0);
+    const double tokens = choices / question.top_k.value_or(1);
+    most_tokens = std::max(most_tokens, tokens);
     spreading.add_traffic(point.device_loads.back(), tokens, share, point, links);
     if (const auto memory = spreading.memory(spread)) {
       point.peak_memory_bytes =
           std::max(point.peak_memory_bytes.value_or(0), *std::max_element(memory->begin(), memory->end()));
       for (const double bytes : *memory) over += question.memory_bytes && bytes > *question.memory_bytes ? 1 : 0;
     }
+    if (spreading.time() == nullptr) continue;
+    const hw::LayerSeconds one = (*spreading.time())(spread, tokens);
+    seconds.layer += share * one.layer;
+    seconds.experts += share * one.experts;
+    link_seconds += share * one.links();
   }
   point.device_max_over_mean = over_layers(of_devices);
   point.expert_max_over_mean = over_layers(of_experts);
-  for (Estimate* counted : {&point.transfers, &point.spilled, &point.forced}) *counted = exactly(counted->value);
-  if (point.peak_memory_bytes && question.memory_bytes) point.over_memory = exactly(share * over / devices);
-  for (const auto& [link, load] : links) point.link_loads.push_back(load);
-  return point;
-}
-
-std::vector<std::uint32_t> device_counts(const ParallelQuestion& question) {
-  if (!question.devices.empty()) return question.devices;
-  return {hw::Topology::parse(question.topology, 0).devices()};
-}
-
-/// Choices in the calibration split, by expert.
-std::vector<ExpertLoads> past_of(const RoutingTable& table) {
-  std::vector<ExpertLoads> past(table.layers, ExpertLoads(table.experts));
-  for (std::uint32_t layer = 0; layer < table.layers; ++layer) {
-    for (std::uint32_t rank = 0; rank < table.experts; ++rank) {
-      const std::size_t place = std::size_t{layer} * table.experts + rank;
-      past[layer][table.expert_of_rank[place]] = table.popularity[place];
-    }
+  for (Estimate* counted :
+       {&point.transfers, &point.spilled, &point.forced, &point.replicas, &point.migrations, &point.migration_hops}) {
+    *counted = exactly(counted->value);
   }
-  return past;
+  if (point.peak_memory_bytes && question.memory_bytes) point.over_memory = exactly(share * over / devices);
+  point.link_loads = loads_of(links);
+  if (spreading.time() != nullptr) {
+    point.expert_seconds = exactly(seconds.experts);
+    point.busiest_link_seconds = exactly(link_seconds);
+    add_speed(*spreading.time(), question, {most_tokens}, exactly(seconds.layer), point);
+  }
+  return point;
 }
 
 ParallelPoint point_of(const BatchFigures& figures, const Spreading& spreading, const ParallelQuestion& question,
-                       double tokens) {
+                       const Served& served) {
   ParallelPoint point;
-  point.devices = static_cast<std::uint32_t>(figures.device_loads[0].size());
+  point.devices = spreading.devices();
   point.device_max_over_mean = {figures.device_max_over_mean, figures.device_p50, figures.device_p99};
   point.expert_max_over_mean = {figures.expert_max_over_mean, figures.expert_p50, figures.expert_p99};
   point.device_loads = figures.device_loads;
+  point.device_tail = figures.device_tail;
   point.transfers = figures.transfers;
   point.spilled = figures.spilled;
   point.forced = figures.forced;
+  point.replicas = figures.replicas;
+  point.migrations = figures.migrations;
+  point.migration_hops = figures.hops;
   std::map<hw::Link, LinkLoad> links;
   const double share = 1.0 / static_cast<double>(figures.device_loads.size());
   for (const std::vector<double>& loads : figures.device_loads) {  // bytes are in proportion to loads
-    spreading.add_traffic(loads, tokens, share, point, links);
+    spreading.add_traffic(loads, served.tokens, share, point, links);
   }
-  for (const auto& [link, load] : links) point.link_loads.push_back(load);
-  if (question.expert_bytes) point.peak_memory_bytes = figures.peak_memory;
+  point.link_loads = loads_of(links);
+  if (question.model) point.peak_memory_bytes = figures.peak_memory;
   if (question.memory_bytes) point.over_memory = figures.over_memory;
+  if (spreading.time() != nullptr) {
+    point.expert_seconds = figures.expert_seconds;
+    point.busiest_link_seconds = figures.link_seconds;
+    add_speed(*spreading.time(), question, served, figures.seconds, point);
+  }
   return point;
 }
 
-void expect_options(const ParallelQuestion& question) {
-  if (question.balancer != Balancer::none && question.balancer != Balancer::ni && question.placement != "contiguous") {
+void expect_options(const ParallelQuestion& question, std::size_t experts) {
+  if ((question.balancer == Balancer::llep || question.balancer == Balancer::eplb) &&
+      question.placement != "contiguous") {
     fail(ErrorKind::usage, "--placement {} with a balancer that places experts itself (expected contiguous)",
          question.placement);
   }
   if ((question.balancer == Balancer::eplb || question.balancer == Balancer::ni) && question.slots == 0) {
     fail(ErrorKind::usage, "--balancer eplb and ni need --slots");
+  }
+  if (question.machine && question.model && question.model->experts != experts) {
+    fail(ErrorKind::usage, "--model {}: {} experts (expected {}, those of the loads)", question.model->name,
+         question.model->experts, experts);
   }
 }
 
@@ -252,10 +165,75 @@ auto fitting(const Use& use) {
   }
 }
 
+/// All that decides what is counted, to compare questions by.
+std::string in_words(const ParallelQuestion& question, const BatchDraws& draws) {
+  const auto file = [](const std::string& name) {
+    const bool is_file = name.find('.') != std::string::npos || name.find('/') != std::string::npos;
+    return is_file ? read_text_file(name, ErrorKind::input, "a table", std::uint64_t{64} << 20) : name;
+  };
+  std::string text = fmt::format("parallel {} tokens, {} columns, chunks {}, series {} of {} + {}, seed {}, until {}\n",
+                                 draws.tokens, draws.columns, draws.chunks, draws.series, draws.uncounted,
+                                 draws.counted, draws.seed, draws.relative_half_width);
+  Study study;
+  study.acceptance = draws.acceptance;
+  text += to_toml(study);
+  const LlepRule& llep = question.llep;
+  text += fmt::format(
+      "devices {}, topology {}, groups {}, balancer {}, llep {} {} {} {} {}, copies {} {}, slots {}, every {}, window "
+      "{}, "
+      "tp {}, source {}, bytes {} {}, memory {}, overlap {}, context {}\nplacement {}\nmapping {}\n",
+      fmt::join(device_counts(question), " "), topology_of(question), question.groups, to_string(question.balancer),
+      llep.alpha, llep.min_chunk, llep.lambda, llep.on_devices, llep.as_coded, static_cast<int>(question.copies.rule),
+      question.copies.alpha, question.slots, question.times.every, question.times.window, question.tensor_parallel,
+      static_cast<int>(question.source), question.hidden.value_or(0), question.value_bytes,
+      question.memory_bytes.value_or(0), static_cast<int>(question.overlap), question.context, file(question.placement),
+      file(question.mapping));
+  const auto constants = [&](const hw::Preset& preset) {
+    for (const hw::Constant& one : preset.constants) text += fmt::format("{} {}\n", one.key, one.value);
+  };
+  if (question.model) constants(question.model->preset);
+  if (question.machine) constants(question.machine->preset);
+  return text;
+}
+
+BatchPoint batch_point(const Spreading& spreading, const ParallelQuestion& question,
+                       const std::vector<ExpertLoads>& past, double tokens) {
+  BatchPoint point;
+  point.devices = spreading.devices();
+  point.begin = spreading.planned(past, tokens);
+  if (question.model) {
+    point.memory = [&spreading](const Spread& spread) { return *spreading.memory(spread); };
+    point.memory_bytes = question.memory_bytes.value_or(INFINITY);
+  }
+  if (const hw::LayerTime* const time = spreading.time()) {
+    point.seconds = [time, tokens](const Spread& spread) {
+      const hw::LayerSeconds seconds = (*time)(spread, tokens);
+      return SpreadSeconds{seconds.layer, seconds.links(), seconds.experts};
+    };
+  }
+  return point;
+}
+
 }  // namespace
 
+std::string_view to_string(Balancer balancer) {
+  constexpr std::string_view names[]{"none", "llep", "eplb", "ni"};
+  return names[static_cast<std::size_t>(balancer)];
+}
+
+std::vector<ExpertLoads> calibration_loads(const RoutingTable& table) {
+  std::vector<ExpertLoads> past(table.layers, ExpertLoads(table.experts));
+  for (std::uint32_t layer = 0; layer < table.layers; ++layer) {
+    for (std::uint32_t rank = 0; rank < table.experts; ++rank) {
+      const std::size_t place = std::size_t{layer} * table.experts + rank;
+      past[layer][table.expert_of_rank[place]] = table.popularity[place];
+    }
+  }
+  return past;
+}
+
 std::vector<ParallelPoint> spread_loads(const std::vector<ExpertLoads>& layers, const ParallelQuestion& question) {
-  expect_options(question);
+  expect_options(question, layers[0].size());
   return fitting([&] {
     std::vector<ParallelPoint> points;
     for (const std::uint32_t count : device_counts(question)) points.push_back(point_of(layers, question, count));
@@ -263,32 +241,37 @@ std::vector<ParallelPoint> spread_loads(const std::vector<ExpertLoads>& layers, 
   });
 }
 
-ParallelAnswer spread_batches(const RoutingTable& table, ParallelQuestion question, const BatchDraws& draws) {
-  expect_options(question);
-  if (question.balancer == Balancer::eplb || question.balancer == Balancer::ni) {
-    fail(ErrorKind::usage,
-         "--balancer eplb and ni need --loads (expected none or llep with a trace; --placement "
-         "replicated:SLOTS copies by the calibration split)");
-  }
+ParallelAnswer spread_batches(const RoutingTable& table, const std::vector<ExpertLoads>& past,
+                              ParallelQuestion question, const BatchDraws& draws, const ParallelRun& run) {
+  expect_options(question, table.experts);
   question.top_k = table.top_k;
   return fitting([&] {
-    const std::vector<ExpertLoads> past = past_of(table);
-    std::vector<Spreading> spreadings;
+    const auto tokens = static_cast<double>(draws.tokens);
+    std::deque<Spreading> spreadings;  // points refer to them
     std::vector<BatchPoint> points;
-    for (const std::uint32_t devices : device_counts(question)) spreadings.emplace_back(question, devices);
-    for (const Spreading& spreading : spreadings) {
-      BatchPoint& point = points.emplace_back(BatchPoint{spreading.devices(), spreading.planned(past)});
-      if (!question.expert_bytes) continue;
-      point.memory = [&](const Spread& spread) { return *spreading.memory(spread); };
-      point.memory_bytes = question.memory_bytes.value_or(INFINITY);
+    for (const std::uint32_t devices : device_counts(question)) {
+      points.push_back(batch_point(spreadings.emplace_back(question, devices), question, past, tokens));
     }
-    const BatchResults results = draw_batches(table, draws, points);
+    BatchStore store;
+    if (!run.directory.empty()) {
+      store.file = batches_path(run.directory);
+      store.provenance = {in_words(question, draws), to_json(trace_facts(table, false, {}, {})), program_version()};
+    }
+    store.shard = run.shard;
+    store.resume = run.resume;
+    store.stops = run.stops;
+    const BatchResults results = draw_batches(table, draws, points, std::move(store));
+    if (results.interrupted) {
+      throw Interrupted(fmt::format("stopped after {} batches{}", results.batches,
+                                    run.directory.empty() ? ""
+                                                          : fmt::format("; they are in {}, go on with --resume",
+                                                                        batches_path(run.directory).string())));
+    }
+    const Served served{tokens, static_cast<double>(draws.columns), 1 - results.rejected_share};
     ParallelAnswer answer{results.batches, {}};
     for (std::size_t i = 0; i < points.size(); ++i) {
-      ParallelPoint& point = answer.points.emplace_back(
-          point_of(results.points[i], spreadings[i], question, static_cast<double>(draws.tokens)));
-      if (draws.columns > 1) point.rejected_share = results.rejected_share;
-      point.replicas = static_cast<double>(spreadings[i].planned(past)(past[0], 0).replicas);
+      ParallelPoint& point = answer.points.emplace_back(point_of(results.points[i], spreadings[i], question, served));
+      if (draws.columns > 1 && !draws.chunks) point.rejected_share = results.rejected_share;
     }
     return answer;
   });

@@ -6,23 +6,25 @@
 
 #include "host/parallel/batches.hpp"
 #include "host/parallel/llep.hpp"
-#include "host/parallel/ni_balancer.hpp"
-#include "hw/mesh/traffic.hpp"
+#include "host/parallel/moving_experts.hpp"
+#include "hw/layer_time/layer_time.hpp"
 
 namespace moecarlo {
 
 enum class Balancer { none, llep, eplb, ni };
+std::string_view to_string(Balancer balancer);
 
 /// How experts lie on devices, what balances them, and what the devices are linked by.
 struct ParallelQuestion {
   std::vector<std::uint32_t> devices;    ///< each a point; empty: those of the topology
-  std::string placement = "contiguous";  ///< or popularity, replicated:N[:global|hierarchical]
+  std::string placement = "contiguous";  ///< or popularity, replicated:N[:global|hierarchical], a file
   std::uint32_t groups = 0;              ///< of neighbouring experts, of a hierarchical placement
   Balancer balancer = Balancer::none;
   LlepRule llep;
   CopyBalancer copies;
   std::uint32_t slots = 0;            ///< eplb: of all devices; ni: free ones of each device
-  std::string topology = "switch";    ///< Topology::parse
+  MoveTimes times;                    ///< when eplb and ni move experts, in batches of a trace
+  std::string topology;               ///< Topology::parse; empty: the machine's, or a switch
   std::string mapping = "row";        ///< named_mapping, or a file
   std::uint32_t tensor_parallel = 1;  ///< devices that share a token's attention
   hw::TokenSource source = hw::TokenSource::domain;
@@ -31,10 +33,17 @@ struct ParallelQuestion {
   std::optional<double> top_k;   ///< choices of a token
   std::optional<double> hidden;  ///< values of an activation
   double value_bytes = 2;
-  // For memory; without them there is none.
-  std::optional<double> expert_bytes, expert_width;  ///< weights of an expert; values of what is inside it
-  std::optional<double> memory_bytes;                ///< of a device
+  // For memory; without a model there is none.
+  std::optional<hw::Model> model;
+  std::optional<double> memory_bytes;  ///< of a device
+  // For time; it needs a model.
+  std::optional<hw::System> machine;  ///< whose devices they are
+  hw::Overlap overlap = hw::Overlap::none;
+  std::uint32_t context = 1024;  ///< cached positions of a request
 };
+
+/// The topology that was asked for, or the machine's; any number of devices may be around one switch.
+std::string topology_of(const ParallelQuestion& question);
 
 /// Bytes that cross a link in a layer.
 struct LinkLoad {
@@ -53,19 +62,22 @@ struct ParallelPoint {
   std::uint32_t devices = 0;
   Imbalance device_max_over_mean, expert_max_over_mean;
   std::vector<std::vector<double>> device_loads;  ///< [layers][devices] tokens
+  std::vector<double> device_tail;                ///< BatchFigures::device_tail; empty of given loads
   Estimate transfers, spilled, forced;
-  double replicas = 0, migrations = 0, migration_hops = 0;
+  Estimate replicas, migrations, migration_hops;
   std::optional<double> hop_bytes;  ///< of dispatch: bytes x hops
   std::vector<LinkLoad> link_loads;
   std::optional<double> all_reduce_bytes, dispatch_bytes, combine_bytes;  ///< that devices send to others
   std::optional<double> peak_memory_bytes;  ///< of the fullest device, in the layer where it is fullest
   std::optional<Estimate> over_memory;      ///< share of devices that exceed `memory_bytes`
   std::optional<double> rejected_share;     ///< of loads and bytes that serve rejected columns
+  // Of a layer, with a machine:
+  std::optional<Estimate> seconds, expert_seconds, busiest_link_seconds;
+  std::optional<Estimate> tokens_per_second_per_device;  ///< kept ones, through all layers of the model
 };
 
-/// Of batches that were drawn.
 struct ParallelAnswer {
-  std::uint64_t batches = 0;
+  std::uint64_t batches = 0;  ///< that were drawn; none of given loads
   std::vector<ParallelPoint> points;
 };
 
@@ -73,8 +85,20 @@ struct ParallelAnswer {
 /// usage where numbers do not divide or options contradict each other.
 std::vector<ParallelPoint> spread_loads(const std::vector<ExpertLoads>& layers, const ParallelQuestion& question);
 
-/// The same of batches that are drawn from a trace. A placement by load knows the calibration split. Throws usage for
-/// balancers that copy experts as loads change: a placement with copies takes their place.
-ParallelAnswer spread_batches(const RoutingTable& table, ParallelQuestion question, const BatchDraws& draws);
+/// A run whose counts are kept.
+struct ParallelRun {
+  std::filesystem::path directory;  ///< empty: they are not
+  Shard shard;
+  bool resume = false;
+  std::function<bool()> stops{};  ///< stop now?
+};
+
+/// The same of batches that are drawn from a trace. A placement by load knows the calibration split, `past`, by layer
+/// and expert; eplb and ni the batches before. Throws Interrupted where it was stopped.
+ParallelAnswer spread_batches(const RoutingTable& table, const std::vector<ExpertLoads>& past,
+                              ParallelQuestion question, const BatchDraws& draws, const ParallelRun& run = {});
+
+/// Choices in the calibration split, [layers][experts].
+std::vector<ExpertLoads> calibration_loads(const RoutingTable& table);
 
 }  // namespace moecarlo

@@ -20,8 +20,13 @@ std::filesystem::path previous_tallies_path(const std::filesystem::path& directo
   return directory / "tallies.previous.h5";
 }
 
+std::filesystem::path batches_path(const std::filesystem::path& directory) {
+  return directory / "batches.h5";
+}
+
 std::string held_results(const std::filesystem::path& directory) {
   if (std::filesystem::exists(tallies_path(directory))) return "tallies";
+  if (std::filesystem::exists(batches_path(directory))) return "batches";
   for (const char* name : {"summary.json", "report.html"}) {
     if (std::filesystem::exists(directory / name)) return "a report";
   }
@@ -29,8 +34,9 @@ std::string held_results(const std::filesystem::path& directory) {
 }
 
 void remove_results(const std::filesystem::path& directory) {
-  for (const char* name : {"tallies.h5", "tallies.previous.h5", "summary.json", "points.csv", "prefill.csv",
-                           "hardware.csv", "sensitivity.csv", "report.html", "report.md"}) {
+  for (const char* name :
+       {"tallies.h5", "tallies.previous.h5", "summary.json", "points.csv", "prefill.csv", "hardware.csv",
+        "sensitivity.csv", "report.html", "report.md", "batches.h5", "parallel.json"}) {
     std::error_code ignored;
     if (std::filesystem::is_regular_file(directory / name, ignored)) std::filesystem::remove(directory / name, ignored);
   }

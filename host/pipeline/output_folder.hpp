@@ -10,6 +10,7 @@ namespace moecarlo {
 
 /// The tallies of a study in its folder.
 std::filesystem::path tallies_path(const std::filesystem::path& directory);
+std::filesystem::path batches_path(const std::filesystem::path& directory);  ///< of `parallel`
 
 /// The checkpoint before them, while a study is simulated: in case the newest one is damaged.
 std::filesystem::path previous_tallies_path(const std::filesystem::path& directory);

@@ -208,7 +208,7 @@ void expect_root_names(const Group& root, bool is_root) {
                                                         "zero_computation_experts"};
   hdf5::expect_attributes(root, attributes);
   std::set<std::string> names{"layer_ranges", "population_starts", "prefetch_leads"};
-  if (is_root) names.insert(kPrefillGroup);
+  if (is_root) names.insert({kPrefillGroup, kCountersBeside});
   const std::uint64_t cells = read_count(root, "cells", kMostCells);
   for (std::uint64_t c = 0; c < cells; ++c) names.insert(cell_name(c));
   for (const std::string& member : root.members()) {
@@ -318,6 +318,10 @@ Tallies read_counts(const Group& root, bool is_root, std::vector<JointBins>& joi
       std::copy(values.begin(), values.end(), tallies.counters.begin() + static_cast<std::ptrdiff_t>(block.offset));
     }
     joints.push_back(read_joints(group, tallies.layout, c));
+  }
+  if (root.has(kCountersBeside) && kept == tallies.layout.size) {
+    const auto beside = root.read_integers<std::uint64_t>(kCountersBeside);
+    tallies.counters.insert(tallies.counters.end(), beside.begin(), beside.end());
   }
   return tallies;
 }

@@ -15,7 +15,8 @@ namespace moecarlo {
 
 constexpr const char* kTalliesSchema = "moecarlo-tallies";
 constexpr std::int64_t kTalliesVersion = 7;
-constexpr const char* kPrefillGroup = "prefill";  ///< the same once more, of the prefills
+constexpr const char* kCountersBeside = "beside";  ///< counters of whoever counts beside a study's own
+constexpr const char* kPrefillGroup = "prefill";   ///< the same once more, of the prefills
 
 const Names<Walk>& walk_names();
 const Names<Acceptance>& acceptance_rule_names();

@@ -115,6 +115,10 @@ void write_counts(OutputGroup& root, const Tallies& tallies, const std::vector<J
   root.write_integer("shards", tallies.shard.count);
   root.write_integer("cells", static_cast<std::int64_t>(shape.cells.size()));
   for (std::size_t c = 0; c < shape.cells.size(); ++c) write_cell(root, tallies, joints[c], c);
+  if (tallies.counters.size() > tallies.layout.size) {
+    const auto beside = std::span(tallies.counters).subspan(tallies.layout.size);
+    write_narrow(root, kCountersBeside, {beside.size()}, beside);
+  }
 }
 
 }  // namespace

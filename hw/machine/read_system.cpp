@@ -40,7 +40,7 @@ class SystemReader {
     read_prefetch();
     read_overheads();
     read_static();
-    if (all_reduce_) system_.devices.link = link_named("devices.all_reduce", *all_reduce_);
+    connect_devices();
     if (reader_.has_setting("system.verify_reads")) read_verify_reads();
     reader_.finish();
     return std::move(system_);
@@ -82,6 +82,16 @@ class SystemReader {
     if (!reader_.has_table("devices")) return;
     system_.devices.count = reader_.count("devices.count");
     all_reduce_ = reader_.text("devices.all_reduce");
+  }
+
+  void connect_devices() {
+    if (!all_reduce_) return;
+    Devices& devices = system_.devices;
+    devices.link = devices.far_link = link_named("devices.all_reduce", *all_reduce_);
+    if (reader_.has_setting("devices.far")) {
+      devices.far_link = link_named("devices.far", reader_.text("devices.far"));
+    }
+    if (reader_.has_setting("devices.topology")) devices.topology = reader_.text("devices.topology");
   }
 
   void add_unit(const std::string& name) {

@@ -23,6 +23,16 @@ double System::amount(const Work& work, std::string_view of) const {
   return sum;
 }
 
+System with_devices(System system, double count) {
+  const double times = count / system.devices.count;
+  for (Resource& resource : system.resources) resource.seconds_per /= times;
+  for (Tier& tier : system.tiers) tier.capacity_bytes *= times;
+  for (double& watts : system.static_watts) watts *= times;
+  if (system.helper) system.helper->capacity_bytes *= times;
+  system.devices.count = count;
+  return system;
+}
+
 System read_system(const std::string& name) {
   return make_system(read_preset(find_preset("systems", name)));
 }

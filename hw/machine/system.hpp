@@ -66,10 +66,13 @@ struct Overheads {
 };
 
 /// Equal devices that share every layer: the rates and capacities of a System are those of all of them together, and
-/// each layer ends with an all-reduce over a link.
+/// each layer ends with an all-reduce over a link. Where experts lie over devices instead, `moecarlo parallel` takes
+/// one of them, its links and how they are arranged.
 struct Devices {
   double count = 1;
   std::uint8_t link = 0;
+  std::uint8_t far_link = 0;  ///< between wafers or nodes; `link` where there is no other
+  std::string topology;       ///< "wafers:4x8x8", see hw/mesh/topology.hpp; empty: any
 };
 
 /// One machine, in SI units. The rules of the model: docs/machines.md.
@@ -99,6 +102,9 @@ struct System {
 /// Throws usage where the preset lacks a constant, holds an unknown one, one out of range, or names what it does not
 /// describe.
 System make_system(Preset preset);
+
+/// So many of its equal devices: rates, capacities and standing by in proportion.
+System with_devices(System system, double count);
 
 /// The system that `name` stands for; see find_preset.
 System read_system(const std::string& name);

@@ -103,7 +103,27 @@ std::vector<std::vector<std::uint32_t>> Mapping::rings() const {
   return rings;
 }
 
+namespace {
+
+Mapping hierarchical(const Topology& topology, std::uint32_t size) {
+  if (topology.nodes() < 2) throw std::invalid_argument("mapping hierarchical (expected wafers or nodes)");
+  const Topology node = topology.one_node();
+  const Mapping inside = named_mapping(node.is_mesh() ? "entwined" : "row", node, size);
+  Mapping mapping{std::vector<Mapping::Place>(topology.devices()), inside.groups * topology.nodes(), size,
+                  topology.nodes()};
+  for (std::uint32_t n = 0; n < topology.nodes(); ++n) {
+    for (std::uint32_t device = 0; device < node.devices(); ++device) {
+      const Mapping::Place place = inside.places[device];
+      mapping.places[topology.device_of(n, device)] = {n * inside.groups + place.group, place.rank};
+    }
+  }
+  return mapping;
+}
+
+}  // namespace
+
 Mapping named_mapping(const std::string& name, const Topology& topology, std::uint32_t size) {
+  if (name == "hierarchical") return hierarchical(topology, size);
   const std::uint32_t devices = topology.devices();
   if (size == 0 || devices % size != 0) {
     throw std::invalid_argument(
@@ -115,7 +135,8 @@ Mapping named_mapping(const std::string& name, const Topology& topology, std::ui
     return mapping;
   }
   if (name != "block" && name != "entwined") {
-    throw std::invalid_argument(fmt::format("mapping {} (expected row, block, entwined or a file)", name));
+    throw std::invalid_argument(
+        fmt::format("mapping {} (expected row, block, entwined, hierarchical or a file)", name));
   }
   if (!topology.is_mesh()) {
     throw std::invalid_argument(fmt::format("mapping {} (expected row or a file where there is no mesh)", name));

@@ -17,6 +17,9 @@ struct Mapping {
   std::vector<Place> places;  ///< [devices]
   std::uint32_t groups = 1;
   std::uint32_t group_size = 1;
+  /// Above 1: groups, and token domains, lie in one of so many wafers or nodes each, those of the first one first, and
+  /// the groups of a wafer hold the tokens of the groups in their place on the others, too.
+  std::uint32_t nodes = 1;
 
   /// [group][rank] devices.
   std::vector<std::vector<std::uint32_t>> rings() const;
@@ -26,6 +29,8 @@ struct Mapping {
 ///   row       a group is consecutive devices
 ///   block     a group is a rectangle of devices, as square as it can be, its ring around it
 ///   entwined  a token domain is such a rectangle, and a group takes one device of each: entwined rings
+///   hierarchical  the same in each wafer, in nodes `row` in each node: tokens of all are gathered in each before they
+///             are dispatched, and nothing is dispatched from one to another
 /// Throws std::invalid_argument for other names, and where the devices cannot be cut so.
 Mapping named_mapping(const std::string& name, const Topology& topology, std::uint32_t size);
 

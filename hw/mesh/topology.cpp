@@ -56,6 +56,18 @@ Topology Topology::parse(const std::string& text, std::uint32_t devices) {
   return found;
 }
 
+Topology Topology::one_node() const {
+  Topology one = *this;
+  one.nodes_ = 1;
+  if (kind_ == Kind::nodes) one.kind_ = Kind::switched;
+  return one;
+}
+
+std::uint32_t Topology::device_of(std::uint32_t node, std::uint32_t device) const {
+  if (!is_mesh()) return node * columns_ + device;
+  return device / columns_ * columns() + node * columns_ + device % columns_;
+}
+
 std::vector<Link> Topology::path(std::uint32_t from, std::uint32_t to) const {
   std::vector<Link> links;
   const auto go = [&](std::uint32_t next) {
@@ -77,6 +89,11 @@ std::vector<Link> Topology::path(std::uint32_t from, std::uint32_t to) const {
 
 std::uint32_t Topology::hops(std::uint32_t from, std::uint32_t to) const {
   return static_cast<std::uint32_t>(path(from, to).size());
+}
+
+bool Topology::is_far(const Link& link) const {
+  const auto node = [&](std::uint32_t device) { return is_mesh() ? device % columns() / columns_ : device / columns_; };
+  return node(link.first) != node(link.second);
 }
 
 std::vector<Link> Topology::links() const {

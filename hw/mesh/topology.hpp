@@ -25,10 +25,15 @@ class Topology {
   std::uint32_t nodes() const { return nodes_; }  ///< wafers or nodes
   bool is_mesh() const { return kind_ == Kind::mesh; }
 
+  Topology one_node() const;  ///< a wafer, or a node behind its switch
+  /// The device of the whole that is this one of a node.
+  std::uint32_t device_of(std::uint32_t node, std::uint32_t device) const;
+
   /// The links from one device to another, in order; none to itself.
   std::vector<Link> path(std::uint32_t from, std::uint32_t to) const;
   std::uint32_t hops(std::uint32_t from, std::uint32_t to) const;
-  std::vector<Link> links() const;  ///< all of them, ascending
+  std::vector<Link> links() const;      ///< all of them, ascending
+  bool is_far(const Link& link) const;  ///< from one wafer or node to another
 
  private:
   enum class Kind { switched, mesh, nodes };

@@ -28,4 +28,9 @@ std::vector<LlepCase> read_llep_cases(const std::filesystem::path& file);
 /// weights of experts that move leave the hot device one after the other. Constants: reproductions/llep.toml.
 std::vector<ReproducedRow> reproduce_llep(const Preset& constants, const std::vector<LlepCase>& cases);
 
+/// What the paper says beside its table: by how many times peak memory falls (the largest of our cases, by its own sum
+/// of activations in and inside experts, and weights), and speed-ups of whole models beside the bound that the
+/// published share of the busiest device sets; where none is published, nothing can be judged.
+std::vector<ReproducedRow> reproduce_llep_claims(const Preset& constants, const std::vector<LlepCase>& cases);
+
 }  // namespace moecarlo::hw

@@ -13,11 +13,19 @@
 namespace moecarlo::hw {
 
 double PublishedLine::number(std::size_t field, const char* name) const {
+  return above(0, field, name);
+}
+
+double PublishedLine::percent(std::size_t field, const char* name) const {
+  return above(-100, field, name);
+}
+
+double PublishedLine::above(double least, std::size_t field, const char* name) const {
   const std::string& text = fields[field];
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || !(value > 0) || !std::isfinite(value))
-    fail(ErrorKind::input, "{}: {}: not a number above 0 (found '{}')", place, name, text);
+  if (error != std::errc() || end != text.data() + text.size() || !(value > least) || !std::isfinite(value))
+    fail(ErrorKind::input, "{}: {}: not a number above {} (found '{}')", place, name, least, text);
   return value;
 }
 

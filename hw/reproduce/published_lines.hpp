@@ -13,7 +13,11 @@ struct PublishedLine {
   std::vector<std::string> fields;
 
   double number(std::size_t field, const char* name) const;        ///< above 0
+  double percent(std::size_t field, const char* name) const;       ///< a change, above -100
   std::uint32_t count(std::size_t field, const char* name) const;  ///< a whole number from 1
+
+ private:
+  double above(double least, std::size_t field, const char* name) const;
 };
 
 /// The lines below this header. Throws input with file and line for another header, or another number of fields.

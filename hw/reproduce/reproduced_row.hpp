@@ -16,7 +16,7 @@ const char* to_string(Verdict verdict);  ///< as it is printed: "cannot be judge
 /// A published figure beside ours.
 struct ReproducedRow {
   std::string quantity, conditions, unit;
-  double published = 0, ours = 0;
+  double published = 0, ours = 0;    ///< ours NaN: there is none
   std::optional<double> half_width;  ///< of ours, where it is counted
   double tolerance = 0;              ///< relative; of a bound 0: ours may not be below
   std::vector<std::string> assumed;  ///< constants that nobody published

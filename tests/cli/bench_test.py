@@ -42,6 +42,14 @@ class Bench(program.ProgramTest):
         self.assertEqual(names[-1], "belady-bypass")
         self.refused(USAGE, "bench", "--backend", "cpu", "--only", "mru", says='no workload has "mru" in its name')
 
+    def test_loads_of_batches_are_counted_in_choices(self):
+        result = self.bench("--backend", "cpu", "--only", "loads of batches")
+        self.assertEqual(list(result), ["workload", "unit", "batches"])
+        batches = result["batches"]
+        self.assertEqual((batches["tokens"], batches["layers"], batches["experts"], batches["top_k"]),
+                         (1_000_000, 61, 256, 8))
+        self.assertGreater(batches["choices_per_second"], 1e6)  # some 250 M on one quiet core
+
     def test_bit_slices_are_counted_in_bytes(self):
         result = self.bench("--backend", "cpu", "--only", "bit slices")
         self.assertEqual(list(result), ["workload", "unit", "bit_slices"])

@@ -79,7 +79,7 @@ class Documentation(program.ProgramTest):
         self.assertGreaterEqual(self.run_page(DOCS / "how-to.md"), 5)
 
     def test_the_commands_of_experts_over_devices(self):
-        self.assertEqual(self.run_page(DOCS / "parallel.md"), 7)
+        self.assertEqual(self.run_page(DOCS / "parallel.md"), 16)
 
     def test_the_demands_of_how_to(self):
         block = re.search(r"```toml\n(\[study\]\nhistograms.*?)```", (DOCS / "how-to.md").read_text(), re.S)[1]

@@ -173,8 +173,8 @@ class Parallel(program.ProgramTest):
         trace = self.trace(layers=2, experts=16, top_k=2)
         self.refused(program.USAGE, "parallel", says="no loads")
         self.refused(program.USAGE, "parallel", trace, "--loads", "x.csv", says="a trace and --loads")
-        self.refused(program.USAGE, "parallel", trace, "--devices", 4, "--balancer", "eplb", "--slots", 16,
-                     says="replicated")
+        self.refused(program.USAGE, "parallel", trace, "--devices", 4, "--balancer", "eplb", "--slots", 18,
+                     says="18 slots")
         self.refused(program.USAGE, "parallel", trace, "--devices", 3, says="16 experts over 3 devices")
 
     def test_what_does_not_fit_is_refused(self):

@@ -142,8 +142,8 @@ class Llep(program.ProgramTest):
     def rows(self, *options):
         table = json.loads(self.done("reproduce", "llep", "--json", *options).stdout)
         self.assertEqual(table["name"], "llep")
-        speeds = [row for row in table["rows"] if row["tolerance"] > 0]
-        bounds = [row for row in table["rows"] if row["tolerance"] == 0]
+        speeds = [row for row in table["rows"] if row["quantity"] == "speed-up over expert parallelism"]
+        bounds = [row for row in table["rows"] if row["quantity"] == "its bound, max over mean load"]
         self.assertEqual([row["conditions"] for row in speeds], [row["conditions"] for row in bounds])
         return speeds, bounds
 
@@ -173,6 +173,20 @@ class Llep(program.ProgramTest):
         self.assertAlmostEqual(speeds[0]["ours"], 1, 12)
         self.assertAlmostEqual(bounds[0]["ours"], 1, 12)
 
+    def test_what_the_paper_says_beside_its_table(self):
+        rows = json.loads(self.done("reproduce", "llep", "--json").stdout)["rows"]
+        memory = [row for row in rows if row["quantity"] == "peak memory, times lower"]
+        self.assertEqual([row["published"] for row in memory], [4, 5])
+        # The hot expert of DeepSeek-V3 with 95 % of 8 x 16,384 tokens' 8 choices, by hand.
+        choices, width, expert = 8 * 16384 * 8, 7168 + 2048, 3 * 7168 * 2048
+        rest = 0.05 * choices / 255
+        plain = (0.95 * choices + 31 * rest) * width + 32 * expert
+        self.assertGreater(memory[0]["ours"], plain / (choices / 8 * width + 33 * expert + 32 * expert))
+        self.assertLess(memory[0]["ours"], 0.97 * 8)
+        bound, unknown = (row for row in rows if row["quantity"].startswith("whole model"))
+        self.assertEqual((bound["published"], bound["ours"], bound["verdict"]), (2.2, 2.8, "met"))
+        self.assertEqual((unknown["published"], unknown["ours"], unknown["verdict"]), (1.9, None, "cannot be judged"))
+
     def test_rows_of_other_models_are_refused(self):
         file = self.folder / "rows.csv"
         for line, says in (("gpt-oss-120b,64,8,32768,4,80,4\n", "128 experts"),
@@ -182,6 +196,62 @@ class Llep(program.ProgramTest):
             self.refused(program.INPUT, "reproduce", "llep", "--published", file, says=says)
         file.write_text("model\n")
         self.refused(program.INPUT, "reproduce", "llep", "--published", file, says="header")
+
+
+class Wsc(program.ProgramTest):
+    """Experts on wafers: each claim beside what links of a mesh carry, the all-reduce always among it."""
+
+    def rows(self, *options):
+        rows = {}
+        for row in json.loads(self.done("reproduce", "wsc", "--json", *options).stdout)["rows"]:
+            rows.setdefault(row["quantity"], []).append(row)
+        return rows
+
+    def test_rings_on_one_wafer_are_those_of_the_hand_case(self):
+        rows = self.rows()
+        best = rows["entwined_communication"][0]
+        self.assertAlmostEqual(best["ours"], (3 + 2) / (1.5 + 4), 12)  # 4 x 4, groups of 4, top-8
+        self.assertIn("mesh:4x4, groups of 4, top-8, uniform routing: all-reduce 1.5 -> 3, experts 4 -> 2",
+                      best["conditions"])
+        self.assertEqual((best["published"], best["verdict"]), (0.65, "missed"))
+        self.assertTrue(all(row["ours"] > 1 for row in rows["entwined_communication"] if "8x8" in row["conditions"]))
+        self.assertTrue(all(row["verdict"] == "cannot be judged" for row in rows["entwined_communication"][1:]))
+        (alone,) = (row for row in rows["entwined_all_to_all"] if "4x4, groups of 4" in row["conditions"])
+        self.assertAlmostEqual(alone["ours"], 0.5, 12)
+        unchanged = rows["entwined_communication_unchanged"]
+        self.assertAlmostEqual(min(row["ours"] for row in unchanged), 3.5 / 2.5, 12)  # top-2
+        self.assertEqual(unchanged[0]["verdict"], "met")
+
+    def test_no_balancer_does_better_than_the_mean(self):
+        rows = self.rows()
+        compute, links = rows["balancer_compute"][0], rows["balancer_communication"][0]
+        self.assertGreaterEqual(compute["ours"], 0.5)
+        self.assertLess(compute["ours"], 1)
+        self.assertLess(links["ours"], 1)
+        self.assertIn("batch.most", compute["assumed"])
+        # Few tokens: weights decide, and a die has one expert where a rival's device has four. Many: links decide.
+        speeds = [row["ours"] for row in rows["throughput_per_device"]]
+        self.assertEqual(sorted(speeds, reverse=True), speeds)
+        self.assertGreater(speeds[0], 1)
+        self.assertLess(speeds[-1], 1)
+
+    def test_a_trace_adds_rows_of_its_routing(self):
+        trace = self.trace(layers=2, experts=16, top_k=2)
+        rows = [row for row in self.rows("--trace", trace)["entwined_communication"] if "top-2" in row["conditions"]]
+        even, real = [[row for row in rows if routing in row["conditions"]] for routing in ("uniform", str(trace))]
+        self.assertEqual(len(even), len(real))
+        self.assertTrue(all("4x4" in row["conditions"] for row in rows))  # 16 experts have no place on 64 dies
+        self.assertEqual({row["verdict"] for row in rows}, {"cannot be judged"})
+        self.assertAlmostEqual(even[0]["ours"], 3.5 / 2.5, 12)
+        self.assertNotEqual(real[0]["ours"], even[0]["ours"])
+
+    def test_other_claims_are_refused(self):
+        file = self.folder / "claims.csv"
+        for text, says in (("entwined,8,-3", "entwined_communication"), ("balancer_compute,8,-100", "percent"),
+                           ("balancer_compute,0,-10", "top_k")):
+            file.write_text(f"quantity,top_k,percent\n{text}\n")
+            self.refused(program.INPUT, "reproduce", "wsc", "--published", file, says=says)
+        self.refused(program.USAGE, "reproduce", "wsc", "--trace", "a", "--trace", "b", says="expected one")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 #include <stdexcept>
 
-#include "hw/mesh/traffic.hpp"
+#include "hw/mesh/ports.hpp"
 
 namespace moecarlo::hw {
 namespace {
@@ -39,21 +39,22 @@ TEST(Mesh, GroupsInRowsLoadTheColumns) {
   const Case rows("row");
   EXPECT_EQ(sum_of(rows.dispatch()), 80);
   EXPECT_THAT(histogram(rows.dispatch()), ElementsAre(Pair(3, 16), Pair(4, 8)));
-  EXPECT_THAT(histogram(all_reduce(rows.topology, rows.mapping, 4).step), ElementsAre(Pair(1, 24)));
+  EXPECT_THAT(histogram(all_reduce(rows.topology, rows.mapping, 4).links), ElementsAre(Pair(6, 24)));
 }
 
 TEST(Mesh, GroupsInBlocksCrossTheWholeMesh) {
   const Case blocks("block");
   EXPECT_EQ(sum_of(blocks.dispatch()), 128);
   EXPECT_THAT(histogram(blocks.dispatch()), ElementsAre(Pair(2, 32), Pair(4, 16)));
-  EXPECT_THAT(histogram(all_reduce(blocks.topology, blocks.mapping, 4).step), ElementsAre(Pair(1, 16)));
+  EXPECT_THAT(histogram(all_reduce(blocks.topology, blocks.mapping, 4).links), ElementsAre(Pair(6, 16)));
 }
 
 TEST(Mesh, EntwinedGroupsKeepTokensInSmallDomains) {
   const Case entwined("entwined");
   EXPECT_EQ(sum_of(entwined.dispatch()), 64);
   EXPECT_THAT(histogram(entwined.dispatch()), ElementsAre(Pair(2, 32)));
-  EXPECT_THAT(histogram(all_reduce(entwined.topology, entwined.mapping, 4).step), ElementsAre(Pair(1, 16), Pair(2, 8)));
+  EXPECT_THAT(histogram(all_reduce(entwined.topology, entwined.mapping, 4).links),  // six steps
+              ElementsAre(Pair(6, 16), Pair(12, 8)));
 }
 
 TEST(Mesh, WithoutDomainsEveryDeviceSendsToEveryOther) {
@@ -66,7 +67,7 @@ TEST(Mesh, WithoutDomainsEveryDeviceSendsToEveryOther) {
 double seconds(const std::string& mapping, double k, double D) {
   const Case mesh(mapping);
   const std::vector<double> to_device(16, 4 * k * D / 16);
-  return all_reduce(mesh.topology, mesh.mapping, D).busiest() +
+  return all_reduce(mesh.topology, mesh.mapping, D).busiest +
          most_of(dispatch_bytes(mesh.topology, mesh.mapping, to_device)) +
          most_of(combine_bytes(mesh.topology, mesh.mapping, to_device));
 }
@@ -131,6 +132,68 @@ TEST(Mappings, EveryGroupHasADeviceOfEveryRank) {
   EXPECT_THROW(named_mapping("block", Topology::parse("switch", 8), 4), std::invalid_argument);
   EXPECT_THROW(named_mapping("row", wafers, 3), std::invalid_argument);
   EXPECT_THROW(named_mapping("diagonal", wafers, 4), std::invalid_argument);
+}
+
+TEST(Mappings, WafersGatherAllTokensAndDispatchInside) {
+  const Topology wafers = Topology::parse("wafers:4x4x4", 0);
+  const Mapping mapping = named_mapping("hierarchical", wafers, 4);
+  EXPECT_EQ(mapping.groups, 16U);
+  const std::vector<double> to_device(64, 16);
+  for (const auto& links : {dispatch_bytes(wafers, mapping, to_device), combine_bytes(wafers, mapping, to_device)}) {
+    for (const auto& [link, bytes] : links) EXPECT_FALSE(wafers.is_far(link)) << link.first << " " << link.second;
+    EXPECT_THAT(histogram(links), ElementsAre(Pair(8, 4 * 32)));  // four times what one wafer's groups bring
+  }
+  // Three steps that scatter quarters, three between wafers, three that gather four quarters; 4 devices of 16 groups.
+  const AllReduce reduce = all_reduce(wafers, mapping, 4);
+  EXPECT_EQ(reduce.sent, 64 * (3 * 1 + 3 * 1 + 3 * 4));
+  double far = 0;
+  for (const auto& [link, bytes] : reduce.links) far += wafers.is_far(link) ? bytes : 0;
+  EXPECT_EQ(far, 3 * 16 * (3 + 3));  // 16 devices a wafer send to the next; the last one's bytes go back over all three
+  EXPECT_THROW(named_mapping("hierarchical", Topology::parse("mesh:4x4", 0), 4), std::invalid_argument);
+  const Mapping nodes = named_mapping("hierarchical", Topology::parse("nodes:2x4", 0), 2);
+  for (std::uint32_t device = 0; device < 8; ++device) {
+    for (const Delivery& delivery : deliveries_to(device, nodes, TokenSource::domain)) {
+      EXPECT_EQ(delivery.from / 4, device / 4);
+    }
+  }
+}
+
+TEST(Ports, OfAMeshAreItsLinks) {
+  const Case rows("row");
+  const Ports ports(rows.topology);
+  EXPECT_EQ(ports.size(), 48U);
+  const ExpertTraffic dispatch(ports, rows.mapping, TokenSource::domain, ExpertTraffic::Step::dispatch);
+  const ExpertTraffic combine(ports, rows.mapping, TokenSource::domain, ExpertTraffic::Step::combine);
+  std::vector<double> to_device;
+  for (int device = 0; device < 16; ++device) to_device.push_back(1 + device * device % 7);
+  EXPECT_DOUBLE_EQ(dispatch.crossing(to_device).near_bytes,
+                   most_of(dispatch_bytes(rows.topology, rows.mapping, to_device)));
+  EXPECT_DOUBLE_EQ(combine.crossing(to_device).near_bytes,
+                   most_of(combine_bytes(rows.topology, rows.mapping, to_device)));
+  EXPECT_EQ(dispatch.crossing(to_device).near_hops, 3U);  // along a column
+}
+
+TEST(Ports, OfASwitchSendAndReceive) {
+  const Ports ports(Topology::parse("switch", 4));
+  EXPECT_EQ(ports.size(), 8U);
+  const std::vector<Message> to_one{{0, 3, 5}, {1, 3, 7}, {0, 2, 1}};
+  EXPECT_EQ(crossing_of(ports, to_one).near_bytes, 12);
+  const std::vector<Message> from_one{{0, 3, 5}, {0, 2, 8}, {1, 3, 7}};
+  EXPECT_EQ(crossing_of(ports, from_one).near_bytes, 13);
+}
+
+TEST(Ports, BetweenNodesAreFar) {
+  const Ports ports(Topology::parse("nodes:2x4", 0));
+  const std::vector<Message> messages{{1, 6, 5}, {0, 6, 7}};
+  const Crossing crossing = crossing_of(ports, messages);
+  EXPECT_EQ(crossing.far_bytes, 7);
+  EXPECT_EQ(crossing.near_bytes, 12);  // 6 receives them from 5 and from 4
+  EXPECT_EQ(crossing.far_hops, 1U);
+  EXPECT_EQ(crossing.near_hops, 1U);
+  const Ports wafers(Topology::parse("wafers:2x2x2", 0));
+  const std::vector<Message> across{{0, 3, 5}};
+  EXPECT_EQ(crossing_of(wafers, across).far_bytes, 5);
+  EXPECT_EQ(crossing_of(wafers, across).near_hops, 2U);
 }
 
 }  // namespace

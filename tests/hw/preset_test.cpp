@@ -148,7 +148,7 @@ TEST(Preset, RefusesAKeyOutsideATableAndWhatIsNotToml) {
 TEST(Preset, NamesTheKnownPresetsWhereOneIsNotThere) {
   const std::string line = error_of([] { read_system("elmoe"); });
   EXPECT_THAT(line, AllOf(HasSubstr("elmoe: no such preset (expected one of elmoe3d-4gb, elmoe3d-8gb, gb10, gh200"),
-                          HasSubstr(", strix-halo, xpu, xpu-logicpim, xpu-nmp, xpu-pim in ")));
+                          HasSubstr(", strix-halo, wafers-4x8x8, xpu, xpu-logicpim, xpu-nmp, xpu-pim in ")));
   EXPECT_EQ(error_of([] { read_system("./none.toml"); }), "./none.toml: no such preset file");
 }
 
@@ -164,7 +164,7 @@ TEST(Preset, IsFoundInTheFoldersOfTheEnvironmentBeforeThoseThatShip) {
   EXPECT_EQ(read_system("xpu").name, "xpu") << "those that ship are still there";
   EXPECT_EQ(find_preset("systems", "xpu-pim"), folder / "systems" / "xpu-pim.toml") << "the first one found counts";
   EXPECT_THAT(error_of([] { read_system("yours"); }),
-              AllOf(HasSubstr("mi210-x2, mine, pim-gpt"), HasSubstr("in /nowhere/systems, " + folder.string())));
+              AllOf(HasSubstr("mi210-x2, mine, nvl72, pim-gpt"), HasSubstr("in /nowhere/systems, " + folder.string())));
   unsetenv("MOECARLO_PRESETS");
 }
 

@@ -140,7 +140,7 @@ struct Slow {
 
 TEST(LeastLoaded, RandomLoadsAreSpreadAsASlowTableSpreadsThem) {
   std::mt19937 random(1);
-  for (int round = 0; round < 400; ++round) {
+  for (int round = 0; round < 4000; ++round) {
     const std::size_t devices = 2 + random() % (round % 20 == 0 ? 63 : 7), each = 1 + random() % 8;
     ExpertLoads loads(devices * each);
     for (double& load : loads) load = random() % 4 == 0 ? random() % 1000 : random() % 20;

@@ -45,7 +45,8 @@ PlotArea plot_area(const HeatStrip& chart, double top) {
   return area;
 }
 
-void draw_row(Svg& svg, const PlotArea& area, const HeatRow& row, const Range& range, double top) {
+void draw_row(Svg& svg, const HeatStrip& chart, const PlotArea& area, const HeatRow& row, const Range& range,
+              double top) {
   const double step = area.width / (area.x.high - area.x.low);
   svg.text({area.left - 10, top + row_height / 2 + 4}, row.label, {label_size, colours::muted, Anchor::end});
   for (std::size_t column = 0; column < row.values.size(); ++column) {
@@ -54,7 +55,7 @@ void draw_row(Svg& svg, const PlotArea& area, const HeatRow& row, const Range& r
     const double left = area.left + step * static_cast<double>(column);
     const std::string text = number_text(value, 2);
     svg.rectangle({left + 0.5, top}, step - 1, row_height, scale_colour(share),
-                  "layer " + std::to_string(column) + ": " + number_text(value));
+                  row.label + ", " + chart.text.x_title + " " + std::to_string(column) + ": " + number_text(value));
     if (text_width(text, cell_text_size) > step - 2) continue;
     svg.text({left + step / 2, top + row_height / 2 + 3.5}, text,
              {cell_text_size, readable_on_scale(share), Anchor::middle});
@@ -86,7 +87,7 @@ std::string draw(const HeatStrip& chart) {
   svg.plot_area({area.left, area.top}, area.width, area.height);
   double top = area.top;
   for (const HeatRow& row : chart.rows) {
-    draw_row(svg, area, row, range, top);
+    draw_row(svg, chart, area, row, range, top);
     top += row_height + row_gap;
   }
   draw_colour_scale(svg, chart, area, range);
