@@ -74,4 +74,11 @@ Communicator* join_job(const std::string& shard) {
        all || !job->can_meet ? "a launcher that MPI knows, such as mpirun or srun --mpi=pmix" : "a build with MPI");
 }
 
+void expect_alone(const std::string& shard) {
+  const auto job = job_rank();
+  if (!shard.empty() || !job || job->size == 1) return;
+  fail(ErrorKind::usage,
+       "--shard: each of {} processes of a job would do all of it (expected --shard rank, or one process)", job->size);
+}
+
 }  // namespace moecarlo::cli

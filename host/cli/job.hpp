@@ -25,4 +25,7 @@ void ignore_signals();
 /// them. It is left when the program ends. Throws usage where they cannot meet.
 Communicator* join_job(const std::string& shard);
 
+/// For a command that one process does: refuses several of a job, of which each would do all of it.
+void expect_alone(const std::string& shard);
+
 }  // namespace moecarlo::cli

@@ -174,6 +174,7 @@ void run(ParallelArguments arguments, const Common& common) {
     fail(ErrorKind::usage, "parallel: {} (expected one of TRACE and --loads)",
          arguments.trace.empty() ? "no loads" : "a trace and --loads");
   }
+  expect_alone(arguments.shard);
   take_words(arguments);
   take_model(arguments);
   std::optional<OutputFolder> folder;

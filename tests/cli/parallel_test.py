@@ -1,5 +1,6 @@
 """`moecarlo parallel`: experts over devices, by the cases of the papers that can be followed by hand."""
 
+import os
 import json
 
 import numpy as np
@@ -176,6 +177,12 @@ class Parallel(program.ProgramTest):
         self.refused(program.USAGE, "parallel", trace, "--devices", 4, "--balancer", "eplb", "--slots", 18,
                      says="18 slots")
         self.refused(program.USAGE, "parallel", trace, "--devices", 3, says="16 experts over 3 devices")
+
+    def test_processes_of_a_job_do_not_all_do_the_same(self):
+        environment = {**os.environ, "PMI_RANK": "0", "PMI_SIZE": "2"}
+        result = program.run("parallel", self.trace(layers=2, experts=16, top_k=2), "--devices", 4, env=environment)
+        self.assertEqual(result.returncode, program.USAGE, result.stderr)
+        self.assertIn("each of 2 processes of a job would do all of it (expected --shard rank", result.stderr)
 
     def test_what_does_not_fit_is_refused(self):
         (self.folder / "loads.csv").write_text(FOUR)
