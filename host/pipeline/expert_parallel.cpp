@@ -167,9 +167,8 @@ auto fitting(const Use& use) {
 
 /// All that decides what is counted, to compare questions by.
 std::string in_words(const ParallelQuestion& question, const BatchDraws& draws) {
-  const auto file = [](const std::string& name) {
-    const bool is_file = name.find('.') != std::string::npos || name.find('/') != std::string::npos;
-    return is_file ? read_text_file(name, ErrorKind::input, "a table", std::uint64_t{64} << 20) : name;
+  const auto content = [](const std::string& name) {
+    return names_file(name) ? read_text_file(name, ErrorKind::input, "a table", std::uint64_t{64} << 20) : name;
   };
   std::string text = fmt::format("parallel {} tokens, {} columns, chunks {}, series {} of {} + {}, seed {}, until {}\n",
                                  draws.tokens, draws.columns, draws.chunks, draws.series, draws.uncounted,
@@ -186,8 +185,8 @@ std::string in_words(const ParallelQuestion& question, const BatchDraws& draws) 
       llep.alpha, llep.min_chunk, llep.lambda, llep.on_devices, llep.as_coded, static_cast<int>(question.copies.rule),
       question.copies.alpha, question.slots, question.times.every, question.times.window, question.tensor_parallel,
       static_cast<int>(question.source), question.hidden.value_or(0), question.value_bytes,
-      question.memory_bytes.value_or(0), static_cast<int>(question.overlap), question.context, file(question.placement),
-      file(question.mapping));
+      question.memory_bytes.value_or(0), static_cast<int>(question.overlap), question.context,
+      content(question.placement), content(question.mapping));
   const auto constants = [&](const hw::Preset& preset) {
     for (const hw::Constant& one : preset.constants) text += fmt::format("{} {}\n", one.key, one.value);
   };

@@ -11,10 +11,6 @@
 namespace moecarlo {
 namespace {
 
-bool is_file(const std::string& name) {
-  return name.find('.') != std::string::npos || name.find('/') != std::string::npos;
-}
-
 /// "replicated:12:hierarchical": its words.
 std::vector<std::string> words_of(const std::string& text) {
   std::vector<std::string> words{""};
@@ -35,6 +31,10 @@ std::vector<std::string> words_of(const std::string& text) {
 
 }  // namespace
 
+bool names_file(const std::string& text) {
+  return text.find('.') != std::string::npos || text.find('/') != std::string::npos;
+}
+
 std::string topology_of(const ParallelQuestion& question) {
   if (!question.topology.empty()) return question.topology;
   const std::string machine = question.machine ? question.machine->devices.topology : "";
@@ -53,8 +53,8 @@ Spreading::Spreading(const ParallelQuestion& question, std::uint32_t devices)
     fail(ErrorKind::usage, "--topology {} has {} devices (expected {}, as --devices says)", topology_of(question),
          topology_.devices(), devices);
   }
-  mapping_ = is_file(question.mapping) ? hw::read_mapping(question.mapping, topology_)
-                                       : hw::named_mapping(question.mapping, topology_, question.tensor_parallel);
+  mapping_ = names_file(question.mapping) ? hw::read_mapping(question.mapping, topology_)
+                                          : hw::named_mapping(question.mapping, topology_, question.tensor_parallel);
   if (!question.machine) return;
   if (!question.model) fail(ErrorKind::usage, "--hardware needs --model, which says how large an expert is");
   const hw::LayerTime::Options options{question.source, question.value_bytes, question.overlap};
@@ -81,7 +81,7 @@ std::optional<Hierarchy> Spreading::hierarchy(bool always) const {
 
 std::vector<Placement> Spreading::placed(const std::vector<ExpertLoads>& layers) const {
   const auto experts = static_cast<std::uint32_t>(layers[0].size());
-  if (is_file(question_.placement)) {
+  if (names_file(question_.placement)) {
     return read_placement(question_.placement, static_cast<std::uint32_t>(layers.size()), experts, devices_);
   }
   const std::vector<std::string> words = words_of(question_.placement);

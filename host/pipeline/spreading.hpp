@@ -45,6 +45,9 @@ class Spreading {
   std::optional<hw::LayerTime> time_;
 };
 
+/// Whether a placement or mapping is a file, and not one by name.
+bool names_file(const std::string& text);
+
 /// The devices of each point.
 std::vector<std::uint32_t> device_counts(const ParallelQuestion& question);
 
