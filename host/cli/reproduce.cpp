@@ -13,7 +13,7 @@
 #include "host/support/progress.hpp"
 #include "hw/reproduce/aggregates.hpp"
 #include "hw/reproduce/energy_comparison.hpp"
-#include "hw/reproduce/llep.hpp"
+#include "hw/reproduce/reproductions.hpp"
 
 namespace moecarlo::cli {
 namespace {
@@ -21,8 +21,11 @@ namespace {
 using hw::ReproducedCell;
 using Json = nlohmann::ordered_json;
 
+constexpr const char* kCellTable = "elmoe3d";
+constexpr const char* kAllTables = "all";
+
 struct ReproduceArguments {
-  std::string table = "elmoe3d", published;
+  std::string table = kCellTable, published;
   std::vector<std::string> traces;  ///< MODEL=FILE
   std::uint64_t trajectories = 256;
   bool law_only = false, json = false;
@@ -150,46 +153,71 @@ CountedOptions counted_options(const ReproduceArguments& arguments, const hw::Ta
 }
 
 Json to_json(const hw::ReproducedRow& row) {
-  return {{"quantity", row.quantity},
-          {"conditions", row.conditions},
-          {"unit", row.unit},
-          {"published", row.published},
-          {"ours", row.ours},
-          {"half_width", number(row.half_width)},
-          {"tolerance", row.tolerance},
-          {"assumed", row.assumed},
-          {"verdict", hw::to_string(row.verdict)},
+  return {{"quantity", row.quantity},   {"conditions", row.conditions}, {"unit", row.unit},
+          {"published", row.published}, {"ours", number(row.ours)},     {"half_width", number(row.half_width)},
+          {"tolerance", row.tolerance}, {"assumed", row.assumed},       {"verdict", hw::to_string(row.verdict)},
           {"reason", row.reason}};
 }
 
-void show_rows(const ReproduceArguments& arguments, const std::vector<hw::ReproducedRow>& rows) {
-  if (arguments.json) {
-    Json list = Json::array();
-    for (const hw::ReproducedRow& row : rows) list.push_back(to_json(row));
-    say_json(Json{{"name", arguments.table}, {"rows", list}});
-    return;
-  }
-  std::vector<double> errors;
-  for (const hw::ReproducedRow& row : rows) {
-    if (row.tolerance > 0) errors.push_back(std::abs(row.ours / row.published - 1));
-    say("{:<34} {:<76} {:>9.4g} {:>9.4g}  {}{}{}\n", row.quantity, row.conditions, row.published, row.ours,
-        hw::to_string(row.verdict), row.reason.empty() ? "" : ": ", row.reason);
-  }
-  const hw::TableErrors all = hw::errors_of(errors);
-  say("\npublished, then ours; errors of {} figures: median {:.1f} %, worst {:.1f} %\n", all.cells, 100 * all.median,
-      100 * all.worst);
+void show_row(const hw::ReproducedRow& row) {
+  say("{:<38} {:<74} {:>9.4g} {:>9}  {}{}{}\n", row.quantity, row.conditions, row.published,
+      row.ours ? fmt::format("{:.4g}", *row.ours) : "-", hw::to_string(row.verdict), row.reason.empty() ? "" : ": ",
+      row.reason);
 }
 
-void reproduce_llep(const ReproduceArguments& arguments) {
-  if (!arguments.traces.empty()) fail(ErrorKind::usage, "reproduce llep counts on no trace (expected no --trace)");
-  const hw::Preset constants = hw::read_preset(hw::find_preset("reproductions", arguments.table));
-  std::filesystem::path published = arguments.published;
-  if (published.empty()) published = std::filesystem::path(constants.file).replace_extension(".csv");
-  show_rows(arguments, hw::reproduce_llep(constants, hw::read_llep_cases(published)));
+void show_verdicts(const std::vector<hw::ReproducedRow>& rows) {
+  std::vector<double> errors;
+  std::size_t met = 0, missed = 0;
+  for (const hw::ReproducedRow& row : rows) {
+    met += row.verdict == hw::Verdict::met ? 1 : 0;
+    missed += row.verdict == hw::Verdict::missed ? 1 : 0;
+    if (row.tolerance > 0) errors.push_back(std::abs(*row.ours / row.published - 1));
+  }
+  say("{} figures, published then ours: {} met, {} missed, {} cannot be judged", rows.size(), met, missed,
+      rows.size() - met - missed);
+  if (!errors.empty()) {
+    const hw::TableErrors all = hw::errors_of(errors);
+    say("; errors of {}: median {:.1f} %, worst {:.1f} %", all.cells, 100 * all.median, 100 * all.worst);
+  }
+  say("\n");
+}
+
+/// One reproduction, or all of them one after the other.
+void show_rows(const ReproduceArguments& arguments) {
+  if (!arguments.traces.empty())
+    fail(ErrorKind::usage, "reproduce {} counts on no trace (expected no --trace)", arguments.table);
+  const bool all = arguments.table == kAllTables;
+  if (all && !arguments.published.empty())
+    fail(ErrorKind::usage, "reproduce all: --published is for one of them (expected no --published)");
+  Json list = Json::array();
+  for (const hw::Reproduction& one : hw::reproductions()) {
+    if (!all && one.name != arguments.table) continue;
+    const std::vector<hw::ReproducedRow> rows = hw::reproduced_rows(one, arguments.published);
+    if (arguments.json) {
+      for (const hw::ReproducedRow& row : rows) {
+        list.push_back(to_json(row));
+        if (all) list.back()["reproduction"] = one.name;
+      }
+      continue;
+    }
+    if (all) say("{} ({})\n", one.name, one.of);
+    for (const hw::ReproducedRow& row : rows) show_row(row);
+    say("\n");
+    show_verdicts(rows);
+    if (all) say("\n");
+  }
+  if (arguments.json) say_json(Json{{"name", arguments.table}, {"rows", list}});
+  if (!arguments.json && all) say("ELMoE-3D's table has cells of its own: moecarlo reproduce {}\n", kCellTable);
+}
+
+std::vector<std::string> table_names() {
+  std::vector<std::string> names{kCellTable, kAllTables};
+  for (const hw::Reproduction& one : hw::reproductions()) names.emplace_back(one.name);
+  return names;
 }
 
 void reproduce(const ReproduceArguments& arguments, const Common& common) {
-  if (arguments.table == "llep") return reproduce_llep(arguments);
+  if (arguments.table != kCellTable) return show_rows(arguments);
   if (arguments.law_only && !arguments.traces.empty()) {
     fail(ErrorKind::usage, "reproduce: --trace is for counted cells (expected no --law-only beside it)");
   }
@@ -220,11 +248,9 @@ void reproduce(const ReproduceArguments& arguments, const Common& common) {
 }  // namespace
 
 void add_reproduce(CLI::App& app, const Common& common) {
-  CLI::App* command = app.add_subcommand("reproduce", "A published table beside ours, cell by cell");
+  CLI::App* command = app.add_subcommand("reproduce", "Published figures beside ours, row by row");
   const auto arguments = std::make_shared<ReproduceArguments>();
-  command->add_option("TABLE", arguments->table, "Which one")
-      ->required()
-      ->check(CLI::IsMember(hw::preset_names("reproductions")));
+  command->add_option("TABLE", arguments->table, "Which one")->required()->check(CLI::IsMember(table_names()));
   command->add_option(
       "--published", arguments->published,
       "Published rows (CSV) in place of those that ship. elmoe3d ships none: without "

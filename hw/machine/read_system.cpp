@@ -42,6 +42,7 @@ class SystemReader {
     read_static();
     if (all_reduce_) system_.devices.link = link_named("devices.all_reduce", *all_reduce_);
     if (reader_.has_setting("system.verify_reads")) read_verify_reads();
+    if (reader_.has_setting("system.dense_weights")) read_dense_weights();
     reader_.finish();
     return std::move(system_);
   }
@@ -294,6 +295,25 @@ class SystemReader {
       system_.static_watts[static_cast<std::size_t>(standing_of(reader_.status(own)))] +=
           system_.devices.count * reader_.not_negative(own, "W");
     }
+  }
+
+  void read_dense_weights() {
+    constexpr const char* where = "system.dense_weights";
+    const std::string lie = reader_.text(where);
+    DenseWeights& dense = system_.dense_weights;
+    dense.spill = lie == "spill";
+    if (!dense.spill) dense.tier = tier_named(where, lie);
+    if (!system_.units.front().sees(system_.near_dense()))
+      reader_.refuse_setting(where, fmt::format("a tier that {} sees", unit_names_.front()));
+    if (!dense.spill && !system_.dense_at_home()) return;
+    if (!system_.has_cache()) reader_.refuse_setting(where, "a tier before home for what does not spill");
+    const double there = system_.misses.there;
+    if (there == 0 && !system_.units.front().sees(system_.home()))
+      reader_.refuse_setting(key(unit_names_.front(), "sees"), fmt::format("the home tier {}", tier_names_.back()));
+    if (there > 0 && there < 1)
+      fail(ErrorKind::usage,
+           "{}: {}: layers at home, and some misses alone are computed there (expected miss.there 0 or 1)",
+           system_.preset.file, where);
   }
 
   void read_verify_reads() {

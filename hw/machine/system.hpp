@@ -51,6 +51,13 @@ struct Misses {
   std::vector<std::uint8_t> link;  ///< what activations cross to get there and back
 };
 
+/// Where dense weights, keys and values lie. Layers whose dense weights lie at home are read from there, or computed
+/// there where misses are.
+struct DenseWeights {
+  std::size_t tier = 0;  ///< home: keys and values lie in the nearest tier all the same
+  bool spill = false;    ///< as many layers as fit, the others at home
+};
+
 /// Experts that are fetched before their layer asks for them, beside the layers before.
 struct Prefetch {
   double layers = 1;     ///< so many before it
@@ -79,6 +86,7 @@ struct System {
   std::vector<Tier> tiers;  ///< nearest first; the last is home and holds everything
   std::vector<Unit> units;  ///< the first computes what nothing else says
   std::optional<Helper> helper;
+  DenseWeights dense_weights;
   Misses misses;
   Prefetch prefetch;
   bool reads_per_row = false;  ///< each token reads all its weights anew: kernels that do not share reads
@@ -89,6 +97,10 @@ struct System {
 
   std::size_t home() const { return tiers.size() - 1; }
   bool has_cache() const { return tiers.size() > 1; }
+  bool dense_at_home() const { return has_cache() && dense_weights.tier == home(); }
+  std::size_t near_dense() const {
+    return dense_at_home() ? 0 : dense_weights.tier;
+  }  ///< of layers that are not at home
   double watts() const { return static_watts[0] + static_watts[1] + static_watts[2]; }
   /// The coupled store's groups; 1 where there is none.
   double groups() const;

@@ -36,13 +36,17 @@ void place_near(const Tier& tier, const std::vector<Item>& items, const std::str
   if (left < 0) refuse(tier, items, asked_by);
   for (const Item& item : items) {
     if (item.kind == ItemKind::cached) continue;
+    if (item.kind == ItemKind::stays) {
+      placement.items.push_back({item.name, 0, 0});
+      continue;
+    }
     const double taken = item.kind == ItemKind::spills ? std::min(item.bytes, left) : item.bytes;
     if (item.kind == ItemKind::spills) left -= taken;
     placement.items.push_back({item.name, taken, item.bytes > 0 ? taken / item.bytes : 1});
   }
   placement.cache_bytes = left;
   for (const Item& item : items) {
-    if (item.kind != ItemKind::cached) continue;
+    if (item.kind != ItemKind::cached || item.pieces == 0) continue;
     placement.room = std::min(left / item.bytes, item.pieces);
     placement.slots = std::floor(placement.room);
     placement.all_near = placement.slots == item.pieces;

@@ -10,9 +10,9 @@
 
 namespace moecarlo::hw {
 
-/// How an item may lie: whole in the nearest tier; there as far as it goes and the rest at home; or so many of its
-/// equal pieces as the others leave room for.
-enum class ItemKind : std::uint8_t { pinned, spills, cached };
+/// How an item may lie: whole in the nearest tier; there as far as it goes and the rest at home; so many of its equal
+/// pieces as the others leave room for; or at home alone.
+enum class ItemKind : std::uint8_t { pinned, spills, cached, stays };
 
 /// Something that takes room in memory.
 struct Item {

@@ -17,7 +17,7 @@ Task dense_work(const System& system, const WeightFormat& format, const LayerPas
   const double bytes = weights(matrices) * format.stored_bits(pass.kept_bits) / bits_per_byte;
   Task task = compute_shared(system, matrices, pass.tokens, pass.kept_bits, helped);
   const double times = system.reads_per_row ? pass.tokens : 1;
-  task += read_shared(system, 0, times * pass.near_share * bytes, helped);
+  task += read_shared(system, system.near_dense(), times * pass.near_share * bytes, helped);
   if (pass.near_share < 1) task += read_shared(system, system.home(), times * (1 - pass.near_share) * bytes, helped);
   task.own += decode(system.units.front(), times * weights(matrices), pass.kept_bits);
   return task;
@@ -26,8 +26,50 @@ Task dense_work(const System& system, const WeightFormat& format, const LayerPas
 /// Scores and values over the cached context of every request; states are written as well as read.
 Task context_work(const System& system, const Model& model, const Mixer& mixer, const Serving& serving, double tokens) {
   const double helped = system.helper ? system.helper->cache_share : 0;
-  return read_shared(system, 0, serving.batch * (mixer.read_bytes(serving.context) + mixer.state_bytes), helped) +
+  return read_shared(system, system.near_dense(),
+                     serving.batch * (mixer.read_bytes(serving.context) + mixer.state_bytes), helped) +
          operate_shared(system, tokens * mixer.macs(serving.context), model.kv_bits, helped);
+}
+
+const Unit& unit_at_home(const System& system) {
+  return system.misses.there > 0 ? system.units[system.misses.far_unit] : system.units.front();
+}
+
+/// Weights that lie at home, read and multiplied by whoever computes what is not near; a helper takes its share.
+Task work_at_home(const System& system, const WeightFormat& format, const LayerPass& pass,
+                  const std::vector<Matrix>& matrices) {
+  const double bytes = weights(matrices) * format.stored_bits(pass.kept_bits) / bits_per_byte;
+  const double times = system.reads_per_row ? pass.tokens : 1;
+  const Unit& unit = unit_at_home(system);
+  Task task;
+  if (&unit == &system.units.front()) {
+    const double helped = system.helper ? system.helper->dense_share : 0;
+    task = compute_shared(system, matrices, pass.tokens, pass.kept_bits, helped);
+    task += read_shared(system, system.home(), times * bytes, helped);
+  } else {
+    task.own = compute(unit, matrices, pass.tokens, pass.kept_bits);
+    task.own += read(system, unit, system.home(), times * bytes);
+  }
+  task.own += decode(unit, times * weights(matrices), pass.kept_bits);
+  return task;
+}
+
+/// Keys and values of such layers: where another unit computes them, beside its weights; else near, as always.
+Task context_at_home(const System& system, const Model& model, const Mixer& mixer, const Serving& serving,
+                     double tokens) {
+  const Unit& unit = unit_at_home(system);
+  if (&unit == &system.units.front()) return context_work(system, model, mixer, serving, tokens);
+  Task task;
+  task.own = read(system, unit, system.home(), serving.batch * (mixer.read_bytes(serving.context) + mixer.state_bytes));
+  task.own.add(unit.operations, 2 * tokens * mixer.macs(serving.context) * unit.passes(model.kv_bits));
+  return task;
+}
+
+/// Activations of so many bytes over the link that misses take, and back.
+Task there_and_back(const System& system, double bytes) {
+  Task task;
+  for (const std::uint8_t link : system.misses.link) task.own.add(link, 2 * bytes, 2);
+  return task;
 }
 
 /// A ring: every device sends and receives the payload twice but for its own share.
@@ -57,16 +99,32 @@ double held_by_helper(const System& system, const Model& model) {
 }  // namespace
 
 std::vector<Pass> dense_parts(const System& system, const Model& model, const Serving& serving, const LayerPass& pass) {
+  const RoundPart attention = of(pass.drafting, RoundPart::draft_attention, RoundPart::verify_attention);
+  const RoundPart lm_head = of(pass.drafting, RoundPart::draft_lm_head, RoundPart::verify_lm_head);
+  const double home = pass.layers_at_home;
   std::vector<Pass> parts;
   for (const LayerKind& kind : model.layers) {
-    const Task layer = dense_work(system, model.dense_format, pass, kind.mixer.matrices) +
-                       dense_work(system, model.dense_format, pass, kind.dense) +
-                       context_work(system, model, kind.mixer, serving, pass.tokens);
-    parts.push_back({Part{of(pass.drafting, RoundPart::draft_attention, RoundPart::verify_attention),
-                          static_cast<double>(kind.count), layer}});
+    if (home < 1) {
+      const Task layer = dense_work(system, model.dense_format, pass, kind.mixer.matrices) +
+                         dense_work(system, model.dense_format, pass, kind.dense) +
+                         context_work(system, model, kind.mixer, serving, pass.tokens);
+      parts.push_back({Part{attention, (1 - home) * kind.count, layer}});
+    }
+    if (home > 0) {
+      const Task layer = work_at_home(system, model.dense_format, pass, kind.mixer.matrices) +
+                         work_at_home(system, model.dense_format, pass, kind.dense) +
+                         context_at_home(system, model, kind.mixer, serving, pass.tokens);
+      parts.push_back({Part{attention, home * kind.count, layer}});
+    }
   }
-  parts.push_back({Part{of(pass.drafting, RoundPart::draft_lm_head, RoundPart::verify_lm_head), 1,
-                        dense_work(system, model.dense_format, pass, {model.lm_head()})}});
+  if (home < 1)
+    parts.push_back({Part{lm_head, 1 - home, dense_work(system, model.dense_format, pass, {model.lm_head()})}});
+  if (home > 0) {
+    parts.push_back({Part{lm_head, home, work_at_home(system, model.dense_format, pass, {model.lm_head()})}});
+    if (system.misses.there > 0)
+      parts.push_back({Part{of(pass.drafting, RoundPart::draft_link, RoundPart::verify_link), 1,
+                            there_and_back(system, pass.tokens * model.hidden * activation_bytes)}});
+  }
   return parts;
 }
 

@@ -25,7 +25,9 @@ struct Plan {
 struct LayerPass {
   bool drafting = false;
   double tokens = 1, kept_bits = 8;
-  double near_share = 1;     ///< of the dense weights; the rest is read from home
+  double near_share = 1;  ///< of the dense weights; the rest is read from home
+  double layers_at_home =
+      0;  ///< share of the layers whose dense weights, keys and values lie at home, and of the LM head
   bool experts_near = true;  ///< every expert lies in the nearest tier: no layer has to be managed
 };
 

@@ -1,3 +1,4 @@
+#include "host/support/error.hpp"
 #include "hw/schemes/scheme.hpp"
 
 namespace moecarlo::hw {
@@ -36,6 +37,8 @@ Scheme eagle(const Preset& constants) {
   scheme.drafts = true;
   scheme.preset = constants;
   scheme.items = [head](const Model& model, const Serving& serving) {
+    if (model.draft_head.ffn == 0)
+      fail(ErrorKind::usage, "{}: states no draft head (expected a table [draft_head])", model.name);
     return std::vector<Item>{{"draft head", ItemKind::pinned, head.bytes(model), head.bytes(model)},
                              {"its KV cache", ItemKind::pinned, head.kv_bytes(model, serving)},
                              cached_experts(model, expert_bytes(model))};

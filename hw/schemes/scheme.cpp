@@ -48,6 +48,7 @@ Scheme with_constants(const Scheme& scheme, const Preset& constants) {
 }
 
 bool applies(const Scheme& scheme, const System& system) {
+  if ((system.dense_weights.spill || system.dense_at_home()) && scheme.uses_bits) return false;
   return system.has_cache() || !scheme.needs_cache;
 }
 
@@ -58,6 +59,10 @@ Item cached_experts(const Model& model, double slot_bytes) {
 
 Pass target_pass(const System& system, const Model& model, const Serving& serving, const TargetPass& pass) {
   std::vector<Pass> parts = dense_parts(system, model, serving, pass.layers);
+  if (model.is_dense()) {
+    for (Pass& part : parts_between(system, model, pass.layers)) parts.push_back(std::move(part));
+    return then(std::move(parts));
+  }
   ExpertsWork experts = expert_compute(system, model, pass.layers.tokens, pass.expert_bits);
   add_reads(system, model, pass.hit, pass.miss, pass.expert_bits, experts);
   const bool drafting = pass.layers.drafting;

@@ -10,6 +10,8 @@
 
 namespace moecarlo::hw {
 
+constexpr const char* kDenseWeights = "dense weights";  ///< the item that every placement begins with
+
 /// Which experts a draft step touches.
 enum class DraftRouting {
   none,       ///< none: another model drafts

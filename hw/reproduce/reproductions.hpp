@@ -1,0 +1,43 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "hw/presets/preset.hpp"
+#include "hw/reproduce/reproduced_row.hpp"
+
+namespace moecarlo::hw {
+
+/// Tables of published figures, CSV files. What is in one is told by its header.
+using PublishedTables = std::vector<std::filesystem::path>;
+
+/// Published figures of one system, each beside ours. One file each, reproduce/<name>.cpp; constants in
+/// presets/reproductions/<name>.toml, published figures beside it in <name>.csv and <name>-*.csv.
+struct Reproduction {
+  std::string_view name, of;  ///< of which paper
+  std::vector<ReproducedRow> (*rows)(const Preset& constants, const PublishedTables& tables);
+};
+
+/// All but the table of ELMoE-3D, which is one of cells (reproduce.hpp).
+const std::vector<Reproduction>& reproductions();
+
+/// Its rows. The tables that ship, or `published` in place of all of them. Throws input where a table has a header that
+/// none of this reproduction's has.
+std::vector<ReproducedRow> reproduced_rows(const Reproduction& reproduction, const std::filesystem::path& published);
+
+/// Refuses a table by its header (input).
+[[noreturn]] void refuse_table(const std::filesystem::path& table, const std::vector<std::string>& headers);
+
+// One each, in its own file.
+std::vector<ReproducedRow> reproduce_llep(const Preset& constants, const PublishedTables& tables);
+std::vector<ReproducedRow> reproduce_sn40l(const Preset& constants, const PublishedTables& tables);
+std::vector<ReproducedRow> reproduce_llm_in_a_flash(const Preset& constants, const PublishedTables& tables);
+std::vector<ReproducedRow> reproduce_cambricon(const Preset& constants, const PublishedTables& tables);
+std::vector<ReproducedRow> reproduce_duplex(const Preset& constants, const PublishedTables& tables);
+std::vector<ReproducedRow> reproduce_dovetail(const Preset& constants, const PublishedTables& tables);
+std::vector<ReproducedRow> reproduce_mirror_sd(const Preset& constants, const PublishedTables& tables);
+std::vector<ReproducedRow> reproduce_pim_gpt(const Preset& constants, const PublishedTables& tables);
+
+}  // namespace moecarlo::hw
