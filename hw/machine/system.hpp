@@ -65,6 +65,16 @@ struct Prefetch {
   double precision = 1;  ///< share of what is fetched ahead that is asked for
 };
 
+/// A second device that drafts, on a unit whose memory is no tier of the target's. Its next draft may start once a
+/// share of the verification's layers is done, beside the others (Mirror-SD, arXiv 2510.13161): what was drafted then
+/// is of use with a chance of `reuse`, and else drafted anew.
+struct DraftDevice {
+  std::uint8_t unit = 0, store = 0, link = 0;
+  double capacity_bytes = 0;
+  double prefix = 1;  ///< 1: draft and verification follow each other (Dovetail, arXiv 2412.18934)
+  double reuse = 1;
+};
+
 /// Seconds that no resource explains.
 struct Overheads {
   double pass = 0, layer = 0;
@@ -86,6 +96,7 @@ struct System {
   std::vector<Tier> tiers;  ///< nearest first; the last is home and holds everything
   std::vector<Unit> units;  ///< the first computes what nothing else says
   std::optional<Helper> helper;
+  std::optional<DraftDevice> draft_device;
   DenseWeights dense_weights;
   Misses misses;
   Prefetch prefetch;

@@ -160,8 +160,8 @@ ExpertsWork expert_compute(const System& system, const Model& model, double toke
   return experts;
 }
 
-Work fetch(const System& system, double bytes) {
-  return read(system, system.units.front(), system.home(), bytes, 1) + write(system, 0, bytes);
+Work fetch(const System& system, std::size_t tier, double bytes) {
+  return read(system, system.units.front(), tier, bytes, 1) + write(system, 0, bytes);
 }
 
 double fetched_ahead(const System& system, const Model& model) {
@@ -169,39 +169,74 @@ double fetched_ahead(const System& system, const Model& model) {
   return system.prefetch.recall * std::max(0.0, layers - system.prefetch.layers) / layers;
 }
 
-void add_reads(const System& system, const Model& model, const ExpertBytes& hit, const ExpertBytes& miss,
-               double weight_bits, ExpertsWork& experts) {
-  const Unit& first = system.units.front();
-  const double held = held_by_helper(system, model), weights_of_one = weights(model.expert);
-  const Misses& misses = system.misses;
-  const std::size_t home = system.home();
-  const bool per_row = system.reads_per_row;
-  // What is read by kernels that do not share reads counts for each row, what moves over a link to stay once.
-  const auto add = [&](Task& once, Work& row, const Task& reads) {
-    if (!per_row) {
+namespace {
+
+/// Reads of one expert, and those of each of its rows where kernels do not share them.
+class ExpertReads {
+ public:
+  ExpertReads(const System& system, const Model& model, double weight_bits)
+      : system_(system), held_(held_by_helper(system, model)), weights_(weights(model.expert)), bits_(weight_bits) {}
+
+  void add_near(double bytes, Task& once, Work& row) const { add(once, row, read_shared(system_, 0, bytes, held_)); }
+
+  void add_at_home(double bytes, Task& once, Work& row) const {
+    add(once, row, read_shared(system_, system_.home(), bytes, held_));
+  }
+
+  void add_unpacking(double share, const Unit& unit, Task& once, Work& row) const {
+    (system_.reads_per_row ? row : once.own) += share * decode(unit, weights_, bits_);
+  }
+
+  /// Of one that is not near does what misses do, from the tier where it is; `fetched`: the share of those to be
+  /// fetched that were not fetched ahead.
+  void add_away(std::size_t tier, double bytes, double fetched, Task& once, Work& row) const {
+    const Misses& misses = system_.misses;
+    const Unit& first = system_.units.front();
+    if (misses.in_place > 0) add(once, row, misses.in_place * read_shared(system_, tier, bytes, held_));
+    if (misses.fetch > 0) {
+      once.own += misses.fetch * fetched * fetch(system_, tier, bytes);
+      add(once, row, misses.fetch * Task{read(system_, first, 0, bytes), {}, {}});
+    }
+    if (misses.there > 0) {
+      const Unit& far = system_.units[misses.far_unit];
+      add(once, row, misses.there * Task{read(system_, far, tier, bytes), {}, {}});
+      add_unpacking(misses.there, far, once, row);
+    }
+    add_unpacking(1 - misses.there, first, once, row);
+  }
+
+ private:
+  /// What is read by kernels that do not share reads counts for each row, what moves over a link to stay once.
+  void add(Task& once, Work& row, const Task& reads) const {
+    if (!system_.reads_per_row) {
       once += reads;
     } else {
       row += reads.own + reads.here;
     }
-  };
-  add(experts.hit, experts.hit_row, read_shared(system, 0, hit.near, held));
-  if (hit.home > 0) add(experts.hit, experts.hit_row, read_shared(system, home, hit.home, held));
-  const Work unpack = decode(first, weights_of_one, weight_bits);
-  (per_row ? experts.hit_row : experts.hit.own) += unpack;
-  if (miss.near > 0) add(experts.miss, experts.miss_row, read_shared(system, 0, miss.near, held));
+  }
+
+  const System& system_;
+  double held_, weights_, bits_;
+};
+
+}  // namespace
+
+void add_reads(const System& system, const Model& model, const ExpertBytes& hit, const ExpertBytes& miss,
+               double weight_bits, ExpertsWork& experts) {
+  const ExpertReads reads(system, model, weight_bits);
+  reads.add_near(hit.near, experts.hit, experts.hit_row);
+  if (hit.home > 0) reads.add_at_home(hit.home, experts.hit, experts.hit_row);
+  reads.add_unpacking(1, system.units.front(), experts.hit, experts.hit_row);
+  if (miss.near > 0) reads.add_near(miss.near, experts.miss, experts.miss_row);
   if (miss.home == 0) return;
-  if (misses.in_place > 0)
-    add(experts.miss, experts.miss_row, misses.in_place * read_shared(system, home, miss.home, held));
-  if (misses.fetch > 0) {
-    experts.miss.own += misses.fetch * (1 - fetched_ahead(system, model)) * fetch(system, miss.home);
-    add(experts.miss, experts.miss_row, misses.fetch * Task{read(system, first, 0, miss.home), {}, {}});
+  for (std::size_t tier = 1; tier < system.home(); ++tier) {
+    Task once;
+    Work row = experts.miss_row;  // what is computed of it is the same
+    reads.add_away(tier, miss.home, 1, once, row);
+    experts.middle.push_back(std::move(once));
+    experts.middle_row.push_back(row);
   }
-  if (misses.there > 0) {
-    const Unit& far = system.units[misses.far_unit];
-    add(experts.miss, experts.miss_row, misses.there * Task{read(system, far, home, miss.home), {}, {}});
-    (per_row ? experts.miss_row : experts.miss.own) += misses.there * decode(far, weights_of_one, weight_bits);
-  }
-  (per_row ? experts.miss_row : experts.miss.own) += (1 - misses.there) * unpack;
+  reads.add_away(system.home(), miss.home, 1 - fetched_ahead(system, model), experts.miss, experts.miss_row);
 }
 
 }  // namespace moecarlo::hw

@@ -50,8 +50,8 @@ struct ExpertBytes {
   double near = 0, home = 0;
 };
 
-/// Copying so many bytes of one expert from home to near.
-Work fetch(const System& system, double bytes);
+/// Copying so many bytes of one expert from a tier to the nearest.
+Work fetch(const System& system, std::size_t tier, double bytes);
 
 /// Share of the misses that are fetched ahead: none in the first layers, which have too few before them.
 double fetched_ahead(const System& system, const Model& model);

@@ -31,7 +31,7 @@ std::vector<Demand> demands_at(const System& system, const Scheme& scheme, const
     serving.depth = drafting ? 1 : 0;
     serving.bits = kept;
     const Placement placement = place(system, scheme, model, serving, trace_layers);
-    modes.push_back({system.name, scheme.name, serving.batch, drafting, kept, placement.capacity});
+    modes.push_back({system.name, scheme.name, serving.batch, drafting, kept, placement.capacity, placement.nearer});
   };
   add(false, 8);
   if (!scheme.drafts) return modes;
@@ -56,6 +56,8 @@ Placement place(const System& system, const Scheme& scheme, const Model& model, 
   Placement placement =
       place_items(system, items, fmt::format("{} on {} with {}", model.name, system.name, scheme.name));
   placement.capacity = spread(placement.slots, model, trace_layers);
+  for (std::size_t t = 0; t + 1 < placement.slots_by_tier.size(); ++t)
+    placement.nearer.push_back(spread(placement.slots_by_tier[t], model, trace_layers));
   return placement;
 }
 

@@ -133,7 +133,9 @@ double roof_of(const System& system, const Pass& pass) {
 
 // ---- transfers over a mesh, every link of a path held for the whole transfer
 
-std::size_t link_between(std::size_t x, std::size_t y, bool upwards) { return 2 * (8 * y + x) + (upwards ? 1 : 0); }
+std::size_t link_between(std::size_t x, std::size_t y, bool upwards) {
+  return 2 * (8 * y + x) + (upwards ? 1 : 0);
+}
 
 /// The links of a transfer, along x first.
 std::vector<std::size_t> path(std::size_t x, std::size_t y, std::size_t to_x, std::size_t to_y) {
@@ -231,11 +233,14 @@ TEST(Events, NeverEndBeforeTheRoofAndMeetItWhereNothingIsShared) {
     SCOPED_TRACE(seed);
     RandomPass random(seed);
     const bool shares = random.number() % 2 == 0;
-    const Pass pass = then({random.chain(all, 6), beside(random.chain(shares ? all : low, 6), random.chain(shares ? all : high, 6)),
-                            random.chain(all, 6)});
+    const Pass pass =
+        then({random.chain(all, 6), beside(random.chain(shares ? all : low, 6), random.chain(shares ? all : high, 6)),
+              random.chain(all, 6)});
     const double roof = roof_of(system, pass), events = PassEvents(system).seconds(pass);
     EXPECT_GE(events, roof * (1 - 1e-12));
-    if (!shares) EXPECT_NEAR(events, roof, 1e-9);
+    if (!shares) {
+      EXPECT_NEAR(events, roof, 1e-9);
+    }
     longest = std::max(longest, events / roof);
   }
   EXPECT_GT(longest, 1.05);
@@ -260,8 +265,9 @@ TEST(Events, RoundsOfEveryMachineThatPrefetchesNothingAreTheModelsOwn) {
 TEST(Events, ExpertsFetchedAheadQueueBehindThoseThatMissed) {
   const Model model = read_model("gpt-oss-20b");
   Preset preset = read_preset(find_preset("systems", "rtx4090-ddr5"));
-  for (const auto& [key, value, unit] : {std::tuple{"prefetch.layers", 1.0, "count"}, std::tuple{"prefetch.recall", 0.5, "share"},
-                                         std::tuple{"prefetch.precision", 0.8, "share"}})
+  for (const auto& [key, value, unit] :
+       {std::tuple{"prefetch.layers", 1.0, "count"}, std::tuple{"prefetch.recall", 0.5, "share"},
+        std::tuple{"prefetch.precision", 0.8, "share"}})
     preset.constants.push_back({key, value, unit, "assumed", "a predictor"});
   const System system = make_system(preset);
   const Serving serving{1024, 1, 0, 8};
