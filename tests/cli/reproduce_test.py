@@ -243,6 +243,20 @@ class Relatives(program.ProgramTest):
         file.write_text('case,published,note\n"Duplex over GPU, batch 64, 256/256",2.05,absent\n')
         self.refused(program.USAGE, "reproduce", "duplex", "--published", file, says="absent: no such preset")
 
+    def test_a_dense_config_may_stand_beside_the_table(self):
+        config = {"model_type": "llama", "hidden_size": 8192, "intermediate_size": 28672, "num_attention_heads": 64,
+                  "num_hidden_layers": 80, "num_key_value_heads": 8, "vocab_size": 32000}
+        (self.folder / "own").mkdir()
+        (self.folder / "own/config.json").write_text(json.dumps(config))
+        file = self.folder / "rows.csv"
+        file.write_text("model,S,M,L\nLlama2-70B,,,3.44\nown,,,3.44\n")
+        preset, own = self.rows("cambricon", "--published", file)
+        self.assertAlmostEqual(own["ours"] / preset["ours"], 1, 12)
+        self.assertIn("own on cambricon-l", own["conditions"])
+        text = self.done("model", self.folder / "own/config.json").stdout
+        self.assertIn("80 attention + ffn", text)
+        self.assertNotIn("experts", text)
+
     def test_all_gives_every_row_with_its_reproduction(self):
         rows = self.rows("all")
         names = {row["reproduction"] for row in rows}

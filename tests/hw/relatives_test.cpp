@@ -161,6 +161,35 @@ TEST(Duplex, TokensOfAnExpertAreBinomialAndTheirMiddleKeepsTheMean) {
   EXPECT_NEAR(std::accumulate(middle.begin(), middle.end(), 0.0) / 64, 16, 0.1);
 }
 
+/// Tokens of each touched expert where so many tokens each choose two of so many experts, all as likely.
+std::vector<double> drawn_tokens(std::mt19937& random, std::size_t experts, std::size_t tokens) {
+  std::vector<double> counts(experts, 0);
+  for (std::size_t t = 0; t < tokens; ++t) {
+    const std::size_t first = random() % experts, second = random() % (experts - 1);
+    ++counts[first];
+    ++counts[second < first ? second : second + 1];
+  }
+  std::erase(counts, 0.0);
+  return counts;
+}
+
+TEST(Duplex, TheMiddleOfTheTokensStandsInForEachPassWithinAFewPercent) {
+  std::mt19937 random(7);
+  double worst = 0;
+  for (const auto& [experts, tokens] : {std::pair{8, 16}, std::pair{8, 64}, std::pair{64, 64}, std::pair{64, 512}}) {
+    const double ridge = 2.0 * tokens / experts;  // where the second unit is as fast as the first
+    const auto first = [](double) { return 1.0; };
+    const auto second = [&](double n) { return std::max(0.25, n / ridge); };
+    double each = 0;
+    constexpr int passes = 2000;
+    for (int pass = 0; pass < passes; ++pass)
+      each += split_by_tokens(drawn_tokens(random, experts, tokens), first, second).seconds() / passes;
+    const double middle = split_by_tokens(mean_tokens_per_expert(experts, 2, tokens), first, second).seconds();
+    worst = std::max(worst, std::abs(middle / each - 1));
+  }
+  EXPECT_LT(worst, 0.08) << worst;
+}
+
 // ---- Dovetail (arXiv 2412.18934) and Mirror-SD (arXiv 2510.13161): two devices
 
 TEST(Dovetail, DraftThenVerification) {
@@ -247,6 +276,20 @@ TEST(DenseModel, AStepReadsItsWeightsAndContextAndNoExpert) {
   EXPECT_NEAR(bytes_read(system, done.work), dense_bytes(model) + 2 * request_bytes(model, 1000), 1);
   EXPECT_NEAR(operations_of(system, done.work) / (2 * 2 * active_parameters(model)), 1, 0.05);
   EXPECT_THAT(error_of([&] { find_scheme("eagle").items(model, {}); }), HasSubstr("draft head"));
+}
+
+TEST(DenseModel, AConfigOfTheLlamaFamilyIsWhatItsPresetSays) {
+  const SampleFile file("llama.json", R"({"architectures": ["LlamaForCausalLM"], "model_type": "llama",
+    "attention_bias": false, "bos_token_id": 1, "eos_token_id": 2, "hidden_act": "silu", "hidden_size": 8192,
+    "initializer_range": 0.02, "intermediate_size": 28672, "max_position_embeddings": 4096, "mlp_bias": false,
+    "num_attention_heads": 64, "num_hidden_layers": 80, "num_key_value_heads": 8, "pretraining_tp": 1,
+    "rms_norm_eps": 1e-05, "rope_scaling": null, "rope_theta": 10000.0, "tie_word_embeddings": false,
+    "torch_dtype": "float16", "use_cache": true, "vocab_size": 32000})");
+  const Model config = read_model(file.path()), preset = read_model("llama2-70b");
+  EXPECT_TRUE(config.is_dense());
+  EXPECT_EQ(total_parameters(config), total_parameters(preset));
+  EXPECT_EQ(active_parameters(config), active_parameters(preset));
+  EXPECT_EQ(kv_bytes_per_token(config), kv_bytes_per_token(preset));
 }
 
 TEST(LayersAtHome, AreComputedThereInTheirShareAndCrossTheLinkOnce) {
