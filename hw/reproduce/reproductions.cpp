@@ -35,6 +35,7 @@ const std::vector<Reproduction>& reproductions() {
       {"llm-in-a-flash", "LLM in a flash, arXiv 2312.11514", reproduce_llm_in_a_flash},
       {"mirror-sd", "Mirror-SD, arXiv 2510.13161", reproduce_mirror_sd},
       {"pim-gpt", "PIM-GPT, arXiv 2310.09385", reproduce_pim_gpt},
+      {"smolpu", "SMoLPU, ISSCC 2026, 18.3", reproduce_smolpu},
       {"sn40l", "SN40L, arXiv 2405.07518", reproduce_sn40l}};
   return all;
 }

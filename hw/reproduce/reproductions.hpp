@@ -38,6 +38,7 @@ std::vector<ReproducedRow> reproduce_cambricon(const Preset& constants, const Pu
 std::vector<ReproducedRow> reproduce_duplex(const Preset& constants, const PublishedTables& tables);
 std::vector<ReproducedRow> reproduce_dovetail(const Preset& constants, const PublishedTables& tables);
 std::vector<ReproducedRow> reproduce_mirror_sd(const Preset& constants, const PublishedTables& tables);
+std::vector<ReproducedRow> reproduce_smolpu(const Preset& constants, const PublishedTables& tables);
 std::vector<ReproducedRow> reproduce_pim_gpt(const Preset& constants, const PublishedTables& tables);
 
 }  // namespace moecarlo::hw

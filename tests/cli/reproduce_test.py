@@ -261,7 +261,7 @@ class Relatives(program.ProgramTest):
         rows = self.rows("all")
         names = {row["reproduction"] for row in rows}
         self.assertEqual(names, {"cambricon", "dovetail", "duplex", "llep", "llm-in-a-flash", "mirror-sd", "pim-gpt",
-                                 "sn40l"})
+                                 "smolpu", "sn40l"})
         for row in rows:
             self.assertIn(row["verdict"], ("met", "missed", "cannot be judged"))
             self.assertEqual(row["verdict"] == "met", row["reason"] == "", row)
@@ -274,7 +274,7 @@ class Relatives(program.ProgramTest):
     def test_tables_of_others_and_options_that_say_nothing_are_refused(self):
         file = self.folder / "rows.csv"
         file.write_text("model\n")
-        for name in ("cambricon", "llm-in-a-flash", "duplex", "sn40l", "dovetail", "mirror-sd", "pim-gpt"):
+        for name in ("cambricon", "llm-in-a-flash", "duplex", "sn40l", "dovetail", "mirror-sd", "pim-gpt", "smolpu"):
             self.refused(program.INPUT, "reproduce", name, "--published", file, says="header")
         file.write_text("model,S,M,L\nOPT-6.7B,x,,\n")
         self.refused(program.INPUT, "reproduce", "cambricon", "--published", file, says="csv:2: S: not a number above 0")
@@ -286,7 +286,7 @@ class Relatives(program.ProgramTest):
         if not folder.exists():
             self.skipTest(f"{folder} is not there")
         for name, table in (("cambricon", "cambricon_tokens_per_second.csv"), ("duplex", "duplex.csv"),
-                            ("llm-in-a-flash", "llm_in_a_flash_io.csv"), ("llep", "llep_speedup.csv")):
+                            ("llm-in-a-flash", "llm_in_a_flash_io.csv"), ("llep", "llep_speedup.csv"), ("smolpu", "smolpu_energy.csv")):
             shipped = {(row["quantity"], row["conditions"], row["published"]) for row in self.rows(name)}
             for row in self.rows(name, "--published", folder / table):
                 self.assertIn((row["quantity"], row["conditions"], row["published"]), shipped)
