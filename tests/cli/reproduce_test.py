@@ -286,7 +286,8 @@ class Relatives(program.ProgramTest):
         if not folder.exists():
             self.skipTest(f"{folder} is not there")
         for name, table in (("cambricon", "cambricon_tokens_per_second.csv"), ("duplex", "duplex.csv"),
-                            ("llm-in-a-flash", "llm_in_a_flash_io.csv"), ("llep", "llep_speedup.csv"), ("smolpu", "smolpu_energy.csv")):
+                            ("llm-in-a-flash", "llm_in_a_flash_io.csv"), ("llep", "llep_speedup.csv"),
+                            ("smolpu", "smolpu_energy.csv")):
             shipped = {(row["quantity"], row["conditions"], row["published"]) for row in self.rows(name)}
             for row in self.rows(name, "--published", folder / table):
                 self.assertIn((row["quantity"], row["conditions"], row["published"]), shipped)

@@ -158,6 +158,8 @@ TEST(Tiers, MeansInPlaceOfTheThreeWayHistogramErrLowAndLittle) {
       worst_shares = std::max(worst_shares, std::abs(1 - shared / full));
     }
   }
+  RecordProperty("error_of_bins", fmt::format("{:.5f}", worst_bins));
+  RecordProperty("error_of_shares", fmt::format("{:.5f}", worst_shares));
   EXPECT_LT(worst_bins, 0.01) << worst_bins;
   EXPECT_LT(worst_shares, 0.05) << worst_shares;
 }
