@@ -69,8 +69,9 @@ void print_text(const Model& model) {
   say("{}: {:.2f} billion parameters, {:.2f} of them for each token\n", model.name, hw::total_parameters(model) / 1e9,
       hw::active_parameters(model) / 1e9);
   say("layers      {}: {}\n", hw::count_layers(model), kinds);
-  say("experts     {} in each of {} layers, top {}; {:.2f} MB each, {:.2f} GB in all\n", model.experts,
-      model.moe_layers, model.top_k, hw::expert_bytes(model) / 1e6, hw::experts_bytes(model) / 1e9);
+  if (!model.is_dense())
+    say("experts     {} in each of {} layers, top {}; {:.2f} MB each, {:.2f} GB in all\n", model.experts,
+        model.moe_layers, model.top_k, hw::expert_bytes(model) / 1e6, hw::experts_bytes(model) / 1e9);
   say("dense       {:.2f} GB, embedding {}\n", hw::dense_bytes(model) / 1e9,
       model.tied_embeddings ? "tied" : fmt::format("{:.2f} GB", hw::embedding_bytes(model) / 1e9));
   say("KV cache    {:.1f} kB a token{}\n", hw::kv_bytes_per_token(model) / 1e3,

@@ -15,8 +15,7 @@
 #include "host/trace/routing_table_builder.hpp"
 #include "hw/reproduce/aggregates.hpp"
 #include "hw/reproduce/energy_comparison.hpp"
-#include "hw/reproduce/llep.hpp"
-#include "hw/reproduce/wsc.hpp"
+#include "hw/reproduce/reproductions.hpp"
 
 namespace moecarlo::cli {
 namespace {
@@ -24,8 +23,11 @@ namespace {
 using hw::ReproducedCell;
 using Json = nlohmann::ordered_json;
 
+constexpr const char* kCellTable = "elmoe3d";
+constexpr const char* kAllTables = "all";
+
 struct ReproduceArguments {
-  std::string table = "elmoe3d", published;
+  std::string table = kCellTable, published;
   std::vector<std::string> traces;  ///< MODEL=FILE
   std::uint64_t trajectories = 256;
   bool law_only = false, json = false;
@@ -153,67 +155,85 @@ CountedOptions counted_options(const ReproduceArguments& arguments, const hw::Ta
 }
 
 Json to_json(const hw::ReproducedRow& row) {
-  return {{"quantity", row.quantity},
-          {"conditions", row.conditions},
-          {"unit", row.unit},
-          {"published", row.published},
-          {"ours", std::isfinite(row.ours) ? Json(row.ours) : Json()},
-          {"half_width", number(row.half_width)},
-          {"tolerance", row.tolerance},
-          {"assumed", row.assumed},
-          {"verdict", hw::to_string(row.verdict)},
+  return {{"quantity", row.quantity},   {"conditions", row.conditions}, {"unit", row.unit},
+          {"published", row.published}, {"ours", number(row.ours)},     {"half_width", number(row.half_width)},
+          {"tolerance", row.tolerance}, {"assumed", row.assumed},       {"verdict", hw::to_string(row.verdict)},
           {"reason", row.reason}};
 }
 
-void show_rows(const ReproduceArguments& arguments, const std::vector<hw::ReproducedRow>& rows) {
-  if (arguments.json) {
-    Json list = Json::array();
-    for (const hw::ReproducedRow& row : rows) list.push_back(to_json(row));
-    say_json(Json{{"name", arguments.table}, {"rows", list}});
-    return;
-  }
+void show_row(const hw::ReproducedRow& row) {
+  say("{:<38} {:<74} {:>9.4g} {:>9}  {}{}{}\n", row.quantity, row.conditions, row.published,
+      row.ours ? fmt::format("{:.4g}", *row.ours) : "-", hw::to_string(row.verdict), row.reason.empty() ? "" : ": ",
+      row.reason);
+}
+
+void show_verdicts(const std::vector<hw::ReproducedRow>& rows) {
   std::vector<double> errors;
+  std::size_t met = 0, missed = 0;
   for (const hw::ReproducedRow& row : rows) {
-    if (row.tolerance > 0) errors.push_back(std::abs(row.ours / row.published - 1));
-    const std::string ours = std::isfinite(row.ours) ? fmt::format("{:.4g}", row.ours) : "-";
-    say("{:<34} {:<76} {:>9.4g} {:>9}  {}{}{}\n", row.quantity, row.conditions, row.published, ours,
-        hw::to_string(row.verdict), row.reason.empty() ? "" : ": ", row.reason);
+    met += row.verdict == hw::Verdict::met ? 1 : 0;
+    missed += row.verdict == hw::Verdict::missed ? 1 : 0;
+    if (row.tolerance > 0) errors.push_back(std::abs(*row.ours / row.published - 1));
   }
-  const hw::TableErrors all = hw::errors_of(errors);
-  say("\npublished, then ours; errors of {} figures: median {:.1f} %, worst {:.1f} %\n", all.cells, 100 * all.median,
-      100 * all.worst);
+  say("{} figures, published then ours: {} met, {} missed, {} cannot be judged", rows.size(), met, missed,
+      rows.size() - met - missed);
+  if (!errors.empty()) {
+    const hw::TableErrors all = hw::errors_of(errors);
+    say("; errors of {}: median {:.1f} %, worst {:.1f} %", all.cells, 100 * all.median, 100 * all.worst);
+  }
+  say("\n");
 }
 
-/// The table that ships beside a reproduction's constants, or the one that was given.
-std::filesystem::path published_table(const ReproduceArguments& arguments, const hw::Preset& constants) {
-  if (!arguments.published.empty()) return arguments.published;
-  return std::filesystem::path(constants.file).replace_extension(".csv");
-}
-
-void reproduce_llep(const ReproduceArguments& arguments) {
-  if (!arguments.traces.empty()) fail(ErrorKind::usage, "reproduce llep counts on no trace (expected no --trace)");
-  const hw::Preset constants = hw::read_preset(hw::find_preset("reproductions", arguments.table));
-  const std::vector<hw::LlepCase> cases = hw::read_llep_cases(published_table(arguments, constants));
-  std::vector<hw::ReproducedRow> rows = hw::reproduce_llep(constants, cases);
-  for (hw::ReproducedRow& row : hw::reproduce_llep_claims(constants, cases)) rows.push_back(std::move(row));
-  show_rows(arguments, rows);
-}
-
-void reproduce_wsc(const ReproduceArguments& arguments) {
-  const hw::Preset constants = hw::read_preset(hw::find_preset("reproductions", arguments.table));
-  std::optional<hw::RealLoads> real;
+/// Of the trace that a reproduction takes, where one is named.
+std::optional<hw::RealLoads> loads_of_trace(const ReproduceArguments& arguments) {
+  if (arguments.traces.empty()) return std::nullopt;
+  const auto& all = hw::reproductions();
+  const auto takes = [&](const hw::Reproduction& one) {
+    return one.name == arguments.table && one.rows_with_trace != nullptr;
+  };
+  if (std::none_of(all.begin(), all.end(), takes))
+    fail(ErrorKind::usage, "reproduce {} counts on no trace (expected no --trace)", arguments.table);
   if (arguments.traces.size() > 1)
-    fail(ErrorKind::usage, "reproduce wsc: {} traces (expected one)", arguments.traces.size());
-  for (const std::string& trace : arguments.traces) {
-    const RoutingTable table = build_routing_table(trace, {.calibration_share = std::nullopt});
-    real = hw::RealLoads{trace, table.top_k, calibration_loads(table)};
+    fail(ErrorKind::usage, "reproduce {}: {} traces (expected one)", arguments.table, arguments.traces.size());
+  const RoutingTable table = build_routing_table(arguments.traces.front(), {.calibration_share = std::nullopt});
+  return hw::RealLoads{arguments.traces.front(), table.top_k, calibration_loads(table)};
+}
+
+/// One reproduction, or all of them one after the other.
+void show_rows(const ReproduceArguments& arguments) {
+  const std::optional<hw::RealLoads> real = loads_of_trace(arguments);
+  const bool all = arguments.table == kAllTables;
+  if (all && !arguments.published.empty())
+    fail(ErrorKind::usage, "reproduce all: --published is for one of them (expected no --published)");
+  Json list = Json::array();
+  for (const hw::Reproduction& one : hw::reproductions()) {
+    if (!all && one.name != arguments.table) continue;
+    const std::vector<hw::ReproducedRow> rows = hw::reproduced_rows(one, arguments.published, real);
+    if (arguments.json) {
+      for (const hw::ReproducedRow& row : rows) {
+        list.push_back(to_json(row));
+        if (all) list.back()["reproduction"] = one.name;
+      }
+      continue;
+    }
+    if (all) say("{} ({})\n", one.name, one.of);
+    for (const hw::ReproducedRow& row : rows) show_row(row);
+    say("\n");
+    show_verdicts(rows);
+    if (all) say("\n");
   }
-  show_rows(arguments, hw::reproduce_wsc(constants, hw::read_wsc_claims(published_table(arguments, constants)), real));
+  if (arguments.json) say_json(Json{{"name", arguments.table}, {"rows", list}});
+  if (!arguments.json && all) say("ELMoE-3D's table has cells of its own: moecarlo reproduce {}\n", kCellTable);
+}
+
+std::vector<std::string> table_names() {
+  std::vector<std::string> names{kCellTable, kAllTables};
+  for (const hw::Reproduction& one : hw::reproductions()) names.emplace_back(one.name);
+  return names;
 }
 
 void reproduce(const ReproduceArguments& arguments, const Common& common) {
-  if (arguments.table == "llep") return reproduce_llep(arguments);
-  if (arguments.table == "wsc") return reproduce_wsc(arguments);
+  if (arguments.table != kCellTable) return show_rows(arguments);
   if (arguments.law_only && !arguments.traces.empty()) {
     fail(ErrorKind::usage, "reproduce: --trace is for counted cells (expected no --law-only beside it)");
   }
@@ -244,11 +264,9 @@ void reproduce(const ReproduceArguments& arguments, const Common& common) {
 }  // namespace
 
 void add_reproduce(CLI::App& app, const Common& common) {
-  CLI::App* command = app.add_subcommand("reproduce", "A published table beside ours, cell by cell");
+  CLI::App* command = app.add_subcommand("reproduce", "Published figures beside ours, row by row");
   const auto arguments = std::make_shared<ReproduceArguments>();
-  command->add_option("TABLE", arguments->table, "Which one")
-      ->required()
-      ->check(CLI::IsMember(hw::preset_names("reproductions")));
+  command->add_option("TABLE", arguments->table, "Which one")->required()->check(CLI::IsMember(table_names()));
   command->add_option(
       "--published", arguments->published,
       "Published rows (CSV) in place of those that ship. elmoe3d ships none: without "

@@ -72,6 +72,16 @@ Json to_json(const System& system, bool with_constants) {
             {"units", units},
             {"links", links},
             {"statuses", statuses(system)}};
+  if (const auto& device = system.draft_device) {
+    const Resource& store = system.resources[device->store];
+    json["drafting"] = {{"unit", system.units[device->unit].name},
+                        {"store", store.table},
+                        {"capacity_bytes", device->capacity_bytes},
+                        {"link", system.resources[device->link].table},
+                        {"prefix", device->prefix},
+                        {"reuse", device->reuse}};
+    json["drafting"].update(rates(store, "byte"));
+  }
   if (!with_constants) return json;
   for (const hw::Constant& constant : system.preset.constants) {
     json["constants"].push_back({{"key", constant.key},
@@ -106,6 +116,12 @@ void print_whole(const System& system) {
     std::vector<std::string> sees;
     for (std::size_t tier = 0; tier < system.tiers.size(); ++tier) {
       if (unit.sees(tier)) sees.push_back(system.tiers[tier].name);
+    }
+    const auto& device = system.draft_device;
+    if (device && &unit == &system.units[device->unit]) {
+      const Resource& store = system.resources[device->store];
+      sees.push_back(fmt::format("{} {:.4g} GB at {:.4g} GB/s, and drafts", store.table, device->capacity_bytes / 1e9,
+                                 1e-9 / store.seconds_per));
     }
     say("unit {}: {:.4g} TOPS at {:g} bits a pass, sees {}\n", unit.name,
         1e-12 / system.resources[unit.operations].seconds_per, unit.bits_per_pass, fmt::join(sees, ", "));

@@ -35,13 +35,16 @@ class SystemReader {
     for (const std::string& name : unit_names_) add_unit(name);
     for (std::size_t tier = 0; tier < stores.size(); ++tier) add_store(stores[tier], tier);
     for (const std::string& name : reader_.tables_with("kind", "link")) add_link(name);
+    if (reader_.has_setting("drafting.unit")) read_draft_device();
     for (std::size_t unit = 0; unit < unit_names_.size(); ++unit) connect_unit(unit);
     read_misses();
+    check_middle_tiers();
     read_prefetch();
     read_overheads();
     read_static();
     connect_devices();
     if (reader_.has_setting("system.verify_reads")) read_verify_reads();
+    if (reader_.has_setting("system.dense_weights")) read_dense_weights();
     reader_.finish();
     return std::move(system_);
   }
@@ -124,11 +127,8 @@ class SystemReader {
     system_.units.push_back(unit);
   }
 
-  void add_store(const std::string& name, std::size_t number) {
+  Resource store_resource(const std::string& name) {
     expect_kind(name, "store");
-    Tier tier;
-    tier.name = name;
-    tier.capacity_bytes = system_.devices.count * reader_.positive(key(name, "capacity"), "GB");
     Resource resource;
     resource.table = resource.name = resource.energy = name;
     resource.kind = ResourceKind::store;
@@ -136,6 +136,32 @@ class SystemReader {
     resource.message_seconds = optional(name, "latency", "us");
     resource.page_bytes = optional(name, "page", "KiB");
     set_energy(resource, name, "read_energy");
+    return resource;
+  }
+
+  /// Its unit is one of the system's, its store none of the tiers.
+  void read_draft_device() {
+    DraftDevice device;
+    device.unit = unit_named("drafting.unit", reader_.text("drafting.unit"));
+    if (device.unit == 0) reader_.refuse_setting("drafting.unit", "another than the first unit, which verifies");
+    const std::string store = reader_.text("drafting.store");
+    device.capacity_bytes = reader_.positive(key(store, "capacity"), "GB");
+    device.store = add(store_resource(store));
+    device.link = link_named("drafting.link", reader_.text("drafting.link"));
+    device.prefix = reader_.share("drafting.prefix");
+    device.reuse = reader_.share_or_none("drafting.reuse");
+    if (device.prefix == 1 && device.reuse < 1)
+      fail(ErrorKind::usage,
+           "{}: drafting.reuse: nothing is drafted beside a verification (expected 1 where prefix is 1)",
+           system_.preset.file);
+    system_.draft_device = device;
+  }
+
+  void add_store(const std::string& name, std::size_t number) {
+    Resource resource = store_resource(name);
+    Tier tier;
+    tier.name = name;
+    tier.capacity_bytes = system_.devices.count * reader_.positive(key(name, "capacity"), "GB");
     if (reader_.has_setting(key(name, "coupled"))) couple(resource, name);
     tier.read = add(resource);
     if (number + 1 < tier_names_.size()) {  // whatever is written into the last tier was there before
@@ -203,6 +229,7 @@ class SystemReader {
   void connect_unit(std::size_t number) {
     Unit& unit = system_.units[number];
     unit.paths.resize(system_.tiers.size());
+    if (system_.draft_device && system_.draft_device->unit == number) return;  // sees its own store alone
     const std::string sees = key(unit.name, "sees");
     std::optional<std::size_t> seen;
     for (const std::string& path : reader_.texts(sees)) {
@@ -256,6 +283,19 @@ class SystemReader {
     system_.helper = helper;
   }
 
+  /// What is in a tier between is read from there.
+  void check_middle_tiers() {
+    const Misses& misses = system_.misses;
+    for (std::size_t tier = 1; tier < system_.home(); ++tier) {
+      for (const auto& [share, number] :
+           {std::pair{1 - misses.there, std::uint8_t{0}}, std::pair{misses.there, misses.far_unit}}) {
+        const Unit& unit = system_.units[number];
+        if (share > 0 && !unit.sees(tier))
+          reader_.refuse_setting(key(unit.name, "sees"), fmt::format("the tier {}", system_.tiers[tier].name));
+      }
+    }
+  }
+
   void read_misses() {
     if (!reader_.has_table("miss") && !reader_.has_setting("miss.unit")) return;
     Misses& misses = system_.misses;
@@ -304,6 +344,25 @@ class SystemReader {
       system_.static_watts[static_cast<std::size_t>(standing_of(reader_.status(own)))] +=
           system_.devices.count * reader_.not_negative(own, "W");
     }
+  }
+
+  void read_dense_weights() {
+    constexpr const char* where = "system.dense_weights";
+    const std::string lie = reader_.text(where);
+    DenseWeights& dense = system_.dense_weights;
+    dense.spill = lie == "spill";
+    if (!dense.spill) dense.tier = tier_named(where, lie);
+    if (!system_.units.front().sees(system_.near_dense()))
+      reader_.refuse_setting(where, fmt::format("a tier that {} sees", unit_names_.front()));
+    if (!dense.spill && !system_.dense_at_home()) return;
+    if (!system_.has_cache()) reader_.refuse_setting(where, "a tier before home for what does not spill");
+    const double there = system_.misses.there;
+    if (there == 0 && !system_.units.front().sees(system_.home()))
+      reader_.refuse_setting(key(unit_names_.front(), "sees"), fmt::format("the home tier {}", tier_names_.back()));
+    if (there > 0 && there < 1)
+      fail(ErrorKind::usage,
+           "{}: {}: layers at home, and some misses alone are computed there (expected miss.there 0 or 1)",
+           system_.preset.file, where);
   }
 
   void read_verify_reads() {

@@ -51,11 +51,28 @@ struct Misses {
   std::vector<std::uint8_t> link;  ///< what activations cross to get there and back
 };
 
+/// Where dense weights, keys and values lie. Layers whose dense weights lie at home are read from there, or computed
+/// there where misses are.
+struct DenseWeights {
+  std::size_t tier = 0;  ///< home: keys and values lie in the nearest tier all the same
+  bool spill = false;    ///< as many layers as fit, the others at home
+};
+
 /// Experts that are fetched before their layer asks for them, beside the layers before.
 struct Prefetch {
   double layers = 1;     ///< so many before it
   double recall = 0;     ///< share of the misses that is foreseen; 0: nothing is
   double precision = 1;  ///< share of what is fetched ahead that is asked for
+};
+
+/// A second device that drafts, on a unit whose memory is no tier of the target's. Its next draft may start once a
+/// share of the verification's layers is done, beside the others (Mirror-SD, arXiv 2510.13161): what was drafted then
+/// is of use with a chance of `reuse`, and else drafted anew.
+struct DraftDevice {
+  std::uint8_t unit = 0, store = 0, link = 0;
+  double capacity_bytes = 0;
+  double prefix = 1;  ///< 1: draft and verification follow each other (Dovetail, arXiv 2412.18934)
+  double reuse = 1;
 };
 
 /// Seconds that no resource explains.
@@ -82,6 +99,8 @@ struct System {
   std::vector<Tier> tiers;  ///< nearest first; the last is home and holds everything
   std::vector<Unit> units;  ///< the first computes what nothing else says
   std::optional<Helper> helper;
+  std::optional<DraftDevice> draft_device;
+  DenseWeights dense_weights;
   Misses misses;
   Prefetch prefetch;
   bool reads_per_row = false;  ///< each token reads all its weights anew: kernels that do not share reads
@@ -92,6 +111,10 @@ struct System {
 
   std::size_t home() const { return tiers.size() - 1; }
   bool has_cache() const { return tiers.size() > 1; }
+  bool dense_at_home() const { return has_cache() && dense_weights.tier == home(); }
+  std::size_t near_dense() const {
+    return dense_at_home() ? 0 : dense_weights.tier;
+  }  ///< of layers that are not at home
   double watts() const { return static_watts[0] + static_watts[1] + static_watts[2]; }
   /// The coupled store's groups; 1 where there is none.
   double groups() const;

@@ -245,7 +245,7 @@ std::vector<ConfigLayer> read_config_layers(const ConfigReader& config, const Fa
   for (const char* key : {"sliding_window_pattern", "prefix_dense_sliding_window_pattern", "index_block_size",
                           "index_topk_blocks", "index_local_blocks", "index_n_heads", "index_head_dim", "index_topk"})
     config.note_read(key);
-  const auto experts = layers_with_experts(config, count);
+  const auto experts = family.dense ? std::vector<bool>(count, false) : layers_with_experts(config, count);
   const json within = changed_by_window(config), beyond = changed_by_reach(config);
   std::vector<ConfigLayer> layers(count);
   for (std::size_t i = 0; i < count; ++i) {

@@ -10,6 +10,7 @@ constexpr const char* kSameWidth = "intermediate_size";  // families whose exper
 /// Sources: the modelling code of each family in transformers 5.24, or in the repository of the model where it has its
 /// own. Families that differ in nothing share a line.
 constexpr std::array families{
+    Family{.names = "llama mistral qwen3", .dense = true},
     Family{.names = "qwen2_moe qwen3_moe qwen3_vl_moe qwen3_omni_moe qwen3_omni_moe_thinker flint kolibri1 mellum"},
     Family{.names = "deepseek deepseek_v2 deepseek_v3 deepseek_v32 kimi_k2 kimi_vl axk1 glm4_moe_lite glm_moe_dsa "
                     "mistral4 mistral_large4 sarvam_mla unlimited_ocr deepseek_ocr deepseek_ocr2 deepseek_vl_v2"},

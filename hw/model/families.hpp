@@ -20,6 +20,7 @@ struct Family {
   Gate gate = Gate::none;
   Recurrence recurrence = Recurrence::none;  ///< what its layers without attention are
   int full_every = 0;       ///< without another key, one layer in so many looks back at everything: the last; 0: all
+  bool dense = false;       ///< no layer has experts
   bool one_shared = false;  ///< a shared expert of the routed width in every layer with experts, and no key for it
   bool network_beside = false;   ///< the dense network stands in every layer, beside the experts
   bool gate_from_query = false;  ///< query and gate are projected from the query's low rank twice as wide

@@ -258,7 +258,7 @@ Preset read_huggingface_config(const std::filesystem::path& file) {
   }
   const bool tied = config.flag_or("tie_word_embeddings", config.flag_or("tie_embedding", family.tied_embeddings));
   if (tied) writer.count("layers.tied_embeddings", 1);
-  write_experts(config, family, writer);
+  if (!family.dense) write_experts(config, family, writer);
   KindWriter kinds(config, family, writer);
   for (const ConfigLayer& layer : read_config_layers(config, family)) kinds.add(layer);
   kinds.finish();

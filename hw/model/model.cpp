@@ -60,6 +60,8 @@ LayerKind read_kind(PresetReader& reader, const std::string& name, const Model& 
   LayerKind kind{name.substr(0, dash), name.substr(dash + 1), reader.count("kinds." + name), {}, {}, false};
   if (kind.mixer_name != "none") kind.mixer = read_mixer(reader, kind.mixer_name, {model.hidden, model.kv_bits});
   kind.experts = kind.feed_forward_name == "experts";
+  if (kind.experts && model.is_dense())
+    fail(ErrorKind::usage, "{}: kinds.{}: no table of experts (expected [experts])", model.name, name);
   if (kind.experts) {
     kind.dense = beside_experts(reader, model);
   } else if (kind.feed_forward_name != "none") {
@@ -77,6 +79,10 @@ LayerKind read_kind(PresetReader& reader, const std::string& name, const Model& 
 void read_plain_layers(PresetReader& reader, Model& model) {
   const std::uint32_t layers = reader.count("layers.total");
   const Mixer mixer = read_mixer(reader, "attention", {model.hidden, model.kv_bits});
+  if (model.is_dense()) {
+    model.layers.push_back({"attention", "ffn", layers, mixer, read_feed_forward(reader, "ffn", model.hidden), false});
+    return;
+  }
   LayerKind dense{"attention", "ffn", 0, mixer, {}, false};
   if (reader.has("layers.dense")) {
     dense.count = reader.count("layers.dense");
@@ -97,7 +103,7 @@ void read_layers(PresetReader& reader, Model& model) {
     read_plain_layers(reader, model);
   }
   for (const LayerKind& kind : model.layers) model.moe_layers += kind.experts ? kind.count : 0;
-  if (model.moe_layers == 0)
+  if (model.moe_layers == 0 && !model.is_dense())
     fail(ErrorKind::usage, "{}: kinds: no layer has experts (expected one MIXER-experts)", model.name);
 }
 
@@ -111,7 +117,7 @@ double layer_weights(const Model& model) {
 
 WeightFormat read_format(PresetReader& reader, const std::string& table) {
   return {reader.positive(table + ".bits", "bit"), reader.positive(table + ".group_size", "count"),
-          reader.positive(table + ".scale_bits", "bit")};
+          reader.not_negative(table + ".scale_bits", "bit")};
 }
 
 std::uint32_t count_layers(const Model& model) {
@@ -172,11 +178,13 @@ Model make_model(const Preset& preset) {
   model.dense_format = read_format(reader, "dense");
   model.kv_bits = reader.positive("attention.kv_bits", "bit");
   if (reader.has("layers.tied_embeddings")) model.tied_embeddings = reader.yes("layers.tied_embeddings");
-  read_experts(reader, model);
+  if (reader.has_table("experts")) read_experts(reader, model);
   read_layers(reader, model);
-  model.draft_head = {static_cast<double>(reader.count("draft_head.query_width")),
-                      static_cast<double>(reader.count("draft_head.kv_width")),
-                      static_cast<double>(reader.count("draft_head.ffn"))};
+  if (reader.has_table("draft_head")) {
+    model.draft_head = {static_cast<double>(reader.count("draft_head.query_width")),
+                        static_cast<double>(reader.count("draft_head.kv_width")),
+                        static_cast<double>(reader.count("draft_head.ffn"))};
+  }
   reader.finish();
   model.preset = preset;
   return model;

@@ -11,7 +11,7 @@
 
 namespace moecarlo::hw {
 
-/// How a weight is stored: `bits` integer bits and one scale a group.
+/// How a weight is stored: `bits` integer bits and one scale a group, of no bits where there is none.
 struct WeightFormat {
   double bits = 8, group_size = 32, scale_bits = 16;
   /// What real weights hold: their bit planes are stored coded, and multiplications by slices of zeros are left out.
@@ -36,11 +36,12 @@ struct WeightFormat {
 /// The one decoder layer that drafts in EAGLE: its attention reads token and feature side by side. It has a vocabulary
 /// projection of its own. Source: EAGLE-2, arXiv 2406.16858.
 struct DraftHead {
-  double query_width = 0, kv_width = 0, ffn = 0;
+  double query_width = 0, kv_width = 0, ffn = 0;  ///< 0: the model states none
 };
 
-/// An MoE transformer as the hardware sees it: its layers by kind, one routed expert, and the ends.
-/// Norms and biases are left out; the embedding table counts only as stored bytes.
+/// A transformer as the hardware sees it: its layers by kind, one routed expert, and the ends. A dense model is one
+/// whose preset has no table of experts. Norms and biases are left out; the embedding table counts only as stored
+/// bytes.
 struct Model {
   std::string name;
   std::uint32_t experts = 0, top_k = 0;
@@ -54,6 +55,7 @@ struct Model {
   DraftHead draft_head;
   Preset preset;  ///< the constants all this was made of
 
+  bool is_dense() const { return experts == 0; }
   Matrix lm_head() const { return {hidden, vocabulary}; }
 };
 

@@ -29,7 +29,9 @@ bool is_linear(const ExpertsWork& work) {
 }
 
 /// Every group's passes over the layers of one class.
-std::vector<Passes> passes_of(const System& system, const ExpertsWork& experts, const JointCounts& joint) {
+std::vector<Passes> passes_of(const System& system, const ExpertsWork& experts, const JointCounts& joint,
+                              const std::vector<double>& by_tier) {
+  const double near = by_tier.empty() ? 1 : by_tier.front();
   std::vector<Passes> groups(joint.groups());
   for (std::uint32_t g = 0; g < joint.groups(); ++g) groups[g].sums = joint.sums(g);
   const bool linear = is_linear(experts);
@@ -39,10 +41,10 @@ std::vector<Passes> passes_of(const System& system, const ExpertsWork& experts, 
   for (std::size_t i = 0; i < joint.bins().size(); ++i) {
     const JointBin bin = joint.bins()[i];
     if (hits_of_load != bin.hits) {
-      load = coupled_load(system, bin.hits);
+      load = coupled_load(system, near * bin.hits);
       hits_of_load = bin.hits;
     }
-    const Task task = experts.at(bin.hits, bin.misses);
+    const Task task = experts.at(bin.hits, bin.misses, by_tier);
     const Done done = run(system, task, load);
     const std::span<const double> counts = joint.counts(i);
     for (std::size_t g = 0; g < counts.size(); ++g) seconds[g] += counts[g] * done.seconds;
@@ -66,7 +68,8 @@ Table tabulate(const System& system, const Workload& workload, const RoutedPart&
   Table table;
   table.linear = is_linear(part.work);
   for (const LayerClassCounts& layers : workload.classes) {
-    table.classes.push_back(passes_of(system, part.work, part.drafting ? layers.draft : layers.verify));
+    table.classes.push_back(passes_of(system, part.work, part.drafting ? layers.draft : layers.verify,
+                                      part.drafting ? workload.draft_hits_by_tier : workload.hits_by_tier));
     Passes& pooled = table.pooled.emplace_back();
     for (std::uint32_t g = 0; g < std::min<std::size_t>(workload.groups, table.classes.back().size()); ++g) {
       pooled += table.classes.back()[g];
@@ -75,12 +78,12 @@ Table tabulate(const System& system, const Workload& workload, const RoutedPart&
   return table;
 }
 
-Work work_of(const ExpertsWork& experts, const Passes& passes, bool linear) {
+Work work_of(const ExpertsWork& experts, const Passes& passes, bool linear, const std::vector<double>& by_tier) {
   if (!linear) return passes.not_linear;
   const PassSums& sums = passes.sums;
   Work work;
   work.add(sums.touching, experts.pass.own);
-  work.add(sums.hits, experts.hit.own);
+  work.add(sums.hits, experts.mean_hit(by_tier).own);
   work.add(sums.misses, experts.miss.own);
   return work;
 }
@@ -106,7 +109,9 @@ PassTotals integrate(const System& system, const Plan& plan, const Workload& wor
         }
         const double made = weights.rounds[g] * times * workload.classes[c].layers;
         const double scale = layer_scale * made / passes.sums.count;
-        Done done{scale * passes.seconds, scale * work_of(part.work, passes, table.linear)};
+        Done done{scale * passes.seconds,
+                  scale * work_of(part.work, passes, table.linear,
+                                  part.drafting ? workload.draft_hits_by_tier : workload.hits_by_tier)};
         totals.groups[g].seconds += done.seconds;
         totals.groups[g].work += done.work;
         if (g >= weights.pooled) continue;
@@ -116,6 +121,7 @@ PassTotals integrate(const System& system, const Plan& plan, const Workload& wor
     }
   };
   PassTotals totals = sum_pass(system, plan.round, weights, add_experts);
+  totals.lower_bound = totals.lower_bound || !workload.hits_by_tier.empty();
 
   // What is fetched has been written already.
   const double bytes = system.has_cache() ? system.misses.in_place * plan.cache_write_bytes : 0;

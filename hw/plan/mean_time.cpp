@@ -14,14 +14,16 @@ MeanCounts mean_counts(const Workload& workload) {
   }
   const auto per_pass = [](double sum, const PassSums& sums) { return sums.count > 0 ? sum / sums.count : 0; };
   return {per_pass(verify.hits, verify), per_pass(verify.misses, verify), per_pass(draft.hits, draft),
-          per_pass(draft.misses, draft)};
+          per_pass(draft.misses, draft), workload.hits_by_tier,           workload.draft_hits_by_tier};
 }
 
 Done at_means(const System& system, const Model& model, const Pass& pass, const MeanCounts& counts) {
   const AddExperts add_experts = [&](const RoutedPart& part, double times, PassTotals& totals) {
     const double hits = part.drafting ? counts.draft_hits : counts.hits;
     const double misses = part.drafting ? counts.draft_misses : counts.misses;
-    const Done done = run(system, part.work.at(hits, misses), coupled_load(system, hits));
+    const std::vector<double>& by_tier = part.drafting ? counts.draft_hits_by_tier : counts.hits_by_tier;
+    const double near = by_tier.empty() ? hits : by_tier.front() * hits;
+    const Done done = run(system, part.work.at(hits, misses, by_tier), coupled_load(system, near));
     totals.groups.front().seconds += times * model.moe_layers * done.seconds;
     totals.groups.front().work += (times * model.moe_layers) * done.work;
   };

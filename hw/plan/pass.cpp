@@ -25,17 +25,30 @@ const Leaf* find_leaf(const Pass& pass, RoundPart label) {
 
 }  // namespace
 
-Task ExpertsWork::at(double hits, double misses) const {
+Task ExpertsWork::mean_hit(const std::vector<double>& by_tier) const {
+  if (by_tier.empty()) return hit;
+  Task mean = by_tier.front() * hit;
+  for (std::size_t t = 1; t < by_tier.size(); ++t) mean += by_tier[t] * middle[t - 1];
+  return mean;
+}
+
+Task ExpertsWork::at(double hits, double misses, const std::vector<double>& by_tier) const {
   if (hits + misses == 0) return {};
   Task task = pass;
-  for (const auto& [times, more] : {std::pair{hits, &hit}, std::pair{misses, &miss}}) {
-    task.own.add(times, more->own);
-    task.here.add(times, more->here);
-    task.there.add(times, more->there);
-  }
+  const auto add = [&](double times, const Task& more) {
+    task.own.add(times, more.own);
+    task.here.add(times, more.here);
+    task.there.add(times, more.there);
+  };
+  const double near = by_tier.empty() ? hits : by_tier.front() * hits;
+  add(near, hit);
+  add(misses, miss);
+  for (std::size_t t = 1; t < by_tier.size(); ++t) add(by_tier[t] * hits, middle[t - 1]);
   if (hit_row.size() + miss_row.size() > 0) {
-    task.own.add(rows * hits / (hits + misses), hit_row);
+    task.own.add(rows * near / (hits + misses), hit_row);
     task.own.add(rows * misses / (hits + misses), miss_row);
+    for (std::size_t t = 1; t < by_tier.size(); ++t)
+      task.own.add(rows * by_tier[t] * hits / (hits + misses), middle_row[t - 1]);
   }
   return task;
 }

@@ -19,14 +19,20 @@ struct Part {
 
 /// The experts of one MoE layer in one pass, as a function of how many distinct ones were found in the cache and not.
 struct ExpertsWork {
-  Task pass;       ///< done once as soon as any expert is touched
-  Task hit, miss;  ///< of each distinct expert
+  Task pass;                 ///< done once as soon as any expert is touched
+  Task hit, miss;            ///< of each distinct expert; a hit is in the nearest tier
+  std::vector<Task> middle;  ///< of one in each tier between the nearest and home
   /// Of each of `rows` pairs of a token and an expert that it takes, which hits and misses share as they share the
   /// distinct experts.
   Work hit_row, miss_row;
+  std::vector<Work> middle_row;
   double rows = 0;
 
-  Task at(double hits, double misses) const;
+  /// Of so many that are in a tier before home and so many that are not. `by_tier`: shares of the first, nearest tier
+  /// first; empty where all are in the nearest.
+  Task at(double hits, double misses, const std::vector<double>& by_tier = {}) const;
+  /// What a hit does on the average of these shares.
+  Task mean_hit(const std::vector<double>& by_tier) const;
 };
 
 /// The experts of all MoE layers.

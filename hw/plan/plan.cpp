@@ -17,7 +17,7 @@ Task dense_work(const System& system, const WeightFormat& format, const LayerPas
   const double bytes = weights(matrices) * format.stored_bits(pass.kept_bits) / bits_per_byte;
   Task task = compute_shared(system, matrices, pass.tokens, pass.kept_bits, helped);
   const double times = system.reads_per_row ? pass.tokens : 1;
-  task += read_shared(system, 0, times * pass.near_share * bytes, helped);
+  task += read_shared(system, system.near_dense(), times * pass.near_share * bytes, helped);
   if (pass.near_share < 1) task += read_shared(system, system.home(), times * (1 - pass.near_share) * bytes, helped);
   task.own += decode(system.units.front(), times * weights(matrices), pass.kept_bits);
   return task;
@@ -26,8 +26,50 @@ Task dense_work(const System& system, const WeightFormat& format, const LayerPas
 /// Scores and values over the cached context of every request; states are written as well as read.
 Task context_work(const System& system, const Model& model, const Mixer& mixer, const Serving& serving, double tokens) {
   const double helped = system.helper ? system.helper->cache_share : 0;
-  return read_shared(system, 0, serving.batch * (mixer.read_bytes(serving.context) + mixer.state_bytes), helped) +
+  return read_shared(system, system.near_dense(),
+                     serving.batch * (mixer.read_bytes(serving.context) + mixer.state_bytes), helped) +
          operate_shared(system, tokens * mixer.macs(serving.context), model.kv_bits, helped);
+}
+
+const Unit& unit_at_home(const System& system) {
+  return system.misses.there > 0 ? system.units[system.misses.far_unit] : system.units.front();
+}
+
+/// Weights that lie at home, read and multiplied by whoever computes what is not near; a helper takes its share.
+Task work_at_home(const System& system, const WeightFormat& format, const LayerPass& pass,
+                  const std::vector<Matrix>& matrices) {
+  const double bytes = weights(matrices) * format.stored_bits(pass.kept_bits) / bits_per_byte;
+  const double times = system.reads_per_row ? pass.tokens : 1;
+  const Unit& unit = unit_at_home(system);
+  Task task;
+  if (&unit == &system.units.front()) {
+    const double helped = system.helper ? system.helper->dense_share : 0;
+    task = compute_shared(system, matrices, pass.tokens, pass.kept_bits, helped);
+    task += read_shared(system, system.home(), times * bytes, helped);
+  } else {
+    task.own = compute(unit, matrices, pass.tokens, pass.kept_bits);
+    task.own += read(system, unit, system.home(), times * bytes);
+  }
+  task.own += decode(unit, times * weights(matrices), pass.kept_bits);
+  return task;
+}
+
+/// Keys and values of such layers: where another unit computes them, beside its weights; else near, as always.
+Task context_at_home(const System& system, const Model& model, const Mixer& mixer, const Serving& serving,
+                     double tokens) {
+  const Unit& unit = unit_at_home(system);
+  if (&unit == &system.units.front()) return context_work(system, model, mixer, serving, tokens);
+  Task task;
+  task.own = read(system, unit, system.home(), serving.batch * (mixer.read_bytes(serving.context) + mixer.state_bytes));
+  task.own.add(unit.operations, 2 * tokens * mixer.macs(serving.context) * unit.passes(model.kv_bits));
+  return task;
+}
+
+/// Activations of so many bytes over the link that misses take, and back.
+Task there_and_back(const System& system, double bytes) {
+  Task task;
+  for (const std::uint8_t link : system.misses.link) task.own.add(link, 2 * bytes, 2);
+  return task;
 }
 
 /// A ring: every device sends and receives the payload twice but for its own share.
@@ -57,16 +99,32 @@ double held_by_helper(const System& system, const Model& model) {
 }  // namespace
 
 std::vector<Pass> dense_parts(const System& system, const Model& model, const Serving& serving, const LayerPass& pass) {
+  const RoundPart attention = of(pass.drafting, RoundPart::draft_attention, RoundPart::verify_attention);
+  const RoundPart lm_head = of(pass.drafting, RoundPart::draft_lm_head, RoundPart::verify_lm_head);
+  const double home = pass.layers_at_home;
   std::vector<Pass> parts;
   for (const LayerKind& kind : model.layers) {
-    const Task layer = dense_work(system, model.dense_format, pass, kind.mixer.matrices) +
-                       dense_work(system, model.dense_format, pass, kind.dense) +
-                       context_work(system, model, kind.mixer, serving, pass.tokens);
-    parts.push_back({Part{of(pass.drafting, RoundPart::draft_attention, RoundPart::verify_attention),
-                          static_cast<double>(kind.count), layer}});
+    if (home < 1) {
+      const Task layer = dense_work(system, model.dense_format, pass, kind.mixer.matrices) +
+                         dense_work(system, model.dense_format, pass, kind.dense) +
+                         context_work(system, model, kind.mixer, serving, pass.tokens);
+      parts.push_back({Part{attention, (1 - home) * kind.count, layer}});
+    }
+    if (home > 0) {
+      const Task layer = work_at_home(system, model.dense_format, pass, kind.mixer.matrices) +
+                         work_at_home(system, model.dense_format, pass, kind.dense) +
+                         context_at_home(system, model, kind.mixer, serving, pass.tokens);
+      parts.push_back({Part{attention, home * kind.count, layer}});
+    }
   }
-  parts.push_back({Part{of(pass.drafting, RoundPart::draft_lm_head, RoundPart::verify_lm_head), 1,
-                        dense_work(system, model.dense_format, pass, {model.lm_head()})}});
+  if (home < 1)
+    parts.push_back({Part{lm_head, 1 - home, dense_work(system, model.dense_format, pass, {model.lm_head()})}});
+  if (home > 0) {
+    parts.push_back({Part{lm_head, home, work_at_home(system, model.dense_format, pass, {model.lm_head()})}});
+    if (system.misses.there > 0)
+      parts.push_back({Part{of(pass.drafting, RoundPart::draft_link, RoundPart::verify_link), 1,
+                            there_and_back(system, pass.tokens * model.hidden * activation_bytes)}});
+  }
   return parts;
 }
 
@@ -102,8 +160,8 @@ ExpertsWork expert_compute(const System& system, const Model& model, double toke
   return experts;
 }
 
-Work fetch(const System& system, double bytes) {
-  return read(system, system.units.front(), system.home(), bytes, 1) + write(system, 0, bytes);
+Work fetch(const System& system, std::size_t tier, double bytes) {
+  return read(system, system.units.front(), tier, bytes, 1) + write(system, 0, bytes);
 }
 
 double fetched_ahead(const System& system, const Model& model) {
@@ -111,39 +169,74 @@ double fetched_ahead(const System& system, const Model& model) {
   return system.prefetch.recall * std::max(0.0, layers - system.prefetch.layers) / layers;
 }
 
-void add_reads(const System& system, const Model& model, const ExpertBytes& hit, const ExpertBytes& miss,
-               double weight_bits, ExpertsWork& experts) {
-  const Unit& first = system.units.front();
-  const double held = held_by_helper(system, model), weights_of_one = weights(model.expert);
-  const Misses& misses = system.misses;
-  const std::size_t home = system.home();
-  const bool per_row = system.reads_per_row;
-  // What is read by kernels that do not share reads counts for each row, what moves over a link to stay once.
-  const auto add = [&](Task& once, Work& row, const Task& reads) {
-    if (!per_row) {
+namespace {
+
+/// Reads of one expert, and those of each of its rows where kernels do not share them.
+class ExpertReads {
+ public:
+  ExpertReads(const System& system, const Model& model, double weight_bits)
+      : system_(system), held_(held_by_helper(system, model)), weights_(weights(model.expert)), bits_(weight_bits) {}
+
+  void add_near(double bytes, Task& once, Work& row) const { add(once, row, read_shared(system_, 0, bytes, held_)); }
+
+  void add_at_home(double bytes, Task& once, Work& row) const {
+    add(once, row, read_shared(system_, system_.home(), bytes, held_));
+  }
+
+  void add_unpacking(double share, const Unit& unit, Task& once, Work& row) const {
+    (system_.reads_per_row ? row : once.own) += share * decode(unit, weights_, bits_);
+  }
+
+  /// Of one that is not near does what misses do, from the tier where it is; `fetched`: the share of those to be
+  /// fetched that were not fetched ahead.
+  void add_away(std::size_t tier, double bytes, double fetched, Task& once, Work& row) const {
+    const Misses& misses = system_.misses;
+    const Unit& first = system_.units.front();
+    if (misses.in_place > 0) add(once, row, misses.in_place * read_shared(system_, tier, bytes, held_));
+    if (misses.fetch > 0) {
+      once.own += misses.fetch * fetched * fetch(system_, tier, bytes);
+      add(once, row, misses.fetch * Task{read(system_, first, 0, bytes), {}, {}});
+    }
+    if (misses.there > 0) {
+      const Unit& far = system_.units[misses.far_unit];
+      add(once, row, misses.there * Task{read(system_, far, tier, bytes), {}, {}});
+      add_unpacking(misses.there, far, once, row);
+    }
+    add_unpacking(1 - misses.there, first, once, row);
+  }
+
+ private:
+  /// What is read by kernels that do not share reads counts for each row, what moves over a link to stay once.
+  void add(Task& once, Work& row, const Task& reads) const {
+    if (!system_.reads_per_row) {
       once += reads;
     } else {
       row += reads.own + reads.here;
     }
-  };
-  add(experts.hit, experts.hit_row, read_shared(system, 0, hit.near, held));
-  if (hit.home > 0) add(experts.hit, experts.hit_row, read_shared(system, home, hit.home, held));
-  const Work unpack = decode(first, weights_of_one, weight_bits);
-  (per_row ? experts.hit_row : experts.hit.own) += unpack;
-  if (miss.near > 0) add(experts.miss, experts.miss_row, read_shared(system, 0, miss.near, held));
+  }
+
+  const System& system_;
+  double held_, weights_, bits_;
+};
+
+}  // namespace
+
+void add_reads(const System& system, const Model& model, const ExpertBytes& hit, const ExpertBytes& miss,
+               double weight_bits, ExpertsWork& experts) {
+  const ExpertReads reads(system, model, weight_bits);
+  reads.add_near(hit.near, experts.hit, experts.hit_row);
+  if (hit.home > 0) reads.add_at_home(hit.home, experts.hit, experts.hit_row);
+  reads.add_unpacking(1, system.units.front(), experts.hit, experts.hit_row);
+  if (miss.near > 0) reads.add_near(miss.near, experts.miss, experts.miss_row);
   if (miss.home == 0) return;
-  if (misses.in_place > 0)
-    add(experts.miss, experts.miss_row, misses.in_place * read_shared(system, home, miss.home, held));
-  if (misses.fetch > 0) {
-    experts.miss.own += misses.fetch * (1 - fetched_ahead(system, model)) * fetch(system, miss.home);
-    add(experts.miss, experts.miss_row, misses.fetch * Task{read(system, first, 0, miss.home), {}, {}});
+  for (std::size_t tier = 1; tier < system.home(); ++tier) {
+    Task once;
+    Work row = experts.miss_row;  // what is computed of it is the same
+    reads.add_away(tier, miss.home, 1, once, row);
+    experts.middle.push_back(std::move(once));
+    experts.middle_row.push_back(row);
   }
-  if (misses.there > 0) {
-    const Unit& far = system.units[misses.far_unit];
-    add(experts.miss, experts.miss_row, misses.there * Task{read(system, far, home, miss.home), {}, {}});
-    (per_row ? experts.miss_row : experts.miss.own) += misses.there * decode(far, weights_of_one, weight_bits);
-  }
-  (per_row ? experts.miss_row : experts.miss.own) += (1 - misses.there) * unpack;
+  reads.add_away(system.home(), miss.home, 1 - fetched_ahead(system, model), experts.miss, experts.miss_row);
 }
 
 }  // namespace moecarlo::hw

@@ -25,7 +25,9 @@ struct Plan {
 struct LayerPass {
   bool drafting = false;
   double tokens = 1, kept_bits = 8;
-  double near_share = 1;     ///< of the dense weights; the rest is read from home
+  double near_share = 1;  ///< of the dense weights; the rest is read from home
+  double layers_at_home =
+      0;  ///< share of the layers whose dense weights, keys and values lie at home, and of the LM head
   bool experts_near = true;  ///< every expert lies in the nearest tier: no layer has to be managed
 };
 
@@ -48,8 +50,8 @@ struct ExpertBytes {
   double near = 0, home = 0;
 };
 
-/// Copying so many bytes of one expert from home to near.
-Work fetch(const System& system, double bytes);
+/// Copying so many bytes of one expert from a tier to the nearest.
+Work fetch(const System& system, std::size_t tier, double bytes);
 
 /// Share of the misses that are fetched ahead: none in the first layers, which have too few before them.
 double fetched_ahead(const System& system, const Model& model);

@@ -1,5 +1,7 @@
 #include "hw/plan/workload.hpp"
 
+#include <algorithm>
+
 namespace moecarlo::hw {
 
 Workload without_replicates(const Workload& workload) {
@@ -12,6 +14,45 @@ Workload without_replicates(const Workload& workload) {
     layers.cache_writes.resize(workload.groups);
   }
   return kept;
+}
+
+namespace {
+
+double mean_hits(const Workload& workload, bool drafting) {
+  double hits = 0, passes = 0;
+  for (std::uint32_t g = 0; g < workload.groups; ++g) {
+    for (const LayerClassCounts& layers : workload.classes) {
+      const JointCounts& counts = drafting ? layers.draft : layers.verify;
+      if (g >= counts.groups()) continue;
+      hits += counts.sums(g).hits;
+      passes += counts.sums(g).count;
+    }
+  }
+  return passes > 0 ? hits / passes : 0;
+}
+
+/// Caches are nested: what a nearer one holds, the farther ones hold.
+std::vector<double> shares_of(double all, const std::vector<double>& nested) {
+  std::vector<double> shares;
+  double before = 0;
+  for (const double hits : nested) {
+    const double held = std::clamp(hits, before, all);
+    shares.push_back(all > 0 ? (held - before) / all : 0);
+    before = held;
+  }
+  shares.push_back(all > 0 ? (all - before) / all : 1);
+  return shares;
+}
+
+}  // namespace
+
+void add_nearer_tiers(Workload& workload, const std::vector<Workload>& nearer) {
+  if (nearer.empty()) return;
+  for (const bool drafting : {false, true}) {
+    std::vector<double> nested;
+    for (const Workload& one : nearer) nested.push_back(mean_hits(one, drafting));
+    (drafting ? workload.draft_hits_by_tier : workload.hits_by_tier) = shares_of(mean_hits(workload, drafting), nested);
+  }
 }
 
 }  // namespace moecarlo::hw

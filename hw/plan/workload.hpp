@@ -16,7 +16,8 @@ struct Demand {
   std::uint32_t batch = 1;
   bool drafting = false;  ///< at every depth above 0; else at depth 0
   std::uint32_t bits = 8;
-  Capacity capacity;  ///< {0, 0} where the system caches no expert
+  Capacity capacity;               ///< of the last tier before home; {0, 0} where the system caches no expert
+  std::vector<Capacity> nearer{};  ///< of each tier before that one, nearest first
 };
 
 /// Counts of one class of layers: neighbours, all of the same capacity.
@@ -55,7 +56,13 @@ struct Workload {
   std::vector<GroupCounts> counts;               ///< [groups + 2 * replicates]
   std::map<std::uint32_t, Foreseen> foreseen{};  ///< by layers ahead, where the study has a predictor
   std::vector<LayerClassCounts> classes;         ///< of each of the study's ranges one or two, each with as many groups
+  /// Of the experts that verifications and draft steps find before home, the share of each tier, nearest first; empty
+  /// where there is one. Means over all passes: how they differ between passes is not counted.
+  std::vector<double> hits_by_tier{}, draft_hits_by_tier{};
 };
+
+/// Sets where its hits are found from the same walks with the smaller caches of nearer tiers, nearest first.
+void add_nearer_tiers(Workload& workload, const std::vector<Workload>& nearer);
 
 /// The same without its replicates, which only intervals need.
 Workload without_replicates(const Workload& workload);

@@ -10,10 +10,16 @@ namespace moecarlo::hw {
 namespace {
 
 Capacity spread(double slots, const Model& model, std::uint32_t trace_layers) {
+  if (model.is_dense()) return {};
   const double scaled = std::floor(slots * trace_layers / model.moe_layers);
   const auto total = static_cast<std::uint64_t>(scaled);
   const auto base = static_cast<std::uint32_t>(total / trace_layers);
   return {base, static_cast<std::uint32_t>(total % trace_layers)};
+}
+
+ItemKind kind_of_dense(const System& system) {
+  if (system.dense_weights.spill) return ItemKind::spills;
+  return system.dense_at_home() ? ItemKind::stays : ItemKind::pinned;
 }
 
 /// Autoregressive decoding, then drafting at every number of bits that matters.
@@ -25,7 +31,7 @@ std::vector<Demand> demands_at(const System& system, const Scheme& scheme, const
     serving.depth = drafting ? 1 : 0;
     serving.bits = kept;
     const Placement placement = place(system, scheme, model, serving, trace_layers);
-    modes.push_back({system.name, scheme.name, serving.batch, drafting, kept, placement.capacity});
+    modes.push_back({system.name, scheme.name, serving.batch, drafting, kept, placement.capacity, placement.nearer});
   };
   add(false, 8);
   if (!scheme.drafts) return modes;
@@ -41,14 +47,17 @@ Placement place(const System& system, const Scheme& scheme, const Model& model, 
     fail(ErrorKind::usage, "{} on {}: the scheme needs a tier before the last", scheme.name, system.name);
   if (serving.bits < 1 || serving.bits > 8)
     fail(ErrorKind::usage, "bits: out of range (expected 1 to 8, found {})", serving.bits);
-  if (trace_layers == 0) fail(ErrorKind::usage, "{}: the trace has no layer (expected at least one)", model.name);
+  if (trace_layers == 0 && !model.is_dense())
+    fail(ErrorKind::usage, "{}: the trace has no layer (expected at least one)", model.name);
   std::vector<Item> items{
-      {"dense weights", ItemKind::pinned, dense_bytes(model), dense_bytes(model) + embedding_bytes(model)},
+      {kDenseWeights, kind_of_dense(system), dense_bytes(model), dense_bytes(model) + embedding_bytes(model)},
       {"KV cache", ItemKind::pinned, request_bytes(model, serving.context) * serving.batch}};
   for (const Item& item : scheme.items(model, serving)) items.push_back(item);
   Placement placement =
       place_items(system, items, fmt::format("{} on {} with {}", model.name, system.name, scheme.name));
   placement.capacity = spread(placement.slots, model, trace_layers);
+  for (std::size_t t = 0; t + 1 < placement.slots_by_tier.size(); ++t)
+    placement.nearer.push_back(spread(placement.slots_by_tier[t], model, trace_layers));
   return placement;
 }
 

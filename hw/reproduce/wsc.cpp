@@ -1,5 +1,3 @@
-#include "hw/reproduce/wsc.hpp"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,9 +9,17 @@
 #include "host/support/error.hpp"
 #include "hw/layer_time/layer_time.hpp"
 #include "hw/reproduce/published_lines.hpp"
+#include "hw/reproduce/reproductions.hpp"
 
 namespace moecarlo::hw {
 namespace {
+
+/// A published change by placing rings or experts on wafers (MoEntwine, arXiv 2510.25258), in percent.
+struct WscClaim {
+  std::string quantity;  ///< as reproductions/wsc.csv names them
+  std::uint32_t top_k = 0;
+  double percent = 0;
+};
 
 const std::vector<std::string> kOneWafer{"mesh:4x4", "mesh:8x8"};
 
@@ -39,9 +45,7 @@ WscConstants read_constants(const Preset& preset) {
   constants.slots = reader.count("balancer.slots");
   constants.tolerance = reader.share("table.tolerance");
   reader.finish();
-  for (const Constant& one : preset.constants) {
-    if (one.status == "assumed") constants.assumed.push_back(one.key);
-  }
+  constants.assumed = assumed_of(preset);
   return constants;
 }
 
@@ -131,33 +135,22 @@ class Claims {
          {std::pair{std::vector<ExpertLoads>{}, std::string("uniform routing")}, {real.layers, real.trace}}) {
       for (const Compared& one : compare_mappings(kOneWafer, "entwined", real.top_k, layers)) {
         if (real.layers[0].size() % Topology::parse(one.topology, 0).devices() != 0) continue;
-        rows.push_back(row(claim, conditions_of(one, real.top_k, routing), one.after.all() / one.before.all(), ""));
-        leave_open(rows.back(), "another model than the published one");
+        rows.push_back(open(claim, conditions_of(one, real.top_k, routing), one.after.all() / one.before.all(),
+                            "another model than the published one"));
       }
     }
     return rows;
   }
 
  private:
-  ReproducedRow row(const WscClaim& claim, std::string conditions, double ours, const std::string& why) const {
-    const double published = 1 + claim.percent / 100;
-    const bool near = std::abs(ours / published - 1) <= constants_.tolerance;
-    return {claim.quantity,
-            std::move(conditions),
-            "share of before",
-            published,
-            ours,
-            std::nullopt,
-            constants_.tolerance,
-            constants_.assumed,
-            near ? Verdict::met : Verdict::missed,
-            near ? "" : why};
+  static Claim of(const WscClaim& claim, std::string conditions) {
+    return {claim.quantity, std::move(conditions), "share of before", 1 + claim.percent / 100};
   }
-
-  static void leave_open(ReproducedRow& row, const char* why) {
-    row.tolerance = 0;
-    row.verdict = Verdict::open;
-    row.reason = why;
+  ReproducedRow judge(const WscClaim& claim, std::string conditions, double ours, const char* why) const {
+    return compare(of(claim, std::move(conditions)), ours, constants_.tolerance, constants_.assumed, why);
+  }
+  ReproducedRow open(const WscClaim& claim, std::string conditions, double ours, const char* why) const {
+    return leave_open(of(claim, std::move(conditions)), ours, why, constants_.assumed);
   }
 
   /// The best of them is judged, as what is published is said to be; the others stand below it.
@@ -171,16 +164,16 @@ class Claims {
     std::stable_sort(all.begin(), all.end(), [&](const Compared& a, const Compared& b) { return ratio(a) < ratio(b); });
     std::vector<ReproducedRow> rows;
     for (const Compared& one : all) {
-      rows.push_back(row(claim, conditions_of(one, claim.top_k, "uniform routing"), ratio(one),
-                         experts_alone ? "ours has the bytes of the busiest link alone, no latency and no start"
-                                       : "the all-reduce grows by more than dispatch and combine shrink"));
-      if (rows.size() > 1) leave_open(rows.back(), "the best one is published");
-    }
-    if (claim.quantity.ends_with("unchanged")) {
-      const bool gains = rows[0].ours < 1;
-      rows[0].tolerance = 0;
-      rows[0].verdict = gains ? Verdict::missed : Verdict::met;
-      rows[0].reason = gains ? "ours gains" : "";
+      const std::string conditions = conditions_of(one, claim.top_k, "uniform routing");
+      if (!rows.empty()) {
+        rows.push_back(open(claim, conditions, ratio(one), "the best one is published"));
+      } else if (claim.quantity.ends_with("unchanged")) {
+        rows.push_back(compare_roof(of(claim, conditions), ratio(one), constants_.assumed, "ours gains"));
+      } else {
+        rows.push_back(judge(claim, conditions, ratio(one),
+                             experts_alone ? "ours has the bytes of the busiest link alone, no latency and no start"
+                                           : "the all-reduce grows by more than dispatch and combine shrink"));
+      }
     }
     return rows;
   }
@@ -207,12 +200,12 @@ class Claims {
       return communication(topology, "hierarchical", constants_.tensor_parallel, shares_of(on), claim.top_k).all();
     };
     const bool compute = claim.quantity == "balancer_compute";
-    return row(claim,
-               fmt::format("{} dies, an expert and {} slots each, loads of 0 to {:g} times the mean", dies,
-                           constants_.slots, constants_.imbalance),
-               compute ? most(after) / most(loads) : links(after) / links(loads),
-               compute ? "the mean, below which no balancer goes, is a half here; one slot a die does not reach it"
-                       : "the all-reduce does not depend on loads, and the busiest link sums those of many dies");
+    return judge(claim,
+                 fmt::format("{} dies, an expert and {} slots each, loads of 0 to {:g} times the mean", dies,
+                             constants_.slots, constants_.imbalance),
+                 compute ? most(after) / most(loads) : links(after) / links(loads),
+                 compute ? "the mean, below which no balancer goes, is a half here; one slot a die does not reach it"
+                         : "the all-reduce does not depend on loads, and the busiest link sums those of many dies");
   }
 
   LayerSeconds even_layer(const System& machine, const std::string& text, const std::string& mapping, double top_k,
@@ -232,12 +225,12 @@ class Claims {
       const LayerSeconds wafers =
           even_layer(constants_.wafers, constants_.wafers.devices.topology, "hierarchical", claim.top_k, tokens);
       const LayerSeconds rival = even_layer(constants_.rival, around, "row", claim.top_k, tokens);
-      rows.push_back(row(claim,
-                         fmt::format("{:g} tokens a device; experts, links us: {} {:.1f}, {:.1f}; {} {} {:.1f}, {:.1f}",
-                                     tokens, constants_.wafers.name, 1e6 * wafers.experts, 1e6 * wafers.links(),
-                                     constants_.rival.name, around, 1e6 * rival.experts, 1e6 * rival.links()),
-                         rival.layer / wafers.layer, ""));
-      leave_open(rows.back(), "the batch, which decides it, and latencies are not in the digests");
+      rows.push_back(
+          open(claim,
+               fmt::format("{:g} tokens a device; experts, links us: {} {:.1f}, {:.1f}; {} {} {:.1f}, {:.1f}", tokens,
+                           constants_.wafers.name, 1e6 * wafers.experts, 1e6 * wafers.links(), constants_.rival.name,
+                           around, 1e6 * rival.experts, 1e6 * rival.links()),
+               rival.layer / wafers.layer, "the batch, which decides it, and latencies are not in the digests"));
     }
     return rows;
   }
@@ -245,8 +238,13 @@ class Claims {
   const WscConstants& constants_;
 };
 
-}  // namespace
+double percent_of(const PublishedLine& line) {
+  const double percent = line.signed_number(2, "percent");
+  if (percent <= -100) fail(ErrorKind::input, "{}: percent: not a change above -100 (found {})", line.place, percent);
+  return percent;
+}
 
+/// Reads quantity,top_k,percent. Throws input with file and line, also for a quantity of another name.
 std::vector<WscClaim> read_wsc_claims(const std::filesystem::path& file) {
   const std::vector<std::string> known{"entwined_communication",           "entwined_all_to_all",
                                        "entwined_communication_unchanged", "hierarchical_communication",
@@ -257,22 +255,43 @@ std::vector<WscClaim> read_wsc_claims(const std::filesystem::path& file) {
     if (std::find(known.begin(), known.end(), line.fields[0]) == known.end()) {
       fail(ErrorKind::input, "{}: {} (expected one of {})", line.place, line.fields[0], fmt::join(known, ", "));
     }
-    claims.push_back({line.fields[0], line.count(1, "top_k"), line.percent(2, "percent")});
+    claims.push_back({line.fields[0], line.count(1, "top_k"), percent_of(line)});
   }
   return claims;
 }
 
-std::vector<ReproducedRow> reproduce_wsc(const Preset& preset, const std::vector<WscClaim>& claims,
-                                         const std::optional<RealLoads>& real) {
+std::vector<ReproducedRow> rows_of(const Preset& preset, const PublishedTables& tables, const RealLoads* real) {
   const WscConstants constants = read_constants(preset);
   const Claims all(constants);
   std::vector<ReproducedRow> rows;
-  for (const WscClaim& claim : claims) {
-    for (ReproducedRow& row : all.rows(claim)) rows.push_back(std::move(row));
-    if (!real || claim.quantity != "entwined_communication") continue;
-    for (ReproducedRow& row : all.rows(claim, *real)) rows.push_back(std::move(row));
+  for (const auto& table : tables) {
+    for (const WscClaim& claim : read_wsc_claims(table)) {
+      for (ReproducedRow& row : all.rows(claim)) rows.push_back(std::move(row));
+      if (real == nullptr || claim.quantity != "entwined_communication") continue;
+      for (ReproducedRow& row : all.rows(claim, *real)) rows.push_back(std::move(row));
+    }
   }
   return rows;
+}
+
+}  // namespace
+
+/// Rows of every claim, each as the remaining share of what was there before (0.65 for -35 %):
+///   entwined_*      entwined rings over groups in rectangles, on one wafer of 4 x 4 and of 8 x 8, each number of
+///                   devices in a group from 4 that both mappings can have: the best of them, and each with its
+///                   all-reduce beside dispatch and combine
+///   hierarchical_*  the same on the machine's wafers, tokens of all gathered in each
+///   balancer_*      copies into free slots, of experts whose loads lie between 0 and `imbalance` times the mean
+///   throughput_per_device  tokens a second through expert layers, by one device, over a switch of fewer devices, at
+///                   several batches
+std::vector<ReproducedRow> reproduce_wsc(const Preset& preset, const PublishedTables& tables) {
+  return rows_of(preset, tables, nullptr);
+}
+
+/// The same, and what a trace's routing gives on one wafer beside even routing, which judges nothing: another model.
+std::vector<ReproducedRow> reproduce_wsc_with_trace(const Preset& preset, const PublishedTables& tables,
+                                                    const RealLoads& real) {
+  return rows_of(preset, tables, &real);
 }
 
 }  // namespace moecarlo::hw

@@ -7,6 +7,7 @@ TargetPass whole_verification(const Model& model, const Serving& serving, const 
   pass.layers.tokens = static_cast<double>(serving.batch) * serving.verify_columns;
   pass.layers.kept_bits = model.dense_format.bits;
   pass.layers.experts_near = placement.all_near;
+  pass.layers.layers_at_home = 1 - placement.share(kDenseWeights);
   pass.hit.near = pass.miss.home = expert_bytes(model);
   pass.expert_bits = model.expert_format.bits;
   return pass;

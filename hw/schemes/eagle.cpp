@@ -1,3 +1,4 @@
+#include "host/support/error.hpp"
 #include "hw/schemes/scheme.hpp"
 
 namespace moecarlo::hw {
@@ -36,8 +37,10 @@ Scheme eagle(const Preset& constants) {
   scheme.drafts = true;
   scheme.preset = constants;
   scheme.items = [head](const Model& model, const Serving& serving) {
-    return std::vector<Item>{{"draft head", ItemKind::pinned, head.bytes(model), head.bytes(model)},
-                             {"its KV cache", ItemKind::pinned, head.kv_bytes(model, serving)},
+    if (model.draft_head.ffn == 0)
+      fail(ErrorKind::usage, "{}: states no draft head (expected a table [draft_head])", model.name);
+    return std::vector<Item>{{"draft head", ItemKind::pinned, head.bytes(model), head.bytes(model), 1, true},
+                             {"its KV cache", ItemKind::pinned, head.kv_bytes(model, serving), 0, 1, true},
                              cached_experts(model, expert_bytes(model))};
   };
   scheme.plan = [head](const System& system, const Model& model, const Serving& serving, const Placement& placement) {
@@ -45,7 +48,8 @@ Scheme eagle(const Preset& constants) {
     if (serving.depth == 0) return plan;
     const OwnDrafter drafter{
         head_matrices(model), head.format.bits, 1, model.hidden, head.bytes(model) + head.kv_bytes(model, serving), 1};
-    plan.round = draft_and_verify(serving, own_draft(system, serving, drafter), std::move(plan.round));
+    plan.round = draft_apart(system, model, serving, times(serving.depth, own_draft(system, serving, drafter)),
+                             std::move(plan.round));
     return plan;
   };
   return scheme;

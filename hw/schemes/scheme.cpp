@@ -17,12 +17,14 @@ struct Named {
   Scheme make() const { return plain != nullptr ? plain() : of_constants(read_preset(find_preset("schemes", name))); }
 };
 
-constexpr std::array<Named, 6> all_schemes{{{"ar", autoregressive, nullptr},
+constexpr std::array<Named, 8> all_schemes{{{"ar", autoregressive, nullptr},
                                             {"elastic", elastic, nullptr},
                                             {"eagle", nullptr, eagle},
                                             {"slm", nullptr, slm},
                                             {"quant", quant, nullptr},
-                                            {"speq", speq, nullptr}}};
+                                            {"speq", speq, nullptr},
+                                            {"mtp", nullptr, mtp},
+                                            {"block", nullptr, block}}};
 
 }  // namespace
 
@@ -48,6 +50,8 @@ Scheme with_constants(const Scheme& scheme, const Preset& constants) {
 }
 
 bool applies(const Scheme& scheme, const System& system) {
+  const bool all_near = !system.dense_weights.spill && !system.dense_at_home();
+  if (scheme.uses_bits && (!all_near || system.tiers.size() > 2)) return false;
   return system.has_cache() || !scheme.needs_cache;
 }
 
@@ -58,6 +62,10 @@ Item cached_experts(const Model& model, double slot_bytes) {
 
 Pass target_pass(const System& system, const Model& model, const Serving& serving, const TargetPass& pass) {
   std::vector<Pass> parts = dense_parts(system, model, serving, pass.layers);
+  if (model.is_dense()) {
+    for (Pass& part : parts_between(system, model, pass.layers)) parts.push_back(std::move(part));
+    return then(std::move(parts));
+  }
   ExpertsWork experts = expert_compute(system, model, pass.layers.tokens, pass.expert_bits);
   add_reads(system, model, pass.hit, pass.miss, pass.expert_bits, experts);
   const bool drafting = pass.layers.drafting;
@@ -66,21 +74,38 @@ Pass target_pass(const System& system, const Model& model, const Serving& servin
   const double ahead = fetched_ahead(system, model);
   if (ahead == 0 || pass.miss.home == 0) return then(std::move(parts));
   ExpertsWork stream;
-  stream.miss.own = (system.misses.fetch * ahead / system.prefetch.precision) * fetch(system, pass.miss.home);
+  stream.miss.own =
+      (system.misses.fetch * ahead / system.prefetch.precision) * fetch(system, system.home(), pass.miss.home);
   return beside(then(std::move(parts)),
                 {RoutedPart{drafting ? RoundPart::draft_experts : RoundPart::verify_experts, drafting, stream}});
 }
 
 Pass own_draft(const System& system, const Serving& serving, const OwnDrafter& drafter) {
-  const Unit& first = system.units.front();
-  const double tokens = draft_tokens(serving);
+  const Unit& first = system.draft_device ? system.units[system.draft_device->unit] : system.units.front();
+  const double tokens = drafter.tokens_at_once * draft_tokens(serving);
   Task task{compute(first, drafter.matrices, tokens, drafter.bits), {}, {}};
   task.own += decode(first, weights(drafter.matrices), drafter.bits);
-  task.own += read(system, first, 0, drafter.near_share * drafter.bytes);
+  if (system.draft_device) {
+    task.own.add(system.draft_device->store, drafter.bytes);
+    return {Part{RoundPart::draft_drafter, 1, task}};
+  }
+  task.own += read(system, first, system.near_dense(), drafter.near_share * drafter.bytes);
   if (drafter.near_share < 1) task.own += read(system, first, system.home(), (1 - drafter.near_share) * drafter.bytes);
   std::vector<Pass> parts{{Part{RoundPart::draft_drafter, 1, task}}};
   for (Pass& part : parts_between(system, drafter.layers, drafter.hidden, tokens)) parts.push_back(std::move(part));
   return then(std::move(parts));
+}
+
+Pass draft_apart(const System& system, const Model& model, const Serving& serving, Pass drafts, Pass verify) {
+  if (!system.draft_device) return then({std::move(drafts), std::move(verify)});
+  const DraftDevice& device = *system.draft_device;
+  constexpr double activation_bytes = 2;
+  Task over;  // the hidden states of what is checked, one way; tokens are few bytes
+  over.own.add(device.link, activation_bytes * model.hidden * serving.batch * serving.verify_columns, 1);
+  const Pass crossing{Part{RoundPart::verify_link, 1, over}};
+  if (device.prefix == 1) return then({std::move(drafts), crossing, std::move(verify), crossing});
+  return then({times(device.prefix, verify), crossing, beside(times(1 - device.prefix, verify), drafts), crossing,
+               times(1 - device.reuse, drafts)});
 }
 
 Pass draft_and_verify(const Serving& serving, Pass draft, Pass verify) {

@@ -10,6 +10,8 @@
 
 namespace moecarlo::hw {
 
+constexpr const char* kDenseWeights = "dense weights";  ///< the item that every placement begins with
+
 /// Which experts a draft step touches.
 enum class DraftRouting {
   none,       ///< none: another model drafts
@@ -47,6 +49,14 @@ Scheme eagle(const Preset& constants);
 /// SLM-SD: a small dense model drafts. What of it does not fit near is read from home.
 Scheme slm(const Preset& constants);
 
+/// A block drafter: a dense model of the target's width that gives all draft tokens of a round in one pass.
+Scheme block(const Preset& constants);
+
+/// Multi-token prediction (DeepSeek-V3, arXiv 2412.19437, section 2.2): one more layer of the target's kind with
+/// experts of its own, which lie near, behind a projection of state and token side by side; it drafts token by token,
+/// with the target's LM head or part of its rows.
+Scheme mtp(const Preset& constants);
+
 /// Quant-SD: a separate 4-bit copy of the target drafts with unrestricted routing; what of the copy is not resident
 /// comes from home, and the verification reads every expert from home. MXFP4 experts need no copy: only the dense
 /// weights are copied, and the cache of whole experts serves draft and verification.
@@ -62,6 +72,7 @@ Scheme find_scheme(const std::string& name);
 /// The same scheme made of other constants. Throws usage where they are not its own or out of range.
 Scheme with_constants(const Scheme& scheme, const Preset& constants);
 
+/// Drafts of upper bits need all dense weights near, and a single tier before home.
 bool applies(const Scheme& scheme, const System& system);
 
 // What schemes share.
@@ -82,16 +93,22 @@ Pass target_pass(const System& system, const Model& model, const Serving& servin
 /// A verification of whole experts against a cache of these.
 TargetPass whole_verification(const Model& model, const Serving& serving, const Placement& placement);
 
-/// One draft step of a drafter of its own: its matrices, and the bytes that it reads near and at home.
+/// One draft step of a drafter of its own: its matrices, and the bytes that it reads near and at home, or on the device
+/// that drafts.
 struct OwnDrafter {
   std::vector<Matrix> matrices;
   double bits = 8, layers = 1, hidden = 0;
   double bytes = 0, near_share = 1;
+  double tokens_at_once = 1;  ///< of each request
 };
 Pass own_draft(const System& system, const Serving& serving, const OwnDrafter& drafter);
 
 /// The upper bits of the experts themselves draft: of all that a token takes, or of what is near alone.
 Scheme upper_bits(bool drafts_misses);
+
+/// The same of a drafter of its own, which may run on a second device: all its drafts of a round, then, or in part
+/// beside, a verification.
+Pass draft_apart(const System& system, const Model& model, const Serving& serving, Pass drafts, Pass verify);
 
 /// Draft steps, then a verification.
 Pass draft_and_verify(const Serving& serving, Pass draft, Pass verify);

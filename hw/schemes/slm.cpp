@@ -29,9 +29,8 @@ struct Drafter {
 
 constexpr const char* kDrafter = "drafter with its KV cache";
 
-}  // namespace
-
-Scheme slm(const Preset& constants) {
+/// A small dense model drafts: token by token, or all of a round in one pass.
+Scheme small_model(const char* name, const Preset& constants, bool at_once) {
   PresetReader reader(constants);
   Drafter drafter{};
   drafter.layers = reader.count("drafter.layers");
@@ -44,16 +43,16 @@ Scheme slm(const Preset& constants) {
   drafter.kv_bits = reader.positive("drafter.kv_bits", "bit");
   reader.finish();
   Scheme scheme;
-  scheme.name = "slm";
+  scheme.name = name;
   scheme.drafts = true;
   scheme.preset = constants;
   scheme.items = [drafter](const Model& model, const Serving& serving) {
     return std::vector<Item>{
-        {kDrafter, ItemKind::spills, drafter.kept_bytes() + drafter.kv_bytes(serving), drafter.kept_bytes()},
+        {kDrafter, ItemKind::spills, drafter.kept_bytes() + drafter.kv_bytes(serving), drafter.kept_bytes(), 1, true},
         cached_experts(model, expert_bytes(model))};
   };
-  scheme.plan = [drafter](const System& system, const Model& model, const Serving& serving,
-                          const Placement& placement) {
+  scheme.plan = [drafter, at_once](const System& system, const Model& model, const Serving& serving,
+                                   const Placement& placement) {
     Plan plan = plan_autoregressive(system, model, serving, placement);
     if (serving.depth == 0) return plan;
     const OwnDrafter own{drafter.matrices(),
@@ -61,11 +60,24 @@ Scheme slm(const Preset& constants) {
                          drafter.layers,
                          drafter.hidden,
                          drafter.read_bytes() + drafter.kv_bytes(serving),
-                         placement.share(kDrafter)};
-    plan.round = draft_and_verify(serving, own_draft(system, serving, own), std::move(plan.round));
+                         placement.share(kDrafter),
+                         at_once ? serving.depth : 1.0};
+    const double passes = at_once ? 1 : serving.depth;
+    plan.round =
+        draft_apart(system, model, serving, times(passes, own_draft(system, serving, own)), std::move(plan.round));
     return plan;
   };
   return scheme;
+}
+
+}  // namespace
+
+Scheme slm(const Preset& constants) {
+  return small_model("slm", constants, false);
+}
+
+Scheme block(const Preset& constants) {
+  return small_model("block", constants, true);
 }
 
 }  // namespace moecarlo::hw

@@ -211,10 +211,14 @@ std::vector<ImpliedCapacity> StudyProjection::implied_capacities() const {
   std::vector<ImpliedCapacity> implied;
   for (const Demand& demand : demands_) {
     implied.push_back({demand.batch, true, Capacity{}, 8});  // of any system that caches nothing
-    implied.push_back({demand.batch, !demand.drafting, demand.capacity, demand.bits});
-    // Drafts with unrestricted routing touch what autoregressive steps touch.
-    const Scheme& scheme = scheme_named(demand.scheme);
-    if (scheme.draft_routing == DraftRouting::all) implied.push_back({demand.batch, true, demand.capacity, 8});
+    std::vector<Capacity> capacities = demand.nearer;
+    capacities.push_back(demand.capacity);
+    for (const Capacity& capacity : capacities) {
+      implied.push_back({demand.batch, !demand.drafting, capacity, demand.bits});
+      // Drafts with unrestricted routing touch what autoregressive steps touch.
+      const Scheme& scheme = scheme_named(demand.scheme);
+      if (scheme.draft_routing == DraftRouting::all) implied.push_back({demand.batch, true, capacity, 8});
+    }
   }
   for (const auto& [batch, capacity] : reference_capacity_) implied.push_back({batch, true, capacity, 8});
   return implied;

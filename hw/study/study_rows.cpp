@@ -70,14 +70,24 @@ struct StudyProjection::Row {
   const Demand* demand;
   CountedPoint point;
   std::optional<CountedPoint> step;  ///< where the draft's routing is unrestricted: the autoregressive step
+  std::vector<std::pair<CountedPoint, std::optional<CountedPoint>>> nearer;  ///< the same of each tier before the last
   HardwareResult result;
   Quantity tokens_per_second, joules_per_token;
   std::optional<BitTrade> trade;  ///< where its draft is the upper bits of what it holds
 
   Workload workload(const CountedPoints& points) const {
-    return step ? points.workload(point, *step) : points.workload(point);
+    const auto counted = [&](const CountedPoint& at, const std::optional<CountedPoint>& stepping) {
+      return stepping ? points.workload(at, *stepping) : points.workload(at);
+    };
+    Workload own = counted(point, step);
+    std::vector<Workload> smaller;
+    for (const auto& [at, stepping] : nearer) smaller.push_back(without_replicates(counted(at, stepping)));
+    add_nearer_tiers(own, smaller);
+    return own;
   }
-  bool shares_workload(const Row& other) const { return point == other.point && step == other.step; }
+  bool shares_workload(const Row& other) const {
+    return point == other.point && step == other.step && nearer == other.nearer;
+  }
   /// Rows of the same workload become neighbours.
   std::pair<std::uint32_t, std::uint32_t> order() const { return {point.joint, step ? step->joint : kNoJoint}; }
 };
@@ -94,12 +104,18 @@ std::vector<StudyProjection::Row> StudyProjection::rows(const CountedPoints& poi
     }
     for (const auto& [depth, alpha] : depths) {
       for (const auto& [policy, asked] : asked_policies(points)) {
-        const auto counted_at = [&, &policy = policy, &asked = asked](std::uint32_t at,
-                                                                      const std::optional<double>& accepted) {
-          return points.find(demand.batch, at, policy, demand.bits, demand.capacity, asked_by, accepted, asked);
+        const auto counted_at = [&, &policy = policy, &asked = asked](
+                                    std::uint32_t at, const std::optional<double>& accepted, const Capacity& capacity) {
+          return points.find(demand.batch, at, policy, demand.bits, capacity, asked_by, accepted, asked);
         };
-        Row row{&on, &scheme, &demand, counted_at(depth, alpha), {}, {}, {}, {}, {}};
-        if (depth > 0 && scheme.draft_routing == DraftRouting::all) row.step = counted_at(0, {});
+        const bool steps = depth > 0 && scheme.draft_routing == DraftRouting::all;
+        const auto step_at = [&](const Capacity& capacity) {
+          return steps ? std::optional(counted_at(0, {}, capacity)) : std::nullopt;
+        };
+        Row row{&on, &scheme, &demand, counted_at(depth, alpha, demand.capacity), {}, {}, {}, {}, {}, {}};
+        row.step = step_at(demand.capacity);
+        for (const Capacity& nearer : demand.nearer)
+          row.nearer.emplace_back(counted_at(depth, alpha, nearer), step_at(nearer));
         HardwareResult& result = row.result;
         result.system = on.system.name;
         result.variant_of = on.variant_of;

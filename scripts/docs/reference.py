@@ -114,7 +114,33 @@ def presets(told):
     return "\n".join(parts)
 
 
-PAGES = {"commands.md": commands, "study.md": study, "figures.md": metrics, "presets.md": presets}
+def reproductions(told):
+    rows = told["reproduced"]["rows"]
+    parts = [NOTE, "# Published figures beside ours\n",
+             "`moecarlo reproduce NAME` prints these rows (`--json` with the assumed constants of each), and with "
+             "`--published FILE` other rows of the same columns; ELMoE-3D's table has [a page of its own]"
+             "(../reproduction.md). A tolerance is relative; a row without one is a roof or a floor, which what is "
+             "published may not be beyond. What cannot be judged rests on what nobody published: ours, if there is one, "
+             "then hangs on assumed constants, or is what bandwidth alone would give.\n"]
+    for name in dict.fromkeys(row["reproduction"] for row in rows):
+        own = [row for row in rows if row["reproduction"] == name]
+        verdicts = ["met", "missed", "cannot be judged"]
+        counts = ", ".join(f"{sum(row['verdict'] == verdict for row in own)} {verdict}" for verdict in verdicts)
+        parts += [f"## {name}\n", f"{counts}.\n"]
+        parts.append(table(["", "", "published", "ours", "tolerance", ""], [
+            [row["quantity"], row["conditions"], f"{row['published']:.4g} {'' if row['unit'] == 'ratio' else row['unit']}",
+             "-" if row["ours"] is None else f"{row['ours']:.4g}",
+             f"{100 * row['tolerance']:.3g} %" if row["tolerance"] else "",
+             row["verdict"] + (f": {row['reason']}" if row["reason"] else "")] for row in own]))
+    return "\n".join(parts)
+
+
+PAGES = {"commands.md": commands, "study.md": study, "figures.md": metrics, "presets.md": presets,
+         "reproductions.md": reproductions}
+
+
+def asked(program, *arguments):
+    return json.loads(subprocess.run([program, *arguments], check=True, capture_output=True, text=True).stdout)
 
 
 def main():
@@ -122,7 +148,7 @@ def main():
     parser.add_argument("program", type=Path)
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
-    told = json.loads(subprocess.run([options.program, "describe"], check=True, capture_output=True, text=True).stdout)
+    told = asked(options.program, "describe") | {"reproduced": asked(options.program, "reproduce", "all", "--json")}
     stale = []
     for name, write in PAGES.items():
         text = write(told).rstrip("\n") + "\n"

@@ -254,5 +254,114 @@ class Wsc(program.ProgramTest):
         self.refused(program.USAGE, "reproduce", "wsc", "--trace", "a", "--trace", "b", says="expected one")
 
 
+class Relatives(program.ProgramTest):
+    """Systems of other papers: equations, published constants and the machine model."""
+
+    def rows(self, name, *options):
+        table = json.loads(self.done("reproduce", name, "--json", *options).stdout)
+        self.assertEqual(table["name"], name)
+        return table["rows"]
+
+    def of(self, rows, quantity, conditions=""):
+        return [row for row in rows if row["quantity"].startswith(quantity) and conditions in row["conditions"]]
+
+    def test_what_must_hold_of_each(self):
+        flash = self.of(self.rows("llm-in-a-flash"), "loading")
+        self.assertEqual([row["verdict"] for row in flash], 4 * ["met"])
+        self.assertEqual({row["tolerance"] for row in flash}, {0.03})
+        missed = [row["conditions"] for row in self.rows("cambricon") if row["verdict"] == "missed"]
+        self.assertEqual(len(missed), 1)
+        self.assertIn("opt-66b on cambricon-s", missed[0])
+        for row, ours in zip(self.of(self.rows("sn40l"), "switching"), (15.625, 31.25), strict=True):
+            self.assertAlmostEqual(row["ours"], ours, 9)
+        duplex = self.of(self.rows("duplex"), "", "mixtral-8x7b, batch 64, 256/256")
+        self.assertEqual([(row["published"], row["verdict"]) for row in duplex], [(1.18, "met"), (2.05, "met")])
+
+    def test_rates_of_weights_alone_are_those_of_the_paper_s_equations(self):
+        """A second computation: tiles as the paper draws them, weights from the model's shape."""
+        file = self.folder / "rows.csv"
+        file.write_text("model,S,M,L\nOPT-6.7B,1,,\nLlama2-70B,,,3.44\n")
+        rows = self.rows("cambricon", "--published", file)
+        opt = 32 * (4 * 4096**2 + 2 * 4096 * 16384) + 50272 * 4096
+        llama = 80 * (2 * 8192**2 + 2 * 8192 * 1024 + 3 * 8192 * 28672) + 32000 * 8192
+        for row, weights, (channels, cores) in zip(rows, (opt, llama), ((8, 4), (32, 16))):
+            height = (cores * 16384) ** 0.5
+            inside = channels * cores * 16384 / (30e-6 + height / 1e9)
+            outside = channels * 1e9 * (1 - 2 * height / (30e-6 * 1e9))
+            self.assertAlmostEqual(row["ours"] * weights / (inside + outside), 1, 5)
+
+    def test_other_rows_take_the_place_of_those_that_ship(self):
+        file = self.folder / "rows.csv"
+        file.write_text("step,gigabytes,gigabytes_per_second,published_ms\nbundle,0.2,2.25,87\nwrong,0.2,2.25,80\n")
+        rows = self.rows("llm-in-a-flash", "--published", file)
+        self.assertEqual([row["verdict"] for row in rows], ["met", "missed"])
+        self.assertAlmostEqual(rows[0]["ours"], 200 / 2.25, 9)
+        file.write_text('case,published,note\n"Duplex over GPU, batch 64, 256/256",2,Mixtral\n"none of ours",-0.5,\n')
+        rows = self.rows("duplex", "--published", file)
+        self.assertEqual([row["verdict"] for row in rows], ["met", "cannot be judged"])
+        self.assertIsNone(rows[1]["ours"])
+
+    def test_a_model_is_a_preset_or_a_config_beside_the_table(self):
+        config = {"model_type": "mixtral", "hidden_size": 4096, "intermediate_size": 14336, "num_attention_heads": 32,
+                  "num_hidden_layers": 32, "num_key_value_heads": 8, "num_local_experts": 8, "num_experts_per_tok": 2,
+                  "vocab_size": 32000, "head_dim": 128}
+        (self.folder / "own.json").write_text(json.dumps(config))
+        file = self.folder / "rows.csv"
+        file.write_text('case,published,note\n"Duplex over GPU, batch 64, 256/256",2.05,own.json\n')
+        shape, own = self.rows("duplex", "--published", file)
+        self.assertAlmostEqual(shape["ours"] / own["ours"], 1, 12)
+        file.write_text('case,published,note\n"Duplex over GPU, batch 64, 256/256",2.05,absent\n')
+        self.refused(program.USAGE, "reproduce", "duplex", "--published", file, says="absent: no such preset")
+
+    def test_a_dense_config_may_stand_beside_the_table(self):
+        config = {"model_type": "llama", "hidden_size": 8192, "intermediate_size": 28672, "num_attention_heads": 64,
+                  "num_hidden_layers": 80, "num_key_value_heads": 8, "vocab_size": 32000}
+        (self.folder / "own").mkdir()
+        (self.folder / "own/config.json").write_text(json.dumps(config))
+        file = self.folder / "rows.csv"
+        file.write_text("model,S,M,L\nLlama2-70B,,,3.44\nown,,,3.44\n")
+        preset, own = self.rows("cambricon", "--published", file)
+        self.assertAlmostEqual(own["ours"] / preset["ours"], 1, 12)
+        self.assertIn("own on cambricon-l", own["conditions"])
+        text = self.done("model", self.folder / "own/config.json").stdout
+        self.assertIn("80 attention + ffn", text)
+        self.assertNotIn("experts", text)
+
+    def test_all_gives_every_row_with_its_reproduction(self):
+        rows = self.rows("all")
+        names = {row["reproduction"] for row in rows}
+        self.assertEqual(names, {"cambricon", "dovetail", "duplex", "llep", "llm-in-a-flash", "mirror-sd", "pim-gpt",
+                                 "smolpu", "sn40l"})
+        for row in rows:
+            self.assertIn(row["verdict"], ("met", "missed", "cannot be judged"))
+            self.assertEqual(row["verdict"] == "met", row["reason"] == "", row)
+            self.assertEqual(set(row), {"quantity", "conditions", "unit", "published", "ours", "half_width", "tolerance",
+                                        "assumed", "verdict", "reason", "reproduction"})
+        text = self.done("reproduce", "all").stdout
+        self.assertIn("SN40L, arXiv 2405.07518", text)
+        self.assertIn("cannot be judged", text)
+
+    def test_tables_of_others_and_options_that_say_nothing_are_refused(self):
+        file = self.folder / "rows.csv"
+        file.write_text("model\n")
+        for name in ("cambricon", "llm-in-a-flash", "duplex", "sn40l", "dovetail", "mirror-sd", "pim-gpt", "smolpu"):
+            self.refused(program.INPUT, "reproduce", name, "--published", file, says="header")
+        file.write_text("model,S,M,L\nOPT-6.7B,x,,\n")
+        self.refused(program.INPUT, "reproduce", "cambricon", "--published", file, says="csv:2: S: not a number above 0")
+        self.refused(program.USAGE, "reproduce", "all", "--published", file, says="--published")
+        self.refused(program.USAGE, "reproduce", "sn40l", "--trace", "a=b", says="--trace")
+
+    def test_shipped_tables_hold_what_is_published(self):
+        folder = PUBLISHED.parent / "relatives"
+        if not folder.exists():
+            self.skipTest(f"{folder} is not there")
+        for name, table in (("cambricon", "cambricon_tokens_per_second.csv"), ("duplex", "duplex.csv"),
+                            ("llm-in-a-flash", "llm_in_a_flash_io.csv"), ("llep", "llep_speedup.csv"),
+                            ("smolpu", "smolpu_energy.csv")):
+            shipped = {(row["quantity"], row["conditions"], row["published"]) for row in self.rows(name)}
+            for row in self.rows(name, "--published", folder / table):
+                self.assertIn((row["quantity"], row["conditions"], row["published"]), shipped)
+
+
 if __name__ == "__main__":
     program.main()

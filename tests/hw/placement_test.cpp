@@ -99,7 +99,7 @@ TEST(Placement, RefusesBitsOutOfRangeAndASchemeThatNeedsHb) {
               }),
               HasSubstr("elastic on xpu: the scheme needs a tier before the last"));
   EXPECT_THAT(error_of([] { find_scheme("eager"); }),
-              HasSubstr("eager: no such scheme (expected one of ar, elastic, eagle, slm, quant, speq)"));
+              HasSubstr("eager: no such scheme (expected one of ar, elastic, eagle, slm, quant, speq, mtp, block)"));
 }
 
 TEST(Demands, AreAllApplicablePairsInEachModeAtEveryBatchAndTheBitsThatMatter) {

@@ -24,6 +24,8 @@ std::string numbers_of(const System& system) {
   if (const auto& helper = system.helper)
     text += fmt::format("helper {} {} {} {}\n", helper->dense_share, helper->cache_share, helper->capacity_bytes,
                         helper->works_beside);
+  if (const auto& device = system.draft_device)
+    text += fmt::format("drafts {} {} {}\n", device->capacity_bytes, device->prefix, device->reuse);
   const Misses& misses = system.misses;
   const Overheads& overheads = system.overheads;
   return text + fmt::format("{} {} {} {} {} {} {} {} {} {} {}\n", misses.in_place, misses.fetch, misses.there,

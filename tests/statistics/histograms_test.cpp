@@ -97,6 +97,21 @@ TEST(Window, keeps_what_the_last_rounds_used) {
   EXPECT_EQ(reader.estimate("resident_experts", {0, 0, 0}).value, 1.25);
 }
 
+/// LLM in a flash (arXiv 2312.11514) by hand: rows 123, 234, 345, 156 and two rounds remembered load 3, 1, 1 and 2 of
+/// 12; 3, 4 and 4 are resident as the later ones begin.
+TEST(Window, loads_what_the_last_rounds_did_not_use) {
+  const RoutingTable table = table_of({1, 2, 3, 2, 3, 4, 3, 4, 5, 1, 5, 6}, 8, 3);
+  Study study = study_of(Mode::replay, Policy::window, set_of<ResidentExperts>());
+  study.cache.parameters["window"] = 2;
+  const Tallies tallies = counted(study, table);
+  const Totals totals = point_totals(tallies, 0, 0, 0);
+  EXPECT_EQ(totals.writes, 7);
+  EXPECT_EQ(totals.hits, 12 - 7);
+  const MetricReader reader(tallies);
+  EXPECT_EQ(reader.histograms_at({0, 0, 0}).at("resident_experts").all,
+            (std::vector<double>{0.25, 0, 0, 0.25, 0.5, 0, 0, 0, 0}));
+}
+
 TEST(Window, stands_beside_policies_that_have_a_capacity) {
   const RoutingTable table = table_of({0, 1, 0, 2}, 4, 1);
   Study study = study_of(Mode::replay, Policy::lru, 0);

@@ -26,7 +26,8 @@ ONLY_SCRIPTS = [
 
 
 # Machines are data: where a source names one in a text of its own, and why.
-NAMES_A_SYSTEM = {"host/study/study.hpp"}  # the reference of studies that name none
+NAMES_A_SYSTEM = {"host/study/study.hpp",  # the reference of studies that name none
+                  "hw/reproduce/reproductions.cpp"}  # reproductions are named after papers, as some machines are
 
 
 def system_names(root):

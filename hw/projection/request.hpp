@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "hw/plan/mean_time.hpp"
+#include "hw/schemes/scheme.hpp"
+
+namespace moecarlo::hw {
+
+/// One request: tokens in, in chunks of so many, and tokens out, so many in a round of the mean.
+struct Request {
+  std::uint32_t prompt = 0, chunk = 1, output = 1;
+  double tokens_per_round = 1;
+  Serving serving;  ///< of its rounds; their context is that of the request's middle
+};
+
+/// What a layer's experts do in its chunks and in its rounds.
+struct RequestCounts {
+  std::vector<MeanCounts> chunks;
+  MeanCounts round;
+};
+
+struct RequestCost {
+  double time_to_first_token = 0;    ///< seconds; all chunks
+  double time_per_output_token = 0;  ///< seconds
+  double seconds = 0, joules = 0;    ///< of all
+
+  double joules_per_output_token(const Request& request) const { return joules / request.output; }
+};
+
+/// A request from its first chunk to its last token, alone on the machine. Throws usage where there are not as many
+/// counts as chunks.
+RequestCost cost_of(const System& system, const Scheme& scheme, const Model& model, Request request,
+                    const RequestCounts& counts);
+
+}  // namespace moecarlo::hw

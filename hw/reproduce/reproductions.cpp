@@ -1,0 +1,56 @@
+#include "hw/reproduce/reproductions.hpp"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "host/support/error.hpp"
+#include "hw/reproduce/published_lines.hpp"
+
+namespace moecarlo::hw {
+namespace {
+
+PublishedTables shipped_tables(const Preset& constants) {
+  const std::filesystem::path file = constants.file;
+  const std::string name = file.stem().string();
+  PublishedTables tables;
+  for (const auto& entry : std::filesystem::directory_iterator(file.parent_path())) {
+    const std::string stem = entry.path().stem().string();
+    if (entry.path().extension() == ".csv" && (stem == name || stem.starts_with(name + "-")))
+      tables.push_back(entry.path());
+  }
+  std::sort(tables.begin(), tables.end(),
+            [](const auto& a, const auto& b) { return a.stem().string() < b.stem().string(); });
+  return tables;
+}
+
+}  // namespace
+
+const std::vector<Reproduction>& reproductions() {
+  static const std::vector<Reproduction> all{
+      {"cambricon", "Cambricon-LLM, arXiv 2409.15654", reproduce_cambricon},
+      {"dovetail", "Dovetail, arXiv 2412.18934", reproduce_dovetail},
+      {"duplex", "Duplex, arXiv 2409.01141", reproduce_duplex},
+      {"llep", "LLEP, arXiv 2601.17111", reproduce_llep},
+      {"llm-in-a-flash", "LLM in a flash, arXiv 2312.11514", reproduce_llm_in_a_flash},
+      {"mirror-sd", "Mirror-SD, arXiv 2510.13161", reproduce_mirror_sd},
+      {"pim-gpt", "PIM-GPT, arXiv 2310.09385", reproduce_pim_gpt},
+      {"smolpu", "SMoLPU, ISSCC 2026, 18.3", reproduce_smolpu},
+      {"sn40l", "SN40L, arXiv 2405.07518", reproduce_sn40l},
+      {"wsc", "MoEntwine, arXiv 2510.25258", reproduce_wsc, reproduce_wsc_with_trace}};
+  return all;
+}
+
+std::vector<ReproducedRow> reproduced_rows(const Reproduction& reproduction, const std::filesystem::path& published,
+                                           const std::optional<RealLoads>& real) {
+  const Preset constants = read_preset(find_preset("reproductions", std::string(reproduction.name)));
+  const PublishedTables tables = published.empty() ? shipped_tables(constants) : PublishedTables{published};
+  return real ? reproduction.rows_with_trace(constants, tables, *real) : reproduction.rows(constants, tables);
+}
+
+void refuse_table(const std::filesystem::path& table, const std::vector<std::string>& headers) {
+  fail(ErrorKind::input, "{}:1: expected the header {}, found {}", table.string(), fmt::join(headers, " or "),
+       published_header(table));
+}
+
+}  // namespace moecarlo::hw
