@@ -331,7 +331,7 @@ class Relatives(program.ProgramTest):
         rows = self.rows("all")
         names = {row["reproduction"] for row in rows}
         self.assertEqual(names, {"cambricon", "dovetail", "duplex", "llep", "llm-in-a-flash", "mirror-sd", "pim-gpt",
-                                 "smolpu", "sn40l"})
+                                 "smolpu", "sn40l", "wsc"})
         for row in rows:
             self.assertIn(row["verdict"], ("met", "missed", "cannot be judged"))
             self.assertEqual(row["verdict"] == "met", row["reason"] == "", row)
