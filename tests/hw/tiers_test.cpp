@@ -41,7 +41,7 @@ System three_tiers(double near_mb = 0.004, double between_mb = 1, const std::str
       store_of("between", between_mb, 10, 2) + store_of("far", 1000, 1, 3) + more);
 }
 
-const ExpertsWork& verified(const Plan& plan) {
+ExpertsWork verified(const Plan& plan) {
   return find_routed(plan.round, RoundPart::verify_experts)->work;
 }
 
@@ -116,7 +116,8 @@ std::vector<Found> drawn_passes(std::uint32_t seed) {
   for (int pass = 0; pass < 400; ++pass) {
     Found found{};
     const int popular = static_cast<int>(random() % 5);
-    for (int i = 0; i < 8; ++i) {
+    const int distinct = 4 + static_cast<int>(random() % 9);
+    for (int i = 0; i < distinct; ++i) {
       const auto draw = random() % 100;
       ++(i < popular && draw < 80 ? found.near : draw < 60 ? found.between : found.far);
     }
@@ -128,10 +129,12 @@ std::vector<Found> drawn_passes(std::uint32_t seed) {
 TEST(Tiers, MeansInPlaceOfTheThreeWayHistogramErrLowAndLittle) {
   const Model model = sample_model();
   double worst_bins = 0, worst_shares = 0;
-  for (const double near_rate : {20.0, 100.0}) {
+  // Rates of the same size, so that any of the three may be the slowest: where one always is, nothing is off.
+  for (const double near_rate : {2.0, 4.0}) {
     for (std::uint32_t seed = 0; seed < 20; ++seed) {
       System system = three_tiers();
-      system.resources[system.tiers[0].read].seconds_per = 1e-6 / near_rate;
+      const double rates[] = {near_rate, 3, 2};
+      for (std::size_t t = 0; t < 3; ++t) system.resources[system.tiers[t].read].seconds_per = 1e-6 / rates[t];
       const ExpertsWork& experts = verified(plan_on(system, model));
       const auto seconds = [&](double near, double between, double far) {
         const double hits = near + between;
@@ -160,8 +163,8 @@ TEST(Tiers, MeansInPlaceOfTheThreeWayHistogramErrLowAndLittle) {
   }
   RecordProperty("error_of_bins", fmt::format("{:.5f}", worst_bins));
   RecordProperty("error_of_shares", fmt::format("{:.5f}", worst_shares));
-  EXPECT_LT(worst_bins, 0.01) << worst_bins;
-  EXPECT_LT(worst_shares, 0.05) << worst_shares;
+  EXPECT_LT(worst_bins, 0.05) << worst_bins;
+  EXPECT_LT(worst_shares, 0.15) << worst_shares;
 }
 
 TEST(Tiers, MachinesWhoseUnitDoesNotSeeATierAreRefused) {
