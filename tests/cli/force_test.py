@@ -19,6 +19,8 @@ class Force(program.ProgramTest):
         """Of each command that has -o: its arguments, and the file that it writes or a file in its folder."""
         points = self.folder / "points.csv"
         points.write_text("model,machine,batch,depth,quantity,value\n")
+        loads = self.folder / "loads.csv"
+        loads.write_text("3,2,1,1\n")
         weights, parts = ROOT / "datasets/reference-weights.h5", sorted((self.folder / "parts").iterdir())
         return {
             "init": ([self.folder / "trace.h5"], ""),
@@ -29,6 +31,7 @@ class Force(program.ProgramTest):
             "compare": ([self.folder / "done", self.folder / "done"], "report.html"),
             "bitslice": ([weights, "--bits", 4], "report.html"),
             "evaluate": ([self.folder / "done"], "report.html"),
+            "parallel": (["--loads", loads, "--devices", 2], "report.html"),
         }
 
     def test_all_of_them_are_here(self):

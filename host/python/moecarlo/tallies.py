@@ -133,8 +133,13 @@ class Tallies:
         arrays = {}
         for name, axes in AXES.items():
             values = group[name][:].astype(np.uint64)
-            own = {axis: labels[axis] for place, axis in enumerate(axes)
-                   if axis in labels and len(labels[axis]) == values.shape[place]}
+            own: dict[str, list[Any]] = {}
+            for axis, length in zip(axes, values.shape):
+                known = labels.get(axis, [])
+                if axis.endswith("_count"):  # behind the counts stand histograms, and what is kept apart by accepted length
+                    known = known + [f"column_{i}" for i in range(len(known), length)]
+                if len(known) == length:
+                    own[axis] = known
             arrays[name] = Counts(values, axes, own)
         return Cell(int(group.attrs["batch"]), int(group.attrs["depth"]), int(group.attrs["bits"]) or None,
                     bool(group.attrs["acceptance_independent"]), arrays,
