@@ -84,7 +84,11 @@ class Checkpoint(program.ProgramTest):
     def test_a_second_process_in_the_folder_is_refused(self):
         command = [program.MOECARLO, "--quiet", "simulate", str(self.long), "-o", str(self.parts), "--backend", "cpu"]
         with subprocess.Popen(command) as first:
-            time.sleep(0.5)
+            for _ in range(200):
+                if self.parts.exists():
+                    break
+                time.sleep(0.05)
+            time.sleep(0.1)
             second = self.simulate_part("--resume")
             self.assertEqual(second.returncode, USAGE, second.stderr)
             self.assertIn("another process writes its results there", second.stderr)

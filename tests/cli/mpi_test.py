@@ -148,11 +148,11 @@ class OneStudy(program.ProgramTest):
 
     def test_a_process_that_hangs_is_named(self):
         output = self.folder / "out"
-        process = self.start(3, self.long, output, "--rank-timeout", 3)
+        process = self.start(3, self.long, output, "--rank-timeout", 8)
         os.kill(self.wait_for_work(output)[1], signal.SIGSTOP)
         _, err = process.communicate(timeout=120)
         self.assertEqual(process.returncode, MACHINE, err)
-        self.assertIn("moecarlo: process 1 of 3: silent (expected an answer within 3 s", err)
+        self.assertIn("moecarlo: process 1 of 3: silent (expected an answer within 8 s", err)
         self.assertEqual(self.files(output), ["tallies.h5"])
         self.simulate(self.long, output, "--resume")
         self.expect_same(self.long, output)

@@ -61,10 +61,12 @@ class OneNode:
         (self.folder / "slurm.conf").write_text(CONFIGURATION.format(
             host=socket.gethostname().split(".")[0], folder=self.folder, cores=os.cpu_count(), **ports))
         self.environment = {**os.environ, "SLURM_CONF": str(self.folder / "slurm.conf")}
-        Path("/run/munge").mkdir(exist_ok=True)
-        shutil.chown("/run/munge", "munge", "munge")
-        if not Path("/run/munge/munge.socket.2").exists():
-            self.call("runuser", "-u", "munge", "--", "munged")
+        self.started_munge = not self.authenticates()
+        if self.started_munge:
+            Path("/run/munge").mkdir(exist_ok=True)
+            shutil.chown("/run/munge", "munge", "munge")
+            Path("/run/munge/munge.socket.2").unlink(missing_ok=True)  # of one that was killed
+            self.call("runuser", "-u", "munge", "--", "munged", "--force")
         for daemon in ("slurmctld", "slurmd"):
             self.call(daemon, "-f", self.folder / "slurm.conf")
         for _ in range(60):
@@ -73,6 +75,9 @@ class OneNode:
             time.sleep(0.5)
         raise RuntimeError((self.folder / "slurmctld.log").read_text()[-2000:])
 
+    def authenticates(self):
+        return subprocess.run(["munge", "-n"], capture_output=True).returncode == 0
+
     def call(self, *command):
         done = subprocess.run(list(map(str, command)), env=self.environment, capture_output=True, text=True, timeout=120)
         if done.returncode != 0:
@@ -80,8 +85,10 @@ class OneNode:
         return done.stdout
 
     def stop(self):
-        for daemon in ("slurmd", "slurmctld"):
-            path = self.folder / f"{daemon}.pid"
+        files = [self.folder / "slurmd.pid", self.folder / "slurmctld.pid"]
+        if self.started_munge:
+            files.append(Path("/run/munge/munged.pid"))
+        for path in files:
             if path.exists():
                 subprocess.run(["kill", path.read_text().strip()], check=False)
         time.sleep(1)
