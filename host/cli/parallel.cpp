@@ -10,6 +10,7 @@
 #include "host/cli/output.hpp"
 #include "host/cli/terminal.hpp"
 #include "host/parallel/loads_file.hpp"
+#include "host/pipeline/merge_shards.hpp"
 #include "host/pipeline/output_folder.hpp"
 #include "host/pipeline/parallel_report.hpp"
 #include "host/pipeline/size.hpp"
@@ -132,9 +133,7 @@ void take_series(ParallelArguments& arguments, const RoutingTable& table) {
 
 /// Of a shard its own.
 std::filesystem::path folder_of(const ParallelArguments& arguments) {
-  const Shard shard = chosen_shard(arguments.shard);
-  const std::filesystem::path output = arguments.output.path;
-  return shard.is_whole() ? output : output / fmt::format("shard-{}-of-{}", shard.index, shard.count);
+  return shard_path(arguments.output.path, chosen_shard(arguments.shard));
 }
 
 ParallelAnswer draw(ParallelArguments& arguments, const Common& common, std::string& of_what) {

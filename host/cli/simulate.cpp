@@ -10,6 +10,7 @@
 #include "host/cli/job.hpp"
 #include "host/cli/output.hpp"
 #include "host/cli/terminal.hpp"
+#include "host/pipeline/merge_shards.hpp"
 #include "host/pipeline/study_run.hpp"
 #include "host/report/results/summary.hpp"
 #include "host/study/parse_study.hpp"
@@ -30,6 +31,7 @@ struct SimulateOptions {
   std::string shard;
   double rank_timeout = 600;
   Output output;
+  bool merges = false;
   bool resume = false;
   bool json = false;
 };
@@ -83,8 +85,7 @@ void simulate(const SimulateOptions& options, const Common& common) {
   std::optional<Crew> crew;
   if (all != nullptr) crew.emplace(*all, options.rank_timeout);
   const std::filesystem::path output = options.output.path;
-  const std::filesystem::path directory =
-      shard.is_whole() ? output : output / fmt::format("shard-{}-of-{}", shard.index, shard.count);
+  const std::filesystem::path directory = shard_path(output, shard);
   const StudyRun run{effective_study(options), directory, shard, options.resume, options.output.force,
                      crew ? &*crew : nullptr};
   const bool ran = [&] {
@@ -92,6 +93,12 @@ void simulate(const SimulateOptions& options, const Common& common) {
     return run_study(run, narration.events());
   }();
   if (!shard.is_whole()) {
+    if (options.merges) {
+      if (const auto results = merge_when_complete(output, shard.count)) {
+        if (!common.quiet) say_answer(*results, output / "merged");
+        return;
+      }
+    }
     if (!common.quiet) {
       say("{}{}; with all {} shards: moecarlo merge {}/shard-*-of-{} -o {}\n",
           ran ? "shard: " : "nothing to do, the shard is finished: ", directory.string(), shard.count, output.string(),
@@ -133,6 +140,8 @@ void add_simulate(CLI::App& app, const Common& common) {
       "--shard", options->shard,
       "Simulate part i of n only, i/n with i from 0 on, into DIR/shard-i-of-n; or rank: as Slurm or "
       "MPI counts this process; or array: as Slurm counts this task of a job array");
+  command->add_flag("--merge", options->merges, "The shard that is finished last merges all of them into DIR/merged")
+      ->needs(shard);
   command
       ->add_option("--rank-timeout", options->rank_timeout,
                    "Under MPI: seconds without an answer after which a process counts as lost (600)")

@@ -44,6 +44,26 @@ void remove_results(const std::filesystem::path& directory) {
 
 OutputFolder::OutputFolder(std::filesystem::path path, bool may_stand, std::string_view expected)
     : path_(std::move(path)) {
+  make();
+  if (!lock()) {
+    fail(ErrorKind::usage, "{}: another process writes its results there (expected one at a time)", path_.string());
+  }
+  if (const std::string held = held_results(path_); !may_stand && !held.empty()) {
+    fail(ErrorKind::usage, "{}: the folder holds {} already (expected {})", path_.string(), held, expected);
+  }
+  TemporaryFile probe(tallies_path(path_));  // an unwritable folder is known before any work is done
+}
+
+OutputFolder::OutputFolder(std::filesystem::path path, Free) : path_(std::move(path)) {
+  make();
+}
+
+std::unique_ptr<OutputFolder> OutputFolder::if_free(const std::filesystem::path& path) {
+  std::unique_ptr<OutputFolder> folder(new OutputFolder(path, Free{}));
+  return folder->lock() ? std::move(folder) : nullptr;
+}
+
+void OutputFolder::make() {
   std::error_code error;
   made_parent_ = path_.has_parent_path() && !std::filesystem::exists(path_.parent_path(), error);
   made_ = std::filesystem::create_directories(path_, error);
@@ -51,17 +71,11 @@ OutputFolder::OutputFolder(std::filesystem::path path, bool may_stand, std::stri
     fail(ErrorKind::machine, "{}: the output folder cannot be made ({})", path_.string(),
          error ? error.message() : "a file of that name is in the way");
   }
-  lock();
-  if (const std::string held = held_results(path_); !may_stand && !held.empty()) {
-    fail(ErrorKind::usage, "{}: the folder holds {} already (expected {})", path_.string(), held, expected);
-  }
-  TemporaryFile probe(tallies_path(path_));  // an unwritable folder is known before any work is done
 }
 
-void OutputFolder::lock() {
+bool OutputFolder::lock() {
   locked_ = Descriptor(open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (flock(locked_.get(), LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;  // some file systems have no locks
-  fail(ErrorKind::usage, "{}: another process writes its results there (expected one at a time)", path_.string());
+  return flock(locked_.get(), LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;  // some file systems have no locks
 }
 
 OutputFolder::~OutputFolder() {

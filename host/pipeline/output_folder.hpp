@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -28,13 +29,18 @@ class OutputFolder {
   /// Throws a usage error that names what is `expected` where it holds results already, unless these `may_stand` there,
   /// or where another process is at it; a machine error where it cannot be made or written to.
   OutputFolder(std::filesystem::path path, bool may_stand, std::string_view expected = "an empty one, or --force");
+  /// The same where results may stand; nothing where another process is at it.
+  static std::unique_ptr<OutputFolder> if_free(const std::filesystem::path& path);
   ~OutputFolder();
   OutputFolder(const OutputFolder&) = delete;
   OutputFolder& operator=(const OutputFolder&) = delete;
 
  private:
-  /// Until this process ends, however it ends.
-  void lock();
+  struct Free {};
+  OutputFolder(std::filesystem::path path, Free);
+  void make();
+  /// Until this process ends, however it ends. False where another has it.
+  bool lock();
 
   std::filesystem::path path_;
   Descriptor locked_;

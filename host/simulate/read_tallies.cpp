@@ -328,6 +328,10 @@ Tallies read_counts(const Group& root, bool is_root, std::vector<JointBins>& joi
 
 }  // namespace
 
+bool is_finished(const std::filesystem::path& file) {
+  return std::filesystem::exists(file) && hdf5::open_file(file).read_integer("finished") != 0;
+}
+
 Tallies read_tallies(const std::filesystem::path& file, Provenance& provenance, std::vector<JointBins>& joints) {
   const Group root = hdf5::open_file(file);
   if (const std::string schema = root.read_string("schema"); schema != kTalliesSchema) {

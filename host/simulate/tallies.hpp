@@ -131,4 +131,7 @@ void write_tallies(const std::filesystem::path& file, const Tallies& tallies, co
 /// begin, a tenth of the memory. Throws an input error on anything that is not a complete tallies file of this schema.
 Tallies read_tallies(const std::filesystem::path& file, Provenance& provenance, std::vector<JointBins>& joints);
 
+/// Whether it is there and no checkpoint.
+bool is_finished(const std::filesystem::path& file);
+
 }  // namespace moecarlo

@@ -89,6 +89,22 @@ class Shards(program.ProgramTest):
             self.assertEqual(result.returncode, 0, result.stderr)
         self.expect_merged_equals_whole(["shard-0-of-2", "shard-1-of-2"])
 
+    def test_the_last_one_merges_all(self):
+        for index in (2, 0):
+            self.assertEqual(self.shard(f"{index}/3", "--merge").returncode, 0)
+            self.assertFalse((self.parts / "merged").exists())
+        last = self.shard("1/3", "--merge")
+        self.assertEqual(last.returncode, 0, last.stderr)
+        self.assertIn("merged/report.html", last.stdout)
+        (self.parts / "merged").rename(self.folder / "merged")
+        again = self.shard("1/3", "--merge", "--resume")
+        self.assertIn("merged/report.html", again.stdout)
+        self.simulate(self.study, self.folder / "whole")
+        for folder in (self.folder / "merged", self.parts / "merged"):
+            self.assertEqual((folder / "tallies.h5").read_bytes(), (self.folder / "whole/tallies.h5").read_bytes())
+            self.assertEqual(self.files(folder), self.files(self.folder / "whole"))
+        self.says_why(program.run("simulate", self.study, "-o", self.parts, "--merge", "--quiet"), USAGE, "--shard")
+
     def test_of_real_mpi_processes(self):
         if shutil.which("mpirun") is None:
             self.skipTest("no mpirun on this machine")
