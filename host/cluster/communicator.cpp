@@ -81,6 +81,7 @@ void Communicator::broadcast(std::span<std::byte> data, bool idle) {
       expect(MPI_Test(&request, &is_done, MPI_STATUS_IGNORE), "MPI_Test");
       if (is_done == 0) std::this_thread::sleep_for(std::chrono::microseconds(200));
     }
+    expect(MPI_Wait(&request, MPI_STATUS_IGNORE), "MPI_Wait");
   });
 }
 

@@ -36,6 +36,7 @@ Imbalance over_layers(std::vector<double> values) {
 
 std::vector<LinkLoad> loads_of(const std::map<hw::Link, LinkLoad>& links) {
   std::vector<LinkLoad> loads;
+  loads.reserve(links.size());
   for (const auto& [link, load] : links) loads.push_back(load);
   return loads;
 }
