@@ -43,7 +43,7 @@ class OneStudy(program.ProgramTest):
         cls.short = cls.shared / "short.toml"
         cls.short.write_text(program.study_text(study={"trajectories": 5001}, grid={"depth": [0, 3], "batch": [1, 4]}))
         cls.long = cls.shared / "long.toml"
-        cls.long.write_text(program.study_text(study={"trajectories": 60_000},
+        cls.long.write_text(program.study_text(study={"trajectories": 120_000},
                                                grid={"depth": [0, 3, 7], "batch": [1, 4]}))
 
     def start(self, ranks, study, output, *options, threads=1):
@@ -104,9 +104,9 @@ class OneStudy(program.ProgramTest):
                 self.assertEqual(one.read_bytes(), two.read_bytes())
 
     def wait_for_work(self, output):
-        """Until the simulation has begun: its processes have computed for a second."""
-        for _ in range(600):
-            time.sleep(0.05)
+        """Until the simulation has begun: its processes have computed for a tenth of a second."""
+        for _ in range(2000):
+            time.sleep(0.02)
             found = subprocess.run(["pgrep", "-f", f"simulate.* -o {output} "], capture_output=True, text=True)
             pids = [int(pid) for pid in found.stdout.split()
                     if Path(f"/proc/{pid}/exe").resolve().name == Path(program.MOECARLO).name]
@@ -118,7 +118,7 @@ class OneStudy(program.ProgramTest):
                 except (OSError, IndexError):
                     continue
                 rank = [int(v.split(b"=")[1]) for v in variables if v.startswith(b"OMPI_COMM_WORLD_RANK=")]
-                if rank and ticks > 50:
+                if rank and ticks > 10:
                     ranks[rank[0]] = pid
             if 0 in ranks and 1 in ranks:
                 return ranks

@@ -65,9 +65,10 @@ Table theta_table(const StudyResults& results) {
 
 std::string what_is_dropped(const StudyResults& results) {
   const PointResult* typical = typical_point(results);
+  if (!typical) return "";
   std::string text;
   for (const PointResult& point : results.points) {
-    if (!typical || !is_beside(point, *typical)) continue;
+    if (!is_beside(point, *typical)) continue;
     const std::optional<Loss> loss = placed_on(results.measured_loss, point.demand, loss_of(point));
     if (!loss) continue;
     text += fmt::format("{}{} is {}", text.empty() ? "" : "; ", point.demand, loss_text(loss));
