@@ -10,7 +10,9 @@
 namespace moecarlo {
 namespace {
 
-constexpr std::uint64_t kMostBytes = std::uint64_t{256} << 20;  ///< of the series that are drawn at once
+// Of the series that are drawn at once: balancers remember batches of each.
+constexpr std::uint64_t kMostBytes = std::uint64_t{256} << 20;
+constexpr std::uint64_t kMostSeries = 256;
 
 class Draws final : public DeviceDraws {
  public:

@@ -75,8 +75,8 @@ struct RequestBatches {
   template <class Count>
   MOECARLO_HOST_DEVICE static void count_word(std::uint64_t word, std::uint32_t first, const Count& count) {
     for (std::uint64_t rest = word; rest != 0; rest &= rest - 1) {
-      if constexpr (kIsHostCode) {
-        count(first + static_cast<std::uint32_t>(__builtin_ctzll(rest)));  // faster where bits are not counted at once
+      if constexpr (kIsHostCode) {  // not every processor that this is compiled for counts bits
+        count(first + static_cast<std::uint32_t>(__builtin_ctzll(rest)));
       } else {
         count(first + lowest_bit(rest));
       }
