@@ -1,4 +1,5 @@
 #include "cuda/device_backend.hpp"
+#include "cuda/device_draws.hpp"
 #include "cuda/device_limits.hpp"
 #include "cuda/device_ranker.hpp"
 #include "cuda/device_resample.hpp"
@@ -22,6 +23,10 @@ std::vector<int> usable_devices(std::string& why_not) {
 }
 
 std::unique_ptr<Backend> make_device_backend(const RoutingView&, const Plan&, int, std::uint64_t) {
+  fail_without_cuda();
+}
+
+std::unique_ptr<DeviceDraws> make_device_draws(const RequestBatches&, bool, int) {
   fail_without_cuda();
 }
 

@@ -3,44 +3,12 @@
 #include <algorithm>
 
 #include "cuda/device_memory.hpp"
+#include "cuda/device_pairs.hpp"
 #include "cuda/kernels/ranks.hpp"
 #include "cuda/piece_plan.hpp"
 
 namespace moecarlo {
 namespace {
-
-/// Pairs of a key and a value that a device sorts.
-class DevicePairs {
- public:
-  explicit DevicePairs(std::uint64_t count) : count_(count) {
-    for (auto& keys : keys_) keys = DeviceArray<std::uint64_t>(count);
-    for (auto& values : values_) values = DeviceArray<std::uint32_t>(count);
-  }
-
-  SortBuffers buffers() const { return {{keys_[0].data(), keys_[1].data()}, {values_[0].data(), values_[1].data()}}; }
-  void sort() const {
-    std::size_t bytes = 0;
-    check_cuda(sort_pairs(nullptr, bytes, buffers(), count_, nullptr), "sorting");
-    const DeviceArray<std::uint8_t> temporary(bytes);
-    check_cuda(sort_pairs(temporary.data(), bytes, buffers(), count_, nullptr), "sorting");
-  }
-  /// In sorted order.
-  std::vector<std::uint64_t> keys() const { return fetch(keys_[1]); }
-  std::vector<std::uint32_t> values() const { return fetch(values_[1]); }
-  const std::uint32_t* device_values() const { return values_[1].data(); }
-
- private:
-  template <class T>
-  static std::vector<T> fetch(const DeviceArray<T>& array) {
-    std::vector<T> values(array.size());
-    array.copy_to(values.data());
-    return values;
-  }
-
-  std::uint64_t count_;
-  DeviceArray<std::uint64_t> keys_[2];
-  DeviceArray<std::uint32_t> values_[2];
-};
 
 class DeviceRanker final : public TableRanker {
  public:
@@ -82,7 +50,7 @@ class DeviceRanker final : public TableRanker {
     pairs.sort();
     for_each_piece([&](std::uint64_t* at, std::uint64_t, const MaskBlock& block) {
       if (block.tokens < table.tokens) masks.copy_from(at, 0, block.tokens * token_words);
-      check_cuda(launch_permute(block, pairs.device_values(), nullptr), "launching the permutation of masks");
+      check_cuda(launch_permute(block, pairs.device_values().data(), nullptr), "launching the permutation of masks");
       masks.copy_to(at, block.tokens * token_words);
     });
     const std::vector<std::uint64_t> keys = pairs.keys();

@@ -45,12 +45,12 @@ BatchRate measure_batches(double seconds) {
   draws.tokens = 1'000'000;
   draws.series = 1;
   draws.threads = 1;
-  const std::vector<BatchPoint> points{
-      {kDevices, [] {
-         return SpreadLayer([home = contiguous_placement(kExperts, kDevices)](const ExpertLoads& loads, std::uint32_t) {
-           return spread_evenly(loads, home, kDevices);
-         });
-       }}};
+  const std::vector<BatchPoint> points{{kDevices, [] {
+                                          return SpreadLayer([home = contiguous_placement(kExperts, kDevices)](
+                                                                 const ExpertLoads& loads, const BatchLayer&) {
+                                            return spread_evenly(loads, home, kDevices);
+                                          });
+                                        }}};
   double batches = 0, taken = 0;
   for (const std::clock_t start = std::clock(); batches == 0 || taken < seconds; ++batches) {
     (void)draw_batches(table, draws, points);

@@ -35,6 +35,7 @@ struct ParallelArguments {
   std::string hardware, overlap = "none", phase = "decode";
   std::uint32_t chunk = 0;
   std::string shard, time_limit;
+  RunSpec backend;
   Output output;
   bool json = false, everywhere = false, resume = false;
 };
@@ -155,6 +156,7 @@ ParallelAnswer draw(ParallelArguments& arguments, const Common& common, std::str
   ParallelRun job{folder_of(arguments), chosen_shard(arguments.shard), arguments.resume};
   watch_signals();
   const auto limit = chosen_limit(arguments.time_limit);
+  job.backend = arguments.backend;
   job.stops = [limit, begun = std::chrono::steady_clock::now()] {
     const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begun;
     return signal_seen() || (limit && taken.count() > *limit);
@@ -225,6 +227,14 @@ void add_draws(CLI::App& command, ParallelArguments& arguments) {
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 40));
   command.add_option("--seed", arguments.draws.seed, "Seed of the draws")->capture_default_str();
   command.add_option("--threads", arguments.draws.threads, "Threads, 0 = all cores")->capture_default_str();
+  command
+      .add_option("--backend", arguments.backend.backend,
+                  "What draws batches: auto (a GPU where there is one), cpu or cuda")
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
+      ->capture_default_str();
+  command
+      .add_option("--device", arguments.backend.device, "GPU number; default: 0, or the local rank under Slurm and MPI")
+      ->check(CLI::Range(0, 1023));
   command.add_option("--devices", arguments.question.devices, "Devices, a point each (default: those of the topology)")
       ->delimiter(',')
       ->check(CLI::Range(1, 65536));

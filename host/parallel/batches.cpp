@@ -19,26 +19,85 @@ namespace {
 constexpr std::uint64_t kAtOnce = 16;  ///< batches that a thread takes, and whole series
 constexpr std::chrono::seconds kCheckpoint{300};
 
+/// A series at all points, as its batches come.
+class SeriesCount {
+ public:
+  SeriesCount(const BatchDraws& draws, const std::vector<BatchPoint>& points, const BatchCounters& counters,
+              const TrajectoryId& id)
+      : draws_(draws), points_(points), counters_(counters), id_(id) {
+    for (const BatchPoint& point : points) spreads_.push_back(point.begin());
+  }
+
+  /// Its next batch: loads [layers][experts], and experts by load where they are known, to own counters.
+  void add(std::span<const std::uint32_t> drawn, std::span<const std::uint32_t> by_load, std::uint32_t experts,
+           std::vector<std::uint64_t>& own) {
+    const bool counted = batch_++ >= draws_.uncounted;
+    ExpertLoads loads(experts);
+    for (std::uint32_t layer = 0; layer < drawn.size() / experts; ++layer) {
+      const std::size_t first = std::size_t{layer} * experts;
+      std::copy_n(drawn.begin() + static_cast<std::ptrdiff_t>(first), experts, loads.begin());
+      const BatchLayer at(layer, by_load.empty() ? by_load : by_load.subspan(first, experts));
+      for (std::size_t point = 0; point < points_.size(); ++point) {
+        const Spread spread = spreads_[point](loads, at);
+        if (counted) count({layer, id_.group, id_.is_main()}, point, loads, spread, own);
+      }
+    }
+  }
+
+ private:
+  void count(const BatchCounters::Layer& at, std::size_t point, const ExpertLoads& loads, const Spread& spread,
+             std::vector<std::uint64_t>& own) const {
+    counters_.count(at, point, loads, spread, own);
+    if (points_[point].seconds) counters_.count(at, point, points_[point].seconds(spread), own);
+    if (!points_[point].memory) return;
+    counters_.count_memory(at, point, points_[point].memory(spread), points_[point].memory_bytes, own);
+  }
+
+  const BatchDraws& draws_;
+  const std::vector<BatchPoint>& points_;
+  const BatchCounters& counters_;
+  TrajectoryId id_;
+  std::vector<SpreadLayer> spreads_;
+  std::uint32_t batch_ = 0;
+};
+
 /// Series as trajectories: what the driver of studies asks of whoever simulates.
 class BatchBackend final : public Backend {
  public:
   BatchBackend(const RoutingTable& table, const Plan& plan, const BatchDraws& draws,
                const std::vector<BatchPoint>& points, const BatchCounters& counters)
-      : table_(table),
-        view_(plan.view()),
+      : view_(plan.view()),
         draws_(draws),
         points_(points),
         counters_(counters),
-        requests_(table, plan, draws.seed, {draws.tokens / draws.columns, draws.columns, draws.chunks}) {}
+        requests_(table, plan, draws.seed, {draws.tokens / draws.columns, draws.columns, draws.chunks}) {
+    const auto asks = [](const BatchPoint& point) { return point.by_load; };
+    if (draws.on_device) device_ = draws.on_device(requests_.view(), std::any_of(points.begin(), points.end(), asks));
+  }
 
-  std::string name() const override { return "cpu"; }
+  std::string name() const override { return device_ ? "cuda" : "cpu"; }
 
   bool run(const TrajectoryRange& range, std::span<std::uint64_t> counters,
            const std::function<bool()>& stop) override {
+    const std::span<std::uint64_t> sums = counters.subspan(counters_.first());
+    return device_ ? run_on_device(range, sums, stop) : run_on_threads(range, sums, stop);
+  }
+
+ private:
+  std::uint32_t batches() const { return draws_.uncounted + draws_.counted; }
+
+  SeriesCount series(Stream stream, std::uint64_t number) const {
+    return {draws_, points_, counters_, TrajectoryId::of(view_, stream, number)};
+  }
+
+  static void add(const std::vector<std::uint64_t>& own, std::span<std::uint64_t> sums) {
+    std::transform(own.begin(), own.end(), sums.begin(), sums.begin(), std::plus<>());
+  }
+
+  bool run_on_threads(const TrajectoryRange& range, std::span<std::uint64_t> sums, const std::function<bool()>& stop) {
     std::mutex adding;
     std::atomic<bool> stopped = false;
-    const std::span<std::uint64_t> sums = counters.subspan(counters_.first());
-    const std::uint64_t at_once = std::max<std::uint64_t>(1, kAtOnce / (draws_.uncounted + draws_.counted));
+    const std::uint64_t at_once = std::max<std::uint64_t>(1, kAtOnce / batches());
     const std::uint64_t parts = (range.last - range.first + at_once - 1) / at_once;
     parallel_for(parts, draws_.threads, [&](std::uint64_t part, unsigned) {
       if (stopped || (stop && stop())) {
@@ -48,49 +107,51 @@ class BatchBackend final : public Backend {
       std::vector<std::uint64_t> own(sums.size(), 0);
       const std::uint64_t first = range.first + part * at_once, last = std::min(range.last, first + at_once);
       for (std::uint64_t number = first; number < last; ++number) {
-        count(TrajectoryId::of(view_, range.stream, number), own);
+        SeriesWalk walk(requests_.view(), range.stream, number);
+        SeriesCount own_series = series(range.stream, number);
+        for (std::uint32_t batch = 0; batch < batches(); ++batch) {
+          own_series.add(walk.next(), {}, requests_.view().experts, own);
+        }
       }
       const std::lock_guard lock(adding);
-      std::transform(own.begin(), own.end(), sums.begin(), sums.begin(), std::plus<>());
+      add(own, sums);
     });
     return !stopped;
   }
 
- private:
-  void count(const TrajectoryId& id, std::vector<std::uint64_t>& own) const {
-    RequestDraws::Walk walk(requests_, id);
-    std::vector<SpreadLayer> spreads;
-    for (const BatchPoint& point : points_) spreads.push_back(point.begin());
-    ExpertLoads loads(table_.experts);
-    for (std::uint32_t batch = 0; batch < draws_.uncounted + draws_.counted; ++batch) {
-      const std::vector<std::uint32_t>& drawn = walk.next();
-      for (std::uint32_t layer = 0; layer < table_.layers; ++layer) {
-        const std::size_t first = std::size_t{layer} * table_.experts;
-        for (std::uint32_t rank = 0; rank < table_.experts; ++rank) {
-          loads[table_.expert_of_rank[first + rank]] = drawn[first + rank];
-        }
-        for (std::size_t point = 0; point < points_.size(); ++point) {
-          const Spread spread = spreads[point](loads, layer);
-          if (batch >= draws_.uncounted) count({layer, id.group, id.is_main()}, point, loads, spread, own);
-        }
+  /// The device draws a batch of many series, and threads spread them, a series each.
+  bool run_on_device(const TrajectoryRange& range, std::span<std::uint64_t> sums, const std::function<bool()>& stop) {
+    const std::size_t size = std::size_t{requests_.view().layers} * requests_.view().experts;
+    std::vector<std::vector<std::uint64_t>> own(thread_count(draws_.threads));
+    std::uint64_t last = range.first;
+    for (std::uint64_t first = range.first; first < range.last; first = last) {
+      last = std::min(range.last, first + device_->at_once());
+      device_->begin(range.stream, first, last);
+      std::vector<SeriesCount> all;
+      for (std::uint64_t number = first; number < last; ++number) all.push_back(series(range.stream, number));
+      for (std::uint32_t batch = 0; batch < batches(); ++batch) {
+        if (stop && stop()) return false;
+        const DrawnBatches& drawn = device_->next();
+        const auto part = [size](std::span<const std::uint32_t> of, std::size_t number) {
+          return of.empty() ? of : of.subspan(number * size, size);
+        };
+        parallel_for(all.size(), draws_.threads, [&](std::uint64_t number, unsigned worker) {
+          own[worker].resize(sums.size(), 0);
+          all[number].add(part(drawn.loads, number), part(drawn.by_load, number), requests_.view().experts,
+                          own[worker]);
+        });
       }
     }
+    for (const std::vector<std::uint64_t>& one : own) add(one, sums);
+    return true;
   }
 
-  void count(const BatchCounters::Layer& at, std::size_t point, const ExpertLoads& loads, const Spread& spread,
-             std::vector<std::uint64_t>& own) const {
-    counters_.count(at, point, loads, spread, own);
-    if (points_[point].seconds) counters_.count(at, point, points_[point].seconds(spread), own);
-    if (!points_[point].memory) return;
-    counters_.count_memory(at, point, points_[point].memory(spread), points_[point].memory_bytes, own);
-  }
-
-  const RoutingTable& table_;
   PlanView view_;
   const BatchDraws& draws_;
   const std::vector<BatchPoint>& points_;
   const BatchCounters& counters_;
   RequestDraws requests_;
+  std::unique_ptr<DeviceDraws> device_;
 };
 
 /// A study of one request, for its populations and its groups.

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <functional>
 
+#include "host/parallel/device_draws.hpp"
 #include "host/parallel/spread.hpp"
 #include "host/simulate/run.hpp"
 #include "host/statistics/estimate.hpp"
@@ -24,6 +25,7 @@ struct BatchDraws {
   std::uint32_t seed = 1;
   unsigned threads = 0;            ///< 0 = all cores
   AcceptanceSpec acceptance{};     ///< of columns 1, 2, ... of decode: one that only the position decides
+  MakeDeviceDraws on_device{};     ///< draws batches beside the threads, which spread them; empty: threads draw, too
   double relative_half_width = 0;  ///< of device_max_over_mean at every point; 0: all series are drawn
   std::function<void(std::uint64_t done)> progress{};  ///< told the series that are done
 };
@@ -38,6 +40,7 @@ struct BatchPoint {
   std::uint32_t devices = 1;
   /// Called when a series begins, from any thread: a balancer that remembers batches begins anew.
   std::function<SpreadLayer()> begin;
+  bool by_load = false;  ///< it takes experts by load: a device that draws sorts them
   std::function<std::vector<double>(const Spread&)> memory{};  ///< bytes of each device; empty: it is not counted
   double memory_bytes = 0;
   std::function<SpreadSeconds(const Spread&)> seconds{};  ///< empty: they are not counted

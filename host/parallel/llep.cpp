@@ -109,15 +109,20 @@ class LeastLoaded {
 
 }  // namespace
 
-Spread least_loaded(const ExpertLoads& loads, std::uint32_t devices, const LlepRule& rule) {
+Spread least_loaded(const ExpertLoads& loads, std::uint32_t devices, const LlepRule& rule,
+                    std::span<const std::uint32_t> by_load) {
   const Placement homes = contiguous_placement(static_cast<std::uint32_t>(loads.size()), devices);
   Spread plain = spread_evenly(loads, homes, devices);
   if (max_over_mean(rule.on_devices ? plain.device_loads() : loads) < rule.lambda) return plain;
-  std::vector<std::uint32_t> order(loads.size());
-  std::iota(order.begin(), order.end(), 0U);
-  std::stable_sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) { return loads[a] > loads[b]; });
+  std::vector<std::uint32_t> order;
+  if (by_load.empty()) {
+    order.resize(loads.size());
+    std::iota(order.begin(), order.end(), 0U);
+    std::stable_sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) { return loads[a] > loads[b]; });
+    by_load = order;
+  }
   LeastLoaded balancer(loads, devices, rule);
-  for (const std::uint32_t expert : order) balancer.place(expert, loads[expert]);
+  for (const std::uint32_t expert : by_load) balancer.place(expert, loads[expert]);
   return balancer.take();
 }
 

@@ -19,7 +19,9 @@ struct LlepRule {
 /// Experts on their contiguous home devices, then by load, descending, each moved as far as its device is over the cap:
 /// to the others by load, ascending, as much as they have room for. Where none can take a chunk, the least loaded takes
 /// all that is left, which may exceed its cap and is counted as forced. Ties to the lower index. Throws
-/// std::invalid_argument unless the devices share the experts out evenly.
-Spread least_loaded(const ExpertLoads& loads, std::uint32_t devices, const LlepRule& rule);
+/// std::invalid_argument unless the devices share the experts out evenly. `by_load`: that order of the experts, where
+/// it is known.
+Spread least_loaded(const ExpertLoads& loads, std::uint32_t devices, const LlepRule& rule,
+                    std::span<const std::uint32_t> by_load = {});
 
 }  // namespace moecarlo

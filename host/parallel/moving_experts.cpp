@@ -143,7 +143,7 @@ template <class Layer, class Rule>
 SpreadLayer each_layer(const std::vector<Rule>& rules, std::uint32_t devices) {
   auto layers = std::make_shared<std::vector<Layer>>();
   for (const Rule& rule : rules) layers->emplace_back(rule, devices);
-  return [layers](const ExpertLoads& loads, std::uint32_t layer) { return (*layers)[layer](loads); };
+  return [layers](const ExpertLoads& loads, const BatchLayer& at) { return (*layers)[at.layer](loads); };
 }
 
 }  // namespace

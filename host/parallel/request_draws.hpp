@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "cuda/core/request_batches.hpp"
 #include "host/simulate/plan.hpp"
 #include "host/trace/routing_table.hpp"
 
@@ -15,48 +16,36 @@ struct RequestShape {
   bool chunks = false;        ///< they begin at a multiple of `columns`, as chunks of a prompt do
 };
 
-/// Where the requests of a batch stand, and what they choose. Requests begin at uniform places of a population's
-/// sequences, independent of each other; in a batch that follows another each goes on behind its tokens, and where its
-/// sequence has no more for it, in one that is drawn uniformly.
+/// Owns what RequestBatches of a table point to.
 class RequestDraws {
  public:
-  /// Throws usage where no sequence has `columns` tokens. `plan`: whose populations are drawn from; it must outlive
-  /// this.
+  /// Throws usage where no sequence has `columns` tokens. `plan`: whose populations are drawn from; it and the table
+  /// must outlive this.
   RequestDraws(const RoutingTable& table, const Plan& plan, std::uint32_t seed, const RequestShape& shape);
 
-  /// One family member's requests.
-  class Walk {
-   public:
-    Walk(const RequestDraws& draws, const TrajectoryId& id);
-    /// Of the next batch, [layers][experts] tokens by rank.
-    const std::vector<std::uint32_t>& next();
+  const RequestBatches& view() const { return batches_; }
 
-   private:
-    Place drawn(std::uint64_t request) const;
-    void move_on(std::uint64_t request, Place& place) const;
-    DrawAddress address(std::uint64_t request) const;
-
-    const RequestDraws& draws_;
-    TrajectoryId id_;
-    StartView starts_;
-    std::uint32_t batch_ = 0;
-    std::vector<Place> places_;
-    std::vector<std::uint32_t> loads_;
-  };
-
-  static constexpr std::uint32_t kMostBatches = DrawAddress::kRounds;  ///< of a walk
+  static constexpr std::uint32_t kMostBatches = DrawAddress::kRounds;  ///< of a series
 
  private:
-  void add(std::uint32_t token, std::vector<std::uint32_t>& loads) const;
+  std::vector<StartTable> tables_;
+  std::vector<std::uint32_t> cumulative_;
+  RequestBatches batches_;
+};
 
-  const RoutingTable& table_;
-  PlanView view_;
-  std::uint32_t seed_;
-  RequestShape shape_;
-  std::uint32_t unit_;    ///< tokens from one place where a request may begin to the next
-  std::uint32_t stride_;  ///< such places that a request goes on by
-  /// [populations] places where requests may begin: of those entries that have any, in their order, places before each.
-  std::vector<std::vector<std::uint32_t>> cumulative_;
+/// The batches of one series, drawn one after the other.
+class SeriesWalk {
+ public:
+  SeriesWalk(const RequestBatches& batches, Stream stream, std::uint64_t number);
+  /// Of the next batch, [layers][experts] tokens.
+  const std::vector<std::uint32_t>& next();
+
+ private:
+  const RequestBatches& batches_;
+  RequestSeries series_;
+  std::uint32_t batch_ = 0;
+  std::vector<Place> places_;
+  std::vector<std::uint32_t> counters_, loads_;  ///< by place in a row; [layers][experts]
 };
 
 }  // namespace moecarlo

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <vector>
 
 namespace moecarlo {
@@ -38,9 +39,17 @@ struct Spread {
   std::vector<double> device_loads() const;
 };
 
+/// A layer of a batch, and what is known of its loads.
+struct BatchLayer {
+  BatchLayer(std::uint32_t number, std::span<const std::uint32_t> sorted = {}) : layer(number), by_load(sorted) {}
+
+  std::uint32_t layer;
+  std::span<const std::uint32_t> by_load;  ///< experts, the largest load first, ties to the lower index; or nothing
+};
+
 /// What becomes of one layer's loads, [experts] by index. Of a series of batches it is asked for each layer of a batch,
 /// then of the next: it may remember.
-using SpreadLayer = std::function<Spread(const ExpertLoads& loads, std::uint32_t layer)>;
+using SpreadLayer = std::function<Spread(const ExpertLoads& loads, const BatchLayer& at)>;
 
 /// The largest over the mean; 1 where there is no load.
 double max_over_mean(const std::vector<double>& loads);

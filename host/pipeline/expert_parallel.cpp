@@ -9,7 +9,9 @@
 #include <numeric>
 #include <stdexcept>
 
+#include "cuda/device_draws.hpp"
 #include "host/pipeline/output_folder.hpp"
+#include "host/pipeline/prepared_study.hpp"
 #include "host/pipeline/spreading.hpp"
 #include "host/pipeline/study_run.hpp"
 #include "host/pipeline/trace_facts.hpp"
@@ -201,6 +203,7 @@ BatchPoint batch_point(const Spreading& spreading, const ParallelQuestion& quest
   BatchPoint point;
   point.devices = spreading.devices();
   point.begin = spreading.planned(past, tokens);
+  point.by_load = question.balancer == Balancer::llep;
   if (question.model) {
     point.memory = [&spreading](const Spread& spread) { return *spreading.memory(spread); };
     point.memory_bytes = question.memory_bytes.value_or(INFINITY);
@@ -242,7 +245,7 @@ std::vector<ParallelPoint> spread_loads(const std::vector<ExpertLoads>& layers, 
 }
 
 ParallelAnswer spread_batches(const RoutingTable& table, const std::vector<ExpertLoads>& past,
-                              ParallelQuestion question, const BatchDraws& draws, const ParallelRun& run) {
+                              ParallelQuestion question, BatchDraws draws, const ParallelRun& run) {
   expect_options(question, table.experts);
   question.top_k = table.top_k;
   return fitting([&] {
@@ -260,6 +263,11 @@ ParallelAnswer spread_batches(const RoutingTable& table, const std::vector<Exper
     store.shard = run.shard;
     store.resume = run.resume;
     store.stops = run.stops;
+    if (const std::optional<int> device = chosen_device(run.backend)) {
+      draws.on_device = [device](const RequestBatches& batches, bool sorted) {
+        return make_device_draws(batches, sorted, *device);
+      };
+    }
     const BatchResults results = draw_batches(table, draws, points, std::move(store));
     if (results.interrupted) {
       throw Interrupted(fmt::format("stopped after {} batches{}", results.batches,

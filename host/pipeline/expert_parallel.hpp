@@ -91,12 +91,13 @@ struct ParallelRun {
   Shard shard;
   bool resume = false;
   std::function<bool()> stops{};  ///< stop now?
+  RunSpec backend{};              ///< that draws batches, and its GPU; threads are those of BatchDraws
 };
 
 /// The same of batches that are drawn from a trace. A placement by load knows the calibration split, `past`, by layer
 /// and expert; eplb and ni the batches before. Throws Interrupted where it was stopped.
 ParallelAnswer spread_batches(const RoutingTable& table, const std::vector<ExpertLoads>& past,
-                              ParallelQuestion question, const BatchDraws& draws, const ParallelRun& run = {});
+                              ParallelQuestion question, BatchDraws draws, const ParallelRun& run = {});
 
 /// Choices in the calibration split, [layers][experts].
 std::vector<ExpertLoads> calibration_loads(const RoutingTable& table);

@@ -135,15 +135,16 @@ std::vector<Spread> Spreading::of(const std::vector<ExpertLoads>& layers) const 
 std::function<SpreadLayer()> Spreading::planned(const std::vector<ExpertLoads>& past, double tokens) const {
   if (question_.balancer == Balancer::llep) {
     return [rule = question_.llep, devices = devices_] {
-      return SpreadLayer(
-          [rule, devices](const ExpertLoads& loads, std::uint32_t) { return least_loaded(loads, devices, rule); });
+      return SpreadLayer([rule, devices](const ExpertLoads& loads, const BatchLayer& at) {
+        return least_loaded(loads, devices, rule, at.by_load);
+      });
     };
   }
   auto placements = std::make_shared<std::vector<Placement>>(placed(past));
   if (question_.balancer != Balancer::none) return moving(std::move(*placements), tokens);
   return [placements, devices = devices_] {
-    return SpreadLayer([placements, devices](const ExpertLoads& loads, std::uint32_t layer) {
-      return spread_evenly(loads, (*placements)[layer], devices);
+    return SpreadLayer([placements, devices](const ExpertLoads& loads, const BatchLayer& at) {
+      return spread_evenly(loads, (*placements)[at.layer], devices);
     });
   };
 }

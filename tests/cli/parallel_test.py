@@ -110,6 +110,10 @@ class Parallel(program.ProgramTest):
         self.assertGreater(over["mc_half_width"], 0)
         self.assertGreater(over["trace_half_width"], 0)
 
+    def test_a_device_that_is_not_there_is_a_failing_machine(self):
+        self.refused(program.MACHINE, "parallel", self.trace(), "--devices", 4, "--backend", "cuda", "--device", 1023,
+                     says="backend cuda: ")
+
     def test_large_batches_come_near_the_mean_load(self):
         (small,), (large,) = (self.drawn("--devices", 4, "--tokens", tokens, "--batches", 256)["points"]
                               for tokens in (16, 4096))

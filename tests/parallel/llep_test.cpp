@@ -150,6 +150,10 @@ TEST(LeastLoaded, RandomLoadsAreSpreadAsASlowTableSpreadsThem) {
     const double alpha = 1 + static_cast<double>(random() % 3), least = 1 + static_cast<double>(random() % 50);
     LlepRule paper{.alpha = alpha, .min_chunk = least, .lambda = 1.3};
     const Spread spread = least_loaded(loads, static_cast<std::uint32_t>(devices), paper);
+    std::vector<std::uint32_t> order(loads.size());
+    std::iota(order.begin(), order.end(), 0U);
+    std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return loads[a] > loads[b]; });
+    ASSERT_EQ(least_loaded(loads, spread.devices, paper, order).device_loads(), spread.device_loads());
     const Slow slow(loads, devices, alpha, least, 1.3);
     for (std::uint32_t e = 0; e < loads.size(); ++e)
       ASSERT_EQ(of_expert(spread, e), slow.table[e]) << round << " " << e;
