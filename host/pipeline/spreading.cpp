@@ -87,6 +87,7 @@ std::vector<Placement> Spreading::placed(const std::vector<ExpertLoads>& layers)
   const std::vector<std::string> words = words_of(question_.placement);
   const auto each = [&](const auto& place) {
     std::vector<Placement> placements;
+    placements.reserve(layers.size());
     for (const ExpertLoads& loads : layers) placements.push_back(place(loads));
     return placements;
   };
