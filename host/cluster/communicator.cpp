@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <thread>
 
 #include "host/support/error.hpp"
@@ -46,6 +47,23 @@ void in_blocks(std::span<T> data, const Use& use) {
 
 struct Communicator::Channel {
   MPI_Comm all = MPI_COMM_WORLD;
+  double patience_seconds = std::numeric_limits<double>::infinity();
+
+  /// Whether what is under way ends in time.
+  bool ends(MPI_Request request, const char* what) const {
+    constexpr int kQuickLooks = 1000;
+    const auto begin = std::chrono::steady_clock::now();
+    for (int is_done = 0, looks = 0;; ++looks) {
+      expect(MPI_Test(&request, &is_done, MPI_STATUS_IGNORE), what);
+      if (is_done != 0) break;
+      if (looks < kQuickLooks) continue;
+      std::this_thread::sleep_for(std::chrono::microseconds(200));
+      const std::chrono::duration<double> waited = std::chrono::steady_clock::now() - begin;
+      if (waited.count() > patience_seconds) return false;
+    }
+    expect(MPI_Wait(&request, MPI_STATUS_IGNORE), what);
+    return true;
+  }
 };
 
 std::unique_ptr<Communicator> Communicator::join() {
@@ -72,24 +90,31 @@ Communicator::~Communicator() {
   MPI_Finalize();
 }
 
-void Communicator::broadcast(std::span<std::byte> data, bool idle) {
+void Communicator::wait_at_most(double seconds) {
+  channel_->patience_seconds = seconds;
+}
+
+void Communicator::expect_end(bool ends, const char* what) {
+  if (ends) return;
+  give_up();
+  fail(ErrorKind::machine, "MPI: {} does not end (expected within {} s, found some process silent)", what,
+       channel_->patience_seconds);
+}
+
+void Communicator::broadcast(std::span<std::byte> data) {
   in_blocks(data, [&](std::byte* block, int count) {
-    if (!idle) return expect(MPI_Bcast(block, count, MPI_BYTE, 0, channel_->all), "MPI_Bcast");
     MPI_Request request = MPI_REQUEST_NULL;
     expect(MPI_Ibcast(block, count, MPI_BYTE, 0, channel_->all, &request), "MPI_Ibcast");
-    for (int is_done = 0; is_done == 0;) {
-      expect(MPI_Test(&request, &is_done, MPI_STATUS_IGNORE), "MPI_Test");
-      if (is_done == 0) std::this_thread::sleep_for(std::chrono::microseconds(200));
-    }
-    expect(MPI_Wait(&request, MPI_STATUS_IGNORE), "MPI_Wait");
+    expect_end(channel_->ends(request, "MPI_Ibcast"), "MPI_Ibcast");
   });
 }
 
 void Communicator::add_up(std::span<std::uint64_t> counters) {
   in_blocks(counters, [&](std::uint64_t* block, int count) {
-    const int status = leads() ? MPI_Reduce(MPI_IN_PLACE, block, count, MPI_UINT64_T, MPI_SUM, 0, channel_->all)
-                               : MPI_Reduce(block, nullptr, count, MPI_UINT64_T, MPI_SUM, 0, channel_->all);
-    expect(status, "MPI_Reduce");
+    MPI_Request request = MPI_REQUEST_NULL;
+    const void* own = leads() ? MPI_IN_PLACE : block;
+    expect(MPI_Ireduce(own, block, count, MPI_UINT64_T, MPI_SUM, 0, channel_->all, &request), "MPI_Ireduce");
+    expect_end(channel_->ends(request, "MPI_Ireduce"), "MPI_Ireduce");
   });
 }
 
@@ -138,7 +163,9 @@ std::unique_ptr<Communicator> Communicator::join() {
 }
 Communicator::Communicator(std::unique_ptr<Channel> channel) : channel_(std::move(channel)) {}
 Communicator::~Communicator() = default;
-void Communicator::broadcast(std::span<std::byte> /*data*/, bool /*idle*/) {}
+void Communicator::wait_at_most(double /*seconds*/) {}
+void Communicator::expect_end(bool /*ends*/, const char* /*what*/) {}
+void Communicator::broadcast(std::span<std::byte> /*data*/) {}
 void Communicator::add_up(std::span<std::uint64_t> /*counters*/) {}
 void Communicator::report(const std::string& /*line*/) {}
 std::optional<std::string> Communicator::reported(std::uint32_t /*rank*/) {

@@ -29,9 +29,11 @@ class Communicator {
   std::uint32_t size() const { return size_; }
   bool leads() const { return rank_ == 0; }
 
-  /// All: what process 0 holds becomes what all hold. `idle`: the others may have to wait for long, and sleep
-  /// meanwhile.
-  void broadcast(std::span<std::byte> data, bool idle = false);
+  /// How long process 0 waits in what all do, for one of them: then it gives up, by a machine error. At first for ever.
+  void wait_at_most(double seconds);
+
+  /// All: what process 0 holds becomes what all hold. Who has to wait for long sleeps meanwhile.
+  void broadcast(std::span<std::byte> data);
 
   /// All: adds the counters of the others to those of process 0; theirs are of no use afterwards.
   void add_up(std::span<std::uint64_t> counters);
@@ -52,6 +54,7 @@ class Communicator {
  private:
   struct Channel;
   explicit Communicator(std::unique_ptr<Channel> channel);
+  void expect_end(bool ends, const char* what);
 
   std::unique_ptr<Channel> channel_;
   std::uint32_t rank_ = 0, size_ = 1;

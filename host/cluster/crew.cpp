@@ -23,7 +23,7 @@ struct Command {
   Kind kind = Kind::finish;
   TrajectoryRange range;
 
-  void say(Communicator& all) { all.broadcast(std::as_writable_bytes(std::span(this, 1)), true); }
+  void say(Communicator& all) { all.broadcast(std::as_writable_bytes(std::span(this, 1))); }
 };
 
 /// The share of a process in a range.

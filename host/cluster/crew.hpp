@@ -17,7 +17,9 @@ namespace moecarlo {
 class Crew {
  public:
   /// `patience`: how long process 0 waits for an answer while all others are silent.
-  Crew(Communicator& all, double patience_seconds) : all_(all), patience_seconds_(patience_seconds) {}
+  Crew(Communicator& all, double patience_seconds) : all_(all), patience_seconds_(patience_seconds) {
+    all_.wait_at_most(patience_seconds);
+  }
   /// Lets the others go.
   ~Crew();
   Crew(const Crew&) = delete;
