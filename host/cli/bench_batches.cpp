@@ -1,46 +1,22 @@
 #include "host/cli/bench_batches.hpp"
 
-#include <fmt/format.h>
-
-#include <unistd.h>
-
 #include <ctime>
-#include <filesystem>
 #include <nlohmann/json.hpp>
-#include <system_error>
 
+#include "host/cli/bench_workloads.hpp"
 #include "host/cli/terminal.hpp"
 #include "host/parallel/batches.hpp"
 #include "host/parallel/placement.hpp"
-#include "host/trace/routing_table_builder.hpp"
-#include "host/trace/synth.hpp"
 
 namespace moecarlo::cli {
 namespace {
 
 constexpr std::uint32_t kLayers = 61, kExperts = 256, kTopK = 8, kDevices = 64;
 
-RoutingTable large_layers() {
-  SynthOptions options;
-  options.layers = kLayers;
-  options.experts = kExperts;
-  options.top_k = kTopK;
-  options.sequences = 16;
-  options.tokens_per_sequence = 256;
-  const auto path = std::filesystem::temp_directory_path() / fmt::format("moecarlo-bench-{}-batches.h5", ::getpid());
-  write_synthetic_trace(path, SynthLaw(options), 0, {});
-  TableOptions table_options;
-  table_options.calibration_share.reset();
-  RoutingTable table = build_routing_table(path, table_options);
-  std::error_code ignored;
-  std::filesystem::remove(path, ignored);
-  return table;
-}
-
 }  // namespace
 
 BatchRate measure_batches(double seconds) {
-  const RoutingTable table = large_layers();
+  const RoutingTable table = synthetic_table("batches", kLayers, kExperts, kTopK);
   BatchDraws draws;
   draws.tokens = 1'000'000;
   draws.series = 1;

@@ -1,22 +1,15 @@
 #include "host/cli/bench_projection.hpp"
 
-#include <fmt/format.h>
-
-#include <unistd.h>
-
 #include <ctime>
-#include <filesystem>
 #include <nlohmann/json.hpp>
-#include <system_error>
 
+#include "host/cli/bench_workloads.hpp"
 #include "host/cli/terminal.hpp"
 #include "host/pipeline/study_results.hpp"
 #include "host/simulate/cpu_backend.hpp"
 #include "host/simulate/plan.hpp"
 #include "host/simulate/run.hpp"
 #include "host/study/grid.hpp"
-#include "host/trace/routing_table_builder.hpp"
-#include "host/trace/synth.hpp"
 #include "hw/presets/preset.hpp"
 
 namespace moecarlo::cli {
@@ -25,24 +18,6 @@ namespace {
 /// Of processor time: others may use the machine as well.
 double seconds_since(std::clock_t start) {
   return static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
-}
-
-/// Routing in the shape of a preset's model.
-RoutingTable small_table() {
-  SynthOptions options;
-  options.layers = 24;
-  options.experts = 32;
-  options.top_k = 4;
-  options.sequences = 16;
-  options.tokens_per_sequence = 256;
-  const auto path = std::filesystem::temp_directory_path() / fmt::format("moecarlo-bench-{}-rows.h5", ::getpid());
-  write_synthetic_trace(path, SynthLaw(options), 0, {});
-  TableOptions table_options;
-  table_options.calibration_share.reset();
-  RoutingTable table = build_routing_table(path, table_options);
-  std::error_code ignored;
-  std::filesystem::remove(path, ignored);
-  return table;
 }
 
 Study rows_study() {
@@ -67,7 +42,7 @@ Study rows_study() {
 }  // namespace
 
 ProjectionRate measure_projection(double seconds) {
-  const RoutingTable table = small_table();
+  const RoutingTable table = synthetic_table("rows", 24, 32, 4);
   const Study study = rows_study();
   const auto projection = make_projection(study, table.layers, table.experts, table.top_k);
   const Plan plan =

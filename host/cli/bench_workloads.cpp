@@ -121,6 +121,24 @@ RoutingTable BenchTrace::read() const {
   return build_routing_table(path_, options);
 }
 
+RoutingTable synthetic_table(const std::string& name, std::uint32_t layers, std::uint32_t experts,
+                             std::uint32_t top_k) {
+  SynthOptions options;
+  options.layers = layers;
+  options.experts = experts;
+  options.top_k = top_k;
+  options.sequences = 16;
+  options.tokens_per_sequence = 256;
+  const auto path = std::filesystem::temp_directory_path() / fmt::format("moecarlo-bench-{}-{}.h5", ::getpid(), name);
+  write_synthetic_trace(path, SynthLaw(options), 0, {});
+  TableOptions table_options;
+  table_options.calibration_share.reset();
+  RoutingTable table = build_routing_table(path, table_options);
+  std::error_code ignored;
+  std::filesystem::remove(path, ignored);
+  return table;
+}
+
 Study reference_study() {
   Study study;
   study.rounds = kBenchRounds;

@@ -46,6 +46,9 @@ class BenchTrace {
   std::filesystem::path path_;
 };
 
+/// A table of 16 synthetic sequences of 256 tokens; `name` is that of the file, which is gone when it is read.
+RoutingTable synthetic_table(const std::string& name, std::uint32_t layers, std::uint32_t experts, std::uint32_t top_k);
+
 Study reference_study();
 Workload make_workload(std::string name, const Study& study, const RoutingTable& table, LeastWork least,
                        TraceSources sources = {});
