@@ -60,6 +60,7 @@ struct EnumerateReplay {
         if (cell.depth > 0) count_touched<Words>(at, cell, 0, *joint, capacity, step_token, 1, residents, 0);
       }
     }
+    count_nested(at, cell, all, distinct, [&](std::uint32_t point) { return residents_of(cell, point); });
     if (at.plan.histograms != 0) {
       count_histograms<Words>(at, cell, 0, cell.depth + 1, used,
                               [&](std::uint32_t point) MOECARLO_INLINED { return residents_of(cell, point); });

@@ -106,6 +106,8 @@ struct EpisodeReplay {
         count_joint(at, *joint, caches.capacity(point), hits, distinct);
       }
     }
+    count_nested(at, cell, all, distinct,
+                 [&](std::uint32_t point) -> const Bundle& { return caches.residents[point]; });
     if (at.plan.histograms != 0) add_to_histograms(pass);
   }
 

@@ -53,6 +53,7 @@ inline Features features_of(const PlanView& plan, const Cell& cell, const Routin
   has(Feature::resampled_rejections, plan.resample_rejected);
   has(Feature::histograms, plan.histograms != 0);
   has(Feature::demands, plan.asks());
+  has(Feature::joint_histograms, cell.nested_count > 0);
   for (std::uint32_t point = 0; point < cell.points(); ++point) {
     has(Feature::joint_histograms, plan.joint_index[cell.first_joint + point] != kNoJoint);
   }

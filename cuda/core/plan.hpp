@@ -71,6 +71,16 @@ struct JointTally {
   std::uint32_t columns = 0;
 };
 
+/// Where the hits of one design point are found, when a nearer tier holds what another, smaller point of its policy
+/// does: passes by what is hit here only and by what is missed, and the hits of the nearer one in those passes. Classes
+/// and groups as in a JointTally.
+struct NestedTally {
+  std::uint32_t near = 0, point = 0;  ///< of the cell
+  std::uint32_t rows = 0, columns = 0;
+  std::uint64_t passes = 0;     ///< offset; [classes][groups][hits beyond the nearer: rows][misses: columns]
+  std::uint64_t near_hits = 0;  ///< offset; the same
+};
+
 /// One (batch, depth) of the grid: its design points are policies x capacities. Where the accepted length depends on
 /// the design point, each has a cell of its own. Offsets point into the tally array.
 struct Cell {
@@ -84,8 +94,9 @@ struct Cell {
   std::uint32_t first_threshold = 0;  ///< [depth] conditional acceptance thresholds
   std::uint32_t first_capacity = 0;   ///< [capacity_count] ascending
   std::uint32_t capacity_count = 0;
-  std::uint32_t first_joint = 0;       ///< [policies][capacity_count] index of a JointTally, or kNoJoint
-  std::uint32_t first_start = 0;       ///< [populations] start tables of this depth
+  std::uint32_t first_joint = 0;                     ///< [policies][capacity_count] index of a JointTally, or kNoJoint
+  std::uint32_t first_nested = 0, nested_count = 0;  ///< of the plan's nested tallies
+  std::uint32_t first_start = 0;                     ///< [populations] start tables of this depth
   std::uint32_t demand = 0;            ///< what its columns ask for, among the plan's; 0 where the plan has none
   std::uint32_t demand_counts = 0;     ///< numbers of a union record about that
   std::uint32_t leads = 0;             ///< of prefetches that are counted
@@ -153,6 +164,7 @@ struct PlanArrays {
   ViewArray<std::uint32_t> replay_group;     ///< replay: [passes] the sequence's group
   ViewArray<std::uint32_t> joint_index;      ///< [designs] index of a JointTally, or kNoJoint
   ViewArray<JointTally> joints;
+  ViewArray<NestedTally> nested;
   ViewArray<std::uint32_t> draft_weights;  ///< [layers][drafting_experts] by rank, 1 .. 65535
   ViewArray<StartTable> start_tables;
   ViewArray<Sequence> entries;
@@ -161,9 +173,9 @@ struct PlanArrays {
   /// Calls `visit` with every array.
   template <class Visit>
   void each(const Visit& visit) {
-    auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w, x, y] = *this;
+    auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w, x, y, z] = *this;
     const auto all = [&](auto&... arrays) { (visit(arrays), ...); };
-    all(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w, x, y);
+    all(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w, x, y, z);
   }
 };
 

@@ -90,6 +90,9 @@ struct SampleReplay {
       if (const JointTally* joint = joint_of(plan, cell, c)) count_joint(at, *joint, capacity, hits, distinct);
       if (cell.depth > 0) count_draft(cell, c, residents, tokens, round);
     }
+    count_nested(at, cell, all[d], distinct, [&](std::uint32_t point) {
+      return static_residents<Words>(plan.capacities[cell.first_capacity + point], at.first_layer);
+    });
     if (plan.histograms != 0) add_to_histograms(cell, d, round);
     if (cell.depth > 0) *at.union_total(cell, kDraftChoices) += std::uint64_t{cell.batch} * plan.drafting_top_k;
   }

@@ -67,6 +67,25 @@ MOECARLO_HOST_DEVICE void count_joint(const LayerContext<Lanes>& at, const Joint
   }
 }
 
+/// The nested tallies of a pass that touches `all`. `residents(point)`: what a point holds, as `all` is given.
+template <class Masks, int Lanes, class Residents>
+MOECARLO_HOST_DEVICE void count_nested(const LayerContext<Lanes>& at, const Cell& cell, const Masks& all,
+                                       const LaneWord<Lanes>& distinct, const Residents& residents) {
+  for (std::uint32_t n = 0; n < cell.nested_count; ++n) {
+    const NestedTally& nested = at.plan.nested[cell.first_nested + n];
+    const Capacity& capacity = at.plan.capacities[cell.first_capacity + nested.point % cell.capacity_count];
+    const Masks found = all & residents(nested.point);
+    const LaneWord<Lanes> hits{found.count()}, near{(found & residents(nested.near)).count()};
+    for (int lane = at.first_lane; lane < Lanes; ++lane) {
+      const std::uint64_t row = joint_row(at.plan, at.id, at.layer(lane), capacity);
+      const std::uint64_t place =
+          (row * nested.rows + hits[lane] - near[lane]) * nested.columns + distinct[lane] - hits[lane];
+      at.tally.add(nested.passes + place, 1);
+      at.tally.add(nested.near_hits + place, near[lane]);
+    }
+  }
+}
+
 /// The order of experts by distance in a layer, see nearest_routing.
 MOECARLO_HOST_DEVICE const std::uint16_t* nearest_in(const PlanView& plan, std::uint32_t layer) {
   return plan.nearest + std::size_t{layer} * plan.drafting_experts * plan.drafting_experts;

@@ -247,7 +247,7 @@ TallyShape make_shape(Plan& plan, const Study& study, const Grid& grid, const Ro
   for (std::size_t c = 0; c < grid.cells.size(); ++c) {
     const GridCell& cell = grid.cells[c];
     const AcceptanceRule rule = rule_of(plan, study, cell, table);
-    shape.cells.push_back({cell.batch, cell.depth, cell.policies, cell.capacities, cell.joint,
+    shape.cells.push_back({cell.batch, cell.depth, cell.policies, cell.capacities, cell.joint, cell.nested,
                            acceptance_thresholds(at_alpha(study.acceptance, cell.alpha), cell.depth), cell.bits,
                            Tree{study.draft.width, study.draft.verify_tokens}, rule, cell.alpha, cell.demand,
                            apart[c]});
@@ -407,6 +407,7 @@ PlanView Plan::view() const {
   if (!sources.perturbed.logits.empty()) view.perturb = sources.perturbed.view();
   view.joint_index = ViewArray<std::uint32_t>::of(layout.joint_index);
   view.joints = ViewArray<JointTally>::of(layout.joints);
+  view.nested = ViewArray<NestedTally>::of(layout.nested);
   view.draft_weights = ViewArray<std::uint32_t>::of(draft_weights);
   view.start_tables = ViewArray<StartTable>::of(start_tables);
   view.entries = ViewArray<Sequence>::of(entries);

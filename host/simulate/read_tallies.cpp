@@ -95,6 +95,21 @@ DemandPoint read_demand(const Group& group) {
   return point;
 }
 
+/// Each within a larger one of so many capacities.
+std::vector<NestedPair> read_nested(const Group& group, std::size_t capacities) {
+  const auto near = read_vector(group, "nested_near");
+  const auto far = group.read_integers<std::uint64_t>("nested_far", {near.size()});
+  std::vector<NestedPair> pairs;
+  for (std::size_t i = 0; i < near.size(); ++i) {
+    if (near[i] >= far[i] || far[i] >= capacities) {
+      fail(ErrorKind::input, "{}: impossible at [{}] (expected a larger one of {} capacities than {}, found {})",
+           group.name_of("nested_far"), i, capacities, near[i], far[i]);
+    }
+    pairs.push_back({static_cast<std::uint32_t>(near[i]), static_cast<std::uint32_t>(far[i])});
+  }
+  return pairs;
+}
+
 CellShape read_cell_shape(const Group& group, bool asks) {
   constexpr std::array<std::string_view, 14> attributes{"acceptance",
                                                         "acceptance_independent",
@@ -110,11 +125,12 @@ CellShape read_cell_shape(const Group& group, bool asks) {
                                                         "policies",
                                                         "tree_verify_tokens",
                                                         "tree_width"};
-  constexpr std::array<std::string_view, 16> members{
+  constexpr std::array<std::string_view, 18> members{
       "acceptance_thresholds", "accepted_length", "capacity_base",      "capacity_extra_layers",
       "capacity_joint",        "demand_numbers",  "distinct_histogram", "drafted",
-      "joint_count",           "joint_first",     "joint_place",        "points_by_group",
-      "points_by_layer",       "rounds",          "unions_by_group",    "unions_by_layer"};
+      "joint_count",           "joint_first",     "joint_place",        "nested_far",
+      "nested_near",           "points_by_group", "points_by_layer",    "rounds",
+      "unions_by_group",       "unions_by_layer"};
   hdf5::expect_attributes(group, attributes);
   hdf5::expect_members(group, members);
   CellShape shape;
@@ -139,6 +155,7 @@ CellShape read_cell_shape(const Group& group, bool asks) {
            c);
     }
   }
+  if (group.has("nested_near")) shape.nested = read_nested(group, shape.capacities.size());
   shape.thresholds = read_vector(group, "acceptance_thresholds");
   if (shape.acceptance.kind == Acceptance::by_position && shape.thresholds.size() != shape.depth) {
     fail(ErrorKind::input, "{}: wrong number of thresholds (expected the depth, {}, found {})",
@@ -166,10 +183,11 @@ void check_extents(const Group& root, const TallyShape& shape, const TallyLayout
       hdf5::expect_extents(group.open_dataset(block.name), block.extents, "its extents");
     }
   }
-  for (std::size_t joint = 0; joint < layout.joints.size(); ++joint) {
-    if (layout.joint_size(joint) > ~std::uint32_t{0}) {
+  for (std::size_t c = 0; c < shape.cells.size(); ++c) {
+    for (const TallyLayout::Sparse& sparse : layout.sparse_of(c)) {
+      if (sparse.size <= ~std::uint32_t{0}) continue;
       fail(ErrorKind::input, "{}: impossible joint histogram (expected at most {} counters, found {})",
-           root.name_of("@experts"), ~std::uint32_t{0}, layout.joint_size(joint));
+           root.name_of("@experts"), ~std::uint32_t{0}, sparse.size);
     }
   }
 }
@@ -275,10 +293,10 @@ TallyShape read_shape(const Group& root, bool is_root) {
 }
 
 JointBins read_joints(const Group& group, const TallyLayout& layout, std::size_t cell) {
-  const TallyLayout::JointRange range = layout.joints_of(cell);
-  if (range.count == 0) return {};
+  const std::vector<TallyLayout::Sparse> sparse = layout.sparse_of(cell);
+  if (sparse.empty()) return {};
   JointBins bins;
-  bins.first = group.read_integers<std::uint64_t>("joint_first", {range.count + std::uint64_t{1}});
+  bins.first = group.read_integers<std::uint64_t>("joint_first", {sparse.size() + std::uint64_t{1}});
   bins.place = group.read_integers<std::uint32_t>("joint_place");
   bins.count = group.read_integers<std::uint64_t>("joint_count", {bins.place.size()});
   const auto& [first, place, count] = bins;
@@ -286,8 +304,8 @@ JointBins read_joints(const Group& group, const TallyLayout& layout, std::size_t
     fail(ErrorKind::input, "{}: impossible (expected to ascend from 0 to {}, the number of bins)",
          group.name_of("joint_first"), place.size());
   }
-  for (std::uint32_t j = 0; j < range.count; ++j) {
-    const std::uint64_t size = layout.joint_size(range.first + j);
+  for (std::size_t j = 0; j < sparse.size(); ++j) {
+    const std::uint64_t size = sparse[j].size;
     for (std::uint64_t bin = first[j]; bin < first[j + 1]; ++bin) {
       if (place[bin] < size && (bin == first[j] || place[bin] > place[bin - 1])) continue;
       fail(ErrorKind::input, "{}: impossible at [{}] (expected places below {} that ascend, found {})",

@@ -86,6 +86,15 @@ TallyLayout TallyLayout::of(const TallyShape& shape) {
       layout.joint_index.push_back(static_cast<std::uint32_t>(layout.joints.size()));
       layout.joints.push_back(joint_box(shape, from, from.capacities[capacity]));
     }
+    cell.first_nested = static_cast<std::uint32_t>(layout.nested.size());
+    for (std::uint32_t policy = 0; policy < cell.policy_count; ++policy) {
+      for (const NestedPair& pair : from.nested) {
+        const JointTally box = joint_box(shape, from, from.capacities[pair.far]);
+        const std::uint32_t first = policy * cell.capacity_count;
+        layout.nested.push_back({first + pair.near, first + pair.far, box.rows, box.columns});
+      }
+    }
+    cell.nested_count = static_cast<std::uint32_t>(layout.nested.size()) - cell.first_nested;
     // Episodes replay one cell at a time and share the scratch; the other walks fill all cells at once.
     const std::uint32_t width = cell.totals_width();
     const bool alone = shape.walk == Walk::episodes || shape.walk == Walk::replay;
@@ -101,6 +110,10 @@ TallyLayout TallyLayout::of(const TallyShape& shape) {
     joint.draft = allocator.take(classes_and_groups * joint.rows);
     joint.writes = allocator.take(classes_and_groups);
   }
+  for (NestedTally& nested : layout.nested) {
+    nested.passes = allocator.take(classes_and_groups * nested.rows * nested.columns);
+    nested.near_hits = allocator.take(classes_and_groups * nested.rows * nested.columns);
+  }
   layout.size = allocator.used();
   return layout;
 }
@@ -111,28 +124,29 @@ bool TallyShape::acceptance_reads_trace() const {
   });
 }
 
-std::uint64_t TallyLayout::joint_size(std::size_t joint) const {
-  return (joint + 1 < joints.size() ? joints[joint + 1].verify : size) - joints[joint].verify;
-}
-
-TallyLayout::JointRange TallyLayout::joints_of(std::size_t cell) const {
-  JointRange range;
-  for (std::uint32_t point = cells[cell].points(); point-- > 0;) {
-    const std::uint32_t joint = joint_index[cells[cell].first_joint + point];
-    if (joint == kNoJoint) continue;
-    range.first = joint;
-    ++range.count;
+std::vector<TallyLayout::Sparse> TallyLayout::sparse_of(std::size_t index) const {
+  const Cell& cell = cells[index];
+  std::vector<Sparse> all;
+  const auto add = [&](std::uint64_t first, std::uint64_t end) { all.push_back({first, end - first}); };
+  const auto end_of_joint = [&](std::size_t joint) {
+    if (joint + 1 < joints.size()) return joints[joint + 1].verify;
+    return nested.empty() ? size : nested.front().passes;
+  };
+  for (std::uint32_t point = 0; point < cell.points(); ++point) {
+    const std::uint32_t joint = joint_index[cell.first_joint + point];
+    if (joint != kNoJoint) add(joints[joint].verify, end_of_joint(joint));
   }
-  return range;
+  for (std::uint32_t n = cell.first_nested; n < cell.first_nested + cell.nested_count; ++n) {
+    add(nested[n].passes, n + 1 < nested.size() ? nested[n + 1].passes : size);
+  }
+  return all;
 }
 
 JointBins joint_bins(const Tallies& tallies, std::size_t cell) {
   JointBins bins;
   bins.first.push_back(0);
-  const TallyLayout::JointRange range = tallies.layout.joints_of(cell);
-  for (std::uint32_t joint = range.first; joint < range.first + range.count; ++joint) {
-    const std::uint64_t* counters = tallies.counters.data() + tallies.layout.joints[joint].verify;
-    const std::uint64_t size = tallies.layout.joint_size(joint);
+  for (const auto& [first, size] : tallies.layout.sparse_of(cell)) {
+    const std::uint64_t* counters = tallies.counters.data() + first;
     for (std::uint64_t place = 0; place < size; ++place) {
       if (counters[place] == 0) continue;
       bins.place.push_back(static_cast<std::uint32_t>(place));
@@ -154,10 +168,10 @@ void add_joints(Tallies& tallies, const std::vector<JointBins>& joints) {
   tallies.counters.resize(tallies.layout.size, 0);
   for (std::size_t cell = 0; cell < joints.size(); ++cell) {
     const auto& [first, place, count] = joints[cell];
-    const TallyLayout::JointRange range = tallies.layout.joints_of(cell);
-    for (std::uint32_t joint = 0; joint < range.count; ++joint) {
-      std::uint64_t* counters = tallies.counters.data() + tallies.layout.joints[range.first + joint].verify;
-      for (std::uint64_t bin = first[joint]; bin < first[joint + 1]; ++bin) counters[place[bin]] = count[bin];
+    const std::vector<TallyLayout::Sparse> sparse = tallies.layout.sparse_of(cell);
+    for (std::size_t s = 0; s < sparse.size(); ++s) {
+      std::uint64_t* counters = tallies.counters.data() + sparse[s].first;
+      for (std::uint64_t bin = first[s]; bin < first[s + 1]; ++bin) counters[place[bin]] = count[bin];
     }
   }
 }

@@ -8,6 +8,7 @@
 #include "cuda/core/plan.hpp"
 #include "host/simulate/shard.hpp"
 #include "host/study/demand.hpp"
+#include "host/study/grid.hpp"
 
 namespace moecarlo {
 
@@ -20,6 +21,7 @@ struct CellShape {
   std::vector<Policy> policies;
   std::vector<Capacity> capacities;   ///< ascending
   std::vector<bool> joint;            ///< [capacities] whether a hardware system needs the joint histogram
+  std::vector<NestedPair> nested{};   ///< of each policy: smaller caches within larger ones that are counted together
   std::vector<Threshold> thresholds;  ///< [depth] conditional acceptance, where it depends on the position alone
   std::uint32_t bits = 0;             ///< 0: every number of bits of the study
   Tree tree;
@@ -55,7 +57,8 @@ struct TallyShape {
   bool acceptance_reads_trace() const;
 };
 
-/// Where each count lies in the array of counters. `cells`, `joint_index` and `joints` are what a PlanView points to.
+/// Where each count lies in the array of counters. `cells`, `joint_index`, `joints` and `nested` are what a PlanView
+/// points to.
 struct TallyLayout {
   std::vector<Cell> cells;
   std::vector<Policy> policies;
@@ -64,20 +67,19 @@ struct TallyLayout {
   std::vector<Threshold> thresholds;
   std::vector<std::uint32_t> joint_index;
   std::vector<JointTally> joints;
+  std::vector<NestedTally> nested;
   std::uint32_t totals_width = 0;
-  std::uint64_t first_joint_counter = 0;  ///< the joint histograms come last, one joint after the other
+  std::uint64_t first_joint_counter = 0;  ///< the joint histograms come last, then the nested ones
   std::uint64_t size = 0;                 ///< counters in all
 
   static TallyLayout of(const TallyShape& shape);
 
-  /// Counters of one joint: its verify, draft and writes, which follow each other.
-  std::uint64_t joint_size(std::size_t joint) const;
-
-  /// The joints of a cell, which are neighbours.
-  struct JointRange {
-    std::uint32_t first = 0, count = 0;
+  /// Counters that follow each other, most of which are 0.
+  struct Sparse {
+    std::uint64_t first = 0, size = 0;
   };
-  JointRange joints_of(std::size_t cell) const;
+  /// Of a cell: the verify, draft and writes of each joint, then the passes and near hits of each nested tally.
+  std::vector<Sparse> sparse_of(std::size_t cell) const;
 };
 
 /// The integer tallies of a study, or of one of its shards: the one source of everything reported.
@@ -94,10 +96,10 @@ struct Tallies {
   Tallies(TallyShape shape_of_study, TallyLayout layout_of_shape, std::uint64_t counters_kept);
 };
 
-/// The joint histograms of one cell without their empty bins, nine of ten of which are empty.
+/// The joint and nested histograms of one cell without their empty bins, nine of ten of which are empty.
 struct JointBins {
-  std::vector<std::uint64_t> first;  ///< [joints of the cell + 1] where the bins of each joint start
-  std::vector<std::uint32_t> place;  ///< [bins] counted from the joint's first counter, ascending within a joint
+  std::vector<std::uint64_t> first;  ///< [sparse counters of the cell + 1] where the bins of each start
+  std::vector<std::uint32_t> place;  ///< [bins] counted from the first of its counters, ascending within each
   std::vector<std::uint64_t> count;  ///< [bins] above 0
 };
 JointBins joint_bins(const Tallies& tallies, std::size_t cell);

@@ -76,6 +76,15 @@ void write_cell(OutputGroup& root, const Tallies& tallies, const JointBins& join
   write_vector(group, "capacity_base", base);
   write_vector(group, "capacity_extra_layers", extra);
   write_vector(group, "capacity_joint", joint);
+  if (!shape.nested.empty()) {
+    std::vector<std::uint32_t> near, far;
+    for (const NestedPair& pair : shape.nested) {
+      near.push_back(pair.near);
+      far.push_back(pair.far);
+    }
+    write_vector(group, "nested_near", near);
+    write_vector(group, "nested_far", far);
+  }
   write_vector(group, "acceptance_thresholds", shape.thresholds);
   for (const Block& block : blocks_of(tallies.shape, tallies.layout, index)) {
     write_narrow(group, block.name, block.extents, std::span(tallies.counters).subspan(block.offset, block.size()));

@@ -43,6 +43,19 @@ std::vector<Policy> sized_policies(const Study& study, bool oracle) {
 /// The numbers of bits that hardware implies each capacity with.
 using ImpliedBits = std::map<Capacity, std::set<std::uint32_t>>;
 
+std::optional<std::uint32_t> place_of(const std::vector<Capacity>& all, const Capacity& one) {
+  const auto found = std::find(all.begin(), all.end(), one);
+  if (found == all.end()) return std::nullopt;
+  return static_cast<std::uint32_t>(found - all.begin());
+}
+
+/// Leaves one of a cell's capacities, which is nested with no other.
+void keep_only(GridCell& one, const GridCell& cell, std::size_t capacity) {
+  one.capacities = {cell.capacities[capacity]};
+  one.joint = {cell.joint[capacity]};
+  one.nested = {};
+}
+
 /// A cell for every number of bits that a capacity is studied with, its own or implied.
 void split_by_bits(const Study& study, const std::vector<Capacity>& own, const ImpliedBits& implied, GridCell one,
                    std::vector<GridCell>& cells) {
@@ -66,8 +79,7 @@ std::vector<GridCell> split_by_path(const Study& study, const std::vector<Capaci
   std::vector<GridCell> cells;
   for (std::size_t c = 0; c < cell.capacities.size(); ++c) {
     GridCell one = cell;
-    one.capacities = {cell.capacities[c]};
-    one.joint = {cell.joint[c]};
+    keep_only(one, cell, c);
     if (rule == Acceptance::by_token) {
       split_by_bits(study, own, implied, one, cells);
       continue;
@@ -88,8 +100,7 @@ std::vector<GridCell> split_by_demand(const std::vector<GridCell>& cells, const 
     one.demand = demand;
     if (!looks_at_residents(demand.demand)) split.push_back(one);
     for (std::size_t c = 0; looks_at_residents(demand.demand) && c < cell.capacities.size(); ++c) {
-      one.capacities = {cell.capacities[c]};
-      one.joint = {cell.joint[c]};
+      keep_only(one, cell, c);
       for (const Policy policy : cell.policies) {
         one.policies = {policy};
         split.push_back(one);
@@ -124,14 +135,20 @@ Grid make_grid(const Study& study, const std::vector<ImpliedCapacity>& implied, 
     for (const std::uint32_t depth : depths) {
       std::set<Capacity> capacities(listed.begin(), listed.end());
       ImpliedBits joint;
+      std::set<std::pair<Capacity, Capacity>> tiers;
       for (const ImpliedCapacity& one : implied) {
         const bool here = one.batch == batch && one.autoregressive == (depth == 0);
         if (here) joint[one.capacity].insert(one.bits);
+        if (here && one.nearer) tiers.emplace(*one.nearer, one.capacity);
         if (here || share) capacities.insert(one.capacity);
       }
       const auto add = [&](GridCell cell, const std::vector<Capacity>& own) {
         if (cell.policies.empty() || cell.capacities.empty()) return;
         for (const Capacity& capacity : cell.capacities) cell.joint.push_back(joint.count(capacity) > 0);
+        for (const auto& [near, far] : tiers) {
+          const auto near_at = place_of(cell.capacities, near), far_at = place_of(cell.capacities, far);
+          if (near_at && far_at && near_at < far_at) cell.nested.push_back({*near_at, *far_at});
+        }
         const std::vector<GridCell> cells = split_by_path(study, own, joint, cell);
         for (const DemandPoint& demand : demands) {
           for (const GridCell& one : split_by_demand(cells, demand)) {

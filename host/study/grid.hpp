@@ -15,6 +15,14 @@ struct ImpliedCapacity {
   bool autoregressive = true;
   Capacity capacity;
   std::uint32_t bits = 8;
+  std::optional<Capacity> nearer{};  ///< of the tier before it, where there is one
+};
+
+/// Two of a cell's capacities, the places of: a tier, and what the next nearer one holds of it.
+struct NestedPair {
+  std::uint32_t near = 0, far = 0;
+
+  friend auto operator<=>(const NestedPair&, const NestedPair&) = default;
 };
 
 /// One (batch, depth) and what is simulated there. Where the accepted length depends on the design point, each such
@@ -26,6 +34,7 @@ struct GridCell {
                                      ///< asked for; or those that have none
   std::vector<Capacity> capacities;  ///< ascending, each once
   std::vector<bool> joint;           ///< [capacities] implied by hardware: its joint histogram is kept
+  std::vector<NestedPair> nested{};  ///< implied by hardware of several tiers, where both are of this cell
   std::uint32_t bits = 0;            ///< 0: every number of bits of the study
   std::optional<double> alpha{};     ///< where acceptance.alpha is a list and tokens are drafted
   DemandPoint demand{};              ///< what columns ask for

@@ -1,7 +1,8 @@
 #include "hw/plan/integrate.hpp"
 
 #include <algorithm>
-#include <optional>
+#include <numeric>
+#include <utility>
 
 #include "host/support/error.hpp"
 
@@ -28,25 +29,53 @@ bool is_linear(const ExpertsWork& work) {
   return !rows && !shared(work.pass) && !shared(work.hit) && !shared(work.miss);
 }
 
-/// Every group's passes over the layers of one class.
+/// Shares of the tiers before home, where of so many hits so many are nearer than the last of them: these keep the
+/// proportions that they have in all passes.
+std::vector<double> with_nearer(std::vector<double> by_tier, double nearer, double hits) {
+  if (hits == 0) return by_tier;
+  const double last = std::exchange(by_tier.back(), 0);
+  if (last == 1) by_tier.front() = 1;  // in all passes none was nearer
+  const double all = last == 1 ? 1 : 1 - last;
+  for (double& share : by_tier) share *= nearer / hits / all;
+  by_tier.back() = 1 - nearer / hits;
+  return by_tier;
+}
+
+/// What the experts of one layer take and do.
+Done experts_done(const System& system, const ExpertsWork& experts, double hits, double misses,
+                  const std::vector<double>& by_tier) {
+  const double near = by_tier.empty() ? hits : by_tier.front() * hits;
+  return run(system, experts.at(hits, misses, by_tier), coupled_load(system, near));
+}
+
+/// Every group's passes over the layers of one class. Where a nearer tier is told apart, its mean hits in a bin stand
+/// in for their distribution there: the time of a layer is convex in them, so that times err low. A group whose own
+/// mean is another takes so much more or less time as one hit more does.
 std::vector<Passes> passes_of(const System& system, const ExpertsWork& experts, const JointCounts& joint,
                               const std::vector<double>& by_tier) {
-  const double near = by_tier.empty() ? 1 : by_tier.front();
   std::vector<Passes> groups(joint.groups());
   for (std::uint32_t g = 0; g < joint.groups(); ++g) groups[g].sums = joint.sums(g);
   const bool linear = is_linear(experts);
   std::vector<double> seconds(groups.size());  // side by side, as every bin adds to all
-  double load = 1;
-  std::optional<std::uint32_t> hits_of_load;
   for (std::size_t i = 0; i < joint.bins().size(); ++i) {
     const JointBin bin = joint.bins()[i];
-    if (hits_of_load != bin.hits) {
-      load = coupled_load(system, near * bin.hits);
-      hits_of_load = bin.hits;
-    }
-    const Task task = experts.at(bin.hits, bin.misses, by_tier);
-    const Done done = run(system, task, load);
     const std::span<const double> counts = joint.counts(i);
+    Done done;
+    if (joint.nested()) {
+      const std::span<const double> nearer = joint.nearer(i);
+      const double passes = std::accumulate(counts.begin(), counts.end(), 0.0);
+      if (passes == 0) continue;  // of groups that are left out
+      const double mean = std::accumulate(nearer.begin(), nearer.end(), 0.0) / passes;
+      const auto with = [&](double near) {
+        const double hits = bin.hits + near;
+        return experts_done(system, experts, hits, bin.misses, with_nearer(by_tier, near, hits));
+      };
+      done = with(mean);
+      const double of_one_more = with(mean + 1).seconds - done.seconds;
+      for (std::size_t g = 0; g < counts.size(); ++g) seconds[g] += (nearer[g] - mean * counts[g]) * of_one_more;
+    } else {
+      done = experts_done(system, experts, bin.hits, bin.misses, by_tier);
+    }
     for (std::size_t g = 0; g < counts.size(); ++g) seconds[g] += counts[g] * done.seconds;
     if (linear) continue;
     for (std::size_t g = 0; g < counts.size(); ++g) {
@@ -62,14 +91,17 @@ struct Table {
   std::vector<std::vector<Passes>> classes;  ///< [classes][groups]
   std::vector<Passes> pooled;                ///< [classes] over all batch-means groups
   bool linear = true;
+  bool nested = false;
 };
 
 Table tabulate(const System& system, const Workload& workload, const RoutedPart& part) {
   Table table;
   table.linear = is_linear(part.work);
   for (const LayerClassCounts& layers : workload.classes) {
-    table.classes.push_back(passes_of(system, part.work, part.drafting ? layers.draft : layers.verify,
-                                      part.drafting ? workload.draft_hits_by_tier : workload.hits_by_tier));
+    const JointCounts& joint = part.drafting ? layers.draft : layers.verify;
+    table.nested = joint.nested();
+    table.classes.push_back(
+        passes_of(system, part.work, joint, part.drafting ? workload.draft_hits_by_tier : workload.hits_by_tier));
     Passes& pooled = table.pooled.emplace_back();
     for (std::uint32_t g = 0; g < std::min<std::size_t>(workload.groups, table.classes.back().size()); ++g) {
       pooled += table.classes.back()[g];
@@ -78,9 +110,10 @@ Table tabulate(const System& system, const Workload& workload, const RoutedPart&
   return table;
 }
 
-Work work_of(const ExpertsWork& experts, const Passes& passes, bool linear, const std::vector<double>& by_tier) {
-  if (!linear) return passes.not_linear;
+Work work_of(const ExpertsWork& experts, const Passes& passes, const Table& table, std::vector<double> by_tier) {
+  if (!table.linear) return passes.not_linear;
   const PassSums& sums = passes.sums;
+  if (table.nested) by_tier = with_nearer(std::move(by_tier), sums.nearer, sums.hits);
   Work work;
   work.add(sums.touching, experts.pass.own);
   work.add(sums.hits, experts.mean_hit(by_tier).own);
@@ -110,7 +143,7 @@ PassTotals integrate(const System& system, const Plan& plan, const Workload& wor
         const double made = weights.rounds[g] * times * workload.classes[c].layers;
         const double scale = layer_scale * made / passes.sums.count;
         Done done{scale * passes.seconds,
-                  scale * work_of(part.work, passes, table.linear,
+                  scale * work_of(part.work, passes, table,
                                   part.drafting ? workload.draft_hits_by_tier : workload.hits_by_tier)};
         totals.groups[g].seconds += done.seconds;
         totals.groups[g].work += done.work;

@@ -9,10 +9,11 @@ PassSums& PassSums::operator+=(const PassSums& other) {
   touching += other.touching;
   hits += other.hits;
   misses += other.misses;
+  nearer += other.nearer;
   return *this;
 }
 
-JointCounts::JointCounts(std::uint32_t groups, std::span<const Entry> entries) : sums_(groups) {
+JointCounts::JointCounts(std::uint32_t groups, std::span<const Entry> entries, bool nested) : sums_(groups) {
   // Where each bin lies, in a box that holds them all.
   std::uint32_t most_hits = 0, most_misses = 0;
   for (const Entry& entry : entries) {
@@ -31,11 +32,15 @@ JointCounts::JointCounts(std::uint32_t groups, std::span<const Entry> entries) :
     }
   }
   counts_.assign(bins_.size() * groups, 0);
+  if (nested) nearer_.assign(counts_.size(), 0);
   for (const Entry& entry : entries) {
-    const auto count = static_cast<double>(entry.count);
-    counts_[std::size_t{at(entry.bin)} * groups + entry.group] += count;
+    const auto count = static_cast<double>(entry.count), nearer = static_cast<double>(entry.nearer);
+    const std::size_t bin_of_group = std::size_t{at(entry.bin)} * groups + entry.group;
+    counts_[bin_of_group] += count;
+    if (nested) nearer_[bin_of_group] += nearer;
+    const bool touches = entry.bin.hits + entry.bin.misses + entry.nearer > 0;
     sums_[entry.group] +=
-        {count, entry.bin.hits + entry.bin.misses > 0 ? count : 0, count * entry.bin.hits, count * entry.bin.misses};
+        {count, touches ? count : 0, count * entry.bin.hits + nearer, count * entry.bin.misses, nearer};
   }
 }
 
@@ -44,8 +49,11 @@ JointCounts JointCounts::first_groups(std::uint32_t groups) const {
   kept.bins_ = bins_;
   kept.sums_.assign(sums_.begin(), sums_.begin() + groups);
   for (std::size_t bin = 0; bin < bins_.size(); ++bin) {
-    const auto all = counts(bin);
-    kept.counts_.insert(kept.counts_.end(), all.begin(), all.begin() + groups);
+    const auto keep = [&](std::span<const double> all, std::vector<double>& into) {
+      into.insert(into.end(), all.begin(), all.begin() + groups);
+    };
+    keep(counts(bin), kept.counts_);
+    if (nested()) keep(nearer(bin), kept.nearer_);
   }
   return kept;
 }

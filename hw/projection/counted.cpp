@@ -40,7 +40,7 @@ std::vector<GroupCounts> count_groups(const Tallies& tallies, std::size_t index)
   return groups;
 }
 
-/// The bins of one joint histogram, place by place.
+/// Bins of sparse counters, place by place.
 struct Bins {
   std::span<const std::uint32_t> place;
   std::span<const std::uint64_t> count;
@@ -53,9 +53,20 @@ struct Bins {
   }
 };
 
-/// A block [groups][hits: rows][misses: columns] that starts at `first`.
-JointCounts read_block(const Bins& all, std::uint64_t first, std::uint32_t groups, std::uint32_t rows,
-                       std::uint32_t columns) {
+/// Those of the sparse counters of a cell that begin with this one.
+Bins bins_at(const Tallies& tallies, const std::vector<JointBins>& joints, std::uint32_t cell, std::uint64_t counter) {
+  const std::vector<TallyLayout::Sparse> sparse = tallies.layout.sparse_of(cell);
+  const auto found =
+      std::find_if(sparse.begin(), sparse.end(), [&](const TallyLayout::Sparse& one) { return one.first == counter; });
+  const auto at = static_cast<std::size_t>(found - sparse.begin());
+  const JointBins& of_cell = joints[cell];
+  const std::uint64_t first = of_cell.first[at], size = of_cell.first[at + 1] - first;
+  return {std::span(of_cell.place).subspan(first, size), std::span(of_cell.count).subspan(first, size)};
+}
+
+/// A block [groups][hits: rows][misses: columns] that starts at `first`, in its order.
+std::vector<JointCounts::Entry> entries_of(const Bins& all, std::uint64_t first, std::uint32_t groups,
+                                           std::uint32_t rows, std::uint32_t columns) {
   const std::uint32_t box = rows * columns;
   const Bins bins = all.between(first, first + std::uint64_t{groups} * box);
   std::vector<JointCounts::Entry> entries;
@@ -63,9 +74,9 @@ JointCounts read_block(const Bins& all, std::uint64_t first, std::uint32_t group
   for (std::size_t i = 0; i < bins.place.size(); ++i) {
     const auto at = static_cast<std::uint32_t>(bins.place[i] - first);
     const std::uint32_t in_box = at % box;
-    entries.push_back({at / box, {in_box / columns, in_box % columns}, bins.count[i]});
+    entries.push_back({at / box, {in_box / columns, in_box % columns}, bins.count[i], 0});
   }
-  return {groups, entries};
+  return entries;
 }
 
 }  // namespace
@@ -177,13 +188,45 @@ std::map<std::uint32_t, Foreseen> CountedPoints::foreseen(const CountedPoint& po
   return found;
 }
 
+CountedPoint CountedPoints::within(CountedPoint point, const Capacity& nearer) const {
+  const Cell& cell = tallies_.layout.cells[point.cell];
+  const CellShape& shape = tallies_.shape.cells[point.cell];
+  for (std::uint32_t n = cell.first_nested; n < cell.first_nested + cell.nested_count; ++n) {
+    const NestedTally& nested = tallies_.layout.nested[n];
+    if (tallies_.layout.joint_index[cell.first_joint + nested.point] != point.joint) continue;
+    if (shape.capacities[nested.near % cell.capacity_count] == nearer) point.nested = n;
+  }
+  return point;
+}
+
+/// Of the class of layers with this number.
+JointCounts CountedPoints::verify_counts(const CountedPoint& point, std::uint32_t number) const {
+  const std::uint32_t groups = tallies_.shape.joint_groups.total();
+  if (point.nested == kNoJoint) {
+    const JointTally& joint = tallies_.layout.joints[point.joint];
+    const std::uint64_t first = std::uint64_t{number} * groups * joint.rows * joint.columns;
+    return {groups,
+            entries_of(bins_at(tallies_, joints_, point.cell, joint.verify), first, groups, joint.rows, joint.columns)};
+  }
+  const NestedTally& nested = tallies_.layout.nested[point.nested];
+  const Bins bins = bins_at(tallies_, joints_, point.cell, nested.passes);
+  const std::uint64_t first = std::uint64_t{number} * groups * nested.rows * nested.columns;
+  const std::uint64_t near_first = first + (nested.near_hits - nested.passes);
+  auto passes = entries_of(bins, first, groups, nested.rows, nested.columns);
+  auto near = entries_of(bins, near_first, groups, nested.rows, nested.columns);
+  // Where anything was near, a pass was.
+  auto pass = passes.begin();
+  for (const JointCounts::Entry& hits : near) {
+    while (pass->group != hits.group || pass->bin != hits.bin) ++pass;
+    pass->nearer = hits.count;
+  }
+  return {groups, passes, true};
+}
+
 LayerClassCounts CountedPoints::layer_class(const CountedPoint& point, std::uint32_t number, std::uint32_t first_layer,
                                             std::uint32_t end_layer) const {
   const JointTally& joint = tallies_.layout.joints[point.joint];
-  const JointBins& of_cell = joints_[point.cell];
-  const std::uint32_t within = point.joint - tallies_.layout.joints_of(point.cell).first;
-  const std::uint64_t first = of_cell.first[within], size = of_cell.first[within + 1] - first;
-  const Bins bins{std::span(of_cell.place).subspan(first, size), std::span(of_cell.count).subspan(first, size)};
+  const Bins bins = bins_at(tallies_, joints_, point.cell, joint.verify);
   const std::uint32_t groups = tallies_.shape.joint_groups.total();
   const std::uint64_t row = std::uint64_t{number} * groups;
   const std::uint64_t draft = joint.draft - joint.verify, writes = joint.writes - joint.verify;
@@ -192,9 +235,9 @@ LayerClassCounts CountedPoints::layer_class(const CountedPoint& point, std::uint
   counts.first = first_layer;
   counts.layers = end_layer - first_layer;
   counts.capacity = point.capacity.at(first_layer);
-  counts.verify = read_block(bins, row * joint.rows * joint.columns, groups, joint.rows, joint.columns);
+  counts.verify = verify_counts(point, number);
   if (tallies_.shape.cells[point.cell].depth > 0) {
-    counts.draft = read_block(bins, draft + row * joint.rows, groups, joint.rows, 1);
+    counts.draft = {groups, entries_of(bins, draft + row * joint.rows, groups, joint.rows, 1)};
   }
   counts.cache_writes.assign(groups, 0);
   const Bins written = bins.between(writes + row, writes + row + groups);

@@ -18,8 +18,11 @@ struct CountedPoint {
   std::uint32_t joint = 0;  ///< of their layout
   Policy policy{};
   Capacity capacity;
+  std::uint32_t nested = kNoJoint;  ///< of their layout: what a nearer tier holds of it, where that was counted with it
 
-  friend bool operator==(const CountedPoint& a, const CountedPoint& b) { return a.joint == b.joint; }
+  friend bool operator==(const CountedPoint& a, const CountedPoint& b) {
+    return a.joint == b.joint && a.nested == b.nested;
+  }
 };
 
 /// The design points of the tallies that hardware can be projected onto, and their workloads. Tallies and joint
@@ -49,6 +52,9 @@ class CountedPoints {
   std::optional<CountedPoint> smaller(const CountedPoint& point) const;
   std::optional<CountedPoint> larger(const CountedPoint& point) const;
 
+  /// The point with the hits of this nearer tier told apart; as it is, where the two walk paths of their own.
+  CountedPoint within(CountedPoint point, const Capacity& nearer) const;
+
   /// The counted workload of a point.
   Workload workload(const CountedPoint& point) const;
 
@@ -62,6 +68,7 @@ class CountedPoints {
       std::tuple<std::uint32_t, std::uint32_t, std::uint32_t, std::optional<double>, std::string, Policy, Capacity>;
   Key key_of(const CountedPoint& point) const;
   std::map<std::uint32_t, Foreseen> foreseen(const CountedPoint& point, std::size_t number) const;
+  JointCounts verify_counts(const CountedPoint& point, std::uint32_t number) const;
   LayerClassCounts layer_class(const CountedPoint& point, std::uint32_t number, std::uint32_t first,
                                std::uint32_t end) const;
   std::vector<LayerClassCounts> classes(const CountedPoint& point) const;

@@ -35,7 +35,11 @@ Outcome CountedSide::at(const System& system, const Scheme& scheme, const Model&
 
 const std::optional<CacheSlope>& CountedSide::of_cache() {
   if (of_cache_) return *of_cache_;
-  const Workload *smallest = &counted_.workload, *largest = &counted_.workload;
+  const Workload* own = &counted_.workload;
+  for (const Workload& neighbour : counted_.neighbours) {
+    if (neighbour.capacity == own->capacity) own = &neighbour;
+  }
+  const Workload *smallest = own, *largest = own;
   for (const Workload& neighbour : counted_.neighbours) {
     if (neighbour.capacity < smallest->capacity) smallest = &neighbour;
     if (largest->capacity < neighbour.capacity) largest = &neighbour;

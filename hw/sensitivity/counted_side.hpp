@@ -15,7 +15,8 @@ struct CountedDecoding {
   Scheme scheme;
   std::uint32_t bits = 8;
   Workload workload;
-  std::vector<Workload> neighbours;  ///< at most one of a smaller and one of a larger capacity
+  /// At most one of a smaller and one of a larger capacity; and of its own, where that is counted in more detail.
+  std::vector<Workload> neighbours;
 };
 
 /// Logarithms of tokens/s and of joules per token, or differences and slopes of them.

@@ -211,14 +211,14 @@ std::vector<ImpliedCapacity> StudyProjection::implied_capacities() const {
   std::vector<ImpliedCapacity> implied;
   for (const Demand& demand : demands_) {
     implied.push_back({demand.batch, true, Capacity{}, 8});  // of any system that caches nothing
-    std::vector<Capacity> capacities = demand.nearer;
-    capacities.push_back(demand.capacity);
-    for (const Capacity& capacity : capacities) {
-      implied.push_back({demand.batch, !demand.drafting, capacity, demand.bits});
+    const auto imply = [&](const Capacity& capacity, const std::optional<Capacity>& nearer) {
+      implied.push_back({demand.batch, !demand.drafting, capacity, demand.bits, nearer});
       // Drafts with unrestricted routing touch what autoregressive steps touch.
       const Scheme& scheme = scheme_named(demand.scheme);
-      if (scheme.draft_routing == DraftRouting::all) implied.push_back({demand.batch, true, capacity, 8});
-    }
+      if (scheme.draft_routing == DraftRouting::all) implied.push_back({demand.batch, true, capacity, 8, nearer});
+    };
+    for (const Capacity& capacity : demand.nearer) imply(capacity, {});
+    imply(demand.capacity, demand.nearer.empty() ? std::nullopt : std::optional(demand.nearer.back()));
   }
   for (const auto& [batch, capacity] : reference_capacity_) implied.push_back({batch, true, capacity, 8});
   return implied;

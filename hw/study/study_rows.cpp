@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -89,7 +90,7 @@ struct StudyProjection::Row {
     return point == other.point && step == other.step && nearer == other.nearer;
   }
   /// Rows of the same workload become neighbours.
-  std::pair<std::uint32_t, std::uint32_t> order() const { return {point.joint, step ? step->joint : kNoJoint}; }
+  std::array<std::uint32_t, 3> order() const { return {point.joint, step ? step->joint : kNoJoint, point.nested}; }
 };
 
 std::vector<StudyProjection::Row> StudyProjection::rows(const CountedPoints& points, const Tallies& tallies) const {
@@ -116,6 +117,10 @@ std::vector<StudyProjection::Row> StudyProjection::rows(const CountedPoints& poi
         row.step = step_at(demand.capacity);
         for (const Capacity& nearer : demand.nearer)
           row.nearer.emplace_back(counted_at(depth, alpha, nearer), step_at(nearer));
+        if (!demand.nearer.empty()) {
+          row.point = points.within(row.point, demand.nearer.back());
+          if (row.step) row.step = points.within(*row.step, demand.nearer.back());
+        }
         HardwareResult& result = row.result;
         result.system = on.system.name;
         result.variant_of = on.variant_of;
@@ -285,6 +290,12 @@ void StudyProjection::add_leads(const std::vector<Row>& rows, const Sampling& sa
 
 std::vector<Workload> StudyProjection::neighbours(const CountedPoints& points, const Row& row) const {
   std::vector<Workload> found;
+  if (row.point.nested != kNoJoint) {  // counted as its neighbours are
+    Row other = row;
+    other.point.nested = kNoJoint;
+    if (other.step) other.step->nested = kNoJoint;
+    found.push_back(without_replicates(other.workload(points)));
+  }
   for (const auto& beside : {points.smaller(row.point), points.larger(row.point)}) {
     if (!beside) continue;
     Row other = row;

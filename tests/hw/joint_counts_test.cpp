@@ -43,5 +43,17 @@ TEST(JointCounts, FirstGroupsKeepTheirCounts) {
   EXPECT_EQ(kept.sums(1).hits, 6);
 }
 
+TEST(JointCounts, NearerHitsAreToldApart) {
+  const JointCounts counts(2, std::vector<JointCounts::Entry>{{0, {1, 2}, 5, 10}, {1, {1, 2}, 1, 0}, {1, {0, 0}, 2, 3}},
+                           true);
+  ASSERT_TRUE(counts.nested());
+  EXPECT_THAT(counts.nearer(1), ElementsAre(10, 0));
+  EXPECT_THAT(counts.nearer(0), ElementsAre(0, 3));
+  EXPECT_EQ(counts.sums(0).hits, 5 * 1 + 10);
+  EXPECT_EQ(counts.sums(0).nearer, 10);
+  EXPECT_EQ(counts.sums(1).touching, 3);
+  EXPECT_THAT(counts.first_groups(1).nearer(1), ElementsAre(10));
+}
+
 }  // namespace
 }  // namespace moecarlo::hw

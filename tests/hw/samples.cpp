@@ -73,4 +73,26 @@ Workload one_step(const Model& model, const Placement& placement, std::uint32_t 
   return workload;
 }
 
+std::string store_of(const std::string& name, double capacity_mb, double bandwidth, double energy) {
+  return "[" + name + "]\nkind = \"store\"\n" + row("capacity", capacity_mb, "MB") +
+         row("bandwidth", bandwidth, "MB/s") + row("efficiency", 1, "share") + row("energy", energy, "pJ/bit");
+}
+
+std::string unit_of(const std::string& name, const std::string& sees, double throughput) {
+  return "[" + name + "]\nkind = \"unit\"\n" + (sees.empty() ? "" : "sees = [" + sees + "]\n") +
+         row("throughput", throughput, "MOPS") + row("bits_per_pass", 8, "bit") + row("energy", 1, "pJ/op");
+}
+
+System system_of(const std::string& text) {
+  const SampleFile file("tiers.toml", text);
+  return read_system(file.path());
+}
+
+System three_tiers(double near_mb, double between_mb, const std::string& more) {
+  return system_of(
+      "[system]\ntiers = [\"near\", \"between\", \"far\"]\nunits = [\"gpu\"]\ndense_weights = \"between\"\n" +
+      unit_of("gpu", "\"near\", \"between\", \"far\"", 1e6) + store_of("near", near_mb, 100, 1) +
+      store_of("between", between_mb, 10, 2) + store_of("far", 1000, 1, 3) + more);
+}
+
 }  // namespace moecarlo::hw

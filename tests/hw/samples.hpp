@@ -39,6 +39,16 @@ std::string row(const std::string& name, double value, const std::string& unit);
 /// op, no static power.
 System sample_system(double hb_bytes);
 
+/// Tables of a preset: a memory in MB and MB/s, a unit in millions of operations per second that sees these memories.
+std::string store_of(const std::string& name, double capacity_mb, double bandwidth, double energy);
+std::string unit_of(const std::string& name, const std::string& sees, double throughput);
+
+/// Reads the text of a preset.
+System system_of(const std::string& text);
+
+/// Near 100 MB/s, between 10 MB/s, far 1 MB/s; dense weights between. Experts are read where they are.
+System three_tiers(double near_mb = 0.004, double between_mb = 1, const std::string& more = "");
+
 /// Two layers of four experts, top-1: an expert is 1536 weights, attention and router of a layer 4224, the LM head
 /// 2048.
 Model sample_model();

@@ -18,29 +18,6 @@ using testing::HasSubstr;
 
 constexpr std::uint32_t kContext = 10, kBatch = 2;
 
-std::string store_of(const std::string& name, double capacity_mb, double bandwidth, double energy) {
-  return "[" + name + "]\nkind = \"store\"\n" + row("capacity", capacity_mb, "MB") +
-         row("bandwidth", bandwidth, "MB/s") + row("efficiency", 1, "share") + row("energy", energy, "pJ/bit");
-}
-
-std::string unit_of(const std::string& name, const std::string& sees, double throughput) {
-  return "[" + name + "]\nkind = \"unit\"\n" + (sees.empty() ? "" : "sees = [" + sees + "]\n") +
-         row("throughput", throughput, "MOPS") + row("bits_per_pass", 8, "bit") + row("energy", 1, "pJ/op");
-}
-
-System system_of(const std::string& text) {
-  const SampleFile file("tiers.toml", text);
-  return read_system(file.path());
-}
-
-/// Near 100 MB/s, between 10 MB/s, far 1 MB/s; dense weights between. Experts are read where they are.
-System three_tiers(double near_mb = 0.004, double between_mb = 1, const std::string& more = "") {
-  return system_of(
-      "[system]\ntiers = [\"near\", \"between\", \"far\"]\nunits = [\"gpu\"]\ndense_weights = \"between\"\n" +
-      unit_of("gpu", "\"near\", \"between\", \"far\"", 1e6) + store_of("near", near_mb, 100, 1) +
-      store_of("between", between_mb, 10, 2) + store_of("far", 1000, 1, 3) + more);
-}
-
 ExpertsWork verified(const Plan& plan) {
   return find_routed(plan.round, RoundPart::verify_experts)->work;
 }
@@ -102,69 +79,6 @@ TEST(Tiers, SharesComeFromTheSameWalksWithSmallerCaches) {
   const double experts = 2 * expert_bytes(model);  // of both layers; a pass finds 0.5 near, 1.5 between, 2 far
   EXPECT_NEAR(projection.breakdown.at("bytes.near"), 0.5 * experts, 1e-6);
   EXPECT_NEAR(projection.breakdown.at("bytes.far"), 2 * experts, 1e-6);
-}
-
-/// Where experts of one layer were found in one pass.
-struct Found {
-  int near, between, far;
-};
-
-/// Passes that draw from four popular experts, which the nearest tier mostly holds, and others.
-std::vector<Found> drawn_passes(std::uint32_t seed) {
-  std::mt19937 random(seed);
-  std::vector<Found> passes;
-  for (int pass = 0; pass < 400; ++pass) {
-    Found found{};
-    const int popular = static_cast<int>(random() % 5);
-    const int distinct = 4 + static_cast<int>(random() % 9);
-    for (int i = 0; i < distinct; ++i) {
-      const auto draw = random() % 100;
-      ++(i < popular && draw < 80 ? found.near : draw < 60 ? found.between : found.far);
-    }
-    passes.push_back(found);
-  }
-  return passes;
-}
-
-TEST(Tiers, MeansInPlaceOfTheThreeWayHistogramErrLowAndLittle) {
-  const Model model = sample_model();
-  double worst_bins = 0, worst_shares = 0;
-  // Rates of the same size, so that any of the three may be the slowest: where one always is, nothing is off.
-  for (const double near_rate : {2.0, 4.0}) {
-    for (std::uint32_t seed = 0; seed < 20; ++seed) {
-      System system = three_tiers();
-      const double rates[] = {near_rate, 3, 2};
-      for (std::size_t t = 0; t < 3; ++t) system.resources[system.tiers[t].read].seconds_per = 1e-6 / rates[t];
-      const ExpertsWork& experts = verified(plan_on(system, model));
-      const auto seconds = [&](double near, double between, double far) {
-        const double hits = near + between;
-        return run(system,
-                   experts.at(hits, far, hits > 0 ? std::vector{near / hits, between / hits} : std::vector<double>{}))
-            .seconds;
-      };
-      const std::vector<Found> passes = drawn_passes(seed);
-      double full = 0, binned = 0, shared = 0, near = 0, hits = 0;
-      std::map<std::pair<int, int>, std::pair<double, double>> bins;  // (between, far): passes, sum of near
-      for (const Found& one : passes) {
-        full += seconds(one.near, one.between, one.far);
-        bins[{one.between, one.far}].first += 1;
-        bins[{one.between, one.far}].second += one.near;
-        near += one.near;
-        hits += one.near + one.between;
-      }
-      for (const auto& [at, sums] : bins) binned += sums.first * seconds(sums.second / sums.first, at.first, at.second);
-      for (const Found& one : passes)
-        shared +=
-            seconds(near / hits * (one.near + one.between), (1 - near / hits) * (one.near + one.between), one.far);
-      EXPECT_LE(binned, full * (1 + 1e-12));  // Jensen: the slowest resource is convex in what it reads
-      worst_bins = std::max(worst_bins, 1 - binned / full);
-      worst_shares = std::max(worst_shares, std::abs(1 - shared / full));
-    }
-  }
-  RecordProperty("error_of_bins", fmt::format("{:.5f}", worst_bins));
-  RecordProperty("error_of_shares", fmt::format("{:.5f}", worst_shares));
-  EXPECT_LT(worst_bins, 0.05) << worst_bins;
-  EXPECT_LT(worst_shares, 0.15) << worst_shares;
 }
 
 TEST(Tiers, MachinesWhoseUnitDoesNotSeeATierAreRefused) {

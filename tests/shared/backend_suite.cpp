@@ -127,6 +127,13 @@ std::vector<ImpliedCapacity> random_implied(const Study& study, const RoutingTab
     const std::uint32_t batch = study.grid.batch[dice.below(static_cast<std::uint32_t>(study.grid.batch.size()))];
     implied.push_back({batch, dice.below(4) == 0, {dice.below(table.experts), dice.below(table.layers + 1)}});
   }
+  for (std::size_t i = implied.size(); i-- > 0;) {  // a tier within it
+    if (implied[i].capacity.base == 0 || dice.heads()) continue;
+    ImpliedCapacity nearer = implied[i];
+    nearer.capacity = {dice.below(nearer.capacity.base), dice.below(table.layers + 1)};
+    implied[i].nearer = nearer.capacity;
+    implied.push_back(nearer);
+  }
   return implied;
 }
 

@@ -165,10 +165,10 @@ TEST_F(TalliesFile, gives_back_joint_histograms_as_bins) {
     EXPECT_EQ(read.counters, std::vector<std::uint64_t>(written.counters.begin(), first_joint));
     std::uint64_t counted = 0;
     for (std::size_t c = 0; c < joints.size(); ++c) {
-      const TallyLayout::JointRange range = written.layout.joints_of(c);
-      for (std::uint32_t j = 0; j < range.count; ++j) {
+      const std::vector<TallyLayout::Sparse> sparse = written.layout.sparse_of(c);
+      for (std::size_t j = 0; j < sparse.size(); ++j) {
         for (std::uint64_t bin = joints[c].first[j]; bin < joints[c].first[j + 1]; ++bin) {
-          const std::uint64_t at = written.layout.joints[range.first + j].verify + joints[c].place[bin];
+          const std::uint64_t at = sparse[j].first + joints[c].place[bin];
           EXPECT_EQ(joints[c].count[bin], written.counters[at]);
           EXPECT_GT(joints[c].count[bin], 0U);
           ++counted;
@@ -191,7 +191,7 @@ Tallies tallies_with_joints() {
 TEST_F(TalliesFile, is_refused_as_input_when_a_bin_lies_elsewhere) {
   const Tallies written = tallies_with_joints();
   std::size_t cell = 0;
-  while (written.layout.joints_of(cell).count == 0) ++cell;
+  while (written.layout.sparse_of(cell).empty()) ++cell;
   const std::string dataset = fmt::format("cell_{:04}/joint_place", cell);
   for (const std::uint32_t place : {~0U, 0U}) {  // outside of its histogram; not above the one before it
     write_tallies(path("odd.h5"), written, kProvenance);
