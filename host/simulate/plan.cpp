@@ -247,10 +247,10 @@ TallyShape make_shape(Plan& plan, const Study& study, const Grid& grid, const Ro
   for (std::size_t c = 0; c < grid.cells.size(); ++c) {
     const GridCell& cell = grid.cells[c];
     const AcceptanceRule rule = rule_of(plan, study, cell, table);
-    shape.cells.push_back({cell.batch, cell.depth, cell.policies, cell.capacities, cell.joint, cell.nested,
+    shape.cells.push_back({cell.batch, cell.depth, cell.policies, cell.capacities, cell.joint,
                            acceptance_thresholds(at_alpha(study.acceptance, cell.alpha), cell.depth), cell.bits,
-                           Tree{study.draft.width, study.draft.verify_tokens}, rule, cell.alpha, cell.demand,
-                           apart[c]});
+                           Tree{study.draft.width, study.draft.verify_tokens}, rule, cell.alpha, cell.demand, apart[c],
+                           cell.nested});
     shape.cells.back().demand.demand = calibrated(cell.demand.demand, plan, table);
   }
   return shape;

@@ -21,14 +21,14 @@ struct CellShape {
   std::vector<Policy> policies;
   std::vector<Capacity> capacities;   ///< ascending
   std::vector<bool> joint;            ///< [capacities] whether a hardware system needs the joint histogram
-  std::vector<NestedPair> nested{};   ///< of each policy: smaller caches within larger ones that are counted together
   std::vector<Threshold> thresholds;  ///< [depth] conditional acceptance, where it depends on the position alone
   std::uint32_t bits = 0;             ///< 0: every number of bits of the study
   Tree tree;
   AcceptanceRule acceptance;
-  std::optional<double> alpha{};  ///< of the thresholds, where the study has several
-  DemandPoint demand{};           ///< what columns ask for
-  bool apart = false;             ///< samples: episodes of its own, as too few rounds of fresh starts would fit
+  std::optional<double> alpha{};     ///< of the thresholds, where the study has several
+  DemandPoint demand{};              ///< what columns ask for
+  bool apart = false;                ///< samples: episodes of its own, as too few rounds of fresh starts would fit
+  std::vector<NestedPair> nested{};  ///< of each policy: smaller caches within larger ones, counted together
 };
 
 /// What is counted: enough to lay out the counters and to read them back.

@@ -40,7 +40,7 @@ TallyShape shape_of(std::vector<std::uint32_t> batches, Walk walk = Walk::episod
   shape.groups = {64, 64, 64};
   shape.joint_groups = {16, 16, 64};
   for (const std::uint32_t batch : batches)
-    shape.cells.push_back({batch, 0, {Policy::lru}, {{1, 0}}, {false}, {}, {}, 0, {}, {}});
+    shape.cells.push_back({batch, 0, {Policy::lru}, {{1, 0}}, {false}, {}, 0, {}, {}});
   return shape;
 }
 
