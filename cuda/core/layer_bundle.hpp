@@ -55,6 +55,9 @@ MOECARLO_HOST_DEVICE LaneWord<1> less(LaneWord<1> a, LaneWord<1> b) {
 MOECARLO_HOST_DEVICE bool any(LaneWord<1> a) {
   return a.value != 0;
 }
+MOECARLO_HOST_DEVICE LaneWord<1> is_zero_word(LaneWord<1> a) {
+  return {a.value == 0 ? ~std::uint64_t{0} : 0};
+}
 MOECARLO_HOST_DEVICE LaneWord<1> count_bits(LaneWord<1> a) {
   return {count_bits(a.value)};
 }
@@ -62,79 +65,131 @@ MOECARLO_HOST_DEVICE LaneWord<1> count_bits(LaneWord<1> a) {
 #if !defined(__CUDACC__)
 }  // namespace moecarlo
 
-#if defined(__AVX512VPOPCNTDQ__)
+#if defined(__AVX2__)
 #include <immintrin.h>
 #endif
 
 namespace moecarlo {
 
-constexpr int kHostLanes = 8;
-
+template <int Lanes>
+struct HostVector;
 template <>
-struct LaneWord<kHostLanes> {
-  typedef std::uint64_t Vector __attribute__((vector_size(64)));
-  typedef std::int64_t SignedVector __attribute__((vector_size(64)));
-  typedef std::uint64_t UnalignedVector __attribute__((vector_size(64), aligned(8), may_alias));
+struct HostVector<4> {
+  typedef std::uint64_t Words __attribute__((vector_size(32)));
+  typedef std::int64_t Signed __attribute__((vector_size(32)));
+  typedef std::uint64_t Unaligned __attribute__((vector_size(32), aligned(8), may_alias));
+  static constexpr Words kIndex = {0, 1, 2, 3};
+};
+template <>
+struct HostVector<8> {
+  typedef std::uint64_t Words __attribute__((vector_size(64)));
+  typedef std::int64_t Signed __attribute__((vector_size(64)));
+  typedef std::uint64_t Unaligned __attribute__((vector_size(64), aligned(8), may_alias));
+  static constexpr Words kIndex = {0, 1, 2, 3, 4, 5, 6, 7};
+};
+
+/// On the host: a vector, as wide as a register of the instruction set is (host/simulate/cpu_code.hpp).
+template <int Lanes>
+struct LaneWord {
+  using Vector = typename HostVector<Lanes>::Words;
   Vector value = {};
 
-  MOECARLO_HOST_DEVICE static LaneWord all(std::uint64_t number) {
-    return {Vector{number, number, number, number, number, number, number, number}};
-  }
-  MOECARLO_HOST_DEVICE static LaneWord index() { return {Vector{0, 1, 2, 3, 4, 5, 6, 7}}; }
+  MOECARLO_HOST_DEVICE static LaneWord all(std::uint64_t number) { return {Vector{} + number}; }
+  MOECARLO_HOST_DEVICE static LaneWord index() { return {HostVector<Lanes>::kIndex}; }
   MOECARLO_HOST_DEVICE static LaneWord load(const std::uint64_t* numbers) {
-    return {*reinterpret_cast<const UnalignedVector*>(numbers)};
+    return {*reinterpret_cast<const typename HostVector<Lanes>::Unaligned*>(numbers)};
   }
   MOECARLO_HOST_DEVICE void store(std::uint64_t* numbers) const {
-    *reinterpret_cast<UnalignedVector*>(numbers) = value;
+    *reinterpret_cast<typename HostVector<Lanes>::Unaligned*>(numbers) = value;
   }
   MOECARLO_HOST_DEVICE std::uint64_t operator[](int lane) const { return value[lane]; }
   MOECARLO_HOST_DEVICE void set(int lane, std::uint64_t number) { value[lane] = number; }
 };
 
-using HostWord = LaneWord<kHostLanes>;
-
-MOECARLO_HOST_DEVICE HostWord operator|(const HostWord& a, const HostWord& b) {
+/// Every other word of a, then of b, from the first or the second on.
+template <int Lanes>
+MOECARLO_HOST_DEVICE LaneWord<Lanes> every_other(const LaneWord<Lanes>& a, const LaneWord<Lanes>& b,
+                                                 std::uint64_t first) {
+  return {__builtin_shuffle(a.value, b.value, 2 * HostVector<Lanes>::kIndex + first)};
+}
+template <int Lanes>
+MOECARLO_HOST_DEVICE LaneWord<Lanes> operator|(const LaneWord<Lanes>& a, const LaneWord<Lanes>& b) {
   return {a.value | b.value};
 }
-MOECARLO_HOST_DEVICE HostWord operator&(const HostWord& a, const HostWord& b) {
+template <int Lanes>
+MOECARLO_HOST_DEVICE LaneWord<Lanes> operator&(const LaneWord<Lanes>& a, const LaneWord<Lanes>& b) {
   return {a.value & b.value};
 }
-MOECARLO_HOST_DEVICE HostWord operator~(const HostWord& a) {
+template <int Lanes>
+MOECARLO_HOST_DEVICE LaneWord<Lanes> operator~(const LaneWord<Lanes>& a) {
   return {~a.value};
 }
-MOECARLO_HOST_DEVICE HostWord operator+(const HostWord& a, const HostWord& b) {
+template <int Lanes>
+MOECARLO_HOST_DEVICE LaneWord<Lanes> operator+(const LaneWord<Lanes>& a, const LaneWord<Lanes>& b) {
   return {a.value + b.value};
 }
-MOECARLO_HOST_DEVICE HostWord operator-(const HostWord& a, const HostWord& b) {
+template <int Lanes>
+MOECARLO_HOST_DEVICE LaneWord<Lanes> operator-(const LaneWord<Lanes>& a, const LaneWord<Lanes>& b) {
   return {a.value - b.value};
 }
-MOECARLO_HOST_DEVICE HostWord operator*(const HostWord& a, const HostWord& b) {
+template <int Lanes>
+MOECARLO_HOST_DEVICE LaneWord<Lanes> operator*(const LaneWord<Lanes>& a, const LaneWord<Lanes>& b) {
   return {a.value * b.value};
 }
-MOECARLO_HOST_DEVICE HostWord operator>>(const HostWord& a, int places) {
+template <int Lanes>
+MOECARLO_HOST_DEVICE LaneWord<Lanes> operator>>(const LaneWord<Lanes>& a, int places) {
   return {a.value >> places};
 }
-MOECARLO_HOST_DEVICE HostWord operator<<(const HostWord& a, const HostWord& places) {
+template <int Lanes>
+MOECARLO_HOST_DEVICE LaneWord<Lanes> operator<<(const LaneWord<Lanes>& a, const LaneWord<Lanes>& places) {
   return {a.value << places.value};
 }
-MOECARLO_HOST_DEVICE HostWord less(const HostWord& a, const HostWord& b) {
-  return {reinterpret_cast<HostWord::Vector>(reinterpret_cast<HostWord::SignedVector>(a.value) <
-                                             reinterpret_cast<HostWord::SignedVector>(b.value))};
+template <int Lanes>
+MOECARLO_HOST_DEVICE LaneWord<Lanes> less(const LaneWord<Lanes>& a, const LaneWord<Lanes>& b) {
+  using Vector = HostVector<Lanes>;
+  return {reinterpret_cast<typename Vector::Words>(reinterpret_cast<typename Vector::Signed>(a.value) <
+                                                   reinterpret_cast<typename Vector::Signed>(b.value))};
 }
-MOECARLO_HOST_DEVICE bool any(const HostWord& a) {
+/// All ones where a is 0, else 0.
+template <int Lanes>
+MOECARLO_HOST_DEVICE LaneWord<Lanes> is_zero_word(const LaneWord<Lanes>& a) {
+  return {reinterpret_cast<typename HostVector<Lanes>::Words>(a.value == typename HostVector<Lanes>::Words{})};
+}
+template <int Lanes>
+MOECARLO_HOST_DEVICE bool any(const LaneWord<Lanes>& a) {
 #if defined(__AVX512VPOPCNTDQ__)
-  return _mm512_test_epi64_mask(reinterpret_cast<__m512i>(a.value), reinterpret_cast<__m512i>(a.value)) != 0;
-#else
-  const HostWord::Vector v = a.value;
-  return ((v[0] | v[1]) | (v[2] | v[3]) | (v[4] | v[5]) | (v[6] | v[7])) != 0;
+  if constexpr (Lanes == 8) {
+    return _mm512_test_epi64_mask(reinterpret_cast<__m512i>(a.value), reinterpret_cast<__m512i>(a.value)) != 0;
+  }
+#elif defined(__AVX2__)
+  if constexpr (Lanes == 4) {
+    return _mm256_testz_si256(reinterpret_cast<__m256i>(a.value), reinterpret_cast<__m256i>(a.value)) == 0;
+  }
 #endif
+  std::uint64_t found = 0;
+  for (int lane = 0; lane < Lanes; ++lane) found |= a.value[lane];
+  return found != 0;
 }
-MOECARLO_HOST_DEVICE HostWord count_bits(const HostWord& a) {
+template <int Lanes>
+MOECARLO_HOST_DEVICE LaneWord<Lanes> count_bits(const LaneWord<Lanes>& a) {
 #if defined(__AVX512VPOPCNTDQ__)
-  return {reinterpret_cast<HostWord::Vector>(_mm512_popcnt_epi64(reinterpret_cast<__m512i>(a.value)))};
-#else
+  if constexpr (Lanes == 8) {
+    return {
+        reinterpret_cast<typename LaneWord<Lanes>::Vector>(_mm512_popcnt_epi64(reinterpret_cast<__m512i>(a.value)))};
+  }
+#elif defined(__AVX2__)
+  if constexpr (Lanes == 4) {  // of each half byte from a table, summed over the bytes of a word
+    const __m256i halves = _mm256_set1_epi8(15), x = reinterpret_cast<__m256i>(a.value);
+    const __m256i counts = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4,  //
+                                            0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4);
+    const __m256i low = _mm256_shuffle_epi8(counts, _mm256_and_si256(x, halves));
+    const __m256i high = _mm256_shuffle_epi8(counts, _mm256_and_si256(_mm256_srli_epi16(x, 4), halves));
+    return {reinterpret_cast<typename LaneWord<Lanes>::Vector>(
+        _mm256_sad_epu8(_mm256_add_epi8(low, high), _mm256_setzero_si256()))};
+  }
+#endif
   // Sums of neighbouring bits, pairs, nibbles, bytes: what vectorises where there is no population count for vectors.
-  HostWord::Vector x = a.value;
+  typename LaneWord<Lanes>::Vector x = a.value;
   x -= (x >> 1) & 0x5555555555555555U;
   x = (x & 0x3333333333333333U) + ((x >> 2) & 0x3333333333333333U);
   x = (x + (x >> 4)) & 0x0f0f0f0f0f0f0f0fU;
@@ -142,7 +197,6 @@ MOECARLO_HOST_DEVICE HostWord count_bits(const HostWord& a) {
   x += x >> 16;
   x += x >> 32;
   return {x & 0x7fU};
-#endif
 }
 #endif
 
@@ -175,6 +229,13 @@ struct LayerBundle {
     LayerBundle bundle;
     if constexpr (Words == 1 || Lanes == 1) {
       for (int w = 0; w < Words; ++w) bundle.word[w] = LaneWord<Lanes>::load(masks + w * Lanes);
+    } else if constexpr (Words == 2) {  // in registers: what was stored word by word is slow to load as a vector
+      const LaneWord<Lanes> a = LaneWord<Lanes>::load(masks), b = LaneWord<Lanes>::load(masks + Lanes);
+      for (int w = 0; w < 2; ++w) bundle.word[w] = every_other(a, b, w);
+    } else if constexpr (Words == 4) {
+      const auto first_half = LayerBundle<2, Lanes>::gather(masks);
+      const auto second_half = LayerBundle<2, Lanes>::gather(masks + 2 * Lanes);
+      for (int w = 0; w < 4; ++w) bundle.word[w] = every_other(first_half.word[w % 2], second_half.word[w % 2], w / 2);
     } else {
       std::uint64_t lanes[Lanes];
       for (int w = 0; w < Words; ++w) {
@@ -229,9 +290,7 @@ struct LayerBundle {
     return chosen;
   }
 
-  MOECARLO_HOST_DEVICE static LaneWord<Lanes> is_zero(const LaneWord<Lanes>& number) {
-    return less(count_bits(number), LaneWord<Lanes>::all(1));
-  }
+  MOECARLO_HOST_DEVICE static LaneWord<Lanes> is_zero(const LaneWord<Lanes>& number) { return is_zero_word(number); }
 
   MOECARLO_HOST_DEVICE LayerBundle& operator|=(const LayerBundle& other) {
     for (int w = 0; w < Words; ++w) word[w] = word[w] | other.word[w];

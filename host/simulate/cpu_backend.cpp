@@ -11,7 +11,8 @@ namespace moecarlo {
 namespace {
 
 WorkspaceLayout layout_for(const RoutingView& routing, const PlanView& plan, InstructionSet best) {
-  const int lanes = has_episodes(plan.walk) ? lanes_of(set_for(best, routing, plan)) : 1;
+  const bool bundles = has_episodes(plan.walk) && !plan.coupled;
+  const int lanes = bundles ? lanes_of(set_for(best, routing, plan)) : 1;
   return WorkspaceLayout::of(plan, routing.layers, mask_words(routing.experts), lanes);
 }
 

@@ -17,9 +17,9 @@ enum class InstructionSet { baseline, x86_64_v3, x86_64_v4 };
 InstructionSet best_instruction_set();
 const char* to_string(InstructionSet set);
 
-/// Layers that the loops of a set replay at a time: eight where a vector register holds eight 64-bit words.
+/// Layers that the loops of a set replay at a time: as many as a vector register holds 64-bit words.
 constexpr int lanes_of(InstructionSet set) {
-  return set == InstructionSet::x86_64_v4 ? 8 : 1;
+  return set == InstructionSet::x86_64_v4 ? 8 : set == InstructionSet::x86_64_v3 ? 4 : 1;
 }
 
 /// The set whose code simulates a plan where the processor has `best`: that one, or one of fewer lanes where layers are

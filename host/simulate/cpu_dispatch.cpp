@@ -28,8 +28,14 @@ const char* to_string(InstructionSet set) {
 
 InstructionSet set_for(InstructionSet best, const RoutingView& routing, const PlanView& plan) {
   if (mask_words(routing.experts) > 4) return InstructionSet::baseline;
-  const bool fills_lanes = routing.layers >= static_cast<std::uint32_t>(lanes_of(best)) || !has_episodes(plan.walk);
-  return !plan.coupled && fills_lanes ? best : std::min(best, InstructionSet::x86_64_v3);
+  if (plan.coupled) return std::min(best, InstructionSet::x86_64_v3);
+  const auto fills_lanes = [&](InstructionSet set) {
+    return routing.layers >= static_cast<std::uint32_t>(lanes_of(set)) || !has_episodes(plan.walk);
+  };
+  for (const InstructionSet set : {best, std::min(best, InstructionSet::x86_64_v3)}) {
+    if (fills_lanes(set)) return set;
+  }
+  return InstructionSet::baseline;
 }
 
 RunBlock* code_for(InstructionSet set, const RoutingView& routing, const PlanView& plan) {

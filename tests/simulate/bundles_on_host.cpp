@@ -6,7 +6,7 @@
 namespace moecarlo::testing {
 namespace {
 
-constexpr int kLanes = kHostLanes;
+constexpr int kLanes = 8;
 
 struct Line {
   alignas(64) std::uint64_t words[8];
