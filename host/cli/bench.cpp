@@ -19,6 +19,7 @@
 #include "host/cli/commands.hpp"
 #include "host/cli/terminal.hpp"
 #include "host/simulate/cpu_backend.hpp"
+#include "host/simulate/sources.hpp"
 #include "host/support/error.hpp"
 #include "host/support/parallel.hpp"
 
@@ -192,6 +193,19 @@ std::optional<double> cost_ratio(const std::vector<Rate>& rates, const std::stri
   return one->seconds_per_trajectory / other->seconds_per_trajectory;
 }
 
+/// What a trajectory costs under the slowest demand rule, in trajectories of the rule that asks for all.
+std::optional<double> cost_of_slowest_rule(const std::vector<Rate>& rates) {
+  const Rate* all = find(rates, kAllName);
+  if (all == nullptr) all = find(rates, fmt::format("{}, {}", kAllName, to_string(best_instruction_set())));
+  if (all == nullptr) return {};
+  double most = 0;
+  for (const Rate& rate : rates) {
+    const bool own = rate.name.starts_with(kRulesName) && !rate.name.starts_with(kAllName);
+    if (own) most = std::max(most, rate.seconds_per_trajectory);
+  }
+  return most / all->seconds_per_trajectory;
+}
+
 nlohmann::ordered_json or_null(const std::optional<double>& number) {
   return number ? nlohmann::ordered_json(*number) : nullptr;
 }
@@ -227,6 +241,7 @@ nlohmann::ordered_json describe_workload() {
 nlohmann::ordered_json describe_cpu(const CpuRates& cpu) {
   return {{"rates", to_json(cpu.rates)},
           {"limit", {{"name", "mask stream, 1 thread"}, {"steps_per_second", cpu.limit}}},
+          {"cost_of_slowest_rule", or_null(cost_of_slowest_rule(cpu.rates))},
           {"threads", cpu.threads},
           {"thread_efficiency", cpu.many_threads / cpu.one_thread / cpu.threads}};
 }
@@ -240,13 +255,19 @@ nlohmann::ordered_json describe_device(const DeviceRates& device) {
             {"integer_operations_per_second", device.limits.integer_operations_per_second},
             {"population_counts_per_second", device.limits.population_counts_per_second}}},
           {"cost_of_16_lru_capacities", or_null(cost_ratio(device.rates, kSixteenName, kReferenceName))},
+          {"cost_of_slowest_rule", or_null(cost_of_slowest_rule(device.rates))},
           {"cost_of_stateless_grid", or_null(cost_ratio(device.rates, kGridName, kLargestName))}};
+}
+
+void print_cost_of_rules(const std::vector<Rate>& rates) {
+  if (const auto ratio = cost_of_slowest_rule(rates)) say("the slowest demand rule costs {:.2f} times all\n", *ratio);
 }
 
 void print(const CpuRates& cpu) {
   print("cpu, 1 thread where not said otherwise", cpu.rates);
   say("{:<48} {:>14.1f}\n", "limit: mask stream, 1 thread", cpu.limit / 1e6);
   say("thread efficiency {:.2f}\n", cpu.many_threads / cpu.one_thread / cpu.threads);
+  print_cost_of_rules(cpu.rates);
 }
 
 void print(const DeviceRates& device) {
@@ -261,6 +282,7 @@ void print(const DeviceRates& device) {
   };
   print_cost(kSixteenName, kReferenceName);
   print_cost(kGridName, kLargestName);
+  print_cost_of_rules(device.rates);
 }
 
 void bench(const BenchOptions& options) {
@@ -268,8 +290,8 @@ void bench(const BenchOptions& options) {
   const bool on_device =
       options.backend != "cpu" && device_for(options.backend, options.device, usable_devices(why_not), 0);
   const BenchTrace trace(false), logits_trace(true);
-  const RoutingTable table = trace.read(), logits = logits_trace.read();
-  std::vector<Workload> workloads = bench_workloads(table, logits_trace, logits);
+  const RoutingTable table = trace.read(), logits = logits_trace.read(), slices_of_logits = with_slices(logits);
+  std::vector<Workload> workloads = bench_workloads(table, logits_trace, logits, slices_of_logits);
   std::erase_if(workloads, [&](const Workload& one) { return one.name.find(options.only) == std::string::npos; });
   const bool slices = std::string(kSlicesName).find(options.only) != std::string::npos;
   const bool rows = std::string(kProjectionName).find(options.only) != std::string::npos;

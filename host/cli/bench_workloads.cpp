@@ -4,8 +4,11 @@
 
 #include <unistd.h>
 
+#include <map>
 #include <utility>
 
+#include "host/simulate/sources.hpp"
+#include "host/study/demand.hpp"
 #include "host/study/grid.hpp"
 #include "host/study/names.hpp"
 #include "host/trace/perturbed.hpp"
@@ -93,6 +96,27 @@ Study stateless_study(std::vector<std::uint32_t> batches, std::vector<std::uint3
   return study;
 }
 
+/// The numbers that rules are measured with, by their keys.
+const std::map<std::string, std::vector<double>> kRuleNumbers = {{"theta", {0.1}}, {"experts", {24}}, {"mass", {0.8}}};
+
+/// The reference workload under a rule, on a table that suits it: `read`, or its slices.
+Workload asking(DemandRule rule, RoutingTable read, const RoutingTable& table) {
+  Study study = reference_study();
+  DemandSpec& demand = study.demand.emplace();
+  demand.rules = {rule};
+  for (const DemandParameter& parameter : parameters_of(rule)) {
+    const auto number = kRuleNumbers.find(parameter.key);
+    if (number != kRuleNumbers.end()) demand.stated.insert(*number);
+  }
+  if (needs_slices(rule)) {
+    study.cache.objects = Objects::slices;
+    study.grid.capacity = {2 * kBenchCapacity};
+  }
+  TraceSources sources = load_sources(study, read, false);
+  return make_workload(fmt::format("lru, demand {}", demand_points(demand).front().label), study, table,
+                       least_of_policy(kStepsBack), std::move(sources));
+}
+
 }  // namespace
 
 BenchTrace::BenchTrace(bool with_logits)
@@ -160,7 +184,7 @@ Workload make_workload(std::string name, const Study& study, const RoutingTable&
 }
 
 std::vector<Workload> bench_workloads(const RoutingTable& table, const BenchTrace& logits_trace,
-                                      const RoutingTable& logits) {
+                                      const RoutingTable& logits, const RoutingTable& slices) {
   std::vector<Workload> workloads;
   workloads.push_back(make_workload(kReferenceName, reference_study(), table, least_of_policy(kStepsBack)));
   for (const auto& [word, policy] : policy_names()) {
@@ -180,6 +204,9 @@ std::vector<Workload> bench_workloads(const RoutingTable& table, const BenchTrac
   workloads.push_back(make_workload(kGridName,
                                     stateless_study({1, 2, 4, 8, 16}, {1, 2, 3, 4, 5, 6, 7, 8}, sixteen_capacities()),
                                     table, least_of_static()));
+  for (const DemandRule rule : all_demand_rules()) {
+    if (!drafts_nearest(rule)) workloads.push_back(asking(rule, logits, needs_slices(rule) ? slices : logits));
+  }
   return workloads;
 }
 

@@ -53,15 +53,18 @@ Study reference_study();
 Workload make_workload(std::string name, const Study& study, const RoutingTable& table, LeastWork least,
                        TraceSources sources = {});
 
-/// The reference workload, then every other policy, redrawn routing, sixteen capacities, and a grid of stateless points
-/// beside its largest. The tables must outlive the result; `logits` is that of `logits_trace`.
+/// The reference workload, then every other policy, redrawn routing, sixteen capacities, a grid of stateless points
+/// beside its largest, and every demand rule that needs no file. The tables must outlive the result; `logits` is that
+/// of `logits_trace`, `slices` the same with two objects for each expert.
 std::vector<Workload> bench_workloads(const RoutingTable& table, const BenchTrace& logits_trace,
-                                      const RoutingTable& logits);
+                                      const RoutingTable& logits, const RoutingTable& slices);
 
 /// Names in bench_workloads that are set against each other.
 inline constexpr const char* kReferenceName = "lru";
 inline constexpr const char* kSixteenName = "lru, 16 capacities";
 inline constexpr const char* kLargestName = "static, batch 16, depth 8";
 inline constexpr const char* kGridName = "static, 16 capacities x 8 depths x 5 batches";
+inline constexpr const char* kRulesName = "lru, demand ";  ///< how the names of rules begin
+inline constexpr const char* kAllName = "lru, demand all";
 
 }  // namespace moecarlo::cli

@@ -34,7 +34,7 @@ void compare_every(std::uint32_t first, std::uint32_t studies, std::uint32_t (*n
 
 // MOECARLO_ORACLE_STUDIES: random studies in all. MOECARLO_ORACLE_SCALE: trajectories of each, in units of a usual run.
 TEST_P(EveryEngine, AgreesWithTheOracleOnRandomStudies) {
-  const auto studies = static_cast<std::uint32_t>(testing::parameter("MOECARLO_ORACLE_STUDIES", 120));
+  const auto studies = static_cast<std::uint32_t>(testing::parameter("MOECARLO_ORACLE_STUDIES", 60));
   compare_every(GetParam(), studies, [](std::uint32_t n) { return n; });
 }
 
