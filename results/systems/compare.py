@@ -97,6 +97,8 @@ DEMANDS = {"all": {}, "salient": {"rule": "salient"},
 def study_of(trace, entry, trajectories):
     """One system: all of them share seed and trace, hence the same random numbers."""
     system, scheme, demand, tree = entry
+    if "channels" in demand:  # each takes several times as long
+        trajectories //= 8
     tables = {"study": {"trace": str(trace), "trajectories": trajectories, "rounds": 8},
               "grid": {"batch": BATCHES, "depth": [0, DEPTH], "policy": ["lru"], "capacity": [8]},
               "acceptance": {"alpha": ALPHA},
@@ -119,7 +121,7 @@ def run_study(arguments, number, entry):
                     [program, "--quiet", "evaluate", output, "--band", "-o", banded, "--force"]):
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
         if done.returncode:
-            return done.stderr.strip().splitlines()[-1]
+            return done.stderr.strip().splitlines()[-1].rpartition(": ")[2].rstrip(".)")
     return json.loads((banded / "summary.json").read_text())
 
 
@@ -182,61 +184,85 @@ def table_of(rows, missing):
 # ---- the picture ----
 
 COLOURS = ["#1b6ca8", "#b8442a", "#2b8a3e", "#7a3e9d", "#a67c00", "#0b7285", "#5f3dc4", "#c2255c"]
+WIDTH_PX, HEIGHT_PX, MARGIN = 860, 620, 60
+
+
+class Panel:
+    """Energy over speed of one batch, both in powers of ten."""
+
+    def __init__(self, rows):
+        self.systems = {}
+        for row in rows:
+            self.systems.setdefault(row["name"], {})[row["figure"]] = row
+        self.ranges, self.labels = [], []
+        for figure in FIGURES:
+            values = [pair[figure][key] for pair in self.systems.values() for key in ("value", "band_low", "band_high")]
+            values = [value for value in values if value]
+            self.ranges.append((np.log10(min(values)) - 0.1, np.log10(max(values)) + 0.1))
+
+    def at(self, axis, value):
+        low, high = self.ranges[axis]
+        inside = ((WIDTH_PX, HEIGHT_PX)[axis] - 2 * MARGIN) * (np.log10(value) - low) / (high - low)
+        return MARGIN + inside if axis == 0 else HEIGHT_PX - MARGIN - inside
+
+    def frame(self, batch):
+        middle = HEIGHT_PX / 2
+        yield (f'<text x="{MARGIN}" y="24" font-weight="bold">batch {batch}</text>'
+               f'<text x="{WIDTH_PX / 2}" y="{HEIGHT_PX - 8}" text-anchor="middle">tokens a second</text>'
+               f'<text x="14" y="{middle}" transform="rotate(-90 14 {middle})" text-anchor="middle">mJ a token</text>'
+               f'<rect x="{MARGIN}" y="{MARGIN}" width="{WIDTH_PX - 2 * MARGIN}" height="{HEIGHT_PX - 2 * MARGIN}" '
+               'fill="none" stroke="#999"/>')
+        for axis, (low, high) in enumerate(self.ranges):
+            for power in range(int(np.ceil(low)), int(np.floor(high)) + 1):
+                mark = self.at(axis, 10.0**power)
+                place = (f'x="{mark:.1f}" y="{HEIGHT_PX - MARGIN + 16}" text-anchor="middle"' if axis == 0 else
+                         f'x="{MARGIN - 6}" y="{mark:.1f}" text-anchor="end"')
+                yield f"<text {place}>{10.0**power:g}</text>"
+
+    def bars(self, pair, x, y, colour):
+        """Thin: what assumptions move; thick: simulation and trace together."""
+        for axis, figure in enumerate(FIGURES):
+            one = pair[figure]
+            error = (one["mc_half_width"] or 0) + (one["trace_half_width"] or 0)
+            for low, high, thick in ((one["band_low"], one["band_high"], 1),
+                                     (one["value"] - error, one["value"] + error, 4)):
+                if not low or not high or low <= 0:
+                    continue
+                a, b = self.at(axis, low), self.at(axis, high)
+                ends = (f'x1="{a:.1f}" y1="{y:.1f}" x2="{b:.1f}" y2="{y:.1f}"' if axis == 0 else
+                        f'x1="{x:.1f}" y1="{a:.1f}" x2="{x:.1f}" y2="{b:.1f}"')
+                yield f'<line {ends} stroke="{colour}" stroke-width="{thick}" opacity="0.4"/>'
+
+    def label(self, name, x, y, colour):
+        """Where no other name stands, as near as there is room."""
+        length = 6.2 * len(name)
+        for step in range(60):
+            top = y - 5 + 6 * (step + 1 >> 1) * (-1)**step
+            box = (x + 6, top - 10, x + 6 + length, top + 2)
+            if all(box[2] < other[0] or other[2] < box[0] or box[3] < other[1] or other[3] < box[1]
+                   for other in self.labels):
+                break
+        self.labels.append(box)
+        return f'<text x="{x + 6:.1f}" y="{top:.1f}" fill="{colour}">{name}</text>'
+
+    def draw(self, batch):
+        yield from self.frame(batch)
+        for number, (name, pair) in enumerate(self.systems.items()):
+            colour = COLOURS[number % len(COLOURS)]
+            x, y = (self.at(axis, pair[figure]["value"]) for axis, figure in enumerate(FIGURES))
+            yield from self.bars(pair, x, y, colour)
+            fill = colour if pair[FIGURES[0]]["dropped_mass"] == 0 else "white"
+            yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{fill}" stroke="{colour}"/>'
+            yield self.label(name, x, y, colour)
 
 
 def picture(rows):
-    """Energy over speed at batch 1 and 16, both in powers of ten: bars of all three errors, hollow where lossy."""
-    width, height, margin = 720, 560, 60
+    """Batch 1 above batch 16: hollow where lossy."""
     parts = []
     for place, batch in enumerate((BATCHES[0], BATCHES[-1])):
-        chosen = {}
-        for row in rows:
-            if row["batch"] == batch:
-                chosen.setdefault(row["name"], {})[row["figure"]] = row
-        axes = []
-        for figure in FIGURES:
-            values = [value for pair in chosen.values() for value in (pair[figure]["value"], pair[figure]["band_low"],
-                                                                      pair[figure]["band_high"]) if value]
-            low, high = np.log10(min(values)) - 0.1, np.log10(max(values)) + 0.1
-            axes.append((low, high))
-
-        def at(axis, value, axes=axes):
-            low, high = axes[axis]
-            share = (np.log10(value) - low) / (high - low)
-            return margin + share * (width - 2 * margin) if axis == 0 else height - margin - share * (height - 2 * margin)
-
-        top = place * height
-        parts.append(f'<g transform="translate(0 {top})"><text x="{margin}" y="24" font-weight="bold">batch {batch}</text>'
-                     f'<text x="{width / 2}" y="{height - 8}" text-anchor="middle">tokens a second</text>'
-                     f'<text x="14" y="{height / 2}" transform="rotate(-90 14 {height / 2})" text-anchor="middle">'
-                     'mJ a token</text>'
-                     f'<rect x="{margin}" y="{margin}" width="{width - 2 * margin}" height="{height - 2 * margin}" '
-                     'fill="none" stroke="#999"/>')
-        for axis in (0, 1):
-            for power in range(int(np.ceil(axes[axis][0])), int(np.floor(axes[axis][1])) + 1):
-                mark = at(axis, 10.0**power)
-                parts.append(f'<text x="{mark:.1f}" y="{height - margin + 16}" text-anchor="middle">{10.0**power:g}</text>'
-                             if axis == 0 else
-                             f'<text x="{margin - 6}" y="{mark:.1f}" text-anchor="end">{10.0**power:g}</text>')
-        for number, (name, pair) in enumerate(chosen.items()):
-            colour = COLOURS[number % len(COLOURS)]
-            x, y = at(0, pair[FIGURES[0]]["value"]), at(1, pair[FIGURES[1]]["value"])
-            for axis, figure in enumerate(FIGURES):
-                one = pair[figure]
-                error = (one["mc_half_width"] or 0) + (one["trace_half_width"] or 0)
-                for low, high, thick in ((one["band_low"], one["band_high"], 1),
-                                         (one["value"] - error, one["value"] + error, 4)):
-                    if not low or not high or low <= 0:
-                        continue
-                    a, b = at(axis, low), at(axis, high)
-                    ends = f'x1="{a:.1f}" y1="{y:.1f}" x2="{b:.1f}" y2="{y:.1f}"' if axis == 0 else \
-                        f'x1="{x:.1f}" y1="{a:.1f}" x2="{x:.1f}" y2="{b:.1f}"'
-                    parts.append(f'<line {ends} stroke="{colour}" stroke-width="{thick}" opacity="0.5"/>')
-            fill = colour if pair[FIGURES[0]]["dropped_mass"] == 0 else "white"
-            parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{fill}" stroke="{colour}"/>'
-                         f'<text x="{x + 6:.1f}" y="{y - 5:.1f}" fill="{colour}">{name}</text>')
-        parts.append("</g>")
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {2 * height}" font-family="sans-serif" '
+        panel = Panel([row for row in rows if row["batch"] == batch])
+        parts += [f'<g transform="translate(0 {place * HEIGHT_PX})">', *panel.draw(batch), "</g>"]
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH_PX} {2 * HEIGHT_PX}" font-family="sans-serif" '
             'font-size="11"><rect width="100%" height="100%" fill="white"/>' + "\n".join(parts) + "</svg>\n")
 
 
@@ -244,7 +270,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", type=Path, default=ROOT / "build/cpu/moecarlo")
     parser.add_argument("--work", type=Path, default=ROOT / "out/systems")
-    parser.add_argument("--trajectories", type=int, default=512)
+    parser.add_argument("--trajectories", type=int, default=2048)
     arguments = parser.parse_args()
     arguments.work = arguments.work.resolve()
     arguments.work.mkdir(parents=True, exist_ok=True)

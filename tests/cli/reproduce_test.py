@@ -334,9 +334,12 @@ class Relatives(program.ProgramTest):
         for row in self.rows("mobile"):
             share = shares[row["conditions"].split()[0]]
             self.assertAlmostEqual(row["ours"], 1 / (1 - 0.8 + 0.8 * (1 - share / 2)), 12)
-        for row in self.of(self.rows("slicemoe"), "latency over"):
+        for row in self.of(self.rows("slicemoe"), "latency over", "equal share"):
             both, top_k = (int(row["conditions"].split(mark)[1].split()[0]) for mark in (", ", " of "))
             self.assertAlmostEqual(row["ours"], 2 * top_k / (top_k + both), 12)  # flash alone decides
+        misses = {"reference": 2 * 0.545 / 0.451, "gpt-oss": 2 * 0.398 / 0.253, "flame": 2 * 0.644 / 0.616}
+        for row in self.of(self.rows("slicemoe"), "latency over", "misses of"):
+            self.assertAlmostEqual(row["ours"], misses[row["conditions"].split("misses of ")[1]], 12)
         tokens = self.of(self.rows("specmoe"), "tokens a round")
         for row in tokens:
             acceptance = float(row["reason"].split("acceptance of ")[1].split()[0])
