@@ -11,6 +11,7 @@
 #include "host/cli/commands.hpp"
 #include "host/cli/terminal.hpp"
 #include "host/support/progress.hpp"
+#include "host/trace/specialization.hpp"
 
 namespace moecarlo::cli {
 namespace {
@@ -38,7 +39,26 @@ Json layers_by(const std::vector<Size>& sizes, const std::vector<LayeredFigure>&
   return layers;
 }
 
-Json to_json(const LocalityFigures& figures, const TraceInfo& info, const std::string& phase) {
+Json to_json(const std::optional<Specialization>& found) {
+  if (!found) return nullptr;
+  return {{"mean", found->mean},
+          {"by_chance", found->by_chance},
+          {"srp_correlation", found->correlation},
+          {"per_expert", found->per_layer}};
+}
+
+/// Capacity, and in multiples of the experts that a token takes.
+Json knees(const LocalityFigures& figures, std::uint32_t top_k) {
+  Json knees = Json::object();
+  for (std::size_t i = 0; i < figures.sch_knee.size(); ++i) {
+    knees[std::to_string(figures.lengths.segments[i])] = {
+        {"capacity", figures.sch_knee[i]}, {"token_cycles", static_cast<double>(figures.sch_knee[i]) / top_k}};
+  }
+  return knees;
+}
+
+Json to_json(const LocalityFigures& figures, const SpecializationFigures& experts, const TraceInfo& info,
+             const std::string& phase) {
   Json srp = Json::object(), sch = Json::object(), srp_layers = Json::object(), sch_layers = Json::object();
   for (std::size_t i = 0; i < figures.srp.size(); ++i) {
     const std::string m = std::to_string(figures.lengths.segments[i]);
@@ -64,6 +84,12 @@ Json to_json(const LocalityFigures& figures, const TraceInfo& info, const std::s
           {"entropy", figures.entropy.mean},
           {"srp", srp},
           {"sch", sch},
+          {"sch_knee", knees(figures, info.top_k)},
+          {"specialization",
+           {{"segment", experts.segment},
+            {"domain", to_json(experts.domain)},
+            {"vocabulary", to_json(experts.vocabulary)},
+            {"share_srp_correlation", experts.share_correlation}}},
           {"popularity", figures.popularity},
           {"per_layer",
            {{"distinct_experts", layers_by(figures.lengths.windows, figures.distinct_experts)},
@@ -139,6 +165,24 @@ void print_table(const LocalityFigures& figures, const TraceInfo& info, const st
   }
   print_row("SRP", values);
   print_row("SRP group / activated", groups);
+  std::vector<std::string> knees;
+  for (const std::uint32_t capacity : figures.sch_knee) {
+    knees.push_back(fmt::format("{:.2f} k", static_cast<double>(capacity) / info.top_k));
+  }
+  print_row("SCH bends at", knees);
+}
+
+/// Of what a token's domain or id says of its experts.
+void print_specialization(const SpecializationFigures& experts) {
+  if (!experts.domain && !experts.vocabulary) return;
+  say("\n");
+  print_row("specialization of experts", {"mean", "by chance", "with SRP"});
+  const auto print = [](const char* name, const std::optional<Specialization>& found) {
+    if (found) print_row(name, {cell(found->mean), cell(found->by_chance), cell(found->correlation)});
+  };
+  print("domain", experts.domain);
+  print("vocabulary", experts.vocabulary);
+  print_row("share of all tokens", {"", "", cell(experts.share_correlation)});
 }
 
 void run(const LocalityArguments& arguments, const Common& common) {
@@ -151,11 +195,15 @@ void run(const LocalityArguments& arguments, const Common& common) {
     options.progress = [&](std::uint64_t done, std::uint64_t) { progress.update(done); };
     figures = measure_locality(trace, options);
   }
+  const SpecializationFigures experts = measure_specialization(
+      trace, figures.lengths.segments[figures.lengths.segments.size() / 2], options.phase, options.threads);
   if (arguments.json) {
-    say_json(to_json(figures, trace.info(), arguments.phase));
+    say_json(to_json(figures, experts, trace.info(), arguments.phase));
   } else {
     print_table(figures, trace.info(), arguments.phase);
+    print_specialization(experts);
   }
+  figures.notes.insert(figures.notes.end(), experts.notes.begin(), experts.notes.end());
   for (const std::string& note : figures.notes) {
     if (!common.quiet) remark("note: {}\n", note);
   }
@@ -186,7 +234,12 @@ void add_locality(CLI::App& app, const Common& common) {
       "Example:\n"
       "  moecarlo locality gptoss20b.h5 --windows 2,5 --capacities 4,8,16 --segments 16\n\n"
       "Adjacent overlap: share of a token's experts that the token before had chosen. LRU: one cache per layer,\n"
-      "emptied at each sequence start. SRP and SCH: local routing consistency, arXiv 2505.16056.");
+      "emptied at each sequence start. SRP and SCH: local routing consistency, arXiv 2505.16056. SCH bends where it "
+      "lies\n"
+      "farthest above a straight line to all experts, in multiples of top-k. Specialization: the chance that another\n"
+      "token of the same domain (sequence_label, in another sequence) or of the same id takes an expert, given that "
+      "one\n"
+      "did; by chance: any token; with SRP: correlation of the difference with the SRP of each expert alone.");
   command->callback([arguments, &common] { run(*arguments, common); });
 }
 

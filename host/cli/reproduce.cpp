@@ -10,8 +10,10 @@
 #include "host/cli/terminal.hpp"
 #include "host/pipeline/counted_table.hpp"
 #include "host/pipeline/expert_parallel.hpp"
+#include "host/pipeline/trace_locality.hpp"
 #include "host/support/error.hpp"
 #include "host/support/progress.hpp"
+#include "host/support/shipped_folder.hpp"
 #include "host/trace/routing_table_builder.hpp"
 #include "hw/reproduce/aggregates.hpp"
 #include "hw/reproduce/energy_comparison.hpp"
@@ -188,15 +190,22 @@ void show_verdicts(const std::vector<hw::ReproducedRow>& rows) {
 std::optional<hw::RealLoads> loads_of_trace(const ReproduceArguments& arguments) {
   if (arguments.traces.empty()) return std::nullopt;
   const auto& all = hw::reproductions();
-  const auto takes = [&](const hw::Reproduction& one) {
-    return one.name == arguments.table && one.rows_with_trace != nullptr;
-  };
-  if (std::none_of(all.begin(), all.end(), takes))
+  const auto one =
+      std::find_if(all.begin(), all.end(), [&](const auto& other) { return other.name == arguments.table; });
+  if (one != all.end() && one->rows_of_locality != nullptr) return std::nullopt;
+  if (one == all.end() || one->rows_with_trace == nullptr)
     fail(ErrorKind::usage, "reproduce {} counts on no trace (expected no --trace)", arguments.table);
   if (arguments.traces.size() > 1)
     fail(ErrorKind::usage, "reproduce {}: {} traces (expected one)", arguments.table, arguments.traces.size());
   const RoutingTable table = build_routing_table(arguments.traces.front(), {.calibration_share = std::nullopt});
   return hw::RealLoads{arguments.traces.front(), table.top_k, calibration_loads(table)};
+}
+
+/// Of one that looks at traces themselves: those that are named, else the one that ships.
+std::vector<hw::LocalityOfTrace> localities(const hw::Reproduction& one, std::vector<std::string> traces) {
+  if (one.rows_of_locality == nullptr) return {};
+  if (traces.empty()) traces.push_back((shipped_folder("datasets", "datasets") / "reference.h5").string());
+  return localities_of(traces, hw::segment_of_moe_lrc(hw::read_preset(hw::find_preset("reproductions", "moe-lrc"))));
 }
 
 /// One reproduction, or all of them one after the other.
@@ -208,7 +217,8 @@ void show_rows(const ReproduceArguments& arguments) {
   Json list = Json::array();
   for (const hw::Reproduction& one : hw::reproductions()) {
     if (!all && one.name != arguments.table) continue;
-    const std::vector<hw::ReproducedRow> rows = hw::reproduced_rows(one, arguments.published, real);
+    const std::vector<hw::ReproducedRow> rows =
+        hw::reproduced_rows(one, arguments.published, real, localities(one, arguments.traces));
     if (arguments.json) {
       for (const hw::ReproducedRow& row : rows) {
         list.push_back(to_json(row));
@@ -274,7 +284,7 @@ void add_reproduce(CLI::App& app, const Common& common) {
       "cell");
   command->add_option("--trace", arguments->traces,
                       "elmoe3d: MODEL=FILE: count hits on this trace, other models get synthetic routing; wsc: FILE: "
-                      "rows of its routing, too");
+                      "rows of its routing, too; moe-lrc: FILE FILE ..., in place of the trace that ships");
   command->add_option("--trajectories", arguments->trajectories, "Of each acceptance, for counted cells")
       ->check(CLI::Range(std::uint64_t{64}, std::uint64_t{1} << 32));
   command->add_flag("--law-only", arguments->law_only, "No counted cells, which take a minute");

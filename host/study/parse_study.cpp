@@ -244,11 +244,11 @@ std::optional<PrefetchSpec> read_prefetch(TableReader table) {
 PrefillSpec read_prefill(TableReader table) {
   PrefillSpec prefill;
   prefill.chunk = static_cast<std::uint32_t>(table.integer("chunk", 1, kMostBatch).value_or(prefill.chunk));
-  if (const auto slots = table.integer("psum_slots", 1, kMostBatch)) {
+  if (const auto slots = table.integer("psum_slots", 0, kMostBatch)) {
     prefill.psum_slots = static_cast<std::uint32_t>(*slots);
   }
   prefill.psum_forced = table.boolean("psum_forced").value_or(false);
-  if (prefill.psum_forced && !prefill.psum_slots) {
+  if (prefill.psum_forced && prefill.psum_slots.value_or(0) == 0) {
     table.missing("psum_slots", "the slots that partial sums are forced into");
   }
   table.refuse_unknown();

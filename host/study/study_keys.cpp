@@ -193,7 +193,7 @@ void add_prefill(std::vector<StudyKey>& keys) {
   add("chunk", "integer", std::to_string(PrefillSpec{}.chunk), "tokens",
       "that go through the layers together, of one sequence");
   add("psum_slots", "integer", "none", "partial sums",
-      "that a memory holds, of the tokens of a chunk; without it spills are not counted");
+      "that a memory holds, of the tokens of a chunk, 0 where none stays; without it spills are not counted");
   add("psum_forced", "boolean", "false", "",
       "a partial sum that comes in always takes a slot, even where its own next use is the farthest");
 }

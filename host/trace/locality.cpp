@@ -134,6 +134,18 @@ std::uint64_t hits(const std::vector<std::uint64_t>& depth, std::uint32_t capaci
   return std::accumulate(depth.begin(), depth.begin() + capacity, std::uint64_t{0});
 }
 
+/// SCH's hit rates at 1, 2, ... experts, all layers together.
+std::vector<double> sch_by_capacity(const std::vector<LayerCounts>& counts, std::size_t segment) {
+  std::vector<double> rates;
+  std::uint64_t all = 0, held = 0;
+  for (const LayerCounts& layer : counts) all += lookups(layer);
+  for (std::size_t depth = 0; depth < counts.front().choices.size(); ++depth) {
+    for (const LayerCounts& layer : counts) held += layer.sch_depth[segment][depth];
+    rates.push_back(ratio(held, all));
+  }
+  return rates;
+}
+
 LayeredFigure normalized_entropy(const std::vector<LayerCounts>& counts) {
   LayeredFigure figure;
   for (const LayerCounts& layer : counts) {
@@ -200,6 +212,7 @@ LocalityFigures figures_from(const std::vector<LayerCounts>& counts, const std::
       row.push_back(
           layered(counts, lookups, [&](const LayerCounts& layer) { return hits(layer.sch_depth[i], capacity); }));
     }
+    figures.sch_knee.push_back(knee(sch_by_capacity(counts, i)));
   }
   figures.entropy = normalized_entropy(counts);
   for (const LayerCounts& layer : counts) figures.popularity.push_back(layer.choices);
@@ -212,6 +225,20 @@ LocalityFigures figures_from(const std::vector<LayerCounts>& counts, const std::
 }
 
 }  // namespace
+
+std::uint32_t knee(std::span<const double> hit_rates) {
+  const auto all = static_cast<double>(hit_rates.size());
+  std::uint32_t best = 1;
+  double farthest = -1;
+  for (std::uint32_t capacity = 1; capacity <= hit_rates.size(); ++capacity) {
+    const double above = hit_rates[capacity - 1] - hit_rates.back() * capacity / all;
+    if (above > farthest) {
+      farthest = above;
+      best = capacity;
+    }
+  }
+  return best;
+}
 
 SrpValue best_segment_routing(std::span<const std::uint64_t> pairs) {
   const std::uint64_t m = pairs.size() - 1;

@@ -48,6 +48,7 @@ struct LocalityFigures {
   std::vector<LayeredFigure> lru_hit_rate;      ///< [capacities] one LRU per layer, emptied at each sequence start
   std::vector<SegmentRouting> srp;              ///< [segments]
   std::vector<std::vector<LayeredFigure>> sch;  ///< [segments][capacities] hit rates
+  std::vector<std::uint32_t> sch_knee;          ///< [segments] experts per layer where SCH's curve over all sizes bends
   LayeredFigure entropy;                        ///< of the choice distribution, over log E; 0 where E = 1
   std::vector<std::vector<std::uint64_t>> popularity;  ///< [layers][experts] choices
   std::vector<std::string> notes;                      ///< what was left out and why: lengths that no sequence reaches
@@ -68,5 +69,10 @@ struct SrpValue {
   double value = 0, group = 0;
 };
 SrpValue best_segment_routing(std::span<const std::uint64_t> pairs);
+
+/// Where a rising, saturating curve bends: the capacity (1 .. E) at which hit rates [E], by capacity, lie farthest
+/// above the straight line from nothing to all experts. Source: Kneedle (Satopaa et al., ICDCSW 2011), without
+/// smoothing.
+std::uint32_t knee(std::span<const double> hit_rates);
 
 }  // namespace moecarlo

@@ -65,14 +65,18 @@ void count_lru_depths(const LayerRun& run, std::span<std::uint64_t> depth) {
   }
 }
 
-void count_segment_uses(const LayerRun& run, std::uint32_t m, std::span<std::uint64_t> pairs) {
+namespace {
+
+/// add(expert, uses, segments): how many segments have so many uses of an expert.
+template <class Add>
+void each_segment_use(const LayerRun& run, std::uint32_t m, const Add& add) {
   if (run.tokens() < m) return;
   const std::uint64_t segments = run.tokens() - m + 1;
   std::vector<std::uint32_t> uses(run.experts, 0);
   std::vector<std::uint64_t> since(run.experts, 0);  // first segment with the present number of uses
   // Counting each (expert, uses) stretch when it ends costs a few steps per choice instead of one per expert.
   const auto close = [&](std::uint16_t expert, std::uint64_t segment) {
-    pairs[uses[expert]] += segment - since[expert];
+    add(expert, uses[expert], segment - since[expert]);
     since[expert] = segment;
   };
   for (std::uint32_t token = 0; token < m; ++token) {
@@ -83,6 +87,18 @@ void count_segment_uses(const LayerRun& run, std::uint32_t m, std::span<std::uin
     for (const std::uint16_t expert : run.at(segment + m - 1)) close(expert, segment), ++uses[expert];
   }
   for (std::uint32_t expert = 0; expert < run.experts; ++expert) close(static_cast<std::uint16_t>(expert), segments);
+}
+
+}  // namespace
+
+void count_segment_uses(const LayerRun& run, std::uint32_t m, std::span<std::uint64_t> pairs) {
+  each_segment_use(run, m, [&](std::uint16_t, std::uint32_t uses, std::uint64_t segments) { pairs[uses] += segments; });
+}
+
+void count_expert_segment_uses(const LayerRun& run, std::uint32_t m, std::span<std::uint64_t> pairs) {
+  each_segment_use(run, m, [&](std::uint16_t expert, std::uint32_t uses, std::uint64_t segments) {
+    pairs[std::size_t{expert} * (m + 1) + uses] += segments;
+  });
 }
 
 }  // namespace moecarlo

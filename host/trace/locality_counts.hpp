@@ -58,6 +58,9 @@ void count_lru_depths(const LayerRun& run, std::span<std::uint64_t> depth);
 /// none. Source: SRP of moe-lrc, arXiv 2505.16056.
 void count_segment_uses(const LayerRun& run, std::uint32_t m, std::span<std::uint64_t> pairs);
 
+/// The same of each expert apart: `pairs` is [experts][m + 1].
+void count_expert_segment_uses(const LayerRun& run, std::uint32_t m, std::span<std::uint64_t> pairs);
+
 /// Stack depths of the cache that evicts the expert with the fewest uses ahead: among the choices of the current token
 /// not yet touched and the next m - 1 tokens of the run, the least recently used one on ties; the expert just brought
 /// in stays. Lookups are judged as for LRU. That priority ignores the capacity, so the caches of all sizes nest

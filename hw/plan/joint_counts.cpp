@@ -58,4 +58,18 @@ JointCounts JointCounts::first_groups(std::uint32_t groups) const {
   return kept;
 }
 
+JointCounts JointCounts::pooled(std::uint32_t first, std::uint32_t end) const {
+  JointCounts one;
+  one.sums_.emplace_back();
+  for (std::uint32_t group = first; group < end; ++group) one.sums_.front() += sums_[group];
+  for (std::size_t bin = 0; bin < bins_.size(); ++bin) {
+    double count = 0;
+    for (std::uint32_t group = first; group < end; ++group) count += counts(bin)[group];
+    if (count == 0) continue;
+    one.bins_.push_back(bins_[bin]);
+    one.counts_.push_back(count);
+  }
+  return one;
+}
+
 }  // namespace moecarlo::hw

@@ -55,6 +55,9 @@ class JointCounts {
   /// The same of the first groups only.
   JointCounts first_groups(std::uint32_t groups) const;
 
+  /// Those from `first` to before `end` together, as one group.
+  JointCounts pooled(std::uint32_t first, std::uint32_t end) const;
+
  private:
   std::vector<JointBin> bins_;
   std::vector<double> counts_;  ///< [bins][groups]

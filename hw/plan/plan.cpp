@@ -141,11 +141,12 @@ std::vector<Pass> parts_between(const System& system, double layers, double hidd
                  system.overheads.pass + layers * system.overheads.layer);
 }
 
-ExpertsWork expert_compute(const System& system, const Model& model, double tokens, double weight_bits) {
+ExpertsWork expert_compute(const System& system, const Model& model, double tokens, double weight_bits,
+                           const Asked& asked) {
   const Unit& first = system.units.front();
-  const double multiplied = model.expert_format.multiplied_share(weight_bits, first.bits_per_pass);
+  const double multiplied = asked.weights * model.expert_format.multiplied_share(weight_bits, first.bits_per_pass);
   ExpertsWork experts;
-  experts.rows = tokens * model.top_k;
+  experts.rows = tokens * model.top_k * asked.pairs;
   const double there = system.misses.there;
   if (there == 0) {
     experts.pass =
@@ -154,7 +155,7 @@ ExpertsWork expert_compute(const System& system, const Model& model, double toke
   }
   const Unit& far = system.units[system.misses.far_unit];
   experts.hit_row = compute(first, model.expert, 1, weight_bits, multiplied);
-  experts.miss_row = (1 - there) * experts.hit_row + there * compute(far, model.expert, 1, weight_bits);
+  experts.miss_row = (1 - there) * experts.hit_row + there * compute(far, model.expert, 1, weight_bits, asked.weights);
   const double bytes = activation_bytes * (model.expert.front().inputs + model.expert.back().outputs);
   for (const std::uint8_t link : system.misses.link) experts.miss_row.add(link, there * bytes);
   return experts;
@@ -174,13 +175,19 @@ namespace {
 /// Reads of one expert, and those of each of its rows where kernels do not share them.
 class ExpertReads {
  public:
-  ExpertReads(const System& system, const Model& model, double weight_bits)
-      : system_(system), held_(held_by_helper(system, model)), weights_(weights(model.expert)), bits_(weight_bits) {}
+  ExpertReads(const System& system, const Model& model, double weight_bits, double read_share)
+      : system_(system),
+        held_(held_by_helper(system, model)),
+        weights_(read_share * weights(model.expert)),
+        bits_(weight_bits),
+        read_share_(read_share) {}
 
-  void add_near(double bytes, Task& once, Work& row) const { add(once, row, read_shared(system_, 0, bytes, held_)); }
+  void add_near(double bytes, Task& once, Work& row) const {
+    add(once, row, read_shared(system_, 0, read_share_ * bytes, held_));
+  }
 
   void add_at_home(double bytes, Task& once, Work& row) const {
-    add(once, row, read_shared(system_, system_.home(), bytes, held_));
+    add(once, row, read_shared(system_, system_.home(), read_share_ * bytes, held_));
   }
 
   void add_unpacking(double share, const Unit& unit, Task& once, Work& row) const {
@@ -192,14 +199,15 @@ class ExpertReads {
   void add_away(std::size_t tier, double bytes, double fetched, Task& once, Work& row) const {
     const Misses& misses = system_.misses;
     const Unit& first = system_.units.front();
-    if (misses.in_place > 0) add(once, row, misses.in_place * read_shared(system_, tier, bytes, held_));
+    const double read_bytes = read_share_ * bytes;
+    if (misses.in_place > 0) add(once, row, misses.in_place * read_shared(system_, tier, read_bytes, held_));
     if (misses.fetch > 0) {
       once.own += misses.fetch * fetched * fetch(system_, tier, bytes);
-      add(once, row, misses.fetch * Task{read(system_, first, 0, bytes), {}, {}});
+      add(once, row, misses.fetch * Task{read(system_, first, 0, read_bytes), {}, {}});
     }
     if (misses.there > 0) {
       const Unit& far = system_.units[misses.far_unit];
-      add(once, row, misses.there * Task{read(system_, far, tier, bytes), {}, {}});
+      add(once, row, misses.there * Task{read(system_, far, tier, read_bytes), {}, {}});
       add_unpacking(misses.there, far, once, row);
     }
     add_unpacking(1 - misses.there, first, once, row);
@@ -216,14 +224,14 @@ class ExpertReads {
   }
 
   const System& system_;
-  double held_, weights_, bits_;
+  double held_, weights_, bits_, read_share_;
 };
 
 }  // namespace
 
 void add_reads(const System& system, const Model& model, const ExpertBytes& hit, const ExpertBytes& miss,
-               double weight_bits, ExpertsWork& experts) {
-  const ExpertReads reads(system, model, weight_bits);
+               double weight_bits, ExpertsWork& experts, double read_share) {
+  const ExpertReads reads(system, model, weight_bits, read_share);
   reads.add_near(hit.near, experts.hit, experts.hit_row);
   if (hit.home > 0) reads.add_at_home(hit.home, experts.hit, experts.hit_row);
   reads.add_unpacking(1, system.units.front(), experts.hit, experts.hit_row);

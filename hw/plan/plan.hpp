@@ -4,15 +4,17 @@
 #include <vector>
 
 #include "hw/model/model.hpp"
+#include "hw/plan/asked.hpp"
 #include "hw/plan/pass.hpp"
 
 namespace moecarlo::hw {
 
 /// What is asked of the machine: requests at a time, cached tokens of each, draft steps a round, upper bits kept; the
-/// tokens of a request that a draft step works on and that a verification checks.
+/// tokens of a request that a draft step works on and that a verification checks; what these ask for.
 struct Serving {
   std::uint32_t context = 1024, batch = 1, depth = 0, bits = 8;
   std::uint32_t draft_width = 1, verify_columns = 1;
+  Asked asked{};
 };
 
 /// What a round does.
@@ -42,8 +44,9 @@ std::vector<Pass> parts_between(const System& system, const Model& model, const 
 std::vector<Pass> parts_between(const System& system, double layers, double hidden, double tokens);
 
 /// The multiplications of one MoE layer's experts for `tokens` tokens, each taking top_k of them, and no reads. Those
-/// by slices of zeros are left out where the experts' slices are measured.
-ExpertsWork expert_compute(const System& system, const Model& model, double tokens, double weight_bits);
+/// by slices of zeros are left out where the experts' slices are measured, and what is not asked for.
+ExpertsWork expert_compute(const System& system, const Model& model, double tokens, double weight_bits,
+                           const Asked& asked = {});
 
 /// Bytes that are read of one expert near and at home.
 struct ExpertBytes {
@@ -57,8 +60,9 @@ Work fetch(const System& system, std::size_t tier, double bytes);
 double fetched_ahead(const System& system, const Model& model);
 
 /// Adds to what is computed what is read of an expert that hits, and of one that misses, which then does what misses of
-/// the system do; weights in so many bits. What is fetched ahead is left out.
+/// the system do; weights in so many bits. What is fetched ahead is left out. `read_share`: of these bytes those that
+/// units read; what is fetched moves whole, as it stays to be hit.
 void add_reads(const System& system, const Model& model, const ExpertBytes& hit, const ExpertBytes& miss,
-               double weight_bits, ExpertsWork& experts);
+               double weight_bits, ExpertsWork& experts, double read_share = 1);
 
 }  // namespace moecarlo::hw

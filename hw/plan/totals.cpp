@@ -72,6 +72,11 @@ class Summing {
 
 }  // namespace
 
+PartTotals& PartTotals::operator+=(const PartTotals& other) {
+  other.for_each([&](RoundPart part, const Done& done) { add((*this)[part], 1, done); });
+  return *this;
+}
+
 PassTotals sum_pass(const System& system, const Pass& pass, const GroupWeights& weights,
                     const AddExperts& add_experts) {
   PassTotals totals(weights.rounds.size());

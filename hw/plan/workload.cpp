@@ -13,7 +13,32 @@ Workload without_replicates(const Workload& workload) {
     if (layers.draft.groups() > 0) layers.draft = layers.draft.first_groups(workload.groups);
     layers.cache_writes.resize(workload.groups);
   }
+  if (!kept.asked.empty()) kept.asked.resize(workload.groups);
   return kept;
+}
+
+Asked Workload::mean_asked() const {
+  AskedSums all;
+  for (std::uint32_t g = 0; g < groups && !asked.empty(); ++g) all += asked[g];
+  return all.shares();
+}
+
+Workload group_of(const Workload& workload, std::uint32_t group) {
+  const auto own = [&](const JointCounts& counts) {
+    if (group < counts.groups() && counts.sums(group).count > 0) return counts.pooled(group, group + 1);
+    return counts.pooled(0, std::min(workload.groups, counts.groups()));
+  };
+  Workload one = workload;
+  one.groups = 1;
+  one.replicates = 0;
+  one.counts = {workload.counts[group]};
+  for (LayerClassCounts& layers : one.classes) {
+    layers.verify = own(layers.verify);
+    if (layers.draft.groups() > 0) layers.draft = own(layers.draft);
+    layers.cache_writes = {layers.cache_writes[group]};
+  }
+  one.asked = {workload.asked[group]};
+  return one;
 }
 
 namespace {

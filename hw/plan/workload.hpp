@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cuda/core/capacity.hpp"
+#include "hw/plan/asked.hpp"
 #include "hw/plan/joint_counts.hpp"
 
 namespace moecarlo::hw {
@@ -59,10 +60,17 @@ struct Workload {
   /// Of the experts that verifications and draft steps find before home, the share of each tier, nearest first; empty
   /// where there is one. Means over all passes: how they differ between passes is not counted.
   std::vector<double> hits_by_tier{}, draft_hits_by_tier{};
+  std::vector<AskedSums> asked{};  ///< [groups + 2 * replicates]; empty where all that was chosen is asked for
+
+  Asked mean_asked() const;  ///< over the batch-means groups
 };
 
 /// Sets where its hits are found from the same walks with the smaller caches of nearer tiers, nearest first.
 void add_nearer_tiers(Workload& workload, const std::vector<Workload>& nearer);
+
+/// One group by itself, as the only batch-means group; where no pass of a class was counted in it, that class' passes
+/// of all of them.
+Workload group_of(const Workload& workload, std::uint32_t group);
 
 /// The same without its replicates, which only intervals need.
 Workload without_replicates(const Workload& workload);

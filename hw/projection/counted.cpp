@@ -261,6 +261,25 @@ std::vector<LayerClassCounts> CountedPoints::classes(const CountedPoint& point) 
   return all;
 }
 
+/// What a demand rule leaves in each joint group; empty where it leaves all in each.
+std::vector<AskedSums> CountedPoints::asked(const CountedPoint& point) const {
+  const TallyShape& shape = tallies_.shape;
+  const Cell& cell = tallies_.layout.cells[point.cell];
+  if (!shape.asks) return {};
+  std::vector<AskedSums> groups(shape.joint_groups.total());
+  for (std::uint32_t g = 0; g < shape.groups.total(); ++g) {
+    const std::uint64_t* of_union =
+        tallies_.counters.data() + cell.unions_by_group + std::uint64_t{g} * cell.union_width();
+    const std::uint64_t* counts = of_union + cell.first_demand_count();
+    groups[joint_group_of(shape, g)] +=
+        {static_cast<double>(counts[kPairs]), static_cast<double>(counts[kPairsKept]),
+         static_cast<double>(of_union[kDistinct]) * kPartsOfExpert, static_cast<double>(counts[kLoadedParts])};
+  }
+  const bool all =
+      std::all_of(groups.begin(), groups.end(), [](const AskedSums& sums) { return sums.shares() == Asked{}; });
+  return all ? std::vector<AskedSums>{} : groups;
+}
+
 Workload CountedPoints::workload(const CountedPoint& point) const {
   const TallyShape& shape = tallies_.shape;
   const CellShape& cell = shape.cells[point.cell];
@@ -285,6 +304,7 @@ Workload CountedPoints::workload(const CountedPoint& point) const {
   workload.replicates = shape.joint_groups.replicates;
   workload.counts = count_groups(tallies_, point.cell);
   workload.classes = classes(point);
+  workload.asked = asked(point);
   return workload;
 }
 

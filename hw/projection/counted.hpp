@@ -72,6 +72,7 @@ class CountedPoints {
   LayerClassCounts layer_class(const CountedPoint& point, std::uint32_t number, std::uint32_t first,
                                std::uint32_t end) const;
   std::vector<LayerClassCounts> classes(const CountedPoint& point) const;
+  std::vector<AskedSums> asked(const CountedPoint& point) const;
 
   const Tallies& tallies_;
   const std::vector<JointBins>& joints_;  ///< [cells]

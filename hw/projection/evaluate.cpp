@@ -77,9 +77,22 @@ struct Sums {
   GroupTotals all;  ///< batch-means groups
 };
 
+/// Where demand rules leave each group another share of its own: group by group.
+template <class PlanOf>
+PassTotals integrate_groups(const System& system, const PlanOf& plan_of, const Workload& workload, double layer_scale) {
+  PassTotals totals(workload.counts.size());
+  for (std::uint32_t g = 0; g < totals.groups.size(); ++g) {
+    PassTotals own = integrate(system, plan_of(workload.asked[g].shares()), group_of(workload, g), layer_scale);
+    totals.groups[g] = own.groups.front();
+    totals.lower_bound = totals.lower_bound || own.lower_bound;
+    if (g < workload.groups) totals.parts += own.parts;
+  }
+  return totals;
+}
+
 Sums sum_up(const System& stated, const Scheme& scheme, const Model& model, std::uint32_t context,
             const Workload& workload, std::uint32_t bits) {
-  const Serving serving{context, workload.batch, workload.depth, bits, workload.draft_width, workload.verify_columns};
+  Serving serving{context, workload.batch, workload.depth, bits, workload.draft_width, workload.verify_columns};
   std::optional<System> counted;
   if (stated.prefetch.recall > 0 && !workload.foreseen.empty()) counted = with_counted_prefetch(stated, workload);
   const System& system = counted ? *counted : stated;
@@ -87,8 +100,13 @@ Sums sum_up(const System& stated, const Scheme& scheme, const Model& model, std:
   sums.placement = place(system, scheme, model, serving, workload.layers);
   check_workload(system, scheme, model, workload);
   sums.layer_scale = static_cast<double>(model.moe_layers) / workload.layers;
-  sums.plan = scheme.plan(system, model, serving, sums.placement);
-  sums.totals = integrate(system, sums.plan, workload, sums.layer_scale);
+  const auto plan_of = [&](const Asked& asked) {
+    serving.asked = asked;
+    return scheme.plan(system, model, serving, sums.placement);
+  };
+  sums.plan = plan_of(workload.mean_asked());
+  sums.totals = workload.asked.empty() ? integrate(system, sums.plan, workload, sums.layer_scale)
+                                       : integrate_groups(system, plan_of, workload, sums.layer_scale);
   for (std::size_t g = 0; g < sums.totals.groups.size(); ++g) {
     const GroupCounts& group = workload.counts[g];
     const Done& done = sums.totals.groups[g];

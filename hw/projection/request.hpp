@@ -13,12 +13,15 @@ struct Request {
   std::uint32_t prompt = 0, chunk = 1, output = 1;
   double tokens_per_round = 1;
   Serving serving;  ///< of its rounds; their context is that of the request's middle
+  double partial_sum_bytes = 0;
 };
 
 /// What a layer's experts do in its chunks and in its rounds.
 struct RequestCounts {
   std::vector<MeanCounts> chunks;
   MeanCounts round;
+  /// [chunks] partial sums of a layer that its memory has no room for: each goes home and comes back once. Empty: none.
+  std::vector<double> spills{};
 };
 
 struct RequestCost {
@@ -29,8 +32,11 @@ struct RequestCost {
   double joules_per_output_token(const Request& request) const { return joules / request.output; }
 };
 
+/// Partial sums of so many bits that a memory holds, one for each token, as wide as the model.
+std::uint32_t partial_sum_slots(const Model& model, double memory_bytes, double bits);
+
 /// A request from its first chunk to its last token, alone on the machine. Throws usage where there are not as many
-/// counts as chunks.
+/// counts as chunks, or spills where there are any.
 RequestCost cost_of(const System& system, const Scheme& scheme, const Model& model, Request request,
                     const RequestCounts& counts);
 

@@ -31,20 +31,27 @@ const std::vector<Reproduction>& reproductions() {
       {"cambricon", "Cambricon-LLM, arXiv 2409.15654", reproduce_cambricon},
       {"dovetail", "Dovetail, arXiv 2412.18934", reproduce_dovetail},
       {"duplex", "Duplex, arXiv 2409.01141", reproduce_duplex},
+      {"edgexpert", "EdgeXpert, arXiv 2608.05303", reproduce_edgexpert},
       {"llep", "LLEP, arXiv 2601.17111", reproduce_llep},
       {"llm-in-a-flash", "LLM in a flash, arXiv 2312.11514", reproduce_llm_in_a_flash},
       {"mirror-sd", "Mirror-SD, arXiv 2510.13161", reproduce_mirror_sd},
+      {"mobile", "MoBiLE, arXiv 2510.12357", reproduce_mobile},
+      {"moe-lrc", "moe-lrc, arXiv 2505.16056", nullptr, nullptr, reproduce_moe_lrc},
       {"pim-gpt", "PIM-GPT, arXiv 2310.09385", reproduce_pim_gpt},
+      {"slicemoe", "SliceMoE, arXiv 2512.12990", reproduce_slicemoe},
       {"smolpu", "SMoLPU, ISSCC 2026, 18.3", reproduce_smolpu},
       {"sn40l", "SN40L, arXiv 2405.07518", reproduce_sn40l},
+      {"specmoe", "SpecMoE, arXiv 2604.10152", reproduce_specmoe},
       {"wsc", "MoEntwine, arXiv 2510.25258", reproduce_wsc, reproduce_wsc_with_trace}};
   return all;
 }
 
 std::vector<ReproducedRow> reproduced_rows(const Reproduction& reproduction, const std::filesystem::path& published,
-                                           const std::optional<RealLoads>& real) {
+                                           const std::optional<RealLoads>& real,
+                                           const std::vector<LocalityOfTrace>& traces) {
   const Preset constants = read_preset(find_preset("reproductions", std::string(reproduction.name)));
   const PublishedTables tables = published.empty() ? shipped_tables(constants) : PublishedTables{published};
+  if (reproduction.rows_of_locality != nullptr) return reproduction.rows_of_locality(constants, tables, traces);
   return real ? reproduction.rows_with_trace(constants, tables, *real) : reproduction.rows(constants, tables);
 }
 

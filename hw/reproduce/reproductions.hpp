@@ -23,6 +23,13 @@ struct RealLoads {
   std::vector<ExpertLoads> layers;  ///< choices, of large batches
 };
 
+/// Local routing consistency of a trace.
+struct LocalityOfTrace {
+  std::string name;
+  double knee = 0;                                                   ///< where SCH bends, in multiples of top-k
+  std::optional<double> domain_correlation, vocabulary_correlation;  ///< of what either says of experts, with SRP
+};
+
 /// Published figures of one system, each beside ours. One file each, reproduce/<name>.cpp; constants in
 /// presets/reproductions/<name>.toml, published figures beside it in <name>.csv and <name>-*.csv.
 struct Reproduction {
@@ -31,6 +38,9 @@ struct Reproduction {
   /// The same with what a trace's routing gives; null where it has no place.
   std::vector<ReproducedRow> (*rows_with_trace)(const Preset& constants, const PublishedTables& tables,
                                                 const RealLoads& real) = nullptr;
+  /// In place of both, of what is found on traces; null where it has no place.
+  std::vector<ReproducedRow> (*rows_of_locality)(const Preset& constants, const PublishedTables& tables,
+                                                 const std::vector<LocalityOfTrace>& traces) = nullptr;
 };
 
 /// All but the table of ELMoE-3D, which is one of cells (reproduce.hpp).
@@ -39,7 +49,8 @@ const std::vector<Reproduction>& reproductions();
 /// Its rows, with those of a trace where there is one. The tables that ship, or `published` in place of all of them.
 /// Throws input where a table has a header that none of this reproduction's has.
 std::vector<ReproducedRow> reproduced_rows(const Reproduction& reproduction, const std::filesystem::path& published,
-                                           const std::optional<RealLoads>& real = {});
+                                           const std::optional<RealLoads>& real = {},
+                                           const std::vector<LocalityOfTrace>& traces = {});
 
 /// Refuses a table by its header (input).
 [[noreturn]] void refuse_table(const std::filesystem::path& table, const std::vector<std::string>& headers);
@@ -53,6 +64,13 @@ std::vector<ReproducedRow> reproduce_duplex(const Preset& constants, const Publi
 std::vector<ReproducedRow> reproduce_dovetail(const Preset& constants, const PublishedTables& tables);
 std::vector<ReproducedRow> reproduce_mirror_sd(const Preset& constants, const PublishedTables& tables);
 std::vector<ReproducedRow> reproduce_smolpu(const Preset& constants, const PublishedTables& tables);
+std::vector<ReproducedRow> reproduce_edgexpert(const Preset& constants, const PublishedTables& tables);
+std::vector<ReproducedRow> reproduce_moe_lrc(const Preset& constants, const PublishedTables& tables,
+                                             const std::vector<LocalityOfTrace>& traces);
+std::uint32_t segment_of_moe_lrc(const Preset& constants);  ///< tokens
+std::vector<ReproducedRow> reproduce_mobile(const Preset& constants, const PublishedTables& tables);
+std::vector<ReproducedRow> reproduce_slicemoe(const Preset& constants, const PublishedTables& tables);
+std::vector<ReproducedRow> reproduce_specmoe(const Preset& constants, const PublishedTables& tables);
 std::vector<ReproducedRow> reproduce_pim_gpt(const Preset& constants, const PublishedTables& tables);
 std::vector<ReproducedRow> reproduce_wsc(const Preset& constants, const PublishedTables& tables);
 std::vector<ReproducedRow> reproduce_wsc_with_trace(const Preset& constants, const PublishedTables& tables,

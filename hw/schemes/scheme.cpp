@@ -66,9 +66,10 @@ Pass target_pass(const System& system, const Model& model, const Serving& servin
     for (Pass& part : parts_between(system, model, pass.layers)) parts.push_back(std::move(part));
     return then(std::move(parts));
   }
-  ExpertsWork experts = expert_compute(system, model, pass.layers.tokens, pass.expert_bits);
-  add_reads(system, model, pass.hit, pass.miss, pass.expert_bits, experts);
   const bool drafting = pass.layers.drafting;
+  const Asked asked = drafting ? Asked{} : serving.asked;
+  ExpertsWork experts = expert_compute(system, model, pass.layers.tokens, pass.expert_bits, asked);
+  add_reads(system, model, pass.hit, pass.miss, pass.expert_bits, experts, asked.weights);
   parts.push_back({RoutedPart{drafting ? RoundPart::draft_experts : RoundPart::verify_experts, drafting, experts}});
   for (Pass& part : parts_between(system, model, pass.layers)) parts.push_back(std::move(part));
   const double ahead = fetched_ahead(system, model);

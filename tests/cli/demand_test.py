@@ -168,6 +168,27 @@ class Asking(elastic.Elastic):
         for row in self.rows("points.csv"):
             self.assertEqual(float(row["lossy"] or 0), points[row["demand"]]["dropped_channel_mass"])
 
+    def test_channels_are_what_a_machine_without_a_cache_moves(self):
+        program.write_trace(self.folder / "trace.h5", *program.trace_parts(24, 32, 4, [40] * 8))
+        with h5py.File(self.folder / "trace.h5", "r+") as trace:
+            values = np.random.default_rng(3).exponential(40, (320, 24, 24)).clip(0, 255).astype(np.uint8)
+            trace["channel_magnitude"] = values
+            trace["channel_magnitude"].attrs["scale"] = np.full(24, 0.05, np.float32)
+            trace["expert_weights"] = np.full((320, 24, 4), 0.25, np.float32)
+        found = self.results(demand={"rule": ["all", "threshold"], "theta": 0.2, "channels": [0, 0.5]},
+                             hardware={"model": "gpt-oss-20b", "systems": ["smolpu"], "schemes": ["eagle"]})
+        points = {point["demand"]: point["metrics"] for point in found["points"] if point["depth"] == 3}
+        rows = {row["demand"]: row for row in found["hardware"] if row["depth"] == 3}
+        whole = rows["all"]["breakdown"]
+        for demand, row in rows.items():
+            loaded = points[demand]["expert_equivalents"]["value"] / points["all"]["distinct_experts"]["value"]
+            part = row["breakdown"]
+            self.assertAlmostEqual(part["bytes_read.verify.experts"] / whole["bytes_read.verify.experts"], loaded, 9)
+            self.assertEqual(part["bytes_read.verify.attention"], whole["bytes_read.verify.attention"])
+            self.assertGreater(row["tokens_per_second"]["mc_half_width"], 0)
+        self.assertLess(rows["all(channels 0.5)"]["breakdown"]["bytes_read.verify.experts"],
+                        0.8 * whole["bytes_read.verify.experts"])
+
     def test_channels_need_magnitudes(self):
         text = program.toml(study={"trace": "trace.h5"}, grid={"capacity": 2}, acceptance={"alpha": 0.5},
                             demand={"channels": 1})

@@ -45,6 +45,45 @@ class Locality(program.ProgramTest):
                         for layer in layers for s in sequences for t in range(len(s) - window + 1)]
             self.assertAlmostEqual(figures["distinct_experts"][str(window)], np.mean(distinct), 12)
 
+    def test_specialization_is_what_comparing_all_pairs_of_tokens_gives(self):
+        path = self.trace()
+        rng = np.random.default_rng(5)
+        with h5py.File(path, "r+") as trace:
+            ids, offsets = trace["expert_ids"][:].astype(int), trace["sequence_offsets"][:]
+            sequences = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+            labels = [f"domain {number % 3}" for number in range(len(offsets) - 1)]
+            trace.create_dataset("sequence_label", data=labels, dtype=h5py.string_dtype())
+            if "token_ids" in trace:
+                del trace["token_ids"]
+            words = rng.integers(0, len(ids) // 4, len(ids)).astype(np.int32)
+            trace["token_ids"] = words
+        found = self.figures(path)["specialization"]
+        domains = np.array([number % 3 for number in range(len(offsets) - 1)])[sequences]
+        taken = np.zeros((len(ids), ids.shape[1], 1 + ids.max()), bool)
+        np.put_along_axis(taken, ids, True, axis=2)
+        for name, alike in (("domain", (domains[:, None] == domains) & (sequences[:, None] != sequences)),
+                            ("vocabulary", (words[:, None] == words) & ~np.eye(len(ids), dtype=bool))):
+            partners = alike.sum(axis=1)
+            for layer in range(ids.shape[1]):
+                for expert in range(taken.shape[2]):
+                    users = np.flatnonzero(taken[:, layer, expert] & (partners > 0))
+                    value = found[name]["per_expert"][layer][expert]
+                    if len(users) == 0:
+                        self.assertIsNone(value)
+                        continue
+                    chances = [taken[alike[user], layer, expert].mean() for user in users]
+                    self.assertAlmostEqual(value, np.mean(chances), 12)
+
+    def test_the_bend_of_sch_is_farthest_from_its_chord(self):
+        path = self.trace()
+        experts = self.figures(path)["trace"]["experts"]
+        figures = self.figures(path, "--capacities", ",".join(str(size) for size in range(1, experts + 1)))
+        rates = list(figures["sch"]["4"].values())
+        above = [rate - rates[-1] * (1 + place) / experts for place, rate in enumerate(rates)]
+        knee = figures["sch_knee"]["4"]
+        self.assertEqual(knee["capacity"], 1 + int(np.argmax(above)))
+        self.assertEqual(knee["token_cycles"], knee["capacity"] / figures["trace"]["top_k"])
+
     def test_capacities_default_to_multiples_of_k(self):
         self.assertEqual(list(self.figures(self.trace())["lru_hit_rate"]), ["2", "4", "6", "8"])
 

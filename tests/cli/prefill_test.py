@@ -81,6 +81,9 @@ class Counted(elastic.Elastic):
         np.testing.assert_allclose(metrics["distinct_experts"]["per_layer"], means)
         self.assertGreater(metrics["psum_high_water"]["value"], 3)
         self.assertGreater(metrics["psum_spills"]["value"], 0)
+        # Without a slot a token's sum goes out and comes back between any two of its experts.
+        none = self.results(prefill={"chunk": CHUNK, "psum_slots": 0})["prefill"][0]["metrics"]
+        self.assertAlmostEqual(none["psum_spills"]["value"], np.mean([len(chunk) for chunk in chunks]), 12)  # of two each
         forced = self.results(prefill={"chunk": CHUNK, "psum_slots": 3, "psum_forced": True})["prefill"][0]["metrics"]
         self.assertGreater(forced["psum_spills"]["value"], metrics["psum_spills"]["value"])
         rows = {row["metric"]: float(row["value"]) for row in self.rows("prefill.csv")}
@@ -111,7 +114,8 @@ class Counted(elastic.Elastic):
         for tables, says in [({"grid": {"policy": "hotness"}}, "a prefill has none"),
                              ({"grid": {"policy": "random"}}, "a prefill is walked once"),
                              ({"study": {"mode": "perturbed"}}, "another mode than perturbed"),
-                             ({"prefill": {"psum_forced": True}}, "prefill.psum_slots is missing")]:
+                             ({"prefill": {"psum_forced": True}}, "prefill.psum_slots is missing"),
+                             ({"prefill": {"psum_forced": True, "psum_slots": 0}}, "prefill.psum_slots is missing")]:
             tables = {"prefill": {"chunk": CHUNK}, **tables}
             self.study(**tables)
             self.refused(program.USAGE, "simulate", self.folder / "study.toml", "-o", self.folder / "none", says=says)

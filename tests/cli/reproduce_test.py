@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import program
 
@@ -327,11 +328,57 @@ class Relatives(program.ProgramTest):
         self.assertIn("80 attention + ffn", text)
         self.assertNotIn("experts", text)
 
+    def test_laws_of_systems_that_ask_for_less(self):
+        """A second computation of each, from the published constants."""
+        shares = {"0.5": 0.5, "0.9": 0.9, "1": 1}
+        for row in self.rows("mobile"):
+            share = shares[row["conditions"].split()[0]]
+            self.assertAlmostEqual(row["ours"], 1 / (1 - 0.8 + 0.8 * (1 - share / 2)), 12)
+        for row in self.of(self.rows("slicemoe"), "latency over", "equal share"):
+            both, top_k = (int(row["conditions"].split(mark)[1].split()[0]) for mark in (", ", " of "))
+            self.assertAlmostEqual(row["ours"], 2 * top_k / (top_k + both), 12)  # flash alone decides
+        misses = {"reference": 2 * 0.545 / 0.451, "gpt-oss": 2 * 0.398 / 0.253, "flame": 2 * 0.644 / 0.616}
+        for row in self.of(self.rows("slicemoe"), "latency over", "misses of"):
+            self.assertAlmostEqual(row["ours"], misses[row["conditions"].split("misses of ")[1]], 12)
+        tokens = self.of(self.rows("specmoe"), "tokens a round")
+        for row in tokens:
+            acceptance = float(row["reason"].split("acceptance of ")[1].split()[0])
+            self.assertAlmostEqual(sum(acceptance**i for i in range(11)), row["published"], delta=0.03)
+        hottest = self.of(self.rows("specmoe"), "tokens on the hottest quarter", "mixtral")[0]
+        self.assertEqual(hottest["verdict"], "met")
+        popularity = program.RECORDED_TRACES / "mixtral8x7b_mmlu_popularity.h5"
+        if popularity.exists():
+            with h5py.File(popularity) as file:
+                shares = file["mean"][:].astype(float).mean(axis=0)
+            shares = np.sort(shares / shares.sum(axis=1, keepdims=True), axis=1)
+            self.assertAlmostEqual(hottest["ours"], shares[:, -2:].sum(axis=1).mean(), delta=0.0005)
+
+    def test_smolpu_saves_what_its_masks_and_sums_do(self):
+        rows = self.of(self.rows("smolpu"), "energy")
+        self.assertEqual(len(rows), 3 * 2 * 5)  # a baseline, and two sets of masks with what each saves
+        for place in (*range(1, 30, 5), *range(3, 30, 5)):
+            baseline, masked, saved = rows[place // 5 * 5], rows[place], rows[place + 1]
+            self.assertAlmostEqual(saved["ours"], 1 - masked["ours"] / baseline["ours"], 9)
+            self.assertAlmostEqual(saved["published"], 1 - masked["published"] / baseline["published"], 9)
+            self.assertAlmostEqual(saved["tolerance"] * saved["published"], 0.1, 9)
+            parts = [float(saved["conditions"].split(name)[1].split()[0].rstrip(",;"))
+                     for name in ("whole experts", "channels", "partial sums")]
+            self.assertAlmostEqual(sum(parts), saved["ours"], delta=0.002)
+
+    def test_local_consistency_is_that_of_the_traces_that_are_named(self):
+        shipped = self.rows("moe-lrc")
+        self.assertEqual(len(shipped), 2)
+        named = self.rows("moe-lrc", "--trace", program.CROSS_CHECK.parents[1] / "datasets/reference.h5", self.trace())
+        self.assertEqual([row["ours"] for row in named if "moecarlo-reference" in row["conditions"]],
+                         [row["ours"] for row in shipped])
+        self.assertEqual(len(named), 4)
+        self.assertEqual(named[-1]["verdict"], "cannot be judged")
+
     def test_all_gives_every_row_with_its_reproduction(self):
         rows = self.rows("all")
         names = {row["reproduction"] for row in rows}
-        self.assertEqual(names, {"cambricon", "dovetail", "duplex", "llep", "llm-in-a-flash", "mirror-sd", "pim-gpt",
-                                 "smolpu", "sn40l", "wsc"})
+        self.assertEqual(names, {"cambricon", "dovetail", "duplex", "edgexpert", "llep", "llm-in-a-flash", "mirror-sd",
+                                 "mobile", "moe-lrc", "pim-gpt", "slicemoe", "smolpu", "sn40l", "specmoe", "wsc"})
         for row in rows:
             self.assertIn(row["verdict"], ("met", "missed", "cannot be judged"))
             self.assertEqual(row["verdict"] == "met", row["reason"] == "", row)
@@ -344,7 +391,8 @@ class Relatives(program.ProgramTest):
     def test_tables_of_others_and_options_that_say_nothing_are_refused(self):
         file = self.folder / "rows.csv"
         file.write_text("model\n")
-        for name in ("cambricon", "llm-in-a-flash", "duplex", "sn40l", "dovetail", "mirror-sd", "pim-gpt", "smolpu"):
+        for name in ("cambricon", "llm-in-a-flash", "duplex", "sn40l", "dovetail", "edgexpert", "mirror-sd", "mobile",
+                     "moe-lrc", "pim-gpt", "slicemoe", "smolpu", "specmoe"):
             self.refused(program.INPUT, "reproduce", name, "--published", file, says="header")
         file.write_text("model,S,M,L\nOPT-6.7B,x,,\n")
         self.refused(program.INPUT, "reproduce", "cambricon", "--published", file, says="csv:2: S: not a number above 0")

@@ -188,6 +188,57 @@ TEST(Project, ReplicatesAreProjectedButLeftOutOfTheMeans) {
   EXPECT_EQ(projection.breakdown, project_sample(two_rounds()).breakdown);
 }
 
+/// One step on the sample machine without slots, of which rules leave so much.
+Workload asking_step(const std::vector<AskedSums>& asked) {
+  Workload workload = sample_workload(0, {0, 0}, 1, 1);
+  workload.classes = {{2, 0, one_group({{{0, 3}, 2}}), {}, {0}}};
+  workload.asked = asked;
+  return workload;
+}
+
+TEST(Project, WhatIsNotAskedForIsNeitherReadNorMultiplied) {
+  const System system = sample_system(11152 + 10 * 256 + 100);
+  const auto of = [&](const std::vector<AskedSums>& asked) {
+    return project(system, autoregressive(), sample_model(), context, asking_step(asked), 8).breakdown;
+  };
+  // Of 8 pairs 6 are kept, of three experts SMoLPU's example loads 1.5.
+  const auto all = of({}), some = of({{8, 6, 3, 1.5}});
+  EXPECT_NEAR(all.at("bytes_read.verify.experts"), 2 * 3 * 1632, 1e-9);
+  EXPECT_NEAR(some.at("bytes_read.verify.experts"), 2 * 1.5 * 1632, 1e-9);
+  EXPECT_NEAR(some.at("verify.experts"), 0.5 * all.at("verify.experts"), 1e-15);
+  EXPECT_NEAR(some.at("operations.verify.experts"), 0.75 * 0.5 * all.at("operations.verify.experts"), 1e-6);
+  EXPECT_EQ(some.at("verify.attention"), all.at("verify.attention"));
+  EXPECT_EQ(of({{8, 8, 3, 3}}), all);
+}
+
+TEST(Project, EveryGroupAsksForItsOwnShare) {
+  const System system = sample_system(11152 + 10 * 256 + 100);
+  const auto seconds = [&](const AskedSums& asked) {
+    return project(system, autoregressive(), sample_model(), context, asking_step({asked}), 8).groups[0].seconds;
+  };
+  Workload both = asking_step({{8, 8, 3, 3}, {8, 4, 3, 1}});
+  both.groups = 2;
+  add_group(both, 1, false);
+  both.classes[0].draft = {};
+  const Projection projection = project(system, autoregressive(), sample_model(), context, both, 8);
+  EXPECT_DOUBLE_EQ(projection.groups[0].seconds, seconds(both.asked[0]));
+  EXPECT_DOUBLE_EQ(projection.groups[1].seconds, seconds(both.asked[1]));
+  EXPECT_DOUBLE_EQ(2 * projection.breakdown.at("seconds"), projection.groups[0].seconds + projection.groups[1].seconds);
+}
+
+/// What stays to be hit later comes as a whole, even where little of it is read at once.
+TEST(Project, WhatIsFetchedMovesWhole) {
+  System system = sample_system(11152 + 10 * 256 + 100);
+  system.misses.in_place = 0;
+  system.misses.fetch = 1;
+  const auto of = [&](const std::vector<AskedSums>& asked) {
+    return project(system, autoregressive(), sample_model(), context, asking_step(asked), 8).breakdown;
+  };
+  const auto all = of({}), some = of({{8, 8, 4, 1}});
+  EXPECT_EQ(some.at("bytes.ext"), all.at("bytes.ext"));
+  EXPECT_NEAR(all.at("bytes.hb") - some.at("bytes.hb"), 0.75 * 2 * 3 * 1632, 1e-9);
+}
+
 TEST(Project, TraceWithHalfTheLayersCountsEachExpertsPartTwice) {
   Workload workload = sample_workload(0, {1, 0}, 1, 1);
   workload.layers = 1;

@@ -68,5 +68,28 @@ TEST(Request, IsItsChunksAndItsRounds) {
   EXPECT_THAT(error_of([&] { cost_of(system, scheme, model, small, counts); }), HasSubstr("expected 10, found 2"));
 }
 
+TEST(Request, APartialSumThatSpillsGoesHomeAndComesBack) {
+  const Model model = read_model("olmoe-1b-7b");
+  const System system = read_system("smolpu");
+  // SMoLPU: those of 128 tokens, 2048 wide, of two bytes each fill its 512 KiB; of three and four bytes fewer fit.
+  EXPECT_EQ(partial_sum_slots(model, 512 * 1024, 16), 128U);
+  EXPECT_EQ(partial_sum_slots(model, 512 * 1024, 24), 85U);
+  EXPECT_EQ(partial_sum_slots(model, 512 * 1024, 32), 64U);
+  Request request{128, 64, 1, 1, {0, 1, 0, 8, 1, 1}, 2 * 2048};
+  RequestCounts counts{{{0, 60, 0, 0}, {0, 40, 0, 0}}, {0, 8, 0, 0}};
+  const RequestCost none = cost_of(system, autoregressive(), model, request, counts);
+  counts.spills = {3, 0.5};
+  const RequestCost some = cost_of(system, autoregressive(), model, request, counts);
+  Work moved = write(system, 0, 1);
+  moved += read(system, system.units.front(), 0, 1);
+  const double bytes = 16 * 3.5 * 2 * 2048;  // of 16 layers, written and read
+  EXPECT_NEAR(some.joules - none.joules, joules_of(system, bytes * moved, 0), 1e-9 * some.joules);
+  EXPECT_NEAR(some.time_to_first_token - none.time_to_first_token, seconds_of(system, bytes * moved), 1e-12);
+  EXPECT_EQ(some.time_per_output_token, none.time_per_output_token);
+  counts.spills = {1};
+  EXPECT_THAT(error_of([&] { cost_of(system, autoregressive(), model, request, counts); }),
+              HasSubstr("spills of other chunks (expected 2, found 1)"));
+}
+
 }  // namespace
 }  // namespace moecarlo::hw
