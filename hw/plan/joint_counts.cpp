@@ -1,6 +1,7 @@
 #include "hw/plan/joint_counts.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 namespace moecarlo::hw {
 
@@ -63,11 +64,14 @@ JointCounts JointCounts::pooled(std::uint32_t first, std::uint32_t end) const {
   one.sums_.emplace_back();
   for (std::uint32_t group = first; group < end; ++group) one.sums_.front() += sums_[group];
   for (std::size_t bin = 0; bin < bins_.size(); ++bin) {
-    double count = 0;
-    for (std::uint32_t group = first; group < end; ++group) count += counts(bin)[group];
+    const auto sum = [&](std::span<const double> all) {
+      return std::accumulate(all.begin() + first, all.begin() + end, 0.0);
+    };
+    const double count = sum(counts(bin));
     if (count == 0) continue;
     one.bins_.push_back(bins_[bin]);
     one.counts_.push_back(count);
+    if (nested()) one.nearer_.push_back(sum(nearer(bin)));
   }
   return one;
 }

@@ -53,6 +53,8 @@ TEST(JointCounts, NearerHitsAreToldApart) {
   EXPECT_EQ(counts.sums(0).nearer, 10);
   EXPECT_EQ(counts.sums(1).touching, 3);
   EXPECT_THAT(counts.first_groups(1).nearer(1), ElementsAre(10));
+  EXPECT_THAT(counts.pooled(0, 2).nearer(1), ElementsAre(10));
+  EXPECT_THAT(counts.pooled(1, 2).counts(1), ElementsAre(1));
 }
 
 }  // namespace
