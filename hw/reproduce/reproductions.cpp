@@ -29,14 +29,17 @@ PublishedTables shipped_tables(const Preset& constants) {
 const std::vector<Reproduction>& reproductions() {
   static const std::vector<Reproduction> all{
       {"cambricon", "Cambricon-LLM, arXiv 2409.15654", reproduce_cambricon},
+      {"dfloat11", "DFloat11, arXiv 2504.11651", reproduce_dfloat11},
       {"dovetail", "Dovetail, arXiv 2412.18934", reproduce_dovetail},
       {"duplex", "Duplex, arXiv 2409.01141", reproduce_duplex},
       {"llep", "LLEP, arXiv 2601.17111", reproduce_llep},
       {"llm-in-a-flash", "LLM in a flash, arXiv 2312.11514", reproduce_llm_in_a_flash},
+      {"mcbp", "MCBP, arXiv 2509.10372", reproduce_mcbp},
       {"mirror-sd", "Mirror-SD, arXiv 2510.13161", reproduce_mirror_sd},
       {"pim-gpt", "PIM-GPT, arXiv 2310.09385", reproduce_pim_gpt},
       {"smolpu", "SMoLPU, ISSCC 2026, 18.3", reproduce_smolpu},
       {"sn40l", "SN40L, arXiv 2405.07518", reproduce_sn40l},
+      {"speq", "SPEQ, arXiv 2510.18525", reproduce_speq},
       {"wsc", "MoEntwine, arXiv 2510.25258", reproduce_wsc, reproduce_wsc_with_trace}};
   return all;
 }

@@ -54,6 +54,9 @@ std::vector<ReproducedRow> reproduce_dovetail(const Preset& constants, const Pub
 std::vector<ReproducedRow> reproduce_mirror_sd(const Preset& constants, const PublishedTables& tables);
 std::vector<ReproducedRow> reproduce_smolpu(const Preset& constants, const PublishedTables& tables);
 std::vector<ReproducedRow> reproduce_pim_gpt(const Preset& constants, const PublishedTables& tables);
+std::vector<ReproducedRow> reproduce_mcbp(const Preset& constants, const PublishedTables& tables);
+std::vector<ReproducedRow> reproduce_dfloat11(const Preset& constants, const PublishedTables& tables);
+std::vector<ReproducedRow> reproduce_speq(const Preset& constants, const PublishedTables& tables);
 std::vector<ReproducedRow> reproduce_wsc(const Preset& constants, const PublishedTables& tables);
 std::vector<ReproducedRow> reproduce_wsc_with_trace(const Preset& constants, const PublishedTables& tables,
                                                     const RealLoads& real);
