@@ -167,9 +167,9 @@ class BitSliceStudy(program.ProgramTest):
         write_weights(self.folder / "weights.h5", model="config")
         self.done("bitslice", self.folder / "weights.h5", "--backend", "cpu", "-o", self.folder / "bits")
 
-    def results(self, **hardware):
+    def results(self, bits=(4,), **hardware):
         hardware = {"model": "config.json", "systems": ["elmoe3d-4gb"], "schemes": ["ar", "elastic"], **hardware}
-        self.simulate(self.study(grid={"depth": [0, 3], "policy": ["static"], "capacity": [5], "bits": [4]},
+        self.simulate(self.study(grid={"depth": [0, 3], "policy": ["static"], "capacity": [5], "bits": list(bits)},
                                  hardware=hardware), self.folder / "out")
         return program.summary(self.folder / "out")
 
@@ -205,18 +205,17 @@ class BitSliceStudy(program.ProgramTest):
         self.assertEqual((self.folder / "out/report.md").read_text(), report)
 
     def test_codings_move_and_multiply_what_was_counted(self):
-        results = self.results(bit_slices="bits/bitslice.json", systems=["xpu"],
+        results = self.results(bits=[8], bit_slices="bits/bitslice.json", systems=["xpu"],
                                schemes=["ar", "ar+bstc", "ar+brcr", "ar+bgpp", "eagle+bstc+brcr"])
         rows = {(row["scheme"], row["depth"]): row["breakdown"] for row in results["hardware"]}
         plain, bstc, brcr, bgpp = (rows[name, 0] for name in ("ar", "ar+bstc", "ar+brcr", "ar+bgpp"))
         counted = json.loads((self.folder / "bits/bitslice.json").read_text())["total"]
         merged = counted["sign_magnitude"]["group"]["rows"]["4"]
-        weights = bstc["bytes.lpddr"] - plain["bytes.lpddr"]
-        self.assertLessEqual(weights, 0)
-        self.assertAlmostEqual(bstc["verify.experts.lpddr"] / plain["verify.experts.lpddr"],
+        self.assertAlmostEqual(bstc["verify.experts.ext"] / plain["verify.experts.ext"],
                                (merged["paying_bits"] + 0.5) / 8.5, 9)
-        self.assertAlmostEqual(brcr["verify.experts.xpu"] / plain["verify.experts.xpu"], 1 / merged["dense_over_merged"], 9)
-        self.assertLess(bgpp["bytes.lpddr"], plain["bytes.lpddr"])
+        self.assertAlmostEqual(brcr["verify.experts.compute"] / plain["verify.experts.compute"],
+                               1 / merged["dense_over_merged"], 9)
+        self.assertLess(bgpp["bytes.ext"], plain["bytes.ext"])
         self.assertIn(("eagle+bstc+brcr", 3), rows)
         self.assertTrue(any("ar+bgpp" in note and "lossy" in note for note in results["notes"]), results["notes"])
         constants = {constant["name"]: constant for constant in results["constants"]}
