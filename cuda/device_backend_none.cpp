@@ -1,5 +1,6 @@
 #include "cuda/device_backend.hpp"
 #include "cuda/device_draws.hpp"
+#include "cuda/device_format_counter.hpp"
 #include "cuda/device_limits.hpp"
 #include "cuda/device_ranker.hpp"
 #include "cuda/device_resample.hpp"
@@ -43,6 +44,10 @@ std::vector<std::uint64_t> resample_on_device(const GroupCounts&, int) {
 }
 
 std::unique_ptr<SliceCounter> make_device_slice_counter(int) {
+  fail_without_cuda();
+}
+
+std::unique_ptr<FormatCounter> make_device_format_counter(int) {
   fail_without_cuda();
 }
 

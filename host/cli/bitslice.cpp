@@ -7,6 +7,7 @@
 
 #include "cuda/device_backend.hpp"
 #include "cuda/device_choice.hpp"
+#include "cuda/device_format_counter.hpp"
 #include "cuda/device_slice_counter.hpp"
 #include "host/cli/commands.hpp"
 #include "host/cli/output.hpp"
@@ -28,11 +29,18 @@ struct BitsliceArguments {
   bool json = false;
 };
 
-std::unique_ptr<SliceCounter> make_counter(const BitsliceArguments& arguments) {
+struct Counters {
+  std::unique_ptr<SliceCounter> slices;
+  std::unique_ptr<FormatCounter> formats;
+};
+
+Counters make_counters(const BitsliceArguments& arguments) {
   std::string why_not;
   const bool on_device =
       arguments.backend != "cpu" && device_for(arguments.backend, arguments.device, usable_devices(why_not), 0);
-  return on_device ? make_device_slice_counter(arguments.device) : make_cpu_slice_counter(arguments.options.threads);
+  if (on_device) return {make_device_slice_counter(arguments.device), make_device_format_counter(arguments.device)};
+  const unsigned threads = arguments.options.threads;
+  return {make_cpu_slice_counter(threads), make_cpu_format_counter(threads)};
 }
 
 void print_slices(const WeightFigures& figures) {
@@ -65,6 +73,30 @@ void print_planes(const WeightFigures& figures) {
   }
 }
 
+void print_magnitudes(const char* scales, const MagnitudeFigures& figures) {
+  for (std::size_t rows = 1; rows <= kMostMergedRows; ++rows) {
+    const MergedFigures& merged = figures.by_rows[rows - 1];
+    say("{:<10}{:>6}{:>14.3f}{:>14.3f}{:>16.2f}{:>16.2f}{:>16.2f}\n", scales, rows, merged.coded_bits,
+        merged.paying_bits, merged.dense_over_merged, merged.set_over_merged, merged.dense_over_signed_merged);
+  }
+}
+
+void print_formats(const FormatFigures& figures) {
+  say("\n{:<10}{:>6}{:>14}{:>14}{:>16}{:>16}{:>16}\n", "scales of", "rows", "BSTC, bits", "if it pays", "dense / BRCR",
+      "set / BRCR", "signs too");
+  print_magnitudes("32 inputs", figures.by_group);
+  if (figures.by_channel) print_magnitudes("a row", *figures.by_channel);
+  if (!figures.lossless) return;
+  const LosslessFigures& lossless = *figures.lossless;
+  say("\n{:<32}{:>10.3f}\n{:<32}{:>10.3f}\n{:<32}{:>10.3f}\n{:<32}{:>10.4f}\n", "entropy of a BF16 exponent, bits",
+      lossless.entropy_bits, "Huffman-coded, bits", lossless.code_bits, "DFloat11, bits per weight",
+      lossless.bits_per_weight, "FP16 exponents below 16, %", 100 * lossless.float16_free_bit_share);
+  say("\n{:<10}{:>24}{:>24}\n", "kept of 8", "zero shifted, SQNR dB", "zero whole, SQNR dB");
+  for (const auto& [kept, errors] : figures.zero_point) {
+    say("{:<10}{:>24.2f}{:>24.2f}\n", kept, errors.shifted.sqnr_db, errors.whole.sqnr_db);
+  }
+}
+
 void print_layers(const WeightsMeasure& measure) {
   say("\n{:<8}{:>16}{:>10}{:>26}{:>26}\n", "layer", "weights", "entropy", "mean similarity", "largest similarity");
   for (const LayerMeasure& layer : measure.layers) {
@@ -89,6 +121,7 @@ void print_table(const WeightsMeasure& measure) {
   print_slices(measure.total);
   print_drafts(measure.total);
   print_planes(measure.total);
+  print_formats(measure.total_formats);
   print_layers(measure);
 }
 
@@ -96,7 +129,7 @@ void run(const BitsliceArguments& arguments, const Common& common) {
   std::optional<OutputFolder> folder;
   if (arguments.output.is_asked()) folder.emplace(arguments.output.path, arguments.output.force);
   const WeightsReader reader(arguments.weights);
-  const auto counter = make_counter(arguments);
+  const Counters counters = make_counters(arguments);
   WeightsMeasure measure;
   {
     Progress progress("counting bit slices", reader.matrices().size(), progress_style(common.quiet));
@@ -104,7 +137,7 @@ void run(const BitsliceArguments& arguments, const Common& common) {
     std::sort(options.kept.begin(), options.kept.end());
     options.kept.erase(std::unique(options.kept.begin(), options.kept.end()), options.kept.end());
     options.progress = [&](std::uint64_t done) { progress.update(done); };
-    measure = measure_weights(reader, *counter, options);
+    measure = measure_weights(reader, {*counters.slices, *counters.formats}, options);
   }
   if (folder) write_weights_report(measure, program_version(), arguments.output.path);
   if (arguments.json) {

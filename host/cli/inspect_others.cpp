@@ -19,7 +19,7 @@ Json inspect_weights(const std::filesystem::path& path) {
   std::set<std::uint32_t> layers, experts;
   for (const MatrixInfo& info : reader.matrices()) {
     const WeightMatrix matrix = reader.read(info);
-    if (info.has_original) reader.original_error(info, matrix);
+    reader.read_original(info);
     weights += matrix.weights.size();
     layers.insert(info.layer);
     experts.insert(info.expert);

@@ -45,12 +45,25 @@ Json to_json(const SizeAnswer& answer) {
             {"token_cycles", or_null(answer.token_cycles)},
             {"per_layer", answer.per_layer.empty() ? Json(nullptr) : Json(answer.per_layer)},
             {"context", or_null(answer.context)},
+            {"formats", Json::array()},
             {"trajectories", or_null(answer.trajectories)},
             {"sequences", or_null(answer.sequences)},
             {"tokens_per_second", answer.metric == "tokens_per_second" ? value(answer.value) : Json(nullptr)},
             {"mc_half_width", half(answer.value, &Estimate::mc_half_width)},
             {"trace_half_width", half(answer.value, &Estimate::trace_half_width)}};
+  for (const FormatContext& one : answer.formats)
+    json["formats"].push_back({{"format", one.format}, {"bits", one.bits}, {"context", one.context}});
   return json;
+}
+
+void print_context(const SizeQuestion& question, const SizeAnswer& answer) {
+  say("{} tokens of context a request fit ({}, {}, batch {}, {}).\n", count_text(*answer.context), question.model,
+      question.hardware, question.batch, question.scheme);
+  for (const FormatContext& one : answer.formats) {
+    const double times = static_cast<double>(one.context) / static_cast<double>(*answer.context);
+    say("Weights as {}, {} bits each: {} tokens, {} times as many.\n", one.format, number_text(one.bits),
+        count_text(one.context), number_text(times));
+  }
 }
 
 std::string at_most(const std::optional<std::uint32_t>& capacity) {
@@ -102,9 +115,7 @@ void size(SizeOptions& options) {
     return;
   }
   if (found.value) print_capacity(question, found);
-  if (found.context)
-    say("{} tokens of context a request fit ({}, {}, batch {}, {}).\n", count_text(*found.context), question.model,
-        question.hardware, question.batch, question.scheme);
+  if (found.context) print_context(question, found);
 }
 
 std::vector<std::string> words_of_policies() {

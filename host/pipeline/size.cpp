@@ -16,6 +16,7 @@
 #include "hw/presets/units.hpp"
 #include "hw/projection/counted.hpp"
 #include "hw/projection/evaluate.hpp"
+#include "hw/schemes/coding.hpp"
 #include "hw/study/study_projection.hpp"
 
 namespace moecarlo {
@@ -238,21 +239,60 @@ bool fits(const hw::System& system, const hw::Scheme& scheme, const hw::Model& m
   }
 }
 
-void find_context(const SizeQuestion& question, SizeAnswer& answer) {
-  const hw::System system = system_of(question);
-  const hw::Model model = model_of(question);
-  const hw::Scheme scheme = hw::find_scheme(question.scheme);
+/// 0 where none fits.
+std::uint64_t longest_context(const hw::System& system, const hw::Scheme& scheme, const hw::Model& model,
+                              const SizeQuestion& question) {
   std::uint64_t low = 0, high = kLongestContext + 1;  // fits (an empty one may not), does not
   while (high - low > 1) {
     const std::uint64_t middle = low + (high - low) / 2;
     (fits(system, scheme, model, question, middle) ? low : high) = middle;
   }
+  return low;
+}
+
+/// The model with integers of so many bits, wherever its weights have more.
+hw::Model in_integers(const hw::Model& model, double bits) {
+  hw::Preset preset = model.preset;
+  for (const std::string table : {"dense", "experts"}) {
+    const hw::WeightFormat& format = table == "dense" ? model.dense_format : model.expert_format;
+    if (!hw::has_constant(preset, table + ".bits") || format.bits <= bits) continue;
+    for (const auto& [key, value] : {std::pair{".bits", bits}, {".group_size", 32.0}, {".scale_bits", 16.0}})
+      preset = hw::with_value(std::move(preset), table + key, value);
+  }
+  return hw::make_model(preset);
+}
+
+void find_smaller_formats(const hw::System& system, const hw::Scheme& scheme, const hw::Model& model,
+                          const SizeQuestion& question, SizeAnswer& answer) {
+  constexpr double float_bits = 16;
+  const bool floats =
+      model.dense_format.bits == float_bits && (model.is_dense() || model.expert_format.bits == float_bits);
+  if (floats && scheme.codings.empty() && !scheme.stored) {
+    const hw::Scheme coded = hw::with_coding(scheme, "dfloat11", hw::coding_constants("dfloat11", nullptr));
+    answer.formats.push_back(
+        {"dfloat11", coded.stored(model).dense_format.stored_bits(), longest_context(system, coded, model, question)});
+  }
+  if (scheme.stored) return;
+  for (const double bits : {8.0, 4.0}) {
+    if (model.dense_format.bits <= bits) continue;
+    const hw::Model smaller = in_integers(model, bits);
+    answer.formats.push_back({fmt::format("{:g} bits", bits), smaller.dense_format.stored_bits(),
+                              longest_context(system, scheme, smaller, question)});
+  }
+}
+
+void find_context(const SizeQuestion& question, SizeAnswer& answer) {
+  const hw::System system = system_of(question);
+  const hw::Model model = model_of(question);
+  const hw::Scheme scheme = hw::find_scheme(question.scheme);
+  const std::uint64_t low = longest_context(system, scheme, model, question);
   if (low == 0) {  // the reason, with the numbers
     hw::place(system, scheme, model, {1, question.batch, question.depth, 8}, model.moe_layers);
     fail(ErrorKind::usage, "size: {} experts a layer of {} do not fit beside its dense weights in {} of {}",
          question.capacity.value_or(0), model.name, system.tiers.front().name, system.name);
   }
   answer.context = low;
+  find_smaller_formats(system, scheme, model, question, answer);
 }
 
 }  // namespace

@@ -34,6 +34,13 @@ struct SizeQuestion {
   double relative_half_width = 0.01;  ///< that trajectories and sequences are wanted for
 };
 
+/// The longest context that fits where the weights take less room, keys and values as they are.
+struct FormatContext {
+  std::string format;  ///< "dfloat11", or "8 bits", "4 bits": integers in groups of 32 with a 16-bit scale
+  double bits = 0;     ///< a dense weight, with its share of a scale
+  std::uint64_t context = 0;
+};
+
 struct SizeAnswer {
   std::string metric;                       ///< hit_rate or tokens_per_second
   std::optional<std::uint32_t> capacity;    ///< the smallest whose value meets the target, experts a layer
@@ -43,6 +50,7 @@ struct SizeAnswer {
   std::optional<double> token_cycles;       ///< capacity / k: how many tokens' choices it holds
   std::vector<std::uint32_t> per_layer;     ///< the smallest capacity of each layer alone; empty: not about layers
   std::optional<std::uint64_t> context;     ///< the longest that fits
+  std::vector<FormatContext> formats;       ///< the same with formats smaller than the model's, largest first
   std::optional<std::uint64_t> trajectories, sequences;  ///< for that half-width, simulation's and trace's
   std::uint32_t experts = 0, top_k = 0;
 };

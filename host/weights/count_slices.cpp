@@ -4,6 +4,8 @@
 #include <cstring>
 #include <memory>
 
+#include "host/weights/bit_planes.hpp"
+
 namespace moecarlo {
 
 std::uint16_t WeightMatrix::largest_scale() const {
@@ -11,11 +13,6 @@ std::uint16_t WeightMatrix::largest_scale() const {
 }
 
 namespace {
-
-/// Columns whose bit planes are taken apart at once: words of 64 of them.
-constexpr int kWords = 4;
-constexpr std::uint64_t kChunk = 64 * kWords;
-using Words = std::uint64_t[kWords];
 
 /// Neighbouring weights go to different histograms: where they are equal, one addition need not wait for the other.
 constexpr int kHistograms = 4;
@@ -43,35 +40,12 @@ struct PlaneTally {
   std::uint64_t spelled[kWeightBits];
 };
 
-/// Turns eight bytes a column into eight bits a plane: planes[b] holds bit b of 64 * kWords weights, in an order of its
-/// own, the same for every row.
-__attribute__((always_inline)) inline void to_planes(const std::int8_t* weights, Words* planes) {
-  std::memcpy(planes, weights, kChunk);
-#pragma GCC unroll 3
-  for (int distance = 4; distance > 0; distance /= 2) {
-    const std::uint64_t mask = distance == 4   ? 0x0F0F0F0F0F0F0F0FU
-                               : distance == 2 ? 0x3333333333333333U
-                                               : 0x5555555555555555U;
-#pragma GCC unroll 8
-    for (int i = 0; i < kWeightBits; ++i) {
-      if ((i & distance) != 0) continue;
-      for (int w = 0; w < kWords; ++w) {
-        std::uint64_t& low = planes[i][w];
-        std::uint64_t& high = planes[i + distance][w];
-        const std::uint64_t swapped = ((low >> distance) ^ high) & mask;
-        high ^= swapped;
-        low ^= swapped << distance;
-      }
-    }
-  }
-}
-
-__attribute__((always_inline)) inline void tally_planes(const Words (&planes)[kPatternRows][kWeightBits],
+__attribute__((always_inline)) inline void tally_planes(const PlaneWords (&planes)[kPatternRows][kWeightBits],
                                                         PlaneTally& tally) {
 #pragma GCC unroll 8
   for (int bit = 0; bit < kWeightBits; ++bit) {
     std::uint64_t counts[kPatterns] = {}, spelled = 0;
-    for (int w = 0; w < kWords; ++w) {
+    for (int w = 0; w < kPlaneWords; ++w) {
       std::uint64_t all[kPatterns];
       std::uint64_t differs = 0;
 #pragma GCC unroll 4
@@ -96,15 +70,15 @@ __attribute__((always_inline)) inline void tally_planes(const Words (&planes)[kP
 using Rows = const std::int8_t* [kPatternRows];
 
 __attribute__((always_inline)) inline void count_columns(const Rows& rows, std::uint64_t columns, PlaneTally& tally) {
-  Words planes[kPatternRows][kWeightBits];
+  PlaneWords planes[kPatternRows][kWeightBits];
   std::uint64_t column = 0;
-  for (; column + kChunk <= columns; column += kChunk) {
+  for (; column + kPlaneColumns <= columns; column += kPlaneColumns) {
     for (int r = 0; r < kPatternRows; ++r) to_planes(rows[r] + column, planes[r]);
     tally_planes(planes, tally);
   }
   if (column == columns) return;
   for (int r = 0; r < kPatternRows; ++r) {
-    std::int8_t rest[kChunk] = {};
+    std::int8_t rest[kPlaneColumns] = {};
     std::memcpy(rest, rows[r] + column, columns - column);
     to_planes(rest, planes[r]);
   }

@@ -20,6 +20,37 @@ void append(std::vector<std::uint64_t>& values, const Array& array) {
   values.insert(values.end(), array.begin(), array.end());
 }
 
+void append(std::vector<std::uint64_t>& values, const MagnitudeCounts& counts) {
+  for (const auto& planes : counts.planes) {
+    for (const MagnitudePlaneCounts& plane : planes) {
+      values.insert(values.end(), {plane.spelled_bits, plane.additions, plane.signed_additions});
+    }
+  }
+}
+
+void write_format_counts(hdf5::OutputGroup& root, const WeightsMeasure& measure) {
+  using Matrix = const MatrixMeasure&;
+  using Values = std::vector<std::uint64_t>&;
+  const std::vector<std::uint64_t> planes{kMostMergedRows, kMagnitudeBits, 3};
+  write(root, "group_planes", measure, planes,
+        [](Matrix matrix, Values values) { append(values, matrix.format_sums.by_group); });
+  write(root, "channel_planes", measure, planes,
+        [](Matrix matrix, Values values) { append(values, matrix.format_sums.by_channel); });
+  write(root, "group_zeros", measure, {},
+        [](Matrix matrix, Values values) { values.push_back(matrix.format_sums.by_group.zero_weights); });
+  write(root, "channel_zeros", measure, {},
+        [](Matrix matrix, Values values) { values.push_back(matrix.format_sums.by_channel.zero_weights); });
+  write(root, "bfloat16_exponents", measure, {kBfloat16Exponents},
+        [](Matrix matrix, Values values) { append(values, matrix.format_sums.exponents.bfloat16); });
+  write(root, "float16_exponents", measure, {kFloat16Exponents},
+        [](Matrix matrix, Values values) { append(values, matrix.format_sums.exponents.float16); });
+  write(root, "zero_point_errors", measure, {2, kMostShiftedBits + 1}, [](Matrix matrix, Values values) {
+    const ZeroPointSums& sums = matrix.format_sums.zero_point;
+    append(values, sums.shifted_squares);
+    append(values, sums.whole_squares);
+  });
+}
+
 }  // namespace
 
 void write_counts(const WeightsMeasure& measure, const std::filesystem::path& path) {
@@ -28,7 +59,7 @@ void write_counts(const WeightsMeasure& measure, const std::filesystem::path& pa
   hdf5::OutputFile file(path);
   hdf5::OutputGroup& root = file.root();
   root.write_string("schema", "moecarlo-bitslice-counts");
-  root.write_integer("schema_version", 1);
+  root.write_integer("schema_version", 2);
   root.write_string("model", measure.model);
   write(root, "layer", measure, {}, [](Matrix matrix, Values values) { values.push_back(matrix.info.layer); });
   write(root, "expert", measure, {}, [](Matrix matrix, Values values) { values.push_back(matrix.info.expert); });
@@ -56,6 +87,7 @@ void write_counts(const WeightsMeasure& measure, const std::filesystem::path& pa
   write(root, "spelled_columns", measure, {kWeightBits}, [](Matrix matrix, Values values) {
     for (const PlaneCounts& plane : matrix.counts.planes) values.push_back(plane.spelled_columns);
   });
+  write_format_counts(root, measure);
   file.commit();
 }
 

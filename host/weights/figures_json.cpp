@@ -1,24 +1,14 @@
 #include "host/weights/figures_json.hpp"
 
-#include <cmath>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
-#include "host/support/json_keys.hpp"
+#include "host/weights/json_numbers.hpp"
 
 namespace moecarlo {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-Json number(double value) {
-  return std::isfinite(value) ? Json(value) : Json(nullptr);
-}
-
-double number(const Json& json, const char* key) {
-  const Json& found = member(json, key);
-  return found.is_null() ? std::numeric_limits<double>::quiet_NaN() : found.get<double>();
-}
 
 Json slice_json(const SliceFigures& slice) {
   return {{"zero_share", slice.zero_share},
@@ -28,8 +18,8 @@ Json slice_json(const SliceFigures& slice) {
 }
 
 SliceFigures slice_from(const Json& json) {
-  return {number(json, "zero_share"), number(json, "zero_bit_share"), number(json, "entropy_bits"),
-          number(json, "coded_bits")};
+  return {number_at(json, "zero_share"), number_at(json, "zero_bit_share"), number_at(json, "entropy_bits"),
+          number_at(json, "coded_bits")};
 }
 
 }  // namespace
@@ -52,8 +42,9 @@ Json to_json(const WeightFigures& figures) {
     json["slices"][key]["lower"]["histogram"] = lower_histogram(figures, kept.kept);
     for (std::size_t i = 0; i < kDraftReadings.size(); ++i) {
       const DraftError& draft = kept.drafts[i];
-      json["draft"][key][to_string(kDraftReadings[i])] = {
-          {"mse", number(draft.mse)}, {"sqnr_db", number(draft.sqnr_db)}, {"cosine", number(draft.cosine)}};
+      json["draft"][key][to_string(kDraftReadings[i])] = {{"mse", number_or_null(draft.mse)},
+                                                          {"sqnr_db", number_or_null(draft.sqnr_db)},
+                                                          {"cosine", number_or_null(draft.cosine)}};
     }
   }
   for (int bit = kWeightBits - 1; bit >= 0; --bit) {
@@ -71,8 +62,8 @@ WeightFigures figures_from_json(const Json& json) {
   WeightFigures figures;
   member(json, "weights").get_to(figures.weights);
   member(json, "values").get_to(figures.values);
-  figures.entropy_bits = number(json, "entropy_bits");
-  figures.sign_extension_share = number(json, "sign_extension_share");
+  figures.entropy_bits = number_at(json, "entropy_bits");
+  figures.sign_extension_share = number_at(json, "sign_extension_share");
   for (const auto& [key, slices] : member(json, "slices").items()) {
     KeptFigures& kept = figures.kept.emplace_back();
     if (key.size() != 1 || key < "2" || key > "7") {
@@ -81,18 +72,18 @@ WeightFigures figures_from_json(const Json& json) {
     kept.kept = key.front() - '0';
     kept.upper = slice_from(member(slices, "upper"));
     kept.lower = slice_from(member(slices, "lower"));
-    kept.sign_extension_share = number(slices, "sign_extension_share");
-    kept.conditional_entropy_bits = number(slices, "conditional_entropy_bits");
+    kept.sign_extension_share = number_at(slices, "sign_extension_share");
+    kept.conditional_entropy_bits = number_at(slices, "conditional_entropy_bits");
     const Json& drafts = member(member(json, "draft"), key.c_str());
     for (std::size_t i = 0; i < kDraftReadings.size(); ++i) {
       const Json& draft = member(drafts, to_string(kDraftReadings[i]));
-      kept.drafts[i] = {number(draft, "mse"), number(draft, "sqnr_db"), number(draft, "cosine")};
+      kept.drafts[i] = {number_at(draft, "mse"), number_at(draft, "sqnr_db"), number_at(draft, "cosine")};
     }
   }
   for (const Json& plane : member(json, "planes")) {
     figures.planes.at(member(plane, "bit").get<std::size_t>()) = {
-        number(plane, "one_share"), number(plane, "coded_bits"), number(plane, "distinct_patterns"),
-        number(plane, "merged_additions")};
+        number_at(plane, "one_share"), number_at(plane, "coded_bits"), number_at(plane, "distinct_patterns"),
+        number_at(plane, "merged_additions")};
   }
   return figures;
 }

@@ -25,28 +25,40 @@ ExpertSimilarity similarity_of(const std::vector<WeightMatrix>& matrices, Infos 
 }
 
 /// Sums on the way to figures.
-struct Totals {
-  std::map<std::pair<std::uint32_t, std::uint32_t>, WeightSums> experts;  // by layer and expert
-  std::map<std::uint32_t, WeightSums> layers;
-  WeightSums all;
+struct Sums {
+  WeightSums slices;
+  FormatSums formats;
 
-  void add(const MatrixInfo& info, const WeightSums& sums) {
+  Sums& operator+=(const Sums& other) {
+    slices += other.slices;
+    formats += other.formats;
+    return *this;
+  }
+};
+
+struct Totals {
+  std::map<std::pair<std::uint32_t, std::uint32_t>, Sums> experts;  // by layer and expert
+  std::map<std::uint32_t, Sums> layers;
+  Sums all;
+
+  void add(const MatrixInfo& info, const Sums& sums) {
     experts[{info.layer, info.expert}] += sums;
     layers[info.layer] += sums;
     all += sums;
   }
 };
 
-std::optional<double> int8_sqnr_db(const WeightsReader& reader, const MatrixInfo& info, const WeightMatrix& matrix) {
-  if (!info.has_original) return std::nullopt;
-  const OriginalError error = reader.original_error(info, matrix);
+std::optional<double> int8_sqnr_db(const WeightMatrix& matrix, const std::vector<float>& original) {
+  if (original.empty()) return std::nullopt;
+  const OriginalError error = original_error(matrix, original);
   return 10 * std::log10(error.signal / error.noise);
 }
 
 }  // namespace
 
-WeightsMeasure measure_weights(const WeightsReader& reader, SliceCounter& counter, const MeasureOptions& options) {
-  WeightsMeasure measure{reader.path(), reader.model(), reader.source(), {}, {}, {}, {}};
+WeightsMeasure measure_weights(const WeightsReader& reader, const WeightCounters& counters,
+                               const MeasureOptions& options) {
+  WeightsMeasure measure{reader.path(), reader.model(), reader.source(), {}, {}, {}, {}, {}};
   Totals totals;
   std::map<std::uint32_t, std::map<Projection, ExpertSimilarity>> similarities;  // by layer
   Infos left = reader.matrices();
@@ -55,12 +67,15 @@ WeightsMeasure measure_weights(const WeightsReader& reader, SliceCounter& counte
     left = left.subspan(infos.size());
     std::vector<WeightMatrix> matrices;
     for (const MatrixInfo& info : infos) matrices.push_back(reader.read(info));
-    std::vector<SliceCounts> counts = counter.count(matrices);
+    std::vector<SliceCounts> counts = counters.slices.count(matrices);
     for (std::size_t i = 0; i < infos.size(); ++i) {
-      const WeightSums sums = sums_of(counts[i]);
+      std::vector<float> original = reader.read_original(infos[i]);
+      const std::optional<double> sqnr_db = int8_sqnr_db(matrices[i], original);
+      const Sums sums{sums_of(counts[i]),
+                      sums_of(counters.formats.count(formats_of(matrices[i], std::move(original))))};
       totals.add(infos[i], sums);
-      measure.matrices.push_back({infos[i], std::move(counts[i]), figures_of(sums, options.kept),
-                                  int8_sqnr_db(reader, infos[i], matrices[i])});
+      measure.matrices.push_back({infos[i], std::move(counts[i]), sums.formats, figures_of(sums.slices, options.kept),
+                                  figures_of(sums.formats, options.kept), sqnr_db});
     }
     if (infos.size() > 1) {
       similarities[infos[0].layer][infos[0].projection] = similarity_of(matrices, infos, options.threads);
@@ -68,12 +83,15 @@ WeightsMeasure measure_weights(const WeightsReader& reader, SliceCounter& counte
     options.progress(measure.matrices.size());
   }
   for (const auto& [key, sums] : totals.experts) {
-    measure.experts.push_back({key.first, key.second, figures_of(sums, options.kept)});
+    measure.experts.push_back(
+        {key.first, key.second, figures_of(sums.slices, options.kept), figures_of(sums.formats, options.kept)});
   }
   for (const auto& [layer, sums] : totals.layers) {
-    measure.layers.push_back({layer, figures_of(sums, options.kept), similarities[layer]});
+    measure.layers.push_back(
+        {layer, figures_of(sums.slices, options.kept), figures_of(sums.formats, options.kept), similarities[layer]});
   }
-  measure.total = figures_of(totals.all, options.kept);
+  measure.total = figures_of(totals.all.slices, options.kept);
+  measure.total_formats = figures_of(totals.all.formats, options.kept);
   return measure;
 }
 

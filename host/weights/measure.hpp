@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "host/weights/format_counter.hpp"
+#include "host/weights/format_figures.hpp"
 #include "host/weights/similarity.hpp"
 #include "host/weights/slice_counter.hpp"
 #include "host/weights/weight_figures.hpp"
@@ -16,13 +18,16 @@ namespace moecarlo {
 struct MatrixMeasure {
   MatrixInfo info;
   SliceCounts counts;
+  FormatSums format_sums;
   WeightFigures figures;
+  FormatFigures formats;
   std::optional<double> int8_sqnr_db;  ///< of INT8 against the original, where the file has it
 };
 
 struct ExpertMeasure {
   std::uint32_t layer = 0, expert = 0;
   WeightFigures figures;  ///< of all its matrices
+  FormatFigures formats;
 };
 
 /// The most alike of a layer's experts, in one projection.
@@ -34,7 +39,8 @@ struct ExpertSimilarity {
 
 struct LayerMeasure {
   std::uint32_t layer = 0;
-  WeightFigures figures;                              ///< of all its matrices
+  WeightFigures figures;  ///< of all its matrices
+  FormatFigures formats;
   std::map<Projection, ExpertSimilarity> similarity;  ///< of projections of two experts or more
 };
 
@@ -45,6 +51,7 @@ struct WeightsMeasure {
   std::vector<ExpertMeasure> experts;
   std::vector<LayerMeasure> layers;
   WeightFigures total;
+  FormatFigures total_formats;
 };
 
 struct MeasureOptions {
@@ -53,8 +60,15 @@ struct MeasureOptions {
   std::function<void(std::uint64_t done)> progress = [](std::uint64_t) {};  ///< matrices done
 };
 
+/// What counts slices, and what counts other formats.
+struct WeightCounters {
+  SliceCounter& slices;
+  FormatCounter& formats;
+};
+
 /// Reads and counts every matrix; those of one layer and projection are in memory together. Throws as the reader and
-/// the counter do.
-WeightsMeasure measure_weights(const WeightsReader& reader, SliceCounter& counter, const MeasureOptions& options);
+/// the counters do.
+WeightsMeasure measure_weights(const WeightsReader& reader, const WeightCounters& counters,
+                               const MeasureOptions& options);
 
 }  // namespace moecarlo

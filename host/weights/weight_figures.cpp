@@ -4,7 +4,8 @@
 #include <bit>
 #include <cmath>
 #include <numeric>
-#include <span>
+
+#include "host/weights/huffman.hpp"
 
 namespace moecarlo {
 namespace {
@@ -17,15 +18,6 @@ double share(std::uint64_t part, double whole) {
   return whole == 0 ? 0 : static_cast<double>(part) / whole;
 }
 
-double entropy(std::span<const std::uint64_t> histogram) {
-  const auto all = static_cast<double>(std::accumulate(histogram.begin(), histogram.end(), std::uint64_t{0}));
-  double bits = 0;
-  for (const std::uint64_t count : histogram) {
-    if (count > 0) bits -= share(count, all) * std::log2(share(count, all));
-  }
-  return bits;
-}
-
 SliceFigures slice_figures(const std::vector<std::uint64_t>& histogram, int width) {
   SliceFigures figures;
   const auto all = static_cast<double>(std::accumulate(histogram.begin(), histogram.end(), std::uint64_t{0}));
@@ -35,7 +27,7 @@ SliceFigures slice_figures(const std::vector<std::uint64_t>& histogram, int widt
   }
   figures.zero_share = share(histogram[0], all);
   figures.zero_bit_share = width == 0 || all == 0 ? 0 : 1 - share(ones, all * width);
-  figures.entropy_bits = entropy(histogram);
+  figures.entropy_bits = entropy_bits(histogram);
   return figures;
 }
 
@@ -185,7 +177,7 @@ WeightFigures figures_of(const WeightSums& sums, const std::vector<int>& kept) {
   WeightFigures figures;
   figures.values = sums.values;
   figures.weights = std::accumulate(sums.values.begin(), sums.values.end(), std::uint64_t{0});
-  figures.entropy_bits = entropy(sums.values);
+  figures.entropy_bits = entropy_bits(sums.values);
   figures.sign_extension_share = sign_extension_share(figures, kWeightBits);
   for (std::size_t bit = 0; bit < kWeightBits; ++bit) {
     figures.planes[bit] = plane_figures(sums.planes[bit], sums, figures.weights);

@@ -171,20 +171,26 @@ WeightMatrix WeightsReader::read(const MatrixInfo& info) const {
   return matrix;
 }
 
-OriginalError WeightsReader::original_error(const MatrixInfo& info, const WeightMatrix& matrix) const {
+std::vector<float> WeightsReader::read_original(const MatrixInfo& info) const {
+  if (!info.has_original) return {};
   const hdf5::Dataset dataset = group_.open_group(info.name).open_dataset("original");
-  const std::uint64_t step = std::max<std::uint64_t>(1, (std::uint64_t{1} << 22) / matrix.columns);
+  const std::uint64_t step = std::max<std::uint64_t>(1, (std::uint64_t{1} << 22) / info.columns);
+  std::vector<float> original;
+  for (std::uint64_t first = 0; first < info.rows; first += step) {
+    const std::vector<float> rows = dataset.read_floats(first, std::min(step, info.rows - first));
+    original.insert(original.end(), rows.begin(), rows.end());
+  }
+  return original;
+}
+
+OriginalError original_error(const WeightMatrix& matrix, const std::vector<float>& original) {
   OriginalError error;
-  for (std::uint64_t first = 0; first < matrix.rows; first += step) {
-    const std::uint64_t rows = std::min(step, matrix.rows - first);
-    const std::vector<float> original = dataset.read_floats(first, rows);
-    for (std::uint64_t i = 0; i < original.size(); ++i) {
-      const std::uint64_t row = first + i / matrix.columns, column = i % matrix.columns;
-      const double scale = float16_to_float(matrix.scales[row * matrix.groups() + column / kScaleGroup]);
-      const double difference = original[i] - scale * matrix.weights[row * matrix.columns + column];
-      error.signal += static_cast<double>(original[i]) * original[i];
-      error.noise += difference * difference;
-    }
+  for (std::uint64_t i = 0; i < original.size(); ++i) {
+    const std::uint64_t row = i / matrix.columns, column = i % matrix.columns;
+    const double scale = float16_to_float(matrix.scales[row * matrix.groups() + column / kScaleGroup]);
+    const double difference = original[i] - scale * matrix.weights[i];
+    error.signal += static_cast<double>(original[i]) * original[i];
+    error.noise += difference * difference;
   }
   return error;
 }

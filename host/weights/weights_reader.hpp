@@ -49,13 +49,16 @@ class WeightsReader {
   const std::vector<MatrixInfo>& matrices() const { return matrices_; }
 
   WeightMatrix read(const MatrixInfo& info) const;
-  /// Only where there is an original.
-  OriginalError original_error(const MatrixInfo& info, const WeightMatrix& matrix) const;
+  /// [rows][columns]; empty where there is no original.
+  std::vector<float> read_original(const MatrixInfo& info) const;
 
  private:
   std::string path_, model_, source_;
   hdf5::Group group_;
   std::vector<MatrixInfo> matrices_;
 };
+
+/// `original`: [rows][columns] of the same matrix.
+OriginalError original_error(const WeightMatrix& matrix, const std::vector<float>& original);
 
 }  // namespace moecarlo

@@ -17,20 +17,26 @@ struct WeightFormat {
   /// What real weights hold: their bit planes are stored coded, and multiplications by slices of zeros are left out.
   /// Null: nominal, every bit counts.
   std::shared_ptr<const WeightFigures> measured{};
+  /// A lossless code of the whole weights (hw/schemes/coding.hpp): their size, scales left out, and the operations by
+  /// them, both relative; and weights that are decoded in a second, 0: without taking time.
+  double coded_share = 1, operations_share = 1, decoded_per_second = 0;
+  bool short_floats = false;  ///< upper bits of its 16 are a weight of their own: SPEQ (hw/schemes/speq_float.cpp)
 
   /// Bits per weight with its share of the scale, when `kept` upper bits of each weight are stored.
   double stored_bits(double kept) const {
-    return (measured ? coded_upper_bits(*measured, static_cast<int>(kept)) : kept) + scale_bits / group_size;
+    const double whole = measured ? coded_upper_bits(*measured, static_cast<int>(kept)) : kept;
+    return coded_share * whole + scale_bits / group_size;
   }
   double stored_bits() const { return stored_bits(bits); }
 
   /// Share of the multiplications by `kept` upper bits that have to be done where one pass takes `pass_bits` of them.
   double multiplied_share(double kept, double pass_bits) const {
-    return measured ? 1 - skipped_share(*measured, static_cast<int>(kept), static_cast<int>(pass_bits)) : 1;
+    const double skipped = measured ? skipped_share(*measured, static_cast<int>(kept), static_cast<int>(pass_bits)) : 0;
+    return operations_share * (1 - skipped);
   }
 
   /// True where upper bits are a usable weight on their own (8-bit integers). MXFP4 is only ever moved whole.
-  bool sliceable() const { return bits == 8; }
+  bool sliceable() const { return bits == 8 || short_floats; }
 };
 
 /// The one decoder layer that drafts in EAGLE: its attention reads token and feature side by side. It has a vocabulary
@@ -51,6 +57,7 @@ struct Model {
   bool tied_embeddings = false;  ///< the vocabulary projection is the embedding table
   std::vector<Matrix> expert;    ///< one routed expert: gate and up, down
   double kv_bits = 16;
+  double kv_read_share = 1;  ///< of the cached keys and values: what a token reads (BGPP, hw/schemes/coding.hpp)
   WeightFormat dense_format, expert_format;
   DraftHead draft_head;
   Preset preset;  ///< the constants all this was made of

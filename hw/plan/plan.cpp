@@ -11,15 +11,26 @@ RoundPart of(bool drafting, RoundPart in_draft, RoundPart in_verify) {
   return drafting ? in_draft : in_verify;
 }
 
+/// Unpacking weights, and decoding those that are stored coded.
+Work unpack(const System& system, const Unit& unit, const WeightFormat& format, double weights, double bits) {
+  Work work = decode(unit, weights, bits);
+  if (format.decoded_per_second > 0) {
+    const double seconds = weights / format.decoded_per_second;
+    work.add(unit.operations, seconds / system.resources[unit.operations].seconds_per);
+  }
+  return work;
+}
+
 Task dense_work(const System& system, const WeightFormat& format, const LayerPass& pass,
                 const std::vector<Matrix>& matrices) {
   const double helped = system.helper ? system.helper->dense_share : 0;
   const double bytes = weights(matrices) * format.stored_bits(pass.kept_bits) / bits_per_byte;
-  Task task = compute_shared(system, matrices, pass.tokens, pass.kept_bits, helped);
+  const double multiplied = format.multiplied_share(pass.kept_bits, system.units.front().bits_per_pass);
+  Task task = compute_shared(system, matrices, pass.tokens, pass.kept_bits, helped, multiplied);
   const double times = system.reads_per_row ? pass.tokens : 1;
   task += read_shared(system, system.near_dense(), times * pass.near_share * bytes, helped);
   if (pass.near_share < 1) task += read_shared(system, system.home(), times * (1 - pass.near_share) * bytes, helped);
-  task.own += decode(system.units.front(), times * weights(matrices), pass.kept_bits);
+  task.own += unpack(system, system.units.front(), format, times * weights(matrices), pass.kept_bits);
   return task;
 }
 
@@ -27,7 +38,8 @@ Task dense_work(const System& system, const WeightFormat& format, const LayerPas
 Task context_work(const System& system, const Model& model, const Mixer& mixer, const Serving& serving, double tokens) {
   const double helped = system.helper ? system.helper->cache_share : 0;
   return read_shared(system, system.near_dense(),
-                     serving.batch * (mixer.read_bytes(serving.context) + mixer.state_bytes), helped) +
+                     serving.batch * (model.kv_read_share * mixer.read_bytes(serving.context) + mixer.state_bytes),
+                     helped) +
          operate_shared(system, tokens * mixer.macs(serving.context), model.kv_bits, helped);
 }
 
@@ -44,13 +56,15 @@ Task work_at_home(const System& system, const WeightFormat& format, const LayerP
   Task task;
   if (&unit == &system.units.front()) {
     const double helped = system.helper ? system.helper->dense_share : 0;
-    task = compute_shared(system, matrices, pass.tokens, pass.kept_bits, helped);
+    task = compute_shared(system, matrices, pass.tokens, pass.kept_bits, helped,
+                          format.multiplied_share(pass.kept_bits, unit.bits_per_pass));
     task += read_shared(system, system.home(), times * bytes, helped);
   } else {
-    task.own = compute(unit, matrices, pass.tokens, pass.kept_bits);
+    task.own = compute(unit, matrices, pass.tokens, pass.kept_bits,
+                       format.multiplied_share(pass.kept_bits, unit.bits_per_pass));
     task.own += read(system, unit, system.home(), times * bytes);
   }
-  task.own += decode(unit, times * weights(matrices), pass.kept_bits);
+  task.own += unpack(system, unit, format, times * weights(matrices), pass.kept_bits);
   return task;
 }
 
@@ -60,7 +74,8 @@ Task context_at_home(const System& system, const Model& model, const Mixer& mixe
   const Unit& unit = unit_at_home(system);
   if (&unit == &system.units.front()) return context_work(system, model, mixer, serving, tokens);
   Task task;
-  task.own = read(system, unit, system.home(), serving.batch * (mixer.read_bytes(serving.context) + mixer.state_bytes));
+  task.own = read(system, unit, system.home(),
+                  serving.batch * (model.kv_read_share * mixer.read_bytes(serving.context) + mixer.state_bytes));
   task.own.add(unit.operations, 2 * tokens * mixer.macs(serving.context) * unit.passes(model.kv_bits));
   return task;
 }
@@ -155,7 +170,9 @@ ExpertsWork expert_compute(const System& system, const Model& model, double toke
   }
   const Unit& far = system.units[system.misses.far_unit];
   experts.hit_row = compute(first, model.expert, 1, weight_bits, multiplied);
-  experts.miss_row = (1 - there) * experts.hit_row + there * compute(far, model.expert, 1, weight_bits, asked.weights);
+  experts.miss_row =
+      (1 - there) * experts.hit_row +
+      there * compute(far, model.expert, 1, weight_bits, asked.weights * model.expert_format.operations_share);
   const double bytes = activation_bytes * (model.expert.front().inputs + model.expert.back().outputs);
   for (const std::uint8_t link : system.misses.link) experts.miss_row.add(link, there * bytes);
   return experts;
@@ -177,6 +194,7 @@ class ExpertReads {
  public:
   ExpertReads(const System& system, const Model& model, double weight_bits, double read_share)
       : system_(system),
+        format_(model.expert_format),
         held_(held_by_helper(system, model)),
         weights_(read_share * weights(model.expert)),
         bits_(weight_bits),
@@ -191,7 +209,7 @@ class ExpertReads {
   }
 
   void add_unpacking(double share, const Unit& unit, Task& once, Work& row) const {
-    (system_.reads_per_row ? row : once.own) += share * decode(unit, weights_, bits_);
+    (system_.reads_per_row ? row : once.own) += share * unpack(system_, unit, format_, weights_, bits_);
   }
 
   /// Of one that is not near does what misses do, from the tier where it is; `fetched`: the share of those to be
@@ -224,6 +242,7 @@ class ExpertReads {
   }
 
   const System& system_;
+  const WeightFormat& format_;
   double held_, weights_, bits_, read_share_;
 };
 

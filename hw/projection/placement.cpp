@@ -49,8 +49,9 @@ Placement place(const System& system, const Scheme& scheme, const Model& model, 
     fail(ErrorKind::usage, "bits: out of range (expected 1 to 8, found {})", serving.bits);
   if (trace_layers == 0 && !model.is_dense())
     fail(ErrorKind::usage, "{}: the trace has no layer (expected at least one)", model.name);
+  const Model stored = scheme.stored ? scheme.stored(model) : model;
   std::vector<Item> items{
-      {kDenseWeights, kind_of_dense(system), dense_bytes(model), dense_bytes(model) + embedding_bytes(model)},
+      {kDenseWeights, kind_of_dense(system), dense_bytes(stored), dense_bytes(stored) + embedding_bytes(stored)},
       {"KV cache", ItemKind::pinned, request_bytes(model, serving.context) * serving.batch}};
   for (const Item& item : scheme.items(model, serving)) items.push_back(item);
   Placement placement =

@@ -29,11 +29,13 @@ PublishedTables shipped_tables(const Preset& constants) {
 const std::vector<Reproduction>& reproductions() {
   static const std::vector<Reproduction> all{
       {"cambricon", "Cambricon-LLM, arXiv 2409.15654", reproduce_cambricon},
+      {"dfloat11", "DFloat11, arXiv 2504.11651", reproduce_dfloat11},
       {"dovetail", "Dovetail, arXiv 2412.18934", reproduce_dovetail},
       {"duplex", "Duplex, arXiv 2409.01141", reproduce_duplex},
       {"edgexpert", "EdgeXpert, arXiv 2608.05303", reproduce_edgexpert},
       {"llep", "LLEP, arXiv 2601.17111", reproduce_llep},
       {"llm-in-a-flash", "LLM in a flash, arXiv 2312.11514", reproduce_llm_in_a_flash},
+      {"mcbp", "MCBP, arXiv 2509.10372", reproduce_mcbp},
       {"mirror-sd", "Mirror-SD, arXiv 2510.13161", reproduce_mirror_sd},
       {"mobile", "MoBiLE, arXiv 2510.12357", reproduce_mobile},
       {"moe-lrc", "moe-lrc, arXiv 2505.16056", nullptr, nullptr, reproduce_moe_lrc},
@@ -42,6 +44,7 @@ const std::vector<Reproduction>& reproductions() {
       {"smolpu", "SMoLPU, ISSCC 2026, 18.3", reproduce_smolpu},
       {"sn40l", "SN40L, arXiv 2405.07518", reproduce_sn40l},
       {"specmoe", "SpecMoE, arXiv 2604.10152", reproduce_specmoe},
+      {"speq", "SPEQ, arXiv 2510.18525", reproduce_speq},
       {"wsc", "MoEntwine, arXiv 2510.25258", reproduce_wsc, reproduce_wsc_with_trace}};
   return all;
 }

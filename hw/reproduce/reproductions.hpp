@@ -72,6 +72,9 @@ std::vector<ReproducedRow> reproduce_mobile(const Preset& constants, const Publi
 std::vector<ReproducedRow> reproduce_slicemoe(const Preset& constants, const PublishedTables& tables);
 std::vector<ReproducedRow> reproduce_specmoe(const Preset& constants, const PublishedTables& tables);
 std::vector<ReproducedRow> reproduce_pim_gpt(const Preset& constants, const PublishedTables& tables);
+std::vector<ReproducedRow> reproduce_mcbp(const Preset& constants, const PublishedTables& tables);
+std::vector<ReproducedRow> reproduce_dfloat11(const Preset& constants, const PublishedTables& tables);
+std::vector<ReproducedRow> reproduce_speq(const Preset& constants, const PublishedTables& tables);
 std::vector<ReproducedRow> reproduce_wsc(const Preset& constants, const PublishedTables& tables);
 std::vector<ReproducedRow> reproduce_wsc_with_trace(const Preset& constants, const PublishedTables& tables,
                                                     const RealLoads& real);

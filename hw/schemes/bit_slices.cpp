@@ -12,6 +12,7 @@
 #include "host/support/json_file.hpp"
 #include "host/support/json_keys.hpp"
 #include "host/weights/figures_json.hpp"
+#include "host/weights/format_json.hpp"
 
 namespace moecarlo::hw {
 namespace {
@@ -24,17 +25,19 @@ constexpr std::uint64_t kLargestFile = std::uint64_t{1} << 28;
 BitSlices read_bit_slices(const std::filesystem::path& file) {
   const auto json = read_json<nlohmann::ordered_json>(file, "a bitslice.json of moecarlo bitslice", kLargestFile);
   try {
-    if (member(json, "schema") != kSchema || member(json, "schema_version") != 1) {
-      fail(ErrorKind::input, "{}: wrong schema (expected {} version 1, found {} version {})", file.string(), kSchema,
+    if (member(json, "schema") != kSchema || member(json, "schema_version") != 2) {
+      fail(ErrorKind::input, "{}: wrong schema (expected {} version 2, found {} version {})", file.string(), kSchema,
            member(json, "schema").dump(), member(json, "schema_version").dump());
     }
     const auto figures = std::make_shared<const WeightFigures>(figures_from_json(member(json, "total")));
+    const auto formats = std::make_shared<const FormatFigures>(format_figures_from_json(member(json, "total")));
+    nlohmann::ordered_json total = to_json(*figures);
+    total.update(to_json(*formats));
     const nlohmann::ordered_json weights{{"path", ""}, {"model", ""}, {"source", ""}};
-    const nlohmann::ordered_json known{
-        {"schema", ""}, {"schema_version", 1}, {"version", ""}, {"weights", weights}, {"total", to_json(*figures)},
-        {"layers", ""}, {"experts", ""},       {"matrices", ""}};
+    const nlohmann::ordered_json known{{"schema", ""},   {"schema_version", 2}, {"version", ""}, {"weights", weights},
+                                       {"total", total}, {"layers", ""},        {"experts", ""}, {"matrices", ""}};
     expect_keys_of(json, known, file.string());
-    return {file.string(), member(member(json, "weights"), "model").get<std::string>(), figures};
+    return {file.string(), member(member(json, "weights"), "model").get<std::string>(), figures, formats};
   } catch (const nlohmann::json::exception& error) {
     fail(ErrorKind::input, "{}: not a readable bitslice.json ({})", file.string(), reason_of(error));
   } catch (const std::out_of_range& error) {  // a key that is not there

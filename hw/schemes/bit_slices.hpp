@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "host/statistics/results.hpp"
+#include "host/weights/format_figures.hpp"
 #include "hw/schemes/scheme.hpp"
 
 namespace moecarlo::hw {
@@ -14,10 +15,11 @@ namespace moecarlo::hw {
 /// What `moecarlo bitslice` found in the weights of a model's experts.
 struct BitSlices {
   std::string path, model;
-  std::shared_ptr<const WeightFigures> figures;  ///< of all weights together
+  std::shared_ptr<const WeightFigures> figures;    ///< of all weights together
+  std::shared_ptr<const FormatFigures> formats{};  ///< the same in other formats; always there where they were read
 };
 
-/// Reads a bitslice.json (schema moecarlo-bitslice 1). Throws input, naming the file and what is wrong.
+/// Reads a bitslice.json (schema moecarlo-bitslice 2). Throws input, naming the file and what is wrong.
 BitSlices read_bit_slices(const std::filesystem::path& file);
 
 /// The model with its experts' slices as measured: coded where that is shorter, multiplications by a slice of zeros

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "host/support/error.hpp"
+#include "hw/schemes/coding.hpp"
 
 namespace moecarlo::hw {
 namespace {
@@ -17,12 +18,13 @@ struct Named {
   Scheme make() const { return plain != nullptr ? plain() : of_constants(read_preset(find_preset("schemes", name))); }
 };
 
-constexpr std::array<Named, 8> all_schemes{{{"ar", autoregressive, nullptr},
+constexpr std::array<Named, 9> all_schemes{{{"ar", autoregressive, nullptr},
                                             {"elastic", elastic, nullptr},
                                             {"eagle", nullptr, eagle},
                                             {"slm", nullptr, slm},
                                             {"quant", quant, nullptr},
                                             {"speq", speq, nullptr},
+                                            {"speq-fp16", nullptr, speq_float},
                                             {"mtp", nullptr, mtp},
                                             {"block", nullptr, block}}};
 
@@ -34,19 +36,40 @@ std::vector<Scheme> schemes() {
   return all;
 }
 
-Scheme find_scheme(const std::string& name) {
+namespace {
+
+const Named* find_named(std::string_view name) {
+  const auto* const found =
+      std::find_if(all_schemes.begin(), all_schemes.end(), [&](const Named& one) { return one.name == name; });
+  return found == all_schemes.end() ? nullptr : found;
+}
+
+}  // namespace
+
+Scheme find_scheme(const std::string& name, const BitSlices* counted) {
+  std::vector<std::string> codings;
+  const Named* const named = find_named(without_codings(name, codings));
+  if (named != nullptr) {
+    Scheme scheme = named->make();
+    for (const std::string& coding : codings) scheme = with_coding(scheme, coding, coding_constants(coding, counted));
+    return scheme;
+  }
   std::string names;
   for (const Named& one : all_schemes) {
-    if (one.name == name) return one.make();
     names += fmt::format("{}{}", names.empty() ? "" : ", ", one.name);
   }
   fail(ErrorKind::usage, "{}: no such scheme (expected one of {})", name, names);
 }
 
 Scheme with_constants(const Scheme& scheme, const Preset& constants) {
-  const auto* const named =
-      std::find_if(all_schemes.begin(), all_schemes.end(), [&](const Named& one) { return one.name == scheme.name; });
-  return named == all_schemes.end() || named->of_constants == nullptr ? scheme : named->of_constants(constants);
+  std::vector<std::string> codings;
+  const Named* const named = find_named(without_codings(scheme.name, codings));
+  if (named == nullptr || (named->of_constants == nullptr && codings.empty())) return scheme;
+  Preset own = constants;
+  const std::vector<Preset> of_codings = take_coding_constants(own, codings);
+  Scheme changed = named->of_constants != nullptr ? named->of_constants(own) : named->make();
+  for (std::size_t i = 0; i < codings.size(); ++i) changed = with_coding(changed, codings[i], of_codings[i]);
+  return changed;
 }
 
 bool applies(const Scheme& scheme, const System& system) {

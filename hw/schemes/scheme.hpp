@@ -12,6 +12,8 @@ namespace moecarlo::hw {
 
 constexpr const char* kDenseWeights = "dense weights";  ///< the item that every placement begins with
 
+struct BitSlices;  // bit_slices.hpp
+
 /// Which experts a draft step touches.
 enum class DraftRouting {
   none,       ///< none: another model drafts
@@ -30,7 +32,10 @@ struct Scheme {
   bool drafts = false;       ///< speculates at a depth above 0
   bool uses_bits = false;    ///< the number of kept bits changes its drafts; otherwise it runs at 8
   DraftRouting draft_routing = DraftRouting::none;
-  Preset preset;  ///< its constants; none for some
+  Preset preset;                     ///< its constants; none for some
+  std::vector<std::string> codings;  ///< of the weights it reads, in the order of its name: coding.hpp
+  /// The model as this scheme stores it; null: as it is. Its items and plan take the model as it is.
+  std::function<Model(const Model& model)> stored;
   /// What it keeps beside the target's dense weights and KV cache, the cached experts among it.
   std::function<std::vector<Item>(const Model& model, const Serving& serving)> items;
   std::function<Plan(const System& system, const Model& model, const Serving& serving, const Placement& placement)>
@@ -65,9 +70,14 @@ Scheme quant();
 /// SPEQ (arXiv 2510.18525): the upper bits of the weights themselves draft, with unrestricted routing; no copy.
 Scheme speq();
 
-/// All schemes, and the one with this name; throws usage, listing the names.
+/// SPEQ as it is published: FP16 weights, whatever the model has, of which a remap makes the first 4 bits a float of
+/// their own; they draft, the other 12 complete them.
+Scheme speq_float(const Preset& constants);
+
+/// All schemes, and the one with this name, codings behind it ("elastic", "ar+dfloat11"; coding.hpp). Throws usage,
+/// listing the names. `counted`: what was counted of real weights, which some codings need; may be null.
 std::vector<Scheme> schemes();
-Scheme find_scheme(const std::string& name);
+Scheme find_scheme(const std::string& name, const BitSlices* counted = nullptr);
 
 /// The same scheme made of other constants. Throws usage where they are not its own or out of range.
 Scheme with_constants(const Scheme& scheme, const Preset& constants);

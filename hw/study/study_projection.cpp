@@ -9,6 +9,7 @@
 #include "host/support/error.hpp"
 #include "host/support/nearest_name.hpp"
 #include "hw/projection/placement.hpp"
+#include "hw/schemes/coding.hpp"
 
 namespace moecarlo::hw {
 namespace {
@@ -90,8 +91,10 @@ StudyProjection::StudyProjection(const HardwareSpec& spec, const GridSpec& grid,
          "top-{})",
          spec.model, trace_experts, trace_top_k, model_.experts, model_.top_k);
   }
-  for (const std::string& name : spec.schemes) schemes_.push_back(find_scheme(name));
+  if (!spec.bit_slices.empty()) slices_ = read_bit_slices(spec.bit_slices);
+  for (const std::string& name : spec.schemes) schemes_.push_back(find_scheme(name, slices_ ? &*slices_ : nullptr));
   if (!spec.bit_slices.empty()) add_measured_schemes();
+  for (std::string& note : coding_notes(schemes_)) notes_.push_back(std::move(note));
   add_demands(grid);
   check_reference(grid);
   for (const Scheme& scheme : schemes_) {
@@ -156,19 +159,20 @@ void StudyProjection::check_reference(const GridSpec& grid) {
   }
 }
 
-/// Puts behind each scheme that keeps upper bits the same on slices as measured.
+/// Puts behind each scheme that keeps upper bits the same on slices as measured, but for those whose weights are coded.
 void StudyProjection::add_measured_schemes() {
-  slices_ = read_bit_slices(spec_.bit_slices);
-  const Model own = measured(model_, *slices_);
   std::vector<Scheme> both;
+  bool any_coding = false;
   for (const Scheme& scheme : schemes_) {
     both.push_back(scheme);
-    if (scheme.uses_bits) both.push_back(on_measured_slices(scheme, own));
+    any_coding = any_coding || !scheme.codings.empty();
+    if (scheme.uses_bits && scheme.codings.empty())
+      both.push_back(on_measured_slices(scheme, measured(model_, *slices_)));
   }
-  if (both.size() == schemes_.size()) {
+  if (both.size() == schemes_.size() && !any_coding) {
     fail(ErrorKind::usage,
-         "study: hardware.bit_slices is about schemes that keep upper bits (expected elastic or speq "
-         "in hardware.schemes)");
+         "study: hardware.bit_slices is about schemes that keep upper bits or code weights (expected elastic or speq "
+         "in hardware.schemes, or one with +bstc, +brcr or +dfloat11)");
   }
   schemes_ = std::move(both);
   if (slices_->model != model_.name) {
@@ -187,7 +191,6 @@ std::optional<BitSliceResult> StudyProjection::bit_slice_result() const {
         std::any_of(known.begin(), known.end(), [&](const auto& other) { return other.name == quantity.name; });
     if (!twice) result.quantities.push_back(std::move(quantity));
   };
-  const Model own = measured(model_, *slices_);
   for (const Demand& demand : demands_) {
     const Machine& on = machine(demand.system);
     if (!demand.drafting || on.is_variant()) continue;
@@ -196,6 +199,7 @@ std::optional<BitSliceResult> StudyProjection::bit_slice_result() const {
              other.bits == demand.bits && other.scheme == demand.scheme + "-measured";
     });
     if (twin == demands_.end()) continue;
+    const Model own = measured(model_, *slices_);
     for (MeasuredQuantity& quantity : measured_quantities(on.system, model_, own, demand.bits)) {
       add(std::move(quantity));
     }

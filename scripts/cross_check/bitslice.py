@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+import formats  # noqa: E402
 from accepted import open_accepted  # noqa: E402
 
 GROUP, ROWS = 32, 4
@@ -168,10 +169,11 @@ def similarity_of(matrices):
 # ---- comparing ---------------------------------------------------------------------------------------------------------
 
 def read_matrices(path):
-    """{(layer, expert, projection): (weights, scales)}"""
+    """{(layer, expert, projection): (weights, scales, original weights or None)}"""
     with open_accepted(path) as file:
         return {(int(g.attrs["layer"]), int(g.attrs["expert"]), g.attrs["projection"]):
-                (g["int8"][()].astype(int), g["scale"][()]) for g in file["matrices"].values()}
+                (g["int8"][()].astype(int), g["scale"][()], g["original"][()] if "original" in g else None)
+                for g in file["matrices"].values()}
 
 
 def differences(ours, theirs, where):
@@ -195,8 +197,11 @@ def compare(weights, folder):
     keys = [(int(layer), int(expert), PROJECTIONS[projection]) for layer, expert, projection in zip(*columns)]
     if sorted(keys) != sorted(matrices):
         return ["counts.h5: other matrices than in the weights file"]
+    others = {}
     for i, key in enumerate(keys):
-        for name, ours in counts_of(*matrices[key]).items():
+        w, scale, original = matrices[key]
+        others[key] = formats.counts_of(w, original) if original is not None else {}
+        for name, ours in {**counts_of(w, scale), **others[key]}.items():
             if not np.array_equal(np.asarray(ours).astype(np.uint64), theirs[name][i]):
                 problems.append(f"counts.h5: {name} of {key} differs")
     with open(f"{folder}/bitslice.json") as file:
@@ -204,10 +209,14 @@ def compare(weights, folder):
     kept = [int(bits) for bits in results["total"]["slices"]]
     for one in results["matrices"]:
         key = (one["layer"], one["expert"], one["projection"])
-        problems += differences(figures_of(*matrices[key], kept), one, f"bitslice.json: {key}")
+        w, scale, original = matrices[key]
+        figures = figures_of(w, scale, kept)
+        if original is not None:
+            figures.update(formats.figures_of(w, original, others[key], kept))
+        problems += differences(figures, one, f"bitslice.json: {key}")
     for layer in results["layers"]:
         for projection, found in layer["similarity"].items():
-            alike = [matrix for (of_layer, _, of_projection), matrix in matrices.items()
+            alike = [matrix[:2] for (of_layer, _, of_projection), matrix in matrices.items()
                      if (of_layer, of_projection) == (layer["layer"], projection)]
             ours = dict(zip(("mean", "largest"), similarity_of(alike)))
             problems += differences(ours, found, f"bitslice.json: layer {layer['layer']} similarity {projection}")
@@ -255,7 +264,7 @@ def main():
     arguments = parser.parse_args()
     if not arguments.self_test and not arguments.folder:
         parser.error("expected WEIGHTS and DIR, or --self-test")
-    problems = self_test() if arguments.self_test else compare(arguments.weights, arguments.folder)
+    problems = self_test() + formats.self_test() if arguments.self_test else compare(arguments.weights, arguments.folder)
     fine = "the published tables" if arguments.self_test else "every count is equal, every figure agrees"
     print("\n".join(problems) or f"bitslice: {fine}")
     sys.exit(1 if problems else 0)

@@ -53,7 +53,21 @@ class BitSlice(program.ProgramTest):
         # That the comparison can fail:
         with h5py.File(self.folder / "bits/counts.h5", "r+") as counts:
             counts["pattern_columns"][3, 2, 1] += 1
-        self.assertEqual(len(bitslice.compare(self.folder / "weights.h5", self.folder / "bits")), 1)
+            counts["channel_planes"][4, 3, 2, 1] += 1
+            counts["bfloat16_exponents"][1, 120] += 1
+        self.assertEqual(len(bitslice.compare(self.folder / "weights.h5", self.folder / "bits")), 3)
+
+    def test_without_original_weights_there_is_what_the_stored_ones_give(self):
+        path = self.weights()
+        with h5py.File(path, "r+") as file:
+            for group in file["matrices"].values():
+                del group["original"]
+        results = json.loads(self.done("bitslice", path, "--backend", "cpu", "--json").stdout)["total"]
+        self.assertIsNone(results["lossless"])
+        self.assertIsNone(results["exponents"])
+        self.assertIsNone(results["sign_magnitude"]["channel"])
+        self.assertEqual(results["zero_point"], {})
+        self.assertEqual(results["sign_magnitude"]["group"]["weights"], results["weights"])
 
     def test_counts_of_the_weights_that_ship_are_those_of_numpy(self):
         weights = CROSS_CHECK.parents[1] / "datasets/reference-weights.h5"
@@ -153,9 +167,9 @@ class BitSliceStudy(program.ProgramTest):
         write_weights(self.folder / "weights.h5", model="config")
         self.done("bitslice", self.folder / "weights.h5", "--backend", "cpu", "-o", self.folder / "bits")
 
-    def results(self, **hardware):
+    def results(self, bits=(4,), **hardware):
         hardware = {"model": "config.json", "systems": ["elmoe3d-4gb"], "schemes": ["ar", "elastic"], **hardware}
-        self.simulate(self.study(grid={"depth": [0, 3], "policy": ["static"], "capacity": [5], "bits": [4]},
+        self.simulate(self.study(grid={"depth": [0, 3], "policy": ["static"], "capacity": [5], "bits": list(bits)},
                                  hardware=hardware), self.folder / "out")
         return program.summary(self.folder / "out")
 
@@ -190,6 +204,23 @@ class BitSliceStudy(program.ProgramTest):
         self.done("report", self.folder / "out")
         self.assertEqual((self.folder / "out/report.md").read_text(), report)
 
+    def test_codings_move_and_multiply_what_was_counted(self):
+        results = self.results(bits=[8], bit_slices="bits/bitslice.json", systems=["xpu"],
+                               schemes=["ar", "ar+bstc", "ar+brcr", "ar+bgpp", "eagle+bstc+brcr"])
+        rows = {(row["scheme"], row["depth"]): row["breakdown"] for row in results["hardware"]}
+        plain, bstc, brcr, bgpp = (rows[name, 0] for name in ("ar", "ar+bstc", "ar+brcr", "ar+bgpp"))
+        counted = json.loads((self.folder / "bits/bitslice.json").read_text())["total"]
+        merged = counted["sign_magnitude"]["group"]["rows"]["4"]
+        self.assertAlmostEqual(bstc["verify.experts.ext"] / plain["verify.experts.ext"],
+                               (merged["paying_bits"] + 0.5) / 8.5, 9)
+        self.assertAlmostEqual(brcr["verify.experts.compute"] / plain["verify.experts.compute"],
+                               1 / merged["dense_over_merged"], 9)
+        self.assertLess(bgpp["bytes.ext"], plain["bytes.ext"])
+        self.assertIn(("eagle+bstc+brcr", 3), rows)
+        self.assertTrue(any("ar+bgpp" in note and "lossy" in note for note in results["notes"]), results["notes"])
+        constants = {constant["name"]: constant for constant in results["constants"]}
+        self.assertEqual(constants["ar+bstc: bstc.group"]["status"], "measured")
+
     def test_without_them_a_study_is_as_it_was(self):
         results = self.results()
         self.assertIsNone(results["bit_slices"])
@@ -202,6 +233,7 @@ class BitSliceStudy(program.ProgramTest):
             study = self.study(grid={"depth": [3], "capacity": [5]}, hardware=hardware)
             self.refused(status, "--quiet", "simulate", study, "-o", self.folder / "refused", says=says)
 
+        refused(USAGE, "bstc: has to be counted of real weights", schemes=["ar+bstc"])
         refused(INPUT, "absent.json: cannot be read", bit_slices="absent.json")
         refused(INPUT, "config.json: not a readable bitslice.json", bit_slices="config.json")
         refused(USAGE, "expected elastic or speq in hardware.schemes", bit_slices="bits/bitslice.json", schemes=["ar"])

@@ -374,11 +374,35 @@ class Relatives(program.ProgramTest):
         self.assertEqual(len(named), 4)
         self.assertEqual(named[-1]["verdict"], "cannot be judged")
 
+    def test_dfloat11_sizes_follow_from_the_published_entropy(self):
+        rows = [row for row in self.rows("dfloat11") if row["quantity"] == "size of a model"]
+        self.assertEqual(len(rows), 2)
+        for row in rows:
+            self.assertEqual(row["verdict"], "met", row)
+            self.assertLess(abs(row["ours"] / row["published"] - 1), 0.01)
+
+    def test_mcbp_says_what_its_sparsities_give_and_what_they_do_not(self):
+        rows = {(row["quantity"], row["conditions"]): row for row in self.rows("mcbp")}
+        self.assertAlmostEqual(rows["weight bytes saved by coding", "PTQ INT8 Llama-13B"]["ours"], 1 - (3 + 5 / 4) / 8, 12)
+        verdicts = {conditions: row["verdict"] for (quantity, conditions), row in rows.items()
+                    if quantity == "additions over merged"}
+        self.assertEqual(verdicts, {"algorithmic": "met", "against value sparsity": "missed",
+                                    "against bits one by one": "missed"})
+        self.assertEqual(sorted(row["published"] for (quantity, _), row in rows.items() if quantity.startswith("speed")),
+                         [8.72, 8.72, 9.43, 9.43])
+
+    def test_speq_stays_below_what_reading_its_weights_allows(self):
+        first = self.rows("speq")[0]
+        self.assertEqual((first["published"], first["verdict"]), (2.07, "met"))
+        accepted = sum(0.976 ** i for i in range(int(first["conditions"].split()[-1]) + 1))
+        self.assertAlmostEqual(first["ours"], accepted / (1 + 0.25 * int(first["conditions"].split()[-1])), 9)
+
     def test_all_gives_every_row_with_its_reproduction(self):
         rows = self.rows("all")
         names = {row["reproduction"] for row in rows}
-        self.assertEqual(names, {"cambricon", "dovetail", "duplex", "edgexpert", "llep", "llm-in-a-flash", "mirror-sd",
-                                 "mobile", "moe-lrc", "pim-gpt", "slicemoe", "smolpu", "sn40l", "specmoe", "wsc"})
+        self.assertEqual(names, {"cambricon", "dfloat11", "dovetail", "duplex", "edgexpert", "llep", "llm-in-a-flash", "mcbp",
+                                 "mirror-sd", "mobile", "moe-lrc", "pim-gpt", "slicemoe", "smolpu", "sn40l", "specmoe",
+                                 "speq", "wsc"})
         for row in rows:
             self.assertIn(row["verdict"], ("met", "missed", "cannot be judged"))
             self.assertEqual(row["verdict"] == "met", row["reason"] == "", row)
@@ -391,8 +415,8 @@ class Relatives(program.ProgramTest):
     def test_tables_of_others_and_options_that_say_nothing_are_refused(self):
         file = self.folder / "rows.csv"
         file.write_text("model\n")
-        for name in ("cambricon", "llm-in-a-flash", "duplex", "sn40l", "dovetail", "edgexpert", "mirror-sd", "mobile",
-                     "moe-lrc", "pim-gpt", "slicemoe", "smolpu", "specmoe"):
+        for name in ("cambricon", "dfloat11", "llm-in-a-flash", "duplex", "sn40l", "dovetail", "edgexpert", "mcbp", "mirror-sd",
+                     "mobile", "moe-lrc", "pim-gpt", "slicemoe", "smolpu", "specmoe", "speq"):
             self.refused(program.INPUT, "reproduce", name, "--published", file, says="header")
         file.write_text("model,S,M,L\nOPT-6.7B,x,,\n")
         self.refused(program.INPUT, "reproduce", "cambricon", "--published", file, says="csv:2: S: not a number above 0")
@@ -405,7 +429,7 @@ class Relatives(program.ProgramTest):
             self.skipTest(f"{folder} is not there")
         for name, table in (("cambricon", "cambricon_tokens_per_second.csv"), ("duplex", "duplex.csv"),
                             ("llm-in-a-flash", "llm_in_a_flash_io.csv"), ("llep", "llep_speedup.csv"),
-                            ("smolpu", "smolpu_energy.csv")):
+                            ("smolpu", "smolpu_energy.csv"), ("dfloat11", "dfloat11_gigabytes.csv")):
             shipped = {(row["quantity"], row["conditions"], row["published"]) for row in self.rows(name)}
             for row in self.rows(name, "--published", folder / table):
                 self.assertIn((row["quantity"], row["conditions"], row["published"]), shipped)

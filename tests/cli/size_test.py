@@ -71,6 +71,21 @@ class Size(program.ProgramTest):
         below = self.sized(trace, "--tokens-per-second", row["tokens_per_second"]["value"], *ask)["capacity"]
         self.assertTrue(-0.1 < below - row["capacity"] < 1, (below, row["capacity"]))
 
+    def test_smaller_weights_free_context(self):
+        """By hand: what is left of the memory over the cache of a token, keys and values as they are."""
+        model = json.loads(self.done("model", "llama-3.1-8b", "--json").stdout)
+        weights, token = 2 * model["total_parameters"], model["kv_bytes_per_token"]
+        found = self.sized("--memory", "24GB", "--context", "max", "--hardware", "a100", "--model", "llama-3.1-8b")
+        self.assertEqual([one["format"] for one in found["formats"]], ["dfloat11", "8 bits", "4 bits"])
+        bits = 8 + 2.6 * (1 + 5 / 64 + 32 / 32768)
+        for context, of in [(found["context"], 16)] + [(one["context"], by) for one, by in
+                                                       zip(found["formats"], (bits, 8.5, 4.5))]:
+            self.assertAlmostEqual(context, (24e9 - weights * of / 16) / token, delta=2)
+        self.assertAlmostEqual(found["formats"][0]["bits"], bits, 12)
+        coded = self.sized("--memory", "24GB", "--context", "max", "--hardware", "a100", "--model", "llama-3.1-8b",
+                           "--scheme", "ar+dfloat11")
+        self.assertEqual(coded["context"], found["formats"][0]["context"])
+
     def test_the_longest_context_fits_and_the_next_does_not(self):
         ask = ["--hardware", "gb10", "--model", MODEL]
         found = self.sized("--memory", "20GB", "--context", "max", *ask)["context"]

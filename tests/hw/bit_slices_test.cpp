@@ -6,6 +6,8 @@
 
 #include "host/weights/count_slices.hpp"
 #include "host/weights/figures_json.hpp"
+#include "host/weights/format_counter.hpp"
+#include "host/weights/format_json.hpp"
 #include "tests/hw/samples.hpp"
 
 namespace moecarlo::hw {
@@ -21,7 +23,9 @@ BitSlices small_weights() {
   for (std::size_t i = 0; i < 512; ++i) matrix.weights.push_back(static_cast<std::int8_t>(i % 2 == 0 ? 7 : -9));
   matrix.scales.assign(16, 0x2000);
   const auto figures = figures_of(sums_of(count_slices(matrix, 0, 2)), {4});
-  return {"bits.json", "small", std::make_shared<const WeightFigures>(figures)};
+  const auto formats = figures_of(sums_of(make_cpu_format_counter(1)->count(formats_of(matrix, {}))), {4});
+  return {"bits.json", "small", std::make_shared<const WeightFigures>(figures),
+          std::make_shared<const FormatFigures>(formats)};
 }
 
 Plan plan_of(const Scheme& scheme, const System& system, const Model& model) {
@@ -84,14 +88,15 @@ TEST(BitSlices, nominal_quantities_stand_beside_measured_ones) {
 
 TEST(BitSlices, are_read_from_the_file_of_the_bitslice_command) {
   const BitSlices slices = small_weights();
-  nlohmann::ordered_json json{{"schema", "moecarlo-bitslice"},
-                              {"schema_version", 1},
-                              {"weights", {{"model", "small"}}},
-                              {"total", to_json(*slices.figures)}};
+  nlohmann::ordered_json total = to_json(*slices.figures);
+  total.update(to_json(*slices.formats));
+  const nlohmann::ordered_json json{
+      {"schema", "moecarlo-bitslice"}, {"schema_version", 2}, {"weights", {{"model", "small"}}}, {"total", total}};
   const SampleFile file("bitslice.json", json.dump());
   const BitSlices read = read_bit_slices(file.path());
   EXPECT_EQ(read.model, "small");
   EXPECT_EQ(to_json(*read.figures), to_json(*slices.figures));
+  EXPECT_EQ(to_json(*read.formats), to_json(*slices.formats));
 }
 
 TEST(BitSlices, what_cannot_be_used_is_refused) {

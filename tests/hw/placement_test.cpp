@@ -98,8 +98,9 @@ TEST(Placement, RefusesBitsOutOfRangeAndASchemeThatNeedsHb) {
                 place(read_system("xpu"), elastic(), model, {1024, 1, 1, 4}, 24);
               }),
               HasSubstr("elastic on xpu: the scheme needs a tier before the last"));
-  EXPECT_THAT(error_of([] { find_scheme("eager"); }),
-              HasSubstr("eager: no such scheme (expected one of ar, elastic, eagle, slm, quant, speq, mtp, block)"));
+  EXPECT_THAT(
+      error_of([] { find_scheme("eager"); }),
+      HasSubstr("eager: no such scheme (expected one of ar, elastic, eagle, slm, quant, speq, speq-fp16, mtp, block)"));
 }
 
 TEST(Demands, AreAllApplicablePairsInEachModeAtEveryBatchAndTheBitsThatMatter) {

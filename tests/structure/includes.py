@@ -19,7 +19,8 @@ DEVICE_HEADER = re.compile(r"(cuda_runtime\w*|cuda_fp16|curand\w*|cooperative_gr
 HIDDEN_FROM = {"hw/": re.compile(r"host/trace/|host/simulate/\w*(backend|code)|host/weights/\w*(counter|reader)")}
 ORACLE = "tests/oracle/"  # shares no rule with what it checks
 INTERFACES = ("host/simulate/backend.hpp", "host/statistics/resample.hpp", "host/trace/expert_selector.hpp",
-              "host/simulate/parts_backend.hpp", "host/trace/table_ranker.hpp", "host/weights/slice_counter.hpp",
+              "host/simulate/parts_backend.hpp", "host/trace/table_ranker.hpp", "host/weights/format_counter.hpp",
+              "host/weights/slice_counter.hpp",
               "host/parallel/device_draws.hpp")
 SUPPORT = {"host/support/error.hpp", "host/support/float16.hpp", "host/support/poisson.hpp"}
 

@@ -7,6 +7,7 @@
 #include "host/report/results/escape.hpp"
 #include "host/support/json_file.hpp"
 #include "host/weights/figures_json.hpp"
+#include "host/weights/format_json.hpp"
 
 namespace moecarlo {
 namespace {
@@ -14,8 +15,9 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 /// The figures behind what they are of.
-Json with_figures(Json json, const WeightFigures& figures) {
+Json with_figures(Json json, const WeightFigures& figures, const FormatFigures& formats) {
   json.update(to_json(figures));
+  json.update(to_json(formats));
   return json;
 }
 
@@ -41,7 +43,7 @@ Json matrix_json(const MatrixMeasure& matrix) {
        {"columns", info.columns},
        {"int8_sqnr_db",
         matrix.int8_sqnr_db && std::isfinite(*matrix.int8_sqnr_db) ? Json(*matrix.int8_sqnr_db) : Json(nullptr)}},
-      matrix.figures);
+      matrix.figures, matrix.formats);
 }
 
 class Csv {
@@ -76,6 +78,24 @@ class Csv {
     }
   }
 
+  void rows(const std::string& what, const FormatFigures& formats) {
+    magnitudes(what, "group", formats.by_group);
+    if (formats.by_channel) magnitudes(what, "channel", *formats.by_channel);
+    if (formats.lossless) {
+      add(what, "", "lossless.entropy_bits", formats.lossless->entropy_bits);
+      add(what, "", "lossless.code_bits", formats.lossless->code_bits);
+      add(what, "", "lossless.bits_per_weight", formats.lossless->bits_per_weight);
+      add(what, "", "float16.free_bit_share", formats.lossless->float16_free_bit_share);
+    }
+    for (const auto& [kept, errors] : formats.zero_point) {
+      const std::string bits = std::to_string(kept);
+      for (const auto& [name, error] : {std::pair{"shifted", &errors.shifted}, {"whole", &errors.whole}}) {
+        add(what, bits, fmt::format("zero_point.{}.mse", name), error->mse);
+        add(what, bits, fmt::format("zero_point.{}.sqnr_db", name), error->sqnr_db);
+      }
+    }
+  }
+
   void add(const std::string& what, const std::string& kept, const std::string& figure, double value) {
     text_ += fmt::format("{},{},{},{}\n", what, kept, figure, std::isfinite(value) ? fmt::format("{}", value) : "");
   }
@@ -83,6 +103,19 @@ class Csv {
   std::string text() && { return std::move(text_); }
 
  private:
+  void magnitudes(const std::string& what, const char* scales, const MagnitudeFigures& figures) {
+    add(what, "", fmt::format("{}.zero_share", scales), figures.zero_share);
+    for (std::size_t rows = 1; rows <= kMostMergedRows; ++rows) {
+      const MergedFigures& merged = figures.by_rows[rows - 1];
+      const std::string of = fmt::format("{}.rows_{}", scales, rows);
+      add(what, "", of + ".coded_bits", merged.coded_bits);
+      add(what, "", of + ".paying_bits", merged.paying_bits);
+      add(what, "", of + ".dense_over_merged", merged.dense_over_merged);
+      add(what, "", of + ".set_over_merged", merged.set_over_merged);
+      add(what, "", of + ".dense_over_signed_merged", merged.dense_over_signed_merged);
+    }
+  }
+
   std::string text_ = "scope,layer,expert,projection,kept,figure,value\n";
 };
 
@@ -93,16 +126,17 @@ std::string bitslice_json(const WeightsMeasure& measure, const std::string& vers
             {"schema_version", kBitSliceSchemaVersion},
             {"version", version},
             {"weights", {{"path", measure.path}, {"model", measure.model}, {"source", measure.source}}},
-            {"total", to_json(measure.total)},
+            {"total", with_figures(Json::object(), measure.total, measure.total_formats)},
             {"layers", Json::array()},
             {"experts", Json::array()},
             {"matrices", Json::array()}};
   for (const LayerMeasure& layer : measure.layers) {
     json["layers"].push_back(
-        with_figures({{"layer", layer.layer}, {"similarity", similarity_json(layer)}}, layer.figures));
+        with_figures({{"layer", layer.layer}, {"similarity", similarity_json(layer)}}, layer.figures, layer.formats));
   }
   for (const ExpertMeasure& expert : measure.experts) {
-    json["experts"].push_back(with_figures({{"layer", expert.layer}, {"expert", expert.expert}}, expert.figures));
+    json["experts"].push_back(
+        with_figures({{"layer", expert.layer}, {"expert", expert.expert}}, expert.figures, expert.formats));
   }
   for (const MatrixMeasure& matrix : measure.matrices) json["matrices"].push_back(matrix_json(matrix));
   return json_line(json) + '\n';
@@ -111,8 +145,10 @@ std::string bitslice_json(const WeightsMeasure& measure, const std::string& vers
 std::string bitslice_csv(const WeightsMeasure& measure) {
   Csv csv;
   csv.rows("total,,,", measure.total);
+  csv.rows("total,,,", measure.total_formats);
   for (const LayerMeasure& layer : measure.layers) {
     csv.rows(fmt::format("layer,{},,", layer.layer), layer.figures);
+    csv.rows(fmt::format("layer,{},,", layer.layer), layer.formats);
     for (const auto& [projection, similarity] : layer.similarity) {
       const std::string what = fmt::format("layer,{},,{}", layer.layer, to_string(projection));
       csv.add(what, "", "similarity.mean", similarity.mean);
@@ -121,11 +157,13 @@ std::string bitslice_csv(const WeightsMeasure& measure) {
   }
   for (const ExpertMeasure& expert : measure.experts) {
     csv.rows(fmt::format("expert,{},{},", expert.layer, expert.expert), expert.figures);
+    csv.rows(fmt::format("expert,{},{},", expert.layer, expert.expert), expert.formats);
   }
   for (const MatrixMeasure& matrix : measure.matrices) {
     const MatrixInfo& info = matrix.info;
     const std::string what = fmt::format("matrix,{},{},{}", info.layer, info.expert, to_string(info.projection));
     csv.rows(what, matrix.figures);
+    csv.rows(what, matrix.formats);
     if (matrix.int8_sqnr_db) csv.add(what, "", "int8_sqnr_db", *matrix.int8_sqnr_db);
   }
   return std::move(csv).text();

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "host/report/narrative/bit_slice_blocks.hpp"
+#include "host/report/narrative/format_blocks.hpp"
 #include "host/report/narrative/write_document.hpp"
 #include "host/report/results/number_text.hpp"
 #include "host/support/atomic_file.hpp"
@@ -58,6 +59,8 @@ void write_weights_report(const WeightsMeasure& measure, const std::string& vers
                                   count_text(measure.total.weights), measure.source);
   document.blocks.emplace_back(Heading{"What the bits of the weights hold"});
   for (Block& block : bit_slice_blocks(measure.total, figures)) document.blocks.push_back(std::move(block));
+  document.blocks.emplace_back(Heading{"The same weights in other formats"});
+  for (Block& block : format_blocks(measure.total_formats)) document.blocks.push_back(std::move(block));
   document.blocks.emplace_back(Heading{"Layers"});
   document.blocks.emplace_back(layer_table(measure));
   document.blocks.emplace_back(Paragraph{fmt::format(

@@ -8,9 +8,9 @@
 namespace moecarlo {
 
 inline constexpr const char* kBitSliceSchema = "moecarlo-bitslice";
-inline constexpr int kBitSliceSchemaVersion = 1;
+inline constexpr int kBitSliceSchemaVersion = 2;
 
-/// All figures of all matrices, experts and layers: schema moecarlo-bitslice 1. What a study's `bit_slices` reads.
+/// All figures of all matrices, experts and layers: schema moecarlo-bitslice 2. What a study's `bit_slices` reads.
 std::string bitslice_json(const WeightsMeasure& measure, const std::string& version);
 
 /// The same as rows of scope (total, layer, expert, matrix), layer, expert, projection, kept bits, figure and value.
