@@ -47,6 +47,8 @@ moecarlo_script_test(scripts.exhaustive_mode_agrees_with_numpy
   ${MOECARLO_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/scripts/exhaustive_agrees.py $<TARGET_FILE:moecarlo>)
 moecarlo_script_test(scripts.damaged_files_break_nothing
   ${MOECARLO_PYTHON} ${PROJECT_SOURCE_DIR}/scripts/fuzz $<TARGET_FILE:moecarlo> --count 8)
+moecarlo_script_test(scripts.scaling_page_is_that_of_its_figures
+  ${MOECARLO_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/scripts/scaling_test.py)
 moecarlo_script_test(scripts.shell_scripts_are_sound bash ${CMAKE_CURRENT_SOURCE_DIR}/scripts/shell.sh)
 
 # The capture scripts. What needs torch and transformers is skipped where no Python has them (scripts/capture/venv).

@@ -74,6 +74,13 @@ Communicator* join_job(const std::string& shard) {
        all || !job->can_meet ? "a launcher that MPI knows, such as mpirun or srun --mpi=pmix" : "a build with MPI");
 }
 
+void add_rank_timeout(CLI::App& command, double& seconds) {
+  command
+      .add_option("--rank-timeout", seconds,
+                  "Under MPI: seconds without an answer after which a process counts as lost (600)")
+      ->check(CLI::Range(0.1, 1e6));
+}
+
 void expect_alone(const std::string& shard) {
   const auto job = job_rank();
   if (!shard.empty() || !job || job->size == 1) return;

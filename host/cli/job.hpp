@@ -1,5 +1,6 @@
 #pragma once
 
+#include <CLI/CLI.hpp>
 #include <optional>
 #include <string>
 
@@ -24,6 +25,9 @@ void ignore_signals();
 /// The job of several processes that shall do one thing together; null where there is none, or where `shard` parts
 /// them. It is left when the program ends. Throws usage where they cannot meet.
 Communicator* join_job(const std::string& shard);
+
+/// How long another process of such a job may be silent.
+void add_rank_timeout(CLI::App& command, double& seconds);
 
 /// For a command that one process does: refuses several of a job, of which each would do all of it.
 void expect_alone(const std::string& shard);

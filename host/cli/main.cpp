@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <hdf5.h>
@@ -5,6 +6,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <exception>
@@ -116,6 +118,20 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace moecarlo::cli
 
+namespace {
+
+/// A stream that the caller has closed would be the number of the next file that is opened, and what is said would go
+/// into that. Something takes its place that can be neither read from nor written to as the stream would. A stream
+/// whose other end is closed is an error like others, and ends no run that is under way.
+void hold_streams() {
+  for (int stream = 0; stream <= 2; ++stream) {
+    if (::fcntl(stream, F_GETFD) == -1) ::open("/dev/null", stream == 0 ? O_WRONLY : O_RDONLY);
+  }
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
+}  // namespace
+
 /// The one place where failures become a line and an exit status.
 int main(int argc, char** argv) {
   constexpr std::size_t longest_line = 4000;
@@ -125,6 +141,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "moecarlo: %s\n", moecarlo::printable(line, longest_line).c_str());
     return status;
   };
+  hold_streams();
   try {
     moecarlo::hdf5::start_reading();
     return moecarlo::cli::run(argc, argv);

@@ -13,6 +13,7 @@
 #include "host/pipeline/merge_shards.hpp"
 #include "host/pipeline/output_folder.hpp"
 #include "host/pipeline/parallel_report.hpp"
+#include "host/pipeline/patience.hpp"
 #include "host/pipeline/size.hpp"
 #include "host/study/parse_study.hpp"
 #include "host/support/error.hpp"
@@ -35,6 +36,7 @@ struct ParallelArguments {
   std::string hardware, overlap = "none", phase = "decode";
   std::uint32_t chunk = 0;
   std::string shard, time_limit;
+  double rank_timeout = 600;
   RunSpec backend;
   Output output;
   bool json = false, everywhere = false, resume = false;
@@ -137,33 +139,52 @@ std::filesystem::path folder_of(const ParallelArguments& arguments) {
   return shard_path(arguments.output.path, chosen_shard(arguments.shard));
 }
 
-ParallelAnswer draw(ParallelArguments& arguments, const Common& common, std::string& of_what) {
+/// What is drawn, of a table of a trace's decode tokens or its prompts.
+void take_draws(ParallelArguments& arguments, const RoutingTable& table) {
+  if (arguments.phase == "prefill") {
+    if (arguments.draws.columns > 1)
+      fail(ErrorKind::usage, "--phase prefill verifies no drafts (expected no --study with a depth)");
+    arguments.draws.columns = arguments.chunk;
+    arguments.draws.chunks = true;
+  }
+  take_series(arguments, table);
+}
+
+/// Draws the share of a process other than the first.
+void assist_draw(ParallelArguments arguments, Communicator& all) {
+  ignore_signals();  // the leader hears them, and says when to stop
+  const auto task = [&](const RoutingTable& table) {
+    take_words(arguments);
+    take_model(arguments);
+    take_study(arguments);
+    take_draws(arguments, table);
+    return ParallelTask{arguments.question, arguments.draws, arguments.backend};
+  };
+  assist_batches(task, all);
+}
+
+ParallelAnswer draw(ParallelArguments& arguments, const Common& common, Crew* crew, std::string& of_what) {
+  const Patience patience(signal_seen, chosen_limit(arguments.time_limit));
   take_study(arguments);
   BatchDraws& draws = arguments.draws;
   arguments.table.threads = draws.threads;
+  arguments.table.progress = [&](std::uint64_t done, std::uint64_t total) {
+    patience.expect_left_in_reading(done, total);
+  };
   RoutingTable table = build_routing_table(arguments.trace, arguments.table);
-  const std::vector<ExpertLoads> past = calibration_loads(table);
-  if (arguments.phase == "prefill") {
-    if (draws.columns > 1)
-      fail(ErrorKind::usage, "--phase prefill verifies no drafts (expected no --study with a depth)");
-    table = build_prefill_table(table, arguments.table);
-    draws.columns = arguments.chunk;
-    draws.chunks = true;
-  }
-  take_series(arguments, table);
+  if (arguments.phase == "prefill") table = build_prefill_table(table, arguments.table);
+  take_draws(arguments, table);
   Progress progress("drawing batches", draws.series, progress_style(common.quiet));
   draws.progress = [&](std::uint64_t done) { progress.update(done); };
   ParallelRun job{folder_of(arguments), chosen_shard(arguments.shard), arguments.resume};
-  watch_signals();
-  const auto limit = chosen_limit(arguments.time_limit);
   job.backend = arguments.backend;
-  job.stops = [limit, begun = std::chrono::steady_clock::now()] {
-    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begun;
-    return signal_seen() || (limit && taken.count() > *limit);
-  };
-  ParallelAnswer answer = spread_batches(table, past, arguments.question, draws, job);
+  job.stops = [&] { return patience.is_over(); };
+  if (!common.quiet) job.remark = [](const std::string& line) { remark("{}\n", line); };
+  job.crew = crew;
+  const std::uint32_t layers = table.layers;
+  ParallelAnswer answer = spread_batches(std::move(table), arguments.question, draws, job);
   of_what = fmt::format("{}: {} batches of {} tokens, {} layers; means over layers and batches, ± simulation ± trace",
-                        arguments.trace, answer.batches, draws.tokens, table.layers);
+                        arguments.trace, answer.batches, draws.tokens, layers);
   return answer;
 }
 
@@ -175,9 +196,14 @@ void run(ParallelArguments arguments, const Common& common) {
     fail(ErrorKind::usage, "parallel: {} (expected one of TRACE and --loads)",
          arguments.trace.empty() ? "no loads" : "a trace and --loads");
   }
-  expect_alone(arguments.shard);
+  if (arguments.trace.empty()) expect_alone(arguments.shard);
+  Communicator* const all = join_job(arguments.shard);
+  if (all != nullptr && !all->leads()) return assist_draw(std::move(arguments), *all);
+  std::optional<Crew> crew;
+  if (all != nullptr) crew.emplace(*all, arguments.rank_timeout);
   take_words(arguments);
   take_model(arguments);
+  if (arguments.loads.empty()) watch_signals();
   std::optional<OutputFolder> folder;
   const bool in_part = !arguments.shard.empty();
   if ((in_part || arguments.resume) && (!arguments.output.is_asked() || arguments.trace.empty())) {
@@ -187,7 +213,7 @@ void run(ParallelArguments arguments, const Common& common) {
   ParallelAnswer answer;
   std::string of_what;
   if (arguments.loads.empty()) {
-    answer = draw(arguments, common, of_what);
+    answer = draw(arguments, common, crew ? &*crew : nullptr, of_what);
   } else {
     const std::vector<ExpertLoads> layers = read_loads(arguments.loads);
     answer.points = spread_loads(layers, arguments.question);
@@ -336,6 +362,7 @@ void add_parallel(CLI::App& app, const Common& common) {
                       "Draw the i-th of n parts alone: i/n, or rank in a job of several processes");
   command->add_option("--time-limit", arguments->time_limit,
                       "Stop with a checkpoint and exit status 75, e.g. 20m or 3h");
+  add_rank_timeout(*command, arguments->rank_timeout);
   command->add_flag("--resume", arguments->resume, "Go on with the batches in the folder of -o");
   command->add_flag("--json", arguments->json, "JSON on stdout and nothing else");
   command->footer(

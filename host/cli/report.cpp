@@ -5,6 +5,7 @@
 
 #include "host/cli/answer.hpp"
 #include "host/cli/commands.hpp"
+#include "host/pipeline/output_folder.hpp"
 #include "host/pipeline/study_results.hpp"
 #include "host/report/narrative/write_report.hpp"
 #include "host/report/results/summary.hpp"
@@ -20,6 +21,7 @@ void add_report(CLI::App& app, const Common& common) {
     const std::filesystem::path folder = *directory;
     const bool has_summary = std::filesystem::exists(folder / "summary.json");
     const StudyResults results = has_summary ? read_summary(folder / "summary.json") : results_from_tallies(folder, {});
+    const OutputFolder alone(folder, true);
     write_report(results, folder);
     if (!common.quiet) say_answer(results, folder);
   });

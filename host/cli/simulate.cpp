@@ -32,6 +32,7 @@ struct SimulateOptions {
   double rank_timeout = 600;
   Output output;
   bool merges = false;
+  bool table_cache = false;
   bool resume = false;
   bool json = false;
 };
@@ -86,8 +87,8 @@ void simulate(const SimulateOptions& options, const Common& common) {
   if (all != nullptr) crew.emplace(*all, options.rank_timeout);
   const std::filesystem::path output = options.output.path;
   const std::filesystem::path directory = shard_path(output, shard);
-  const StudyRun run{effective_study(options), directory, shard, options.resume, options.output.force,
-                     crew ? &*crew : nullptr};
+  const StudyRun run{effective_study(options), directory,          shard, options.resume, options.output.force,
+                     crew ? &*crew : nullptr,  options.table_cache};
   const bool ran = [&] {
     Narration narration(common.quiet || options.json);
     return run_study(run, narration.events());
@@ -142,10 +143,9 @@ void add_simulate(CLI::App& app, const Common& common) {
       "MPI counts this process; or array: as Slurm counts this task of a job array");
   command->add_flag("--merge", options->merges, "The shard that is finished last merges all of them into DIR/merged")
       ->needs(shard);
-  command
-      ->add_option("--rank-timeout", options->rank_timeout,
-                   "Under MPI: seconds without an answer after which a process counts as lost (600)")
-      ->check(CLI::Range(0.1, 1e6));
+  add_rank_timeout(*command, options->rank_timeout);
+  command->add_flag("--table-cache", options->table_cache,
+                    "Keep what reading the trace gave in a file beside it, and start from there the next time");
   command->add_flag("--resume", options->resume, "Go on from the checkpoint in the output folder")->excludes("--force");
   command->add_flag("--json", options->json, "Print summary.json on stdout")->excludes(shard);
   command->footer("Example: moecarlo simulate study.toml -o results --trajectories 20000");

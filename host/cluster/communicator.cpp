@@ -8,6 +8,7 @@
 #include <limits>
 #include <thread>
 
+#include "host/cluster/mpi_rooms.hpp"
 #include "host/support/error.hpp"
 #endif
 
@@ -24,14 +25,7 @@ namespace {
 constexpr std::size_t kMostBytes = std::size_t{1} << 28;  // of one message: MPI counts in int
 constexpr int kReport = 1, kBit = 2;                      // tags
 
-void expect(int status, const char* what) {
-  if (status == MPI_SUCCESS) return;
-  char text[MPI_MAX_ERROR_STRING];
-  int length = 0;
-  MPI_Error_string(status, text, &length);
-  fail(ErrorKind::machine, "MPI: {} failed (expected success, found {})", what,
-       std::string(text, static_cast<std::size_t>(length)));
-}
+using mpi::expect;
 
 /// use(first, count) for blocks of at most kMostBytes.
 template <class T, class Use>
@@ -47,6 +41,8 @@ void in_blocks(std::span<T> data, const Use& use) {
 
 struct Communicator::Channel {
   MPI_Comm all = MPI_COMM_WORLD;
+  mpi::Groups groups;
+  mpi::Rooms rooms;
   double patience_seconds = std::numeric_limits<double>::infinity();
 
   /// Whether what is under way ends in time.
@@ -62,9 +58,16 @@ struct Communicator::Channel {
       if (waited.count() > patience_seconds) return false;
     }
   }
+
+  /// Whether all of a group come in time.
+  bool meet(MPI_Comm group) const {
+    MPI_Request request = MPI_REQUEST_NULL;
+    expect(MPI_Ibarrier(group, &request), "MPI_Ibarrier");
+    return ends(request, "MPI_Ibarrier");
+  }
 };
 
-std::unique_ptr<Communicator> Communicator::join() {
+std::unique_ptr<Communicator> Communicator::join(std::uint32_t sharing) {
   int provided = MPI_THREAD_SINGLE;
   expect(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided), "MPI_Init_thread");
   if (provided < MPI_THREAD_SERIALIZED) {
@@ -72,7 +75,9 @@ std::unique_ptr<Communicator> Communicator::join() {
          provided);
   }
   MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
-  return std::unique_ptr<Communicator>(new Communicator(std::make_unique<Channel>()));
+  auto channel = std::make_unique<Channel>();
+  channel->groups = mpi::Groups::of(channel->all, sharing);
+  return std::unique_ptr<Communicator>(new Communicator(std::move(channel)));
 }
 
 Communicator::Communicator(std::unique_ptr<Channel> channel) : channel_(std::move(channel)) {
@@ -85,6 +90,7 @@ Communicator::Communicator(std::unique_ptr<Channel> channel) : channel_(std::mov
 
 Communicator::~Communicator() {
   if (gives_up_) MPI_Abort(channel_->all, static_cast<int>(ErrorKind::machine));
+  channel_->rooms.free();
   MPI_Finalize();
 }
 
@@ -107,11 +113,39 @@ void Communicator::broadcast(std::span<std::byte> data) {
   });
 }
 
-void Communicator::add_up(std::span<std::uint64_t> counters) {
-  in_blocks(counters, [&](std::uint64_t* block, int count) {
+std::span<std::uint64_t> Communicator::make_room(std::uint64_t counters) {
+  mpi::Groups& groups = channel_->groups;
+  mpi::Rooms& rooms = channel_->rooms;
+  expect_end(channel_->meet(channel_->all), "MPI_Ibarrier");
+  const int is_made = rooms.make(groups, counters) ? 1 : 0;
+  int all_made = 0;
+  expect(MPI_Allreduce(&is_made, &all_made, 1, MPI_INT, MPI_MIN, channel_->all), "MPI_Allreduce");
+  if (all_made == 0) {  // somewhere there is no memory to share
+    rooms.free();
+    groups = mpi::Groups();
+    rooms.make(groups, counters);
+  }
+  return {rooms.of(groups.rank), counters};
+}
+
+void Communicator::add_up() {
+  const mpi::Groups& groups = channel_->groups;
+  mpi::Rooms& rooms = channel_->rooms;
+  if (groups.size > 1) {
+    const auto meet = [&] {
+      rooms.sync();
+      expect_end(channel_->meet(groups.near), "MPI_Ibarrier");
+      rooms.sync();
+    };
+    meet();
+    rooms.add_part(groups.rank);
+    meet();
+  }
+  if (groups.rank != 0) return;
+  in_blocks(std::span(rooms.of(0), rooms.counters()), [&](std::uint64_t* block, int count) {
     MPI_Request request = MPI_REQUEST_NULL;
     const void* own = leads() ? MPI_IN_PLACE : block;
-    expect(MPI_Ireduce(own, block, count, MPI_UINT64_T, MPI_SUM, 0, channel_->all, &request), "MPI_Ireduce");
+    expect(MPI_Ireduce(own, block, count, MPI_UINT64_T, MPI_SUM, 0, groups.firsts, &request), "MPI_Ireduce");
     expect_end(channel_->ends(request, "MPI_Ireduce"), "MPI_Ireduce");
   });
 }
@@ -156,7 +190,7 @@ bool Communicator::is_possible() {
 }
 
 struct Communicator::Channel {};
-std::unique_ptr<Communicator> Communicator::join() {
+std::unique_ptr<Communicator> Communicator::join(std::uint32_t /*sharing*/) {
   return nullptr;
 }
 Communicator::Communicator(std::unique_ptr<Channel> channel) : channel_(std::move(channel)) {}
@@ -164,7 +198,10 @@ Communicator::~Communicator() = default;
 void Communicator::wait_at_most(double /*seconds*/) {}
 void Communicator::expect_end(bool /*ends*/, const char* /*what*/) {}
 void Communicator::broadcast(std::span<std::byte> /*data*/) {}
-void Communicator::add_up(std::span<std::uint64_t> /*counters*/) {}
+std::span<std::uint64_t> Communicator::make_room(std::uint64_t /*counters*/) {
+  return {};
+}
+void Communicator::add_up() {}
 void Communicator::report(const std::string& /*line*/) {}
 std::optional<std::string> Communicator::reported(std::uint32_t /*rank*/) {
   return std::nullopt;

@@ -18,7 +18,8 @@ class Communicator {
   static bool is_possible();
 
   /// Joins the job that this process was started in, once a process; null where the program was built without MPI.
-  static std::unique_ptr<Communicator> join();
+  /// Processes of a machine share memory, at most so many of them; 0: all.
+  static std::unique_ptr<Communicator> join(std::uint32_t sharing = 0);
 
   /// Leaves the job, which waits for the others; after `give_up` it ends the job instead.
   ~Communicator();
@@ -35,8 +36,12 @@ class Communicator {
   /// All: what process 0 holds becomes what all hold. Who has to wait for long sleeps meanwhile.
   void broadcast(std::span<std::byte> data);
 
-  /// All: adds the counters of the others to those of process 0; theirs are of no use afterwards.
-  void add_up(std::span<std::uint64_t> counters);
+  /// All: memory for so many counters of this process, zero at first, until the next call. Those of a machine see each
+  /// other's, where it has shared memory for them.
+  std::span<std::uint64_t> make_room(std::uint64_t counters);
+
+  /// All: adds what stands in the rooms of the others to that of process 0; theirs are of no use afterwards.
+  void add_up();
 
   /// A line to process 0, from another one; and what a process has sent, if it has. Lines of a process come in order.
   void report(const std::string& line);

@@ -18,10 +18,11 @@ using Clock = std::chrono::steady_clock;
 
 /// What the leader asks of all others.
 struct Command {
-  enum class Kind : std::uint32_t { share, run, finish };
+  enum class Kind : std::uint32_t { share, make_room, run, finish };
 
   Kind kind = Kind::finish;
-  TrajectoryRange range;
+  std::uint64_t counters = 0;  ///< of a room
+  TrajectoryRange range{};
 
   void say(Communicator& all) { all.broadcast(std::as_writable_bytes(std::span(this, 1))); }
 };
@@ -54,9 +55,14 @@ class CrewBackend final : public Backend {
 
   std::string name() const override { return own_->name(); }
 
+  std::span<std::uint64_t> room(std::size_t counters) override {
+    Command{Command::Kind::make_room, counters}.say(all_);
+    return all_.make_room(counters);
+  }
+
   bool run(const TrajectoryRange& range, std::span<std::uint64_t> counters,
            const std::function<bool()>& stop) override {
-    Command{Command::Kind::run, range}.say(all_);
+    Command{Command::Kind::run, counters.size(), range}.say(all_);
     is_decided_ = false;
     std::exception_ptr failure;
     try {
@@ -69,7 +75,7 @@ class CrewBackend final : public Backend {
     if (failure) std::rethrow_exception(failure);
     if (is_decided_) return false;
     decide(true);
-    all_.add_up(counters);
+    all_.add_up();
     return true;
   }
 
@@ -138,9 +144,12 @@ class CalledOff {
 
 /// Simulates this process's share; what went wrong, or nothing.
 std::string simulate_share(Communicator& all, const Hand& hand, const TrajectoryRange& range,
-                           std::vector<std::uint64_t>& counters) {
+                           std::span<std::uint64_t> counters) {
   try {
-    counters.assign(hand.counters, 0);
+    if (counters.size() != hand.counters) {
+      fail(ErrorKind::machine, "another plan (expected {} counters, found {})", counters.size(), hand.counters);
+    }
+    std::fill(counters.begin(), counters.end(), 0);
     CalledOff called_off(all);
     hand.backend->run(share_of(range, all.rank(), all.size()), counters, [&] { return called_off(); });
     return "";
@@ -152,11 +161,11 @@ std::string simulate_share(Communicator& all, const Hand& hand, const Trajectory
 }  // namespace
 
 Crew::~Crew() {
-  if (!all_.has_given_up()) Command{Command::Kind::finish, {}}.say(all_);
+  if (!all_.has_given_up()) Command{Command::Kind::finish}.say(all_);
 }
 
 void Crew::share(RoutingTable& table, TraceSources& sources) {
-  Command{Command::Kind::share, {}}.say(all_);
+  Command{Command::Kind::share}.say(all_);
   broadcast(all_, table, sources);
 }
 
@@ -167,11 +176,15 @@ std::unique_ptr<Backend> Crew::as_backend(std::unique_ptr<Backend> own) {
 void assist(Communicator& all, const std::function<Hand(RoutingTable table, TraceSources sources)>& prepare) {
   Hand hand;
   std::string failure = "nothing was shared";
-  std::vector<std::uint64_t> counters;
+  std::span<std::uint64_t> counters;
   for (;;) {
     Command command;
     command.say(all);  // of the leader
     if (command.kind == Command::Kind::finish) return;
+    if (command.kind == Command::Kind::make_room) {
+      counters = all.make_room(command.counters);
+      continue;
+    }
     if (command.kind == Command::Kind::share) {
       RoutingTable table;
       TraceSources sources;
@@ -185,7 +198,7 @@ void assist(Communicator& all, const std::function<Hand(RoutingTable table, Trac
       continue;
     }
     all.report(failure.empty() ? simulate_share(all, hand, command.range, counters) : failure);
-    if (all.hear()) all.add_up(counters);
+    if (all.hear()) all.add_up();
   }
 }
 

@@ -30,8 +30,8 @@ class Crew {
   /// Hands out what was read of the trace. Once, before any range.
   void share(RoutingTable& table, TraceSources& sources);
 
-  /// All processes as one backend, of which `own` is this one's part. Its `run` throws a machine error that names the
-  /// process where one fails or is silent for too long.
+  /// All processes as one backend, of which `own` is this one's part. Its `run` adds to its `room` only, and throws a
+  /// machine error that names the process where one fails or is silent for too long.
   std::unique_ptr<Backend> as_backend(std::unique_ptr<Backend> own);
 
  private:

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cmath>
 #include <mutex>
 
 #include "host/parallel/batch_counters.hpp"
 #include "host/parallel/request_draws.hpp"
+#include "host/simulate/checkpoint.hpp"
 #include "host/study/acceptance.hpp"
 #include "host/study/grid.hpp"
 #include "host/support/error.hpp"
@@ -17,7 +17,6 @@ namespace moecarlo {
 namespace {
 
 constexpr std::uint64_t kAtOnce = 16;  ///< batches that a thread takes, and whole series
-constexpr std::chrono::seconds kCheckpoint{300};
 
 /// A series at all points, as its batches come.
 class SeriesCount {
@@ -211,7 +210,7 @@ Tallies begun(const Plan& plan, const BatchCounters& counters, BatchStore& store
   if (!store.resume || !std::filesystem::exists(store.file)) return fresh;
   Provenance stored;
   std::vector<JointBins> joints;
-  Tallies tallies = read_tallies(store.file, stored, joints);
+  Tallies tallies = read_checkpoint(store.file, stored, joints, store.remark);
   if (stored.study_toml != store.provenance.study_toml || stored.trace_json != store.provenance.trace_json ||
       stored.program != store.provenance.program || tallies.counters.size() != counters.end()) {
     fail(ErrorKind::usage, "{}: batches of another question, trace or program (expected the same for --resume)",
@@ -226,18 +225,16 @@ Tallies begun(const Plan& plan, const BatchCounters& counters, BatchStore& store
 }
 
 /// Runs to the end, or until it is stopped; stores what was counted, every few minutes too.
-bool count(BatchBackend& backend, RunOptions options, BatchStore& store, Tallies& tallies) {
+bool count(Backend& backend, RunOptions options, BatchStore& store, Tallies& tallies) {
   if (store.provenance.finished) return true;
   const auto save = [&] {
-    if (!store.file.empty()) write_tallies(store.file, tallies, store.provenance);
+    if (!store.file.empty()) write_checkpoint(store.file, tallies, store.provenance);
   };
-  auto saved = std::chrono::steady_clock::now();
+  CheckpointPace pace;
   options.interrupted = store.stops;
   options.progress = [&, told = options.progress](std::uint64_t done) {
     if (told) told(done);
-    if (std::chrono::steady_clock::now() - saved < kCheckpoint) return;
-    save();
-    saved = std::chrono::steady_clock::now();
+    pace.save_when_due(save);
   };
   store.provenance.finished = run(backend, options, tallies) == RunEnd::finished;
   save();
@@ -246,25 +243,50 @@ bool count(BatchBackend& backend, RunOptions options, BatchStore& store, Tallies
 
 }  // namespace
 
-BatchResults draw_batches(const RoutingTable& table, const BatchDraws& draws, const std::vector<BatchPoint>& points,
-                          BatchStore store) {
+struct PreparedBatches::Parts {
+  const RoutingTable& table;
+  BatchDraws draws;
+  std::vector<BatchPoint> points;
+  Plan plan;
+  BatchCounters counters;
+};
+
+PreparedBatches::PreparedBatches(const RoutingTable& table, BatchDraws draws, std::vector<BatchPoint> points) {
   expect_draws(table, draws);
+  Plan plan = plan_of(table, draws);
+  const BatchCounters counters(plan.layout.size, plan.shape.groups.total(), table, points);
+  parts_ = std::make_unique<Parts>(table, std::move(draws), std::move(points), std::move(plan), counters);
+}
+PreparedBatches::~PreparedBatches() = default;
+
+BatchResults draw_batches(const RoutingTable& table, const BatchDraws& draws, const std::vector<BatchPoint>& points) {
+  const PreparedBatches prepared(table, draws, points);
+  return prepared.draw(*prepared.backend());
+}
+
+std::unique_ptr<Backend> PreparedBatches::backend() const {
+  return std::make_unique<BatchBackend>(parts_->table, parts_->plan, parts_->draws, parts_->points, parts_->counters);
+}
+
+std::size_t PreparedBatches::counters() const {
+  return parts_->counters.end();
+}
+
+BatchResults PreparedBatches::draw(Backend& backend, BatchStore store) const {
+  const auto& [table, draws, points, plan, counters] = *parts_;
   if (draws.relative_half_width > 0 && !store.shard.is_whole()) {
     fail(ErrorKind::usage, "--shard: no shard knows what the others have counted (expected a study without [stop])");
   }
-  const Plan plan = plan_of(table, draws);
-  const BatchCounters counters(plan.layout.size, plan.shape.groups.total(), table, points);
   Tallies tallies = begun(plan, counters, store);
-  BatchBackend backend(table, plan, draws, points, counters);
   const double pairs = static_cast<double>(draws.tokens) * table.top_k;
   RunOptions options;
   options.trajectories = draws.series;
   options.progress = draws.progress;
   if (draws.relative_half_width > 0) {
-    options.satisfied = [&](const Tallies& so_far) {
-      const BatchReader reader(so_far, counters, pairs, table.layers, table.experts);
-      for (std::size_t point = 0; point < points.size(); ++point) {
-        if (!is_known(reader.device_max_over_mean(point), draws.relative_half_width)) return false;
+    options.satisfied = [&parts = *parts_, pairs](const Tallies& so_far) {
+      const BatchReader reader(so_far, parts.counters, pairs, parts.table.layers, parts.table.experts);
+      for (std::size_t point = 0; point < parts.points.size(); ++point) {
+        if (!is_known(reader.device_max_over_mean(point), parts.draws.relative_half_width)) return false;
       }
       return true;
     };

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <memory>
 
 #include "host/parallel/device_draws.hpp"
 #include "host/parallel/spread.hpp"
@@ -75,13 +76,35 @@ struct BatchStore {
   Provenance provenance;       ///< what is asked, of which trace: to go on both have to be what they were
   Shard shard;
   bool resume = false;
-  std::function<bool()> stops{};  ///< asked now and then, from any thread: stop now?
+  std::function<bool()> stops{};                          ///< asked now and then, from any thread: stop now?
+  std::function<void(const std::string& line)> remark{};  ///< told where a damaged checkpoint gives way; may be empty
 };
 
-/// Draws batches until there are enough, counts in integers (loads in 1/65536 of a token, as balancers divide; seconds
-/// in billionths of a millisecond), the same for any number of threads. Throws usage where no evaluation sequence has
-/// `columns` tokens, tokens are no multiple of them, acceptance reads the trace, or the file is of another question.
-BatchResults draw_batches(const RoutingTable& table, const BatchDraws& draws, const std::vector<BatchPoint>& points,
-                          BatchStore store = {});
+/// Batches that are ready to be drawn: where their counts lie, and who draws them. Counts are integers (loads in
+/// 1/65536 of a token, as balancers divide; seconds in billionths of a millisecond), the same for any number of
+/// threads. The table stays where it is.
+class PreparedBatches {
+ public:
+  /// Throws usage where no evaluation sequence has `columns` tokens, tokens are no multiple of them, or acceptance
+  /// reads the trace.
+  PreparedBatches(const RoutingTable& table, BatchDraws draws, std::vector<BatchPoint> points);
+  ~PreparedBatches();
+  PreparedBatches(const PreparedBatches&) = delete;
+  PreparedBatches& operator=(const PreparedBatches&) = delete;
+
+  /// Series as trajectories, for `draw`; and the counters that it counts in.
+  std::unique_ptr<Backend> backend() const;
+  std::size_t counters() const;
+
+  /// Draws until there are enough. Throws usage where the file of the store is of another question.
+  BatchResults draw(Backend& backend, BatchStore store = {}) const;
+
+ private:
+  struct Parts;
+  std::unique_ptr<const Parts> parts_;
+};
+
+/// Prepares batches and draws them in this process.
+BatchResults draw_batches(const RoutingTable& table, const BatchDraws& draws, const std::vector<BatchPoint>& points);
 
 }  // namespace moecarlo

@@ -217,6 +217,32 @@ BatchPoint batch_point(const Spreading& spreading, const ParallelQuestion& quest
   return point;
 }
 
+/// A question about a trace, laid out. It stays where it is, as points refer into all of it.
+struct PreparedQuestion {
+  RoutingTable table;
+  ParallelQuestion question;
+  std::vector<ExpertLoads> past;
+  std::deque<Spreading> spreadings;
+  std::optional<PreparedBatches> batches;
+
+  PreparedQuestion(RoutingTable routing, ParallelQuestion asked, BatchDraws draws, const RunSpec& run)
+      : table(std::move(routing)), question(std::move(asked)), past(calibration_loads(table)) {
+    std::vector<BatchPoint> points;
+    for (const std::uint32_t devices : device_counts(question)) {
+      points.push_back(
+          batch_point(spreadings.emplace_back(question, devices), question, past, static_cast<double>(draws.tokens)));
+    }
+    if (const std::optional<int> device = chosen_device(run)) {
+      draws.on_device = [device](const RequestBatches& requests, bool sorted) {
+        return make_device_draws(requests, sorted, *device);
+      };
+    }
+    batches.emplace(table, std::move(draws), std::move(points));
+  }
+  PreparedQuestion(const PreparedQuestion&) = delete;
+  PreparedQuestion& operator=(const PreparedQuestion&) = delete;
+};
+
 }  // namespace
 
 std::string_view to_string(Balancer balancer) {
@@ -244,44 +270,54 @@ std::vector<ParallelPoint> spread_loads(const std::vector<ExpertLoads>& layers, 
   });
 }
 
-ParallelAnswer spread_batches(const RoutingTable& table, const std::vector<ExpertLoads>& past,
-                              ParallelQuestion question, BatchDraws draws, const ParallelRun& run) {
+ParallelAnswer spread_batches(RoutingTable table, ParallelQuestion question, const BatchDraws& draws,
+                              const ParallelRun& run) {
   expect_options(question, table.experts);
   question.top_k = table.top_k;
   return fitting([&] {
-    const auto tokens = static_cast<double>(draws.tokens);
-    std::deque<Spreading> spreadings;  // points refer to them
-    std::vector<BatchPoint> points;
-    for (const std::uint32_t devices : device_counts(question)) {
-      points.push_back(batch_point(spreadings.emplace_back(question, devices), question, past, tokens));
-    }
+    TraceSources none;
+    if (run.crew != nullptr) run.crew->share(table, none);
+    const PreparedQuestion prepared(std::move(table), question, draws, run.backend);
     BatchStore store;
     if (!run.directory.empty()) {
       store.file = batches_path(run.directory);
-      store.provenance = {in_words(question, draws), to_json(trace_facts(table, false, {}, {})), program_version()};
+      store.provenance = {in_words(question, draws), to_json(trace_facts(prepared.table, false, {}, {})),
+                          program_version()};
     }
     store.shard = run.shard;
     store.resume = run.resume;
     store.stops = run.stops;
-    if (const std::optional<int> device = chosen_device(run.backend)) {
-      draws.on_device = [device](const RequestBatches& batches, bool sorted) {
-        return make_device_draws(batches, sorted, *device);
-      };
-    }
-    const BatchResults results = draw_batches(table, draws, points, std::move(store));
+    store.remark = run.remark;
+    std::unique_ptr<Backend> backend = prepared.batches->backend();
+    if (run.crew != nullptr) backend = run.crew->as_backend(std::move(backend));
+    const BatchResults results = prepared.batches->draw(*backend, std::move(store));
     if (results.interrupted) {
       throw Interrupted(fmt::format("stopped after {} batches{}", results.batches,
                                     run.directory.empty() ? ""
                                                           : fmt::format("; they are in {}, go on with --resume",
                                                                         batches_path(run.directory).string())));
     }
-    const Served served{tokens, static_cast<double>(draws.columns), 1 - results.rejected_share};
+    const Served served{static_cast<double>(draws.tokens), static_cast<double>(draws.columns),
+                        1 - results.rejected_share};
     ParallelAnswer answer{results.batches, {}};
-    for (std::size_t i = 0; i < points.size(); ++i) {
-      ParallelPoint& point = answer.points.emplace_back(point_of(results.points[i], spreadings[i], question, served));
+    for (std::size_t i = 0; i < results.points.size(); ++i) {
+      ParallelPoint& point =
+          answer.points.emplace_back(point_of(results.points[i], prepared.spreadings[i], question, served));
       if (draws.columns > 1 && !draws.chunks) point.rejected_share = results.rejected_share;
     }
     return answer;
+  });
+}
+
+void assist_batches(const std::function<ParallelTask(const RoutingTable& table)>& task, Communicator& all) {
+  assist(all, [&](RoutingTable table, TraceSources) {
+    ParallelTask own = task(table);
+    own.question.top_k = table.top_k;
+    const auto prepared =
+        std::make_shared<const PreparedQuestion>(std::move(table), own.question, std::move(own.draws), own.backend);
+    std::shared_ptr<Backend> backend = prepared->batches->backend();
+    // As long as the backend is there, so is what it points into.
+    return Hand{{backend.get(), [prepared, backend](Backend*) {}}, prepared->batches->counters()};
   });
 }
 

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "host/cluster/crew.hpp"
 #include "host/parallel/batches.hpp"
 #include "host/parallel/llep.hpp"
 #include "host/parallel/moving_experts.hpp"
@@ -91,15 +92,25 @@ struct ParallelRun {
   Shard shard;
   bool resume = false;
   std::function<bool()> stops{};  ///< stop now?
-  RunSpec backend{};              ///< that draws batches, and its GPU; threads are those of BatchDraws
+  std::function<void(const std::string& line)> remark{};
+  RunSpec backend{};     ///< that draws batches, and its GPU; threads are those of BatchDraws
+  Crew* crew = nullptr;  ///< the other processes of a job; null: there are none
 };
 
-/// The same of batches that are drawn from a trace. A placement by load knows the calibration split, `past`, by layer
-/// and expert; eplb and ni the batches before. Throws Interrupted where it was stopped.
-ParallelAnswer spread_batches(const RoutingTable& table, const std::vector<ExpertLoads>& past,
-                              ParallelQuestion question, BatchDraws draws, const ParallelRun& run = {});
+/// The same of batches that are drawn from a trace. A placement by load knows the calibration split; eplb and ni the
+/// batches before. Throws Interrupted where it was stopped.
+ParallelAnswer spread_batches(RoutingTable table, ParallelQuestion question, const BatchDraws& draws,
+                              const ParallelRun& run = {});
 
 /// Choices in the calibration split, [layers][experts].
 std::vector<ExpertLoads> calibration_loads(const RoutingTable& table);
+
+/// What another process of the job does while process 0 spreads batches: its share of them.
+struct ParallelTask {
+  ParallelQuestion question;
+  BatchDraws draws;
+  RunSpec backend;
+};
+void assist_batches(const std::function<ParallelTask(const RoutingTable& table)>& task, Communicator& all);
 
 }  // namespace moecarlo

@@ -45,8 +45,8 @@ std::optional<StudyResults> merge_when_complete(const std::filesystem::path& dir
     if (!is_finished(tallies_path(shards.back()))) return std::nullopt;
   }
   const auto folder = OutputFolder::if_free(directory / "merged");
-  if (!folder || !held_results(directory / "merged").empty()) return std::nullopt;
-  return merge_shards(shards, directory / "merged", false);
+  if (!folder || std::filesystem::exists(directory / "merged/summary.json")) return std::nullopt;
+  return merge_shards(shards, directory / "merged", true);  // what stands there without it is half a merge
 }
 
 }  // namespace moecarlo

@@ -16,10 +16,6 @@ std::filesystem::path tallies_path(const std::filesystem::path& directory) {
   return directory / "tallies.h5";
 }
 
-std::filesystem::path previous_tallies_path(const std::filesystem::path& directory) {
-  return directory / "tallies.previous.h5";
-}
-
 std::filesystem::path batches_path(const std::filesystem::path& directory) {
   return directory / "batches.h5";
 }
@@ -36,7 +32,7 @@ std::string held_results(const std::filesystem::path& directory) {
 void remove_results(const std::filesystem::path& directory) {
   for (const char* name :
        {"tallies.h5", "tallies.previous.h5", "summary.json", "points.csv", "prefill.csv", "hardware.csv",
-        "sensitivity.csv", "report.html", "report.md", "batches.h5", "parallel.json"}) {
+        "sensitivity.csv", "report.html", "report.md", "batches.h5", "batches.previous.h5", "parallel.json"}) {
     std::error_code ignored;
     if (std::filesystem::is_regular_file(directory / name, ignored)) std::filesystem::remove(directory / name, ignored);
   }
@@ -75,7 +71,9 @@ void OutputFolder::make() {
 
 bool OutputFolder::lock() {
   locked_ = Descriptor(open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  return flock(locked_.get(), LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;  // some file systems have no locks
+  if (flock(locked_.get(), LOCK_EX | LOCK_NB) != 0) return errno != EWOULDBLOCK;  // some file systems have no locks
+  for (const auto& folder : {path_, path_ / "figures"}) remove_leftovers(folder);
+  return true;
 }
 
 OutputFolder::~OutputFolder() {

@@ -13,17 +13,15 @@ namespace moecarlo {
 std::filesystem::path tallies_path(const std::filesystem::path& directory);
 std::filesystem::path batches_path(const std::filesystem::path& directory);  ///< of `parallel`
 
-/// The checkpoint before them, while a study is simulated: in case the newest one is damaged.
-std::filesystem::path previous_tallies_path(const std::filesystem::path& directory);
-
 /// What a folder holds of a command's results, in a word; empty where it holds none.
 std::string held_results(const std::filesystem::path& directory);
 
 /// Removes a study's results, that none of them stands beside those of another.
 void remove_results(const std::filesystem::path& directory);
 
-/// The folder that a command writes its results to, of one process at a time. One made here, and the folder around it,
-/// go away again where the command ends before anything is in them.
+/// The folder that a command writes its results to, of one process at a time. What a process that was killed there has
+/// left half written is removed. A folder made here, and the folder around it, go away again where the command ends
+/// before anything is in them.
 class OutputFolder {
  public:
   /// Throws a usage error that names what is `expected` where it holds results already, unless these `may_stand` there,

@@ -11,11 +11,13 @@
 #include "cuda/device_resample.hpp"
 #include "cuda/device_selector.hpp"
 #include "host/pipeline/output_folder.hpp"
+#include "host/pipeline/patience.hpp"
 #include "host/pipeline/prepared_study.hpp"
 #include "host/pipeline/study_results.hpp"
 #include "host/pipeline/trace_facts.hpp"
 #include "host/pipeline/version.hpp"
 #include "host/report/narrative/write_report.hpp"
+#include "host/simulate/checkpoint.hpp"
 #include "host/simulate/cpu_backend.hpp"
 #include "host/simulate/prefill.hpp"
 #include "host/simulate/run.hpp"
@@ -33,7 +35,6 @@ namespace moecarlo {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr double kCheckpointSeconds = 300;
 constexpr double kJudgementSeconds = 10;
 
 double seconds_since(Clock::time_point start) {
@@ -47,11 +48,12 @@ Resample chosen_resample(const RunSpec& run) {
   return resample_on_host;
 }
 
-RoutingTable load_table(const StudyRun& run, const RunEvents& events) {
+RoutingTable load_table(const StudyRun& run, const RunEvents& events, const Patience& patience) {
   TableOptions options;
   options.calibration_share = run.study.calibration;
   options.split_seed = run.study.split_seed;
   options.threads = run.study.run.threads;
+  options.cache = run.table_cache;
   std::unique_ptr<TableRanker> ranker;
   if (const auto device = chosen_device(run.study.run)) {
     ranker = make_device_ranker(*device);
@@ -60,6 +62,7 @@ RoutingTable load_table(const StudyRun& run, const RunEvents& events) {
   }
   options.progress = [&](std::uint64_t done, std::uint64_t total) {
     if (events.progress) events.progress("reading trace", done, std::max<std::uint64_t>(1, total), "");
+    patience.expect_left_in_reading(done, total);
   };
   return build_routing_table(run.study.trace, options);
 }
@@ -100,28 +103,6 @@ void check_memory(const Plan& plan, const RoutingView& routing, const StudyRun& 
   }
 }
 
-/// The checkpoint that is about to be replaced stays beside the new one.
-void keep_previous(const std::filesystem::path& directory) {
-  if (!std::filesystem::exists(tallies_path(directory))) return;
-  std::error_code ignored;  // a file system without links keeps one checkpoint
-  std::filesystem::remove(previous_tallies_path(directory), ignored);
-  std::filesystem::create_hard_link(tallies_path(directory), previous_tallies_path(directory), ignored);
-}
-
-/// The newest checkpoint that can be read, of two.
-Tallies read_checkpoint(const StudyRun& run, const RunEvents& events, Provenance& stored,
-                        std::vector<JointBins>& joints) {
-  const std::filesystem::path previous = previous_tallies_path(run.directory);
-  try {
-    return read_tallies(tallies_path(run.directory), stored, joints);
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::input || !std::filesystem::exists(previous)) throw;
-    if (events.remark) events.remark(fmt::format("{}; going on from the checkpoint before", error.what()));
-    joints.clear();
-    return read_tallies(previous, stored, joints);
-  }
-}
-
 Tallies load_checkpoint(const StudyRun& run, const RunEvents& events, const Plan& plan, const Provenance& expected,
                         Provenance& stored) {
   const std::filesystem::path file = tallies_path(run.directory);
@@ -131,7 +112,7 @@ Tallies load_checkpoint(const StudyRun& run, const RunEvents& events, const Plan
     return fresh;
   }
   std::vector<JointBins> joints;
-  Tallies tallies = read_checkpoint(run, events, stored, joints);
+  Tallies tallies = read_checkpoint(file, stored, joints, events.remark);
   if (stored.study_toml != expected.study_toml || stored.trace_json != expected.trace_json ||
       tallies.layout.size != plan.layout.size) {
     fail(ErrorKind::usage,
@@ -170,20 +151,16 @@ std::shared_ptr<const Tallies> counted_prefills(const Study& study, RoutingTable
 }
 
 /// Runs to the end and stores the tallies, on the way too; a stop or the time limit leaves as Interrupted.
-/// The limit counts from `job_start`, reading the trace included.
-void simulate(const StudyRun& run, const RunEvents& events, const Plan& plan, Clock::time_point job_start,
+void simulate(const StudyRun& run, const RunEvents& events, const Plan& plan, const Patience& patience,
               Backend& backend, Tallies& tallies, Provenance& provenance) {
   const Study& study = run.study;
-  const auto save = [&] {
-    keep_previous(run.directory);
-    write_tallies(tallies_path(run.directory), tallies, provenance);
-  };
-  Clock::time_point saved = Clock::now();
+  const auto save = [&] { write_checkpoint(tallies_path(run.directory), tallies, provenance); };
+  CheckpointPace pace;
   RunOptions options;
   options.trajectories = plan.trajectories(study.trajectories);
   const std::uint64_t own = run.shard.part(options.trajectories);
   std::string known;  // how well the worst point is known, by the last count of ten seconds or more ago
-  Clock::time_point judged = saved;
+  Clock::time_point judged = Clock::now();
   options.progress = [&](std::uint64_t done) {
     if (events.progress && seconds_since(judged) > kJudgementSeconds) {
       const auto worst = worst_half_width(study.stop.value_or(StopSpec{}).metrics, tallies, study);
@@ -191,16 +168,9 @@ void simulate(const StudyRun& run, const RunEvents& events, const Plan& plan, Cl
       judged = Clock::now();
     }
     if (events.progress) events.progress("simulating", done, std::max<std::uint64_t>(1, own), known);
-    if (seconds_since(saved) > kCheckpointSeconds) {
-      save();
-      saved = Clock::now();
-    }
+    pace.save_when_due(save);
   };
-  const auto is_stopped = [&] { return events.stops && events.stops(); };
-  options.interrupted = [&] {
-    const auto limit = study.run.time_limit_seconds;
-    return is_stopped() || (limit && seconds_since(job_start) > *limit);
-  };
+  options.interrupted = [&] { return patience.is_over(); };
   if (study.stop) options.satisfied = [&](const Tallies& now) { return is_satisfied(*study.stop, now, study); };
   const RunEnd end = [&] {
     try {
@@ -212,25 +182,24 @@ void simulate(const StudyRun& run, const RunEvents& events, const Plan& plan, Cl
   }();
   provenance.finished = end == RunEnd::finished;
   save();
-  if (provenance.finished) std::filesystem::remove(previous_tallies_path(run.directory));
   if (end == RunEnd::interrupted) {
     throw Interrupted(
         fmt::format("stopped by {} after {} of {} trajectories; the checkpoint is in {}, go on with --resume",
-                    is_stopped() ? "a signal" : "the time limit", tallies.trajectories, own, run.directory.string()));
+                    patience.what_ended(), tallies.trajectories, own, run.directory.string()));
   }
 }
 
 }  // namespace
 
 bool run_study(const StudyRun& run, const RunEvents& events) {
-  const Clock::time_point job_start = Clock::now();
+  const Patience patience(events.stops, run.study.run.time_limit_seconds);
   const Study& study = run.study;
   check_stop(run);
   if (study.prefetch && study.run.backend == "cuda") {
     fail(ErrorKind::usage, "study: [prefetch] is counted on the CPU (expected backend auto or cpu, found cuda)");
   }
   const OutputFolder folder(run.directory, run.resume || run.force, "an empty one, --resume or --force");
-  RoutingTable table = load_table(run, events);
+  RoutingTable table = load_table(run, events, patience);
   loss_curve_of(study);  // a file that cannot be read is better refused now
   const bool prefills = study.prefill && run.shard.index == 0;
   std::optional<RoutingTable> prompts;
@@ -258,7 +227,7 @@ bool run_study(const StudyRun& run, const RunEvents& events) {
   if (run.force) remove_results(run.directory);
   const Clock::time_point start = Clock::now();
   // Finished tallies without a summary: a run was killed while it wrote the report.
-  if (!stored.finished) simulate(run, events, plan, job_start, *backend, tallies, provenance);
+  if (!stored.finished) simulate(run, events, plan, patience, *backend, tallies, provenance);
   if (!reports) return true;
   StudyResults results =
       assemble_results(tallies, joint_bins(tallies), study, facts, prepared.projection, chosen_resample(study.run));

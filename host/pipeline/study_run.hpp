@@ -3,10 +3,10 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
-#include <stdexcept>
 #include <string>
 
 #include "host/cluster/crew.hpp"
+#include "host/pipeline/patience.hpp"
 #include "host/study/study.hpp"
 #include "host/trace/routing_table.hpp"
 
@@ -19,8 +19,9 @@ struct StudyRun {
   std::filesystem::path directory;
   Shard shard;  ///< a part has tallies and no report
   bool resume = false;
-  bool force = false;    ///< results that the directory holds are removed when the simulation begins
-  Crew* crew = nullptr;  ///< the other processes of a job; null: there are none
+  bool force = false;        ///< results that the directory holds are removed when the simulation begins
+  Crew* crew = nullptr;      ///< the other processes of a job; null: there are none
+  bool table_cache = false;  ///< the packed trace is kept beside the trace, and taken from there
 };
 
 /// What a run says on its way, and asks. Any of them may be empty. Calls come one at a time.
@@ -29,11 +30,6 @@ struct RunEvents {
   std::function<void(const char* stage, std::uint64_t done, std::uint64_t total, const std::string& detail)> progress;
   std::function<void(const std::string& line)> remark;
   std::function<bool()> stops;  ///< whether to leave with a checkpoint
-};
-
-/// Thrown where `stops` or the time limit ended a run, after its checkpoint was written.
-struct Interrupted : std::runtime_error {
-  using std::runtime_error::runtime_error;
 };
 
 /// Runs it, or a shard of it, and writes everything into the directory. False: there was nothing to do, the directory

@@ -29,6 +29,9 @@ class Backend {
  public:
   virtual ~Backend() = default;
   virtual std::string name() const = 0;
+  /// Memory for so many counters, zero at first, which `run` adds to without a copy; any other will do where it is
+  /// empty.
+  virtual std::span<std::uint64_t> room(std::size_t /*counters*/) { return {}; }
   /// Simulates the range and adds to `counters` (as laid out by plan.layout). `stop` is asked now and then, from any
   /// thread; once it says so the rest is left out and the result is false: then `counters` are of no use.
   virtual bool run(const TrajectoryRange& range, std::span<std::uint64_t> counters,

@@ -54,7 +54,12 @@ RunEnd run(Backend& backend, const RunOptions& options, Tallies& tallies) {
   const std::uint64_t whole_replicates = replicate_share(options.trajectories, tallies.shape.groups);
   const std::uint64_t first_replicate = shard.first(whole_replicates);
   const std::uint64_t all_replicates = shard.part(whole_replicates);
-  std::vector<std::uint64_t> pass(tallies.counters.size());
+  std::vector<std::uint64_t> own;
+  std::span<std::uint64_t> pass = backend.room(tallies.counters.size());
+  if (pass.empty()) {
+    own.resize(tallies.counters.size());
+    pass = own;
+  }
   std::uint64_t check = next_check(tallies.trajectories);
   std::uint64_t wanted = kFirstPass;
   double rate_before = 0;

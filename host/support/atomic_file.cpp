@@ -6,7 +6,10 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <regex>
+#include <system_error>
 #include <utility>
+#include <vector>
 
 #include "host/support/descriptor.hpp"
 #include "host/support/error.hpp"
@@ -25,6 +28,11 @@ Descriptor open_file(const std::filesystem::path& path, int flags) {
 std::filesystem::path temporary_name(const std::filesystem::path& target) {
   static std::atomic<unsigned> serial{0};
   return fmt::format("{}.tmp-{}-{}", target.string(), ::getpid(), serial++);
+}
+
+bool is_temporary_name(const std::string& name) {
+  static const std::regex form(R"(.+\.tmp-[0-9]+-[0-9]+)");
+  return std::regex_match(name, form);
 }
 
 }  // namespace
@@ -52,6 +60,15 @@ void TemporaryFile::commit() {
   const Descriptor directory = open_file(folder, O_RDONLY | O_DIRECTORY);
   if (!directory.valid()) fail_writing(target_, "open folder");
   if (::fsync(directory.get()) != 0 && errno != EINVAL && errno != ENOTSUP) fail_writing(target_, "sync folder");
+}
+
+void remove_leftovers(const std::filesystem::path& folder) {
+  std::error_code ignored;
+  std::vector<std::filesystem::path> leftovers;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
+    if (is_temporary_name(entry.path().filename().string())) leftovers.push_back(entry.path());
+  }
+  for (const auto& leftover : leftovers) std::filesystem::remove(leftover, ignored);
 }
 
 void write_atomically(const std::filesystem::path& target, std::string_view content) {

@@ -29,6 +29,9 @@ class TemporaryFile {
   bool committed_ = false;
 };
 
+/// Removes the temporaries that processes which were killed have left in a folder. For who alone writes there.
+void remove_leftovers(const std::filesystem::path& folder);
+
 /// Replaces `target` by a file with this content; a reader sees the old file or the new one.
 void write_atomically(const std::filesystem::path& target, std::string_view content);
 /// The same of what `write` hands to the sink it is given.

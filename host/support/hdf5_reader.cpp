@@ -11,7 +11,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <deque>
 #include <stdexcept>
+#include <utility>
+
+#include "host/support/parallel.hpp"
 
 namespace moecarlo::hdf5 {
 namespace {
@@ -23,6 +27,8 @@ constexpr nanoseconds time_for_any_file = 3s;
 constexpr nanoseconds a_sign_of_life = 1ms;  ///< of processor time
 constexpr double bytes_per_second = 50e6;
 constexpr std::uint64_t usual_slot_bytes = std::uint64_t{4} << 20;
+constexpr std::uint64_t large_dataset_bytes = std::uint64_t{64} << 20;  ///< whose reading is worth more processes
+constexpr std::uint64_t memory_for_slots = std::uint64_t{192} << 20;
 
 Descriptor open_plain_file(const std::filesystem::path& path) {
   const std::string name = path.string();
@@ -104,8 +110,18 @@ class Reader::Pieces {
   Piece next_;
 };
 
+/// A process that reads pieces of a dataset, and what it calls that. It answers in turn; a piece goes into one of its
+/// two slots while the other is copied.
+struct Reader::Lane {
+  Reader* reader;
+  const Dataset* dataset;
+};
+
 Reader::Reader(const std::filesystem::path& path, std::chrono::milliseconds longest_silence)
-    : name_(path.string()), longest_silence_(longest_silence), file_(open_plain_file(path)) {
+    : Reader(path.string(), open_plain_file(path), longest_silence) {}
+
+Reader::Reader(std::string name, Descriptor file, std::chrono::milliseconds longest_silence)
+    : name_(std::move(name)), longest_silence_(longest_silence), file_(std::move(file)) {
   file_bytes_ = size_of(file_);
   memory_ = shared_memory();
   int ends[2];
@@ -154,6 +170,14 @@ Message Reader::answer() {
     fail(ErrorKind::input, "{}", why);
   } catch (const std::out_of_range&) {
     refuse_ended();
+  }
+}
+
+/// So that the next question gets its own answer.
+void Reader::skip_answer() {
+  try {
+    if (process_ > 0) answer();
+  } catch (const Error&) {  // the one that is under way says what is wrong
   }
 }
 
@@ -255,6 +279,8 @@ std::shared_ptr<const std::uint64_t> Reader::group_number(std::uint64_t number) 
 
 std::shared_ptr<const std::uint64_t> Reader::dataset_number(std::uint64_t number) {
   const auto close = [reader = shared_from_this()](const std::uint64_t* closed) {
+    reader->copies_.erase(*closed);
+    reader->root_members_.erase(*closed);
     reader->closed_datasets_.push_back(*closed);
     delete closed;
   };
@@ -277,6 +303,7 @@ Dataset Reader::open_dataset(std::uint64_t group, const std::string& member, std
   });
   dataset.reader_ = shared_from_this();
   dataset.name_ = std::move(name);
+  if (group == 0) root_members_[*dataset.number_] = member;
   // What is allocated for it follows from its extents: they are checked once more where the memory is.
   std::uint64_t room = largest_expansion * file_bytes_ / size_in_bytes(dataset.element_);
   for (const std::uint64_t extent : dataset.extents_) room = extent == 0 ? room : room / extent;
@@ -338,28 +365,60 @@ bool Reader::read_plain(const Dataset& dataset, std::uint64_t first, std::uint64
   return true;
 }
 
-// While one slot is copied, the process fills the other.
+/// This process, and of a large dataset others: one a core, as far as there is memory for their slots.
+std::vector<Reader::Lane> Reader::lanes_for(const Dataset& dataset, const Pieces& pieces) {
+  std::vector<Lane> lanes{{this, &dataset}};
+  const std::uint64_t bytes = dataset.rows() * dataset.row_elements() * size_in_bytes(dataset.element_);
+  const auto member = root_members_.find(*dataset.number_);
+  if (member == root_members_.end() || bytes < large_dataset_bytes) return lanes;
+  const std::uint64_t most = std::min<std::uint64_t>(thread_count(0), memory_for_slots / (2 * pieces.slot_bytes()));
+  std::vector<Dataset>& copies = copies_[*dataset.number_];
+  for (std::uint64_t lane = 1; lane < most; ++lane) {
+    if (helpers_.size() < lane) {
+      Descriptor file(::fcntl(file_.get(), F_DUPFD_CLOEXEC, 0));
+      helpers_.push_back(std::shared_ptr<Reader>(new Reader(name_, std::move(file), longest_silence_)));
+    }
+    if (copies.size() < lane) {
+      copies.push_back(helpers_[lane - 1]->open_dataset(0, member->second, dataset.name_));
+      if (copies.back().extents_ != dataset.extents_ || copies.back().element_ != dataset.element_) refuse_ended();
+    }
+  }
+  for (std::uint64_t lane = 1; lane < most; ++lane) lanes.push_back({helpers_[lane - 1].get(), &copies[lane - 1]});
+  return lanes;
+}
+
+// Pieces are dealt out to the processes in turn, two to each, and copied in the same order.
 void Reader::read_rows(const Dataset& dataset, std::uint64_t first, std::uint64_t count, char* out) {
   if (read_plain(dataset, first, count, out)) return;
   Pieces pieces(dataset, first, count);
-  make_room(pieces.slot_bytes());
-  read_bytes_ += static_cast<std::uint64_t>(static_cast<double>(dataset.stored_bytes_) * static_cast<double>(count) /
-                                            static_cast<double>(dataset.rows()));
-  std::uint64_t slot = 0;
-  Piece piece = pieces.next();
-  if (piece.rows > 0) ask_for(dataset, piece, slot);
-  while (piece.rows > 0) {
-    const Piece following = pieces.next();
-    if (following.rows > 0) ask_for(dataset, following, 1 - slot);
+  const std::vector<Lane> lanes = lanes_for(dataset, pieces);
+  for (const Lane& lane : lanes) lane.reader->make_room(pieces.slot_bytes());
+  const std::uint64_t columns = dataset.extents_.size() > 1 ? dataset.extents_[1] : 1;
+  const double stored_per_row = static_cast<double>(dataset.stored_bytes_) / static_cast<double>(dataset.rows());
+  std::deque<Piece> under_way;
+  std::uint64_t asked = 0, answered = 0;
+  const auto lane_of = [&](std::uint64_t number) { return lanes[number % lanes.size()]; };
+  const auto slot_of = [&](std::uint64_t number) { return number / lanes.size() % 2; };
+  const auto ask_next = [&] {
+    const Piece piece = pieces.next();
+    if (piece.rows == 0) return;
+    const Lane lane = lane_of(asked);
+    const double rows = static_cast<double>(piece.rows * piece.columns) / static_cast<double>(columns);
+    lane.reader->read_bytes_ += static_cast<std::uint64_t>(stored_per_row * rows);
+    lane.reader->ask_for(*lane.dataset, piece, slot_of(asked++));
+    under_way.push_back(piece);
+  };
+  for (std::size_t i = 0; i < 2 * lanes.size(); ++i) ask_next();
+  for (; !under_way.empty(); ++answered, under_way.pop_front()) {
+    const Reader& reader = *lane_of(answered).reader;
     try {
-      answer();
+      lane_of(answered).reader->answer();
     } catch (const Error&) {
-      if (following.rows > 0 && process_ > 0) answer();
+      while (++answered < asked) lane_of(answered).reader->skip_answer();
       throw;
     }
-    copy(dataset, piece, slot, first, out);
-    piece = following;
-    slot = 1 - slot;
+    reader.copy(dataset, under_way.front(), slot_of(answered), first, out);
+    ask_next();
   }
 }
 

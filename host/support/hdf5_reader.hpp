@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -18,8 +19,8 @@ namespace moecarlo::hdf5 {
 
 /// One file and the process that reads it. Whatever becomes of the process while it answers is the file's fault, and an
 /// `Error` of kind input. It may take 3 s of processor time and 1 s for every 50 MB that are read from the file; time
-/// counts again for what is read again. It may wait for slow storage, but not for ever. Not for several threads at a
-/// time.
+/// counts again for what is read again. It may wait for slow storage, but not for ever. Pieces of a large dataset are
+/// inflated by several such processes, one a core. Not for several threads at a time.
 class Reader : public std::enable_shared_from_this<Reader> {
  public:
   explicit Reader(const std::filesystem::path& path,
@@ -44,7 +45,11 @@ class Reader : public std::enable_shared_from_this<Reader> {
  private:
   struct Piece;
   class Pieces;
+  struct Lane;
 
+  Reader(std::string name, Descriptor file, std::chrono::milliseconds longest_silence);
+  std::vector<Lane> lanes_for(const Dataset& dataset, const Pieces& pieces);
+  void skip_answer();
   Message begin(Question question);
   void send(const Message& question);
   Message answer();
@@ -67,6 +72,9 @@ class Reader : public std::enable_shared_from_this<Reader> {
   Descriptor file_, memory_, socket_;
   pid_t process_ = -1;
   std::vector<std::uint64_t> closed_groups_, closed_datasets_;
+  std::vector<std::shared_ptr<Reader>> helpers_;          ///< other processes of the same file
+  std::map<std::uint64_t, std::string> root_members_;     ///< datasets that are members of the root group
+  std::map<std::uint64_t, std::vector<Dataset>> copies_;  ///< of one of those, one a helper
   char* shared_ = nullptr;
   std::uint64_t slot_bytes_ = 0;  ///< the shared memory is two slots long
 };

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <future>
 #include <iterator>
 #include <memory>
 #include <numeric>
@@ -12,12 +14,14 @@
 #include "host/support/memory_limit.hpp"
 #include "host/support/parallel.hpp"
 #include "host/trace/kept_tokens.hpp"
+#include "host/trace/table_cache.hpp"
 #include "host/trace/trace_reader.hpp"
 
 namespace moecarlo {
 namespace {
 
 constexpr std::uint64_t tokens_per_task = 256;
+constexpr std::uint64_t most_bytes_twice = std::uint64_t{64} << 20;
 
 // The sequences that have a kept token; `file_index` is their number in the file, parallel to table.sequences.
 std::vector<std::uint64_t> lay_out_sequences(const TraceReader& reader, const KeptTokens& kept, RoutingTable& table) {
@@ -77,6 +81,24 @@ void pack_masks(const KeptChunk& chunk, const Choices& choices, unsigned threads
   });
 }
 
+/// A chunk is read and decompressed while threads choose by the one before, unless two are much to hold.
+void choose_on_threads(const TraceReader& reader, const TableOptions& options, const RoutingTable& table,
+                       const std::function<void(const KeptChunk& chunk, const Choices& choices)>& pack) {
+  const bool ahead = reader.stored_bytes(reader.tokens_per_read()) <= most_bytes_twice;
+  std::optional<KeptChunk> under_way;
+  std::future<StoredTokens> reading;
+  const auto choose = [&](StoredTokens tokens) { return reader.choices_of(tokens, options.threads); };
+  for_each_kept(reader, table, [&](const KeptChunk& chunk) {
+    StoredTokens before = under_way ? reading.get() : StoredTokens{};
+    reading =
+        std::async(ahead ? std::launch::async : std::launch::deferred,
+                   [&reader, first = chunk.first, count = chunk.count] { return reader.read_stored(first, count); });
+    if (under_way) pack(*under_way, choose(std::move(before)));
+    under_way = chunk;
+  });
+  if (under_way) pack(*under_way, choose(reading.get()));
+}
+
 void read_masks(const TraceReader& reader, const TableOptions& options, RoutingTable& table) {
   const auto pack = [&](const KeptChunk& chunk, const Choices& choices) {
     pack_masks(chunk, choices, options.threads, table);
@@ -84,12 +106,7 @@ void read_masks(const TraceReader& reader, const TableOptions& options, RoutingT
   };
   std::unique_ptr<ExpertSelector> selector;
   if (options.make_selector && table.info.full_logits) selector = options.make_selector(reader.stored_logits());
-  if (selector == nullptr) {
-    for_each_kept(reader, table, [&](const KeptChunk& chunk) {
-      pack(chunk, reader.read_choices(chunk.first, chunk.count, options.threads));
-    });
-    return;
-  }
+  if (selector == nullptr) return choose_on_threads(reader, options, table, pack);
   // A chunk is read and decompressed while the selector works on the one before.
   std::optional<KeptChunk> under_way;
   const auto finish = [&] { pack(*under_way, reader.finish_choices(under_way->first, under_way->count, *selector)); };
@@ -122,8 +139,13 @@ RoutingTable build_routing_table(const std::filesystem::path& path, const TableO
   TableRanker& ranker = options.ranker != nullptr ? *options.ranker : *host_ranker;
   table.split = split_sequences(file_index, options, ranker);
   allocate_masks(table);
+  std::optional<TableCache> cache;
+  if (options.cache) cache.emplace(path, options.calibration_share, options.split_seed, options.threads);
+  if (cache && cache->read(table)) return table;
+  std::fill(table.masks.begin(), table.masks.end(), 0);
   read_masks(reader, options, table);
   ranker.rank(table);
+  if (cache) cache->write(table);
   return table;
 }
 

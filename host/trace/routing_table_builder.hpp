@@ -18,6 +18,7 @@ struct TableOptions {
   unsigned threads = 0;                                                        ///< 0 = all cores
   std::function<void(std::uint64_t done, std::uint64_t total)> progress = {};  ///< tokens of the file; may be empty
   MakeSelector make_selector = {};  ///< who chooses experts by logits; empty: the threads
+  bool cache = false;               ///< the table is kept beside the trace, and taken from there (table_cache.hpp)
   TableRanker* ranker = nullptr;    ///< who splits the sequences and ranks the experts; null: the threads
 };
 

@@ -15,7 +15,7 @@ namespace moecarlo {
 namespace {
 
 constexpr std::uint64_t usual_read_bytes = std::uint64_t{32} << 20;
-constexpr std::uint64_t largest_read_bytes = std::uint64_t{512} << 20;
+constexpr std::uint64_t largest_read_bytes = std::uint64_t{256} << 20;
 constexpr std::uint64_t tokens_per_task = 64;
 
 float to_float(float stored) {
@@ -35,20 +35,26 @@ bool is_finite(std::uint16_t stored) {
   fail(ErrorKind::input, "{}: NaN or infinite value at {}", dataset.name(), dataset.position(first, index));
 }
 
-// Calls use(token, layer, logits) for each row of the tokens first .. first + count - 1; `token` counts from 0. The
-// rows become float32 one at a time, so that a piece of the file is held once and in its stored width.
+StoredTokens stored_tokens(const hdf5::Dataset& dataset, std::uint64_t first, std::uint64_t count) {
+  StoredTokens tokens{first, count, {}};
+  tokens.values.resize(count * dataset.row_elements() * hdf5::size_in_bytes(dataset.element()));
+  dataset.read_rows(first, count, tokens.values.data());
+  return tokens;
+}
+
+// Calls use(token, layer, logits) for each row of some tokens; `token` counts from 0. The rows become float32 one at a
+// time, so that a piece of the file is held once and in its stored width.
 template <class Stored, class Use>
-void for_each_stored_row(const hdf5::Dataset& dataset, std::uint64_t first, std::uint64_t count, unsigned threads,
-                         const Use& use) {
+void for_each_stored_row(const hdf5::Dataset& dataset, const StoredTokens& tokens, unsigned threads, const Use& use) {
   const std::size_t layers = dataset.extents()[1];
   const std::size_t experts = dataset.extents()[2];
-  std::vector<Stored> stored(count * layers * experts);
-  dataset.read_rows(first, count, stored.data());
+  const std::uint64_t first = tokens.first, count = tokens.count;
+  const auto* const stored = reinterpret_cast<const Stored*>(tokens.values.data());
   parallel_for((count + tokens_per_task - 1) / tokens_per_task, threads, [&](std::uint64_t task, unsigned) {
     std::array<float, largest_experts> logits;
     const std::uint64_t end = std::min(count, (task + 1) * tokens_per_task) * layers;
     for (std::uint64_t row = task * tokens_per_task * layers; row < end; ++row) {
-      const Stored* source = stored.data() + row * experts;
+      const Stored* source = stored + row * experts;
       bool finite = true;
       for (std::size_t e = 0; e < experts; ++e) {
         finite &= is_finite(source[e]);
@@ -56,7 +62,7 @@ void for_each_stored_row(const hdf5::Dataset& dataset, std::uint64_t first, std:
       }
       if (!finite) {
         const auto* bad = std::find_if(source, source + experts, [](Stored value) { return !is_finite(value); });
-        refuse_not_finite(dataset, first, static_cast<std::uint64_t>(bad - stored.data()));
+        refuse_not_finite(dataset, first, static_cast<std::uint64_t>(bad - stored));
       }
       use(row / layers, static_cast<std::uint32_t>(row % layers), std::span<const float>(logits.data(), experts));
     }
@@ -64,12 +70,11 @@ void for_each_stored_row(const hdf5::Dataset& dataset, std::uint64_t first, std:
 }
 
 template <class Use>
-void for_each_row(const hdf5::Dataset& dataset, std::uint64_t first, std::uint64_t count, unsigned threads,
-                  const Use& use) {
+void for_each_row(const hdf5::Dataset& dataset, const StoredTokens& tokens, unsigned threads, const Use& use) {
   if (dataset.element() == hdf5::Element::float16) {
-    for_each_stored_row<std::uint16_t>(dataset, first, count, threads, use);
+    for_each_stored_row<std::uint16_t>(dataset, tokens, threads, use);
   } else {
-    for_each_stored_row<float>(dataset, first, count, threads, use);
+    for_each_stored_row<float>(dataset, tokens, threads, use);
   }
 }
 
@@ -79,16 +84,15 @@ Choices room_for_choices(const TraceInfo& info, std::uint64_t tokens) {
   return choices;
 }
 
-void copy_stored_ids(const hdf5::Dataset& dataset, std::uint64_t first, const ScoringRule& rule, unsigned threads,
-                     Choices& choices) {
+void copy_stored_ids(const hdf5::Dataset& dataset, const StoredTokens& tokens, const ScoringRule& rule,
+                     unsigned threads, Choices& choices) {
   hdf5::with_integer_type(dataset.element(), [&]<class Stored>(Stored) {
-    std::vector<Stored> stored(choices.ids.size());
-    dataset.read_rows(first, choices.tokens, stored.data());
+    const std::span<const Stored> stored(reinterpret_cast<const Stored*>(tokens.values.data()), choices.ids.size());
     const std::uint64_t per_task = tokens_per_task * dataset.row_elements();
     parallel_for((stored.size() + per_task - 1) / per_task, threads, [&](std::uint64_t task, unsigned) {
       const std::uint64_t element = task * per_task;
       const std::uint64_t size = std::min<std::uint64_t>(per_task, stored.size() - element);
-      copy_expert_ids<Stored>(dataset, first, element, std::span<const Stored>(stored).subspan(element, size), rule,
+      copy_expert_ids<Stored>(dataset, tokens.first, element, stored.subspan(element, size), rule,
                               std::span(choices.ids).subspan(element, size));
     });
   });
@@ -130,7 +134,7 @@ const std::vector<float>& TraceReader::selection_bias() const {
 
 std::uint64_t TraceReader::tokens_per_read() const {
   const hdf5::Dataset& dataset = info().full_logits ? *contents_->logits : *contents_->expert_ids;
-  const std::uint64_t token_bytes = dataset.row_elements() * hdf5::size_in_bytes(dataset.element());
+  const std::uint64_t token_bytes = stored_bytes(1);
   const std::uint64_t chunk = dataset.rows_per_chunk();
   const std::uint64_t usual = std::max<std::uint64_t>(1, usual_read_bytes / token_bytes);
   if (usual >= chunk) return usual / chunk * chunk;
@@ -140,13 +144,26 @@ std::uint64_t TraceReader::tokens_per_read() const {
 }
 
 Choices TraceReader::read_choices(std::uint64_t first, std::uint64_t count, unsigned threads) const {
+  return choices_of(read_stored(first, count), threads);
+}
+
+std::uint64_t TraceReader::stored_bytes(std::uint64_t count) const {
+  const hdf5::Dataset& dataset = info().full_logits ? *contents_->logits : *contents_->expert_ids;
+  return count * dataset.row_elements() * hdf5::size_in_bytes(dataset.element());
+}
+
+StoredTokens TraceReader::read_stored(std::uint64_t first, std::uint64_t count) const {
   expect_inside(info(), first, count);
-  Choices choices = room_for_choices(info(), count);
+  return stored_tokens(info().full_logits ? *contents_->logits : *contents_->expert_ids, first, count);
+}
+
+Choices TraceReader::choices_of(const StoredTokens& tokens, unsigned threads) const {
+  Choices choices = room_for_choices(info(), tokens.count);
   if (!info().full_logits) {
-    copy_stored_ids(*contents_->expert_ids, first, scoring(), threads, choices);
+    copy_stored_ids(*contents_->expert_ids, tokens, scoring(), threads, choices);
     return choices;
   }
-  for_each_row(*contents_->logits, first, count, threads,
+  for_each_row(*contents_->logits, tokens, threads,
                [&](std::uint64_t token, std::uint32_t layer, std::span<const float> logits) {
                  std::span<const float> bias(selection_bias());
                  if (!bias.empty()) bias = bias.subspan(std::size_t{layer} * logits.size(), logits.size());
@@ -188,7 +205,7 @@ std::vector<float> TraceReader::read_weights(std::uint64_t first, const Choices&
   if (contents_->expert_weights) return contents_->expert_weights->read_floats(first, choices.tokens);
   if (!info().full_logits) return {};
   std::vector<float> weights(choices.ids.size());
-  for_each_row(*contents_->logits, first, choices.tokens, 1,
+  for_each_row(*contents_->logits, stored_tokens(*contents_->logits, first, choices.tokens), 1,
                [&](std::uint64_t token, std::uint32_t layer, std::span<const float> logits) {
                  const std::size_t start = (token * choices.layers + layer) * choices.top_k;
                  gate_weights(scoring(), logits, choices.at(token, layer),

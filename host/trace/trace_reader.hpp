@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -37,6 +38,12 @@ struct Lookups {
   std::vector<std::uint8_t> hit;      ///< [lookups] 0 or 1, as the recorded cache found it
 };
 
+/// Logits or expert ids of tokens first .. first + count - 1, as a file stores them.
+struct StoredTokens {
+  std::uint64_t first = 0, count = 0;
+  std::vector<std::byte> values;
+};
+
 struct TraceContents;
 
 /// A trace file (schema `moecarlo-trace`, version 1) opened for reading.
@@ -67,6 +74,12 @@ class TraceReader {
 
   /// The chosen experts. `threads` (0 = all cores) share the work of finding them in logits.
   Choices read_choices(std::uint64_t first, std::uint64_t count, unsigned threads = 1) const;
+
+  /// The same in two steps: tokens as they are stored, and what they chose. The second may be made while another thread
+  /// takes the first for other tokens.
+  StoredTokens read_stored(std::uint64_t first, std::uint64_t count) const;
+  Choices choices_of(const StoredTokens& tokens, unsigned threads) const;
+  std::uint64_t stored_bytes(std::uint64_t count) const;  ///< of so many tokens
 
   /// The same by a selector made for stored_logits(), in two steps: read and let it begin; wait for what it chose.
   void begin_choices(std::uint64_t first, std::uint64_t count, ExpertSelector& selector) const;

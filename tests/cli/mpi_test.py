@@ -1,6 +1,7 @@
 """One study on the processes of an MPI job: the same bytes as on one, whatever their number, and nothing lost when one of
 them is. With real processes, started by mpirun."""
 
+import json
 import os
 import shutil
 import signal
@@ -9,6 +10,8 @@ import tempfile
 import time
 import unittest
 from pathlib import Path
+
+import numpy as np
 
 import program
 from program import INPUT, INTERRUPTED, MACHINE, USAGE
@@ -79,7 +82,8 @@ class OneStudy(program.ProgramTest):
         self.assertEqual(self.files(output), self.files(whole))
 
     def test_any_number_of_processes_and_threads_gives_the_same_bytes(self):
-        for ranks, threads in ((1, 2), (2, 1), (3, 2), (4, 1), (7, 1)):
+        every = [(ranks, threads) for ranks in (1, 2, 3, 4, 7) for threads in (1, 2)]
+        for ranks, threads in every if "MOECARLO_ALL_RANKS" in os.environ else [(1, 2), (2, 1), (3, 2), (4, 1), (7, 1)]:
             with self.subTest(ranks=ranks, threads=threads):
                 output = self.folder / f"{ranks}-{threads}"
                 status, out, err = self.run_ranks(ranks, self.short, output, threads=threads)
@@ -90,10 +94,13 @@ class OneStudy(program.ProgramTest):
         study = self.shared / "stop.toml"
         study.write_text(program.study_text(study={"trajectories": 200_000}, grid={"depth": [3], "batch": [2]},
                                             stop={"relative_half_width": 0.004}))
-        status, _, err = self.run_ranks(3, study, self.folder / "out")
-        self.assertEqual(status, 0, err)
-        self.expect_same(study, self.folder / "out")
-        self.assertLess(program.summary(self.folder / "out")["trajectories"], 200_000)
+        every = [(ranks, threads) for ranks in (1, 2, 3, 4, 7) for threads in (1, 2)]
+        for ranks, threads in every if "MOECARLO_ALL_RANKS" in os.environ else [(3, 1)]:
+            output = self.folder / f"{ranks}-{threads}"
+            status, _, err = self.run_ranks(ranks, study, output, threads=threads)
+            self.assertEqual(status, 0, err)
+            self.expect_same(study, output)
+            self.assertLess(program.summary(output)["trajectories"], 200_000)
 
     def test_every_source_of_a_trace_reaches_every_process(self):
         program.write_trace(self.folder / "trace.h5", *program.trace_parts(form="router_logits"))
@@ -165,6 +172,57 @@ class OneStudy(program.ProgramTest):
         self.assertEqual(self.files(output), ["tallies.h5"])
         self.simulate(self.long, output, "--resume")
         self.expect_same(self.long, output)
+
+    def test_counters_of_all_are_added_up_whoever_shares_memory(self):
+        program_of_sums = os.environ.get("MOECARLO_ADD_UP")
+        if not program_of_sums:
+            self.skipTest("no program that adds up was built")
+        for ranks, sharing, variables in ((4, 0, {}), (3, 2, {}), (2, 0, {"OMPI_MCA_osc": "pt2pt"})):
+            with self.subTest(ranks=ranks, sharing=sharing, **variables):
+                done = subprocess.run(mpirun(ranks, program_of_sums, 100_003, 2, sharing), capture_output=True, text=True,
+                                      env={**os.environ, **ALLOWED, **variables}, timeout=120)
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
+                self.assertEqual(json.loads(done.stdout)["wrong"], 0)
+
+    def test_without_shared_memory_counters_are_sent(self):
+        program_of_sums = os.environ.get("MOECARLO_ADD_UP")
+        alone = ["unshare", "-m", "bash", "-c", 'mount -t tmpfs -o size=24m none /dev/shm && "$@"', "bash"]
+        if not program_of_sums or subprocess.run([*alone, "true"], capture_output=True).returncode != 0:
+            self.skipTest("no /dev/shm of our own")
+        done = subprocess.run([*alone, *mpirun(2, program_of_sums, 2_000_000)], capture_output=True, text=True,
+                              env={**os.environ, **ALLOWED}, timeout=120)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual(json.loads(done.stdout)["wrong"], 0)
+
+    def test_batches_of_parallel_are_drawn_by_all_processes(self):
+        prompts = self.shared / "prompts.h5"
+        attributes, datasets = program.trace_parts()
+        datasets["phase"] = (np.arange(len(datasets["expert_ids"])) % 9 == 8).astype(np.uint8)
+        program.write_trace(prompts, attributes, datasets)
+        stop = self.shared / "stop-batches.toml"
+        stop.write_text(program.study_text(study={"calibration": "all"}, grid={"depth": [1]},
+                                           stop={"relative_half_width": 0.05}))
+        asked = {
+            "popular": [self.shared / "trace.h5", "--devices", "2,4", "--tokens", 12, "--placement", "popularity"],
+            "balanced": [self.shared / "trace.h5", "--devices", 4, "--tokens", 12, "--balancer", "llep", "--min-chunk", 1],
+            "moving": [self.shared / "trace.h5", "--devices", 4, "--tokens", 8, "--balancer", "eplb", "--slots", 20,
+                       "--every", 2, "--window", 3, "--batches", 300],
+            "prompts": [prompts, "--devices", 2, "--tokens", 8, "--phase", "prefill", "--chunk", 4, "--batches", 200],
+            "stop": [self.shared / "trace.h5", "--devices", 4, "--tokens", 8, "--study", stop],
+        }
+        for ranks, (name, arguments) in zip((2, 3, 2, 4, 3), asked.items()):
+            with self.subTest(name, ranks=ranks):
+                one, many = self.folder / f"{name}-1", self.folder / f"{name}-{ranks}"
+                common = ["--quiet", "parallel", *arguments, "--backend", "cpu", "--threads", 1, "--json"]
+                alone = self.done(*common, "-o", one)
+                command = mpirun(ranks, program.MOECARLO, *common, "-o", many)
+                done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **ALLOWED}, timeout=120)
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
+                self.assertEqual(done.stdout, alone.stdout)
+                self.assertEqual((many / "batches.h5").read_bytes(), (one / "batches.h5").read_bytes())
+                self.assertEqual(self.files(many), self.files(one))
+        resumed = subprocess.run([*command, "--resume"], capture_output=True, text=True, env={**os.environ, **ALLOWED})
+        self.assertEqual((resumed.returncode, resumed.stdout), (0, alone.stdout), resumed.stderr)
 
     def test_what_is_refused_is_refused_once(self):
         absent = self.folder / "absent.toml"

@@ -221,6 +221,7 @@ TEST(AcceptanceOdds, AreShownForEveryDepthAndTellTheTwoApart) {
 }
 
 TEST_F(WriteReport, LeavesEveryFileAndNothingElse) {
+  std::filesystem::create_directory(folder / "run");
   write_report(sample_results(), folder / "run");
   std::vector<std::string> names;
   for (const auto& entry : std::filesystem::directory_iterator(folder / "run"))
@@ -246,6 +247,7 @@ TEST_F(WriteReport, PicturesNamedInMarkdownAreThere) {
 }
 
 TEST_F(WriteReport, IsTheSameWhenRebuiltFromItsSummary) {
+  for (const char* name : {"first", "second"}) std::filesystem::create_directory(folder / name);
   write_report(sample_results(), folder / "first");
   write_report(read_summary(folder / "first" / "summary.json"), folder / "second");
   for (const char* name :

@@ -68,9 +68,9 @@ void write_weights_report(const WeightsMeasure& measure, const std::string& vers
       "counts.h5.",
       version, measure.path)});
   write_document(std::move(document), figures, directory);
-  write_atomically(directory / "bitslice.json", bitslice_json(measure, version));
   write_atomically(directory / "bitslice.csv", bitslice_csv(measure));
   write_counts(measure, directory / "counts.h5");
+  write_atomically(directory / "bitslice.json", bitslice_json(measure, version));
 }
 
 }  // namespace moecarlo

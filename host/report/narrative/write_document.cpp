@@ -16,9 +16,10 @@
 namespace moecarlo {
 namespace {
 
+/// In one that is there: where that has vanished, a report without the results that it is of would stand in a new one.
 void make_folder(const std::filesystem::path& folder) {
   std::error_code error;
-  std::filesystem::create_directories(folder, error);
+  std::filesystem::create_directory(folder, error);
   if (error) fail(ErrorKind::machine, "{}: cannot be made a folder ({})", folder.string(), error.message());
 }
 

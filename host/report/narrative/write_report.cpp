@@ -29,13 +29,13 @@ void write_report(const StudyResults& results, const std::filesystem::path& dire
   const std::vector<double> alphas = alphas_of(results);
   const std::vector<Figure> figures = all_figures(alphas.size() > 1 ? at_alpha(results, shown_alpha(alphas)) : results);
   write_document(build_document(results, figures), figures, directory);
-  write_atomically(directory / "summary.json", [&](const TextSink& sink) { write_summary(results, sink); });
   write_atomically(directory / "points.csv", [&](const TextSink& sink) { write_points_csv(results, sink); });
   if (!results.prefill.empty()) {
     write_atomically(directory / "prefill.csv", [&](const TextSink& sink) { write_prefill_csv(results, sink); });
   }
   write_atomically(directory / "hardware.csv", [&](const TextSink& sink) { write_hardware_csv(results, sink); });
   write_atomically(directory / "sensitivity.csv", [&](const TextSink& sink) { write_sensitivity_csv(results, sink); });
+  write_atomically(directory / "summary.json", [&](const TextSink& sink) { write_summary(results, sink); });
 }
 
 }  // namespace moecarlo
