@@ -400,9 +400,9 @@ class Relatives(program.ProgramTest):
     def test_all_gives_every_row_with_its_reproduction(self):
         rows = self.rows("all")
         names = {row["reproduction"] for row in rows}
-        self.assertEqual(names, {"cambricon", "dfloat11", "dovetail", "duplex", "edgexpert", "llep", "llm-in-a-flash", "mcbp",
-                                 "mirror-sd", "mobile", "moe-lrc", "pim-gpt", "slicemoe", "smolpu", "sn40l", "specmoe",
-                                 "speq", "wsc"})
+        self.assertEqual(names, {"cambricon", "dfloat11", "dovetail", "duplex", "edgexpert", "llep", "llm-in-a-flash",
+                                 "mcbp", "mirror-sd", "mobile", "moe-lrc", "pim-gpt", "slicemoe", "smolpu", "sn40l",
+                                 "specmoe", "speq", "wsc"})
         for row in rows:
             self.assertIn(row["verdict"], ("met", "missed", "cannot be judged"))
             self.assertEqual(row["verdict"] == "met", row["reason"] == "", row)
@@ -415,8 +415,8 @@ class Relatives(program.ProgramTest):
     def test_tables_of_others_and_options_that_say_nothing_are_refused(self):
         file = self.folder / "rows.csv"
         file.write_text("model\n")
-        for name in ("cambricon", "dfloat11", "llm-in-a-flash", "duplex", "sn40l", "dovetail", "edgexpert", "mcbp", "mirror-sd",
-                     "mobile", "moe-lrc", "pim-gpt", "slicemoe", "smolpu", "specmoe", "speq"):
+        for name in ("cambricon", "dfloat11", "llm-in-a-flash", "duplex", "sn40l", "dovetail", "edgexpert", "mcbp",
+                     "mirror-sd", "mobile", "moe-lrc", "pim-gpt", "slicemoe", "smolpu", "specmoe", "speq"):
             self.refused(program.INPUT, "reproduce", name, "--published", file, says="header")
         file.write_text("model,S,M,L\nOPT-6.7B,x,,\n")
         self.refused(program.INPUT, "reproduce", "cambricon", "--published", file, says="csv:2: S: not a number above 0")
