@@ -5,8 +5,8 @@
 
 Each trace is replayed front to back, token by token, through an LRU cache of 0.22 of the experts (SliceMoE's 2.4 GB of
 DeepSeek-V2-Lite in 6 bits), then through one of twice as many slices of half the size, where choices with a large gate ask
-for both slices: the gate of THETAS at which nearest to one of six do, as the paper's 0 to 2 of 6. Writes counts.csv beside this
-file; replays are exact.
+for both slices: the gate of THETAS at which nearest to one of six do, as the paper's 0 to 2 of 6. Writes counts.csv beside
+this file; replays are exact.
 """
 
 import argparse
