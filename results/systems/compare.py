@@ -121,7 +121,7 @@ def run_study(arguments, number, entry):
                     [program, "--quiet", "evaluate", output, "--band", "-o", banded, "--force"]):
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
         if done.returncode:
-            return done.stderr.strip().splitlines()[-1].rpartition(": ")[2].rstrip(".)")
+            return done.stderr.strip().splitlines()[-1].rpartition(": ")[2].removesuffix(".)")
     return json.loads((banded / "summary.json").read_text())
 
 
