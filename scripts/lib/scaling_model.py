@@ -30,7 +30,7 @@ def model(found, gpu_folder):
     logits = TOKENS * LAYERS * EXPERTS * 2
     hops = math.ceil(math.log2(GPUS / PER_NODE))
     sums = found.get("reduction", {}).get("add_up_bytes_per_second")
-    start = max((row["start_seconds"] - row["mpirun_seconds"] for row in found.get("ranks", [])), default=None)
+    start = max((row["start_seconds"] for row in found.get("ranks", [])), default=None)
     parts = {
         "gpu_rate": rate, "gpu_rate_from": source, "steps": steps, "compute_seconds": compute,
         "passes": math.ceil(compute / PASS_SECONDS),
@@ -82,6 +82,8 @@ def page(found):
             f"token at one layer of a counted trajectory; what replicates, depth 0 and start-up cost is in it. "
             f"`seconds` is the "
             f"simulation alone, `wall` the whole command."]
+    if found["quick"]:
+        text.append("**This is a quick run, too short for its figures to say much.**")
     for axis, why in AXES.items():
         rows = found[axis]
         text.append(f"## {axis.capitalize()}\n\n{why}\n\n" + table(rows, {
@@ -94,7 +96,8 @@ def page(found):
         found["shards"], {"shards": "shards", "sum_of_wall_seconds": "sum of wall", "longest_seconds": "longest",
                           "merge_seconds": "merge"}))
     if "ranks" in found:
-        text.append("## MPI\n\n`start`: a study of one trajectory; beside `mpirun -n N true`.\n\n" + table(
+        text.append("## MPI\n\n`start`: what a study of one trajectory takes under mpirun beyond itself and `mpirun -n "
+                    "N true`.\n\n" + table(
             found["ranks"], {"ranks": "processes", "seconds": "seconds", "ns_per_step": "ns a step",
                              "start_seconds": "start", "mpirun_seconds": "mpirun alone"}))
     if "reduction" in found:

@@ -184,9 +184,13 @@ class Parallel(program.ProgramTest):
 
     def test_processes_of_a_job_do_not_all_do_the_same(self):
         environment = {**os.environ, "PMI_RANK": "0", "PMI_SIZE": "2"}
-        result = program.run("parallel", self.trace(layers=2, experts=16, top_k=2), "--devices", 4, env=environment)
-        self.assertEqual(result.returncode, program.USAGE, result.stderr)
-        self.assertIn("each of 2 processes of a job would do all of it (expected --shard rank", result.stderr)
+        (self.folder / "loads.csv").write_text(FOUR)
+        trace = self.trace(layers=2, experts=16, top_k=2)
+        for asked, says in (([trace], "2 processes of one job know nothing of each other"),
+                            (["--loads", self.folder / "loads.csv"], "each of 2 processes of a job would do all of it")):
+            result = program.run("parallel", *asked, "--devices", 4, env=environment)
+            self.assertEqual(result.returncode, program.USAGE, result.stderr)
+            self.assertIn(says, result.stderr)
 
     def test_what_does_not_fit_is_refused(self):
         (self.folder / "loads.csv").write_text(FOUR)
