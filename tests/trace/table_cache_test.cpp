@@ -76,14 +76,13 @@ TEST(TableCache, ThatIsDamagedGivesWayToTheTrace) {
   const RoutingTable sound = built(trace).first;
   const auto cache = caches_in(folder)[0];
   const auto size = std::filesystem::file_size(cache);
-  for (std::uintmax_t at = 0; at < size; at += 7) {
+  for (std::uintmax_t at = 0; at < size; at += 211) {
     std::fstream file(cache, std::ios::in | std::ios::out | std::ios::binary);
     file.seekg(static_cast<std::streamoff>(at));
     const auto byte = static_cast<char>(file.get() ^ 0x21);
     file.seekp(static_cast<std::streamoff>(at)).put(byte);
     file.close();
     expect_equal(sound, built(trace).first);
-    if (at > 200 && at % 5 != 0) continue;  // the file is whole again where it was replaced
     std::filesystem::resize_file(cache, at);
     expect_equal(sound, built(trace).first);
   }
