@@ -16,6 +16,7 @@
 #include "hw/presets/units.hpp"
 #include "hw/projection/counted.hpp"
 #include "hw/projection/evaluate.hpp"
+#include "hw/study/counted_rounds.hpp"
 #include "hw/study/study_projection.hpp"
 
 namespace moecarlo {

@@ -10,6 +10,15 @@ void add(Done& to, double factor, const Done& what) {
   to.work += factor * what.work;
 }
 
+}  // namespace
+
+PartTotals& PartTotals::operator+=(const PartTotals& other) {
+  other.for_each([&](RoundPart label, const Done& done) { add((*this)[label], 1, done); });
+  return *this;
+}
+
+namespace {
+
 class Summing {
  public:
   Summing(const System& system, const GroupWeights& weights, const AddExperts& add_experts)

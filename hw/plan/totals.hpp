@@ -20,6 +20,8 @@ class PartTotals {
 
   std::uint32_t planned() const { return planned_; }  ///< bits of the parts
 
+  PartTotals& operator+=(const PartTotals& other);
+
   /// Calls visit(part, total) for every part of the plan, in the order of the enumeration.
   template <class Visit>
   void for_each(Visit&& visit) const {

@@ -2,11 +2,15 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "cuda/core/capacity.hpp"
 #include "hw/plan/joint_counts.hpp"
+#include "hw/plan/prompt_chunk.hpp"
 
 namespace moecarlo::hw {
 
@@ -59,7 +63,17 @@ struct Workload {
   /// Of the experts that verifications and draft steps find before home, the share of each tier, nearest first; empty
   /// where there is one. Means over all passes: how they differ between passes is not counted.
   std::vector<double> hits_by_tier{}, draft_hits_by_tier{};
+  /// How often an expert that a verification touches has 0, 1, 2, ... of its tokens; empty where nobody counted it. The
+  /// last stands for that many or more.
+  std::vector<double> tokens_per_expert{};
+  /// Continuous batching: beside these rounds those that take a chunk of a prompt along, in as many groups, and that
+  /// chunk in the mean. None where prompts run alone.
+  std::shared_ptr<const Workload> mixed{};
+  std::optional<PromptChunk> chunk{};
 };
+
+/// The same of these groups, which become its batch-means groups; no replicates.
+Workload of_groups(const Workload& workload, std::span<const std::uint32_t> groups);
 
 /// Sets where its hits are found from the same walks with the smaller caches of nearer tiers, nearest first.
 void add_nearer_tiers(Workload& workload, const std::vector<Workload>& nearer);

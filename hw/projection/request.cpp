@@ -8,7 +8,7 @@ namespace moecarlo::hw {
 
 RequestCost cost_of(const System& system, const Scheme& scheme, const Model& model, Request request,
                     const RequestCounts& counts) {
-  const std::vector<Chunk> chunks = chunks_of(request.prompt, request.chunk);
+  const std::vector<PromptChunk> chunks = chunks_of(request.prompt, request.chunk);
   if (counts.chunks.size() != chunks.size())
     fail(ErrorKind::usage, "request: counts of other chunks (expected {}, found {})", chunks.size(),
          counts.chunks.size());
@@ -17,7 +17,7 @@ RequestCost cost_of(const System& system, const Scheme& scheme, const Model& mod
   RequestCost cost;
   Done all;
   for (std::size_t c = 0; c < chunks.size(); ++c) {
-    const Pass pass = prefill_pass(system, model, placement, chunks[c], c + 1 == chunks.size());
+    const Pass pass = prefill_pass(system, scheme, model, request.serving, placement, chunks[c]);
     const Done done = at_means(system, model, pass, counts.chunks[c]);
     all.seconds += done.seconds;
     all.work += done.work;
