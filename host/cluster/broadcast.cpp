@@ -83,8 +83,8 @@ void parts_of(PerturbedTables& tables, Sender& send) {
   send(a, b, c, d, e, f, g);
 }
 void parts_of(TraceSources& sources, Sender& send) {
-  auto& [a, b, c, d, e, f, g, h, i, j, k] = sources;
-  send(a, b, c, d, e, f, g, h, i, j, k);
+  auto& [a, b, c, d, e, f, g, h, i, j, k, l] = sources;
+  send(a, b, c, d, e, f, g, h, i, j, k, l);
 }
 
 }  // namespace

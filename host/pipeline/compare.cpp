@@ -9,6 +9,7 @@
 #include "host/statistics/metrics.hpp"
 #include "host/study/names.hpp"
 #include "host/support/error.hpp"
+#include "hw/study/counted_rounds.hpp"
 
 namespace moecarlo {
 namespace {
@@ -99,7 +100,7 @@ Side counted_side(const StoredStudy& stored, bool by_alpha) {
 
 /// `system`: of its rows alone, which then are called nothing; else of all.
 Side hardware_side(const StoredStudy& stored, bool by_alpha, const std::string& system = "") {
-  Side side(hw::sampling_of(stored.tallies));
+  Side side(hw::CountedRounds::of(stored.tallies, stored.joints).sampling);
   if (!stored.projection) return side;
   for (hw::RowQuantities& one : stored.projection->quantities(stored.tallies, stored.joints)) {
     const HardwareResult& row = one.row;

@@ -17,6 +17,7 @@
 #include "hw/projection/counted.hpp"
 #include "hw/projection/evaluate.hpp"
 #include "hw/schemes/coding.hpp"
+#include "hw/study/counted_rounds.hpp"
 #include "hw/study/study_projection.hpp"
 
 namespace moecarlo {

@@ -28,7 +28,10 @@ StoredStudy read_study(const std::filesystem::path& directory, const HardwareCha
     HardwareSpec& hardware = *study.hardware;
     if (!changes.systems.empty()) hardware.systems = changes.systems;
     if (!changes.schemes.empty()) hardware.schemes = changes.schemes;
-    if (changes.context) hardware.context = *changes.context;
+    if (changes.context) {
+      hardware.context = *changes.context;
+      hardware.least_context.reset();
+    }
     for (const auto& [constant, text] : changes.set) hardware.set[constant] = text;
   }
   TraceFacts facts = parse_trace_facts(provenance.trace_json, file);

@@ -165,7 +165,7 @@ StudyResults assemble_results(const Tallies& tallies, const std::vector<JointBin
   }
   const MetricReader reader(tallies, resample, study.grid.nested);
   results.points = point_results(reader, tallies, study);
-  if (tallies.prefill) results.prefill = prefill_results(*tallies.prefill, study, resample);
+  if (tallies.prefill) results.prefill = prefill_results(tallies.prefill->tallies, study, resample);
   results.differences = policy_differences(reader, tallies, study);
   results.controls = independence_controls(reader, tallies, study);
   results.break_even = break_even(reader, tallies, study);

@@ -19,6 +19,7 @@
 #include "host/report/narrative/write_report.hpp"
 #include "host/simulate/checkpoint.hpp"
 #include "host/simulate/cpu_backend.hpp"
+#include "host/simulate/mixed.hpp"
 #include "host/simulate/prefill.hpp"
 #include "host/simulate/run.hpp"
 #include "host/statistics/metrics.hpp"
@@ -143,11 +144,25 @@ void check_stop(const StudyRun& run) {
   }
 }
 
-std::shared_ptr<const Tallies> counted_prefills(const Study& study, RoutingTable prompts, const TallyShape& decode) {
+std::shared_ptr<const Prefills> counted_prefills(const PreparedStudy& prepared, const Study& study,
+                                                 RoutingTable prompts) {
   TraceSources sources = load_sources(prefill_study(study), prompts, false);
   if (study.cache.objects == Objects::slices) prompts = with_slices(std::move(prompts));
-  const Plan plan = plan_prefills(study, prompts, std::move(sources), decode);
-  return std::make_shared<const Tallies>(count_prefills(plan, prompts, study.run.threads));
+  const auto& projection = prepared.projection;
+  const auto implied =
+      projection ? projection->prefill_capacities(study.prefill->chunk) : std::vector<ImpliedCapacity>{};
+  const Plan plan = plan_prefills(study, implied, prompts, std::move(sources), prepared.plan.shape);
+  return std::make_shared<const Prefills>(count_prefills(plan, prompts, study.run.threads));
+}
+
+/// Mixed rounds, at the batches and depths of the study.
+std::shared_ptr<const Prefills> counted_mixed(const PreparedStudy& prepared, const Study& study,
+                                              const RoutingTable& prompts) {
+  const RoutingTable& decode = prepared.table;
+  const RoutingTable both = with_prompts(decode, prompts);
+  const auto decoding = static_cast<std::uint32_t>(decode.sequences.size());
+  const Plan plan = plan_mixed(study, prepared.projection->implied_capacities(), both, decoding);
+  return std::make_shared<const Prefills>(count_prefills(plan, both, study.run.threads));
 }
 
 /// Runs to the end and stores the tallies, on the way too; a stop or the time limit leaves as Interrupted.
@@ -223,7 +238,8 @@ bool run_study(const StudyRun& run, const RunEvents& events) {
   const bool reports = run.shard.is_whole();
   if (stored.finished && (!reports || std::filesystem::exists(run.directory / "summary.json"))) return false;
 
-  if (prefills && !tallies.prefill) tallies.prefill = counted_prefills(study, std::move(*prompts), plan.shape);
+  if (prefills && study.prefill->mixed && !tallies.mixed) tallies.mixed = counted_mixed(prepared, study, *prompts);
+  if (prefills && !tallies.prefill) tallies.prefill = counted_prefills(prepared, study, std::move(*prompts));
   if (run.force) remove_results(run.directory);
   const Clock::time_point start = Clock::now();
   // Finished tallies without a summary: a run was killed while it wrote the report.

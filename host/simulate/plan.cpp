@@ -231,7 +231,9 @@ TallyShape make_shape(Plan& plan, const Study& study, const Grid& grid, const Ro
   }
   const auto sequences = static_cast<std::uint32_t>(table.split.evaluation.size());
   shape.sequences = sequences;
-  if (plan.walk == Walk::enumerate || plan.walk == Walk::replay) {
+  if (plan.sources.mixed) {
+    shape.groups = shape.joint_groups = {kGroups, 0, 0};
+  } else if (plan.walk == Walk::enumerate || plan.walk == Walk::replay) {
     shape.groups = {std::min(sequences, kSequenceGroups), 0, 0};
     shape.joint_groups = {std::min(sequences, kGroups), 0, 0};
   } else {
@@ -461,7 +463,7 @@ Plan make_plan(const Study& study, const Grid& grid, const RoutingTable& table, 
   plan.draft_weights = draft_weights(table);
   if (study.cache.scope == Scope::pool) plan.pool_order = pool_order(table);
   if (plan.walk == Walk::replay) {
-    lay_out_replay(plan, study, table);
+    if (!plan.sources.mixed) lay_out_replay(plan, study, table);
   } else {
     std::uint32_t max_depth = 0;
     for (const GridCell& cell : grid.cells) max_depth = std::max(max_depth, cell.depth);

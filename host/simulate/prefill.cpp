@@ -29,10 +29,12 @@ Study prefill_study(const Study& study) {
   return prefill;
 }
 
-Plan plan_prefills(const Study& study, const RoutingTable& table, TraceSources sources, const TallyShape& decode) {
+Plan plan_prefills(const Study& study, const std::vector<ImpliedCapacity>& implied, const RoutingTable& table,
+                   TraceSources sources, const TallyShape& decode) {
   const Study prefill = prefill_study(study);
-  const Grid grid = make_grid(prefill, {}, {.layers = table.layers, .objects = table.experts});
+  const Grid grid = make_grid(prefill, implied, {.layers = table.layers, .objects = table.experts});
   Plan plan = make_plan(prefill, grid, table, std::move(sources));
+  for (const std::uint32_t s : table.split.evaluation) plan.shape.prompts.push_back(table.sequences[s].length);
   for (std::size_t c = 0; decode.asks && c < plan.shape.cells.size(); ++c) {
     DemandPoint& demand = plan.shape.cells[c].demand;
     const auto same = [&](const CellShape& cell) { return cell.demand.label == demand.label; };
@@ -42,7 +44,7 @@ Plan plan_prefills(const Study& study, const RoutingTable& table, TraceSources s
   return plan;
 }
 
-Tallies count_prefills(const Plan& plan, const RoutingTable& table, unsigned threads) {
+Prefills count_prefills(const Plan& plan, const RoutingTable& table, unsigned threads) {
   threads = thread_count(threads);
   expect_memory(
       plan.layout.size * sizeof(std::uint64_t) * (2 + threads) + cpu_scratch_bytes(table.view(), plan, threads),
@@ -51,7 +53,11 @@ Tallies count_prefills(const Plan& plan, const RoutingTable& table, unsigned thr
   RunOptions options;
   options.trajectories = plan.trajectories(1);
   run(*make_cpu_backend(table.view(), plan, threads), options, tallies);
-  return tallies;
+  Prefills counted{std::move(tallies), {}};
+  counted.joints = joint_bins(counted.tallies);
+  counted.tallies.counters.resize(counted.tallies.layout.first_joint_counter);
+  counted.tallies.counters.shrink_to_fit();
+  return counted;
 }
 
 }  // namespace moecarlo

@@ -111,20 +111,10 @@ std::vector<NestedPair> read_nested(const Group& group, std::size_t capacities) 
 }
 
 CellShape read_cell_shape(const Group& group, bool asks) {
-  constexpr std::array<std::string_view, 14> attributes{"acceptance",
-                                                        "acceptance_independent",
-                                                        "acceptance_table",
-                                                        "alpha",
-                                                        "apart",
-                                                        "batch",
-                                                        "bits",
-                                                        "demand",
-                                                        "demand_channels",
-                                                        "demand_rule",
-                                                        "depth",
-                                                        "policies",
-                                                        "tree_verify_tokens",
-                                                        "tree_width"};
+  constexpr std::array<std::string_view, 15> attributes{
+      "acceptance", "acceptance_independent", "acceptance_table", "alpha",           "apart",       "batch",
+      "bits",       "chunk_requests",         "demand",           "demand_channels", "demand_rule", "depth",
+      "policies",   "tree_verify_tokens",     "tree_width"};
   constexpr std::array<std::string_view, 18> members{
       "acceptance_thresholds", "accepted_length", "capacity_base",      "capacity_extra_layers",
       "capacity_joint",        "demand_numbers",  "distinct_histogram", "drafted",
@@ -141,6 +131,7 @@ CellShape read_cell_shape(const Group& group, bool asks) {
   shape.acceptance = {read_choice(group, "acceptance", acceptance_rule_names()), read_small(group, "acceptance_table"),
                       group.read_integer("acceptance_independent") != 0};
   shape.apart = group.read_integer("apart") != 0;
+  if (group.has_attribute("chunk_requests")) shape.chunk_requests = read_small(group, "chunk_requests", shape.batch);
   if (group.has_attribute("alpha")) shape.alpha = read_alpha(group);
   if (asks) shape.demand = read_demand(group);
   shape.policies = read_choices(group, "policies", policy_names());
@@ -226,7 +217,8 @@ void expect_root_names(const Group& root, bool is_root) {
                                                         "zero_computation_experts"};
   hdf5::expect_attributes(root, attributes);
   std::set<std::string> names{"layer_ranges", "population_starts", "prefetch_leads"};
-  if (is_root) names.insert({kPrefillGroup, kCountersBeside});
+  if (is_root) names.insert({kPrefillGroup, kMixedGroup, kCountersBeside});
+  if (!is_root) names.insert("prompts");
   const std::uint64_t cells = read_count(root, "cells", kMostCells);
   for (std::uint64_t c = 0; c < cells; ++c) names.insert(cell_name(c));
   for (const std::string& member : root.members()) {
@@ -283,6 +275,7 @@ TallyShape read_shape(const Group& root, bool is_root) {
     fail(ErrorKind::input, "{}: wrong number of populations (expected {}, found {})", root.name_of("population_starts"),
          shape.groups.populations, shape.population_starts.size());
   }
+  shape.prompts = read_vector(root, "prompts");
   shape.sequences = read_small(root, "sequences");
   shape.subset = read_small(root, "subset", shape.sequences / 2);
   const std::uint64_t cells = read_count(root, "cells", kMostCells);
@@ -362,8 +355,14 @@ Tallies read_tallies(const std::filesystem::path& file, Provenance& provenance, 
                 root.read_integer("finished") != 0};
   Tallies tallies = read_counts(root, true, joints);
   if (root.has(kPrefillGroup)) {
-    std::vector<JointBins> none;
-    tallies.prefill = std::make_shared<const Tallies>(read_counts(root.open_group(kPrefillGroup), false, none));
+    std::vector<JointBins> of_prefill;
+    Tallies prefill = read_counts(root.open_group(kPrefillGroup), false, of_prefill);
+    tallies.prefill = std::make_shared<const Prefills>(Prefills{std::move(prefill), std::move(of_prefill)});
+  }
+  if (root.has(kMixedGroup)) {
+    std::vector<JointBins> of_mixed;
+    Tallies mixed = read_counts(root.open_group(kMixedGroup), false, of_mixed);
+    tallies.mixed = std::make_shared<const Prefills>(Prefills{std::move(mixed), std::move(of_mixed)});
   }
   return tallies;
 }

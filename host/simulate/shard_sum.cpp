@@ -67,6 +67,7 @@ void ShardSum::add(const std::string& name, Tallies shard, std::vector<JointBins
                    std::plus<>());
     for (std::size_t cell = 0; cell < joints_.size(); ++cell) moecarlo::add(joints_[cell], joints[cell]);
     if (shard.prefill) sum_->prefill = shard.prefill;
+    if (shard.mixed) sum_->mixed = shard.mixed;
     sum_->trajectories += shard.trajectories;
     sum_->replicate_trajectories += shard.replicate_trajectories;
   }

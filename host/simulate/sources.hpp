@@ -34,6 +34,7 @@ struct TraceSources {
   std::optional<CoverageLaw> coverage;
   std::vector<RecordedRound> rounds;
   PerturbedTables perturbed;
+  bool mixed = false;              ///< prompts are among the sequences, and rounds are laid out by plan_mixed
   std::vector<std::string> notes;  ///< sentences for the report: what was fitted, how well
 };
 

@@ -29,6 +29,7 @@ struct CellShape {
   DemandPoint demand{};              ///< what columns ask for
   bool apart = false;                ///< samples: episodes of its own, as too few rounds of fresh starts would fit
   std::vector<NestedPair> nested{};  ///< of each policy: smaller caches within larger ones, counted together
+  std::uint32_t chunk_requests = 0;  ///< of a batch those that are places of a prompt's chunk, the last ones
 };
 
 /// What is counted: enough to lay out the counters and to read them back.
@@ -52,6 +53,8 @@ struct TallyShape {
   std::uint32_t sequences = 0;   ///< that trajectories draw from
   std::uint32_t subset = 0;      ///< so many of them, each once, make a population; 0: a resample of all of them
   std::vector<CellShape> cells;  ///< by batch, then by depth
+  /// Of prefills: tokens of each prompt that is counted, in the order of the sequences, which fall into groups in turn.
+  std::vector<std::uint64_t> prompts{};
 
   /// Whether another trace could change the accepted lengths.
   bool acceptance_reads_trace() const;
@@ -82,6 +85,8 @@ struct TallyLayout {
   std::vector<Sparse> sparse_of(std::size_t cell) const;
 };
 
+struct Prefills;
+
 /// The integer tallies of a study, or of one of its shards: the one source of everything reported.
 struct Tallies {
   TallyShape shape;
@@ -90,7 +95,9 @@ struct Tallies {
   std::uint64_t trajectories = 0;            ///< of the main family, counted so far
   std::uint64_t replicate_trajectories = 0;  ///< of the replicates, at the largest batch
   Shard shard;                               ///< the part of the study that is counted here
-  std::shared_ptr<const Tallies> prefill;  ///< of the prefills, a replay; where the study has them, of shards the first
+  std::shared_ptr<const Prefills> prefill;   ///< where the study has them, of shards the first
+  /// Rounds of which some take a chunk of a prompt along, where the study has those: see host/simulate/mixed.hpp.
+  std::shared_ptr<const Prefills> mixed;
 
   explicit Tallies(TallyShape shape_of_study);
   Tallies(TallyShape shape_of_study, TallyLayout layout_of_shape, std::uint64_t counters_kept);
@@ -104,6 +111,12 @@ struct JointBins {
 };
 JointBins joint_bins(const Tallies& tallies, std::size_t cell);
 std::vector<JointBins> joint_bins(const Tallies& tallies);  ///< [cells]
+
+/// The prefills of a study, a replay, or its mixed rounds: the counters end where the joint histograms would begin.
+struct Prefills {
+  Tallies tallies;
+  std::vector<JointBins> joints;  ///< [cells]
+};
 
 /// Gives tallies whose counters end where the joint histograms would begin these histograms. That takes ten times the
 /// memory: to be called once the shape is known to be that of the study. Throws a machine error where it is not there.

@@ -17,6 +17,7 @@ constexpr const char* kTalliesSchema = "moecarlo-tallies";
 constexpr std::int64_t kTalliesVersion = 7;
 constexpr const char* kCountersBeside = "beside";  ///< counters of whoever counts beside a study's own
 constexpr const char* kPrefillGroup = "prefill";   ///< the same once more, of the prefills
+constexpr const char* kMixedGroup = "mixed";       ///< the same once more, of rounds that take chunks along
 
 const Names<Walk>& walk_names();
 const Names<Acceptance>& acceptance_rule_names();

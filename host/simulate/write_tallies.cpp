@@ -56,6 +56,7 @@ void write_cell(OutputGroup& root, const Tallies& tallies, const JointBins& join
   group.write_integer("acceptance_table", shape.acceptance.table);
   group.write_boolean("acceptance_independent", shape.acceptance.independent);
   group.write_boolean("apart", shape.apart);
+  if (shape.chunk_requests > 0) group.write_integer("chunk_requests", shape.chunk_requests);
   if (shape.alpha) group.write_string("alpha", fmt::format("{}", *shape.alpha));
   if (tallies.shape.asks) {
     const auto& numbers = shape.demand.demand.numbers.of;
@@ -113,6 +114,7 @@ void write_counts(OutputGroup& root, const Tallies& tallies, const std::vector<J
   root.write_integer("joint_groups", shape.joint_groups.groups);
   root.write_integer("joint_replicates", shape.joint_groups.replicates);
   write_vector(root, "population_starts", shape.population_starts);
+  write_vector(root, "prompts", shape.prompts);
   write_vector(root, "prefetch_leads", shape.leads);
   write_vector(root, "layer_ranges",
                std::vector<std::uint32_t>(shape.ranges.first + 1, shape.ranges.first + shape.ranges.count));
@@ -149,7 +151,11 @@ void write_tallies(const std::filesystem::path& file, const Tallies& tallies, co
   write_counts(root, tallies, joints);
   if (tallies.prefill) {
     OutputGroup prefill = root.create_group(kPrefillGroup);
-    write_counts(prefill, *tallies.prefill, joint_bins(*tallies.prefill));
+    write_counts(prefill, tallies.prefill->tallies, tallies.prefill->joints);
+  }
+  if (tallies.mixed) {
+    OutputGroup mixed = root.create_group(kMixedGroup);
+    write_counts(mixed, tallies.mixed->tallies, tallies.mixed->joints);
   }
   output.commit();
 }

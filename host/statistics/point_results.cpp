@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "host/simulate/plan.hpp"
+#include "host/study/grid.hpp"
 #include "host/study/names.hpp"
 
 namespace moecarlo {
@@ -15,11 +16,6 @@ namespace {
 
 bool holds(const std::vector<std::uint32_t>& list, std::uint32_t value) {
   return std::find(list.begin(), list.end(), value) != list.end();
-}
-
-bool lists(const GridSpec& grid, const Capacity& capacity, std::uint32_t layers) {
-  if (!grid.pool.empty()) return holds(grid.pool, capacity.total(layers));
-  return capacity.extra_layers == 0 && holds(grid.capacity, capacity.base);
 }
 
 /// A design point of the study: where it was counted, and for how many bits it stands.

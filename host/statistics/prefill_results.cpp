@@ -1,5 +1,6 @@
 #include "host/statistics/prefill_results.hpp"
 
+#include "host/study/grid.hpp"
 #include "host/study/names.hpp"
 
 namespace moecarlo {
@@ -19,6 +20,8 @@ std::vector<PointResult> prefill_results(const Tallies& prefill, const Study& st
                                                               : PointResult::kNoCapacity;
         result.bits = study.grid.bits.back();
         result.demand = cell.demand.label;
+        result.implied =
+            has_capacity(cell.policies[policy]) && !lists(study.grid, cell.capacities[capacity], prefill.shape.layers);
         for (const std::string& metric : reader.names_at(at)) {
           if (!MetricReader::is_per_layer(metric)) continue;  // of rounds, of which a prefill has none
           result.metrics[metric] = {reader.estimate(metric, at), reader.per_layer(metric, at)};

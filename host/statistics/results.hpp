@@ -129,6 +129,13 @@ struct AssumptionBand {
   std::uint32_t constants = 0;  ///< that are assumed and move
 };
 
+/// Operations for each byte read by the experts of one layer in a verification: what nineteen of twenty passes over a
+/// layer of these reach, what half of them, and what one of twenty does.
+struct LayerIntensity {
+  std::uint32_t first = 0, layers = 0;
+  double p5 = 0, p50 = 0, p95 = 0;
+};
+
 /// One projection of a (batch, depth, policy) onto a (system, scheme). A variant is a system of its own name, like
 /// "elmoe3d-8gb[hb.bandwidth x2]".
 struct HardwareResult {
@@ -144,7 +151,11 @@ struct HardwareResult {
   Estimate
       speedup;  ///< over autoregressive decoding on the reference at the same batch; NaN where that is not possible
   Estimate energy_mj_per_token;
-  Estimate energy_gain;  ///< energy per token of that / this one's; NaN as `speedup`
+  Estimate energy_gain;            ///< energy per token of that / this one's; NaN as `speedup`
+  Estimate time_per_output_token;  ///< seconds, of one request
+  /// Of the mean prompt, alone on the machine with the caches of its rounds: seconds of all its chunks, and energy of
+  /// them. None where prompts were not counted.
+  std::optional<Estimate> time_to_first_token, energy_mj_per_prompt;
   /// Tokens per second over those of the scheme's autoregressive mode on the same system at the same batch with the
   /// same policy, estimated pairwise: above 1 speculation pays. None at depth 0.
   std::optional<Estimate> speedup_over_autoregressive;
@@ -154,7 +165,8 @@ struct HardwareResult {
   /// Millijoules of a token: from published and measured constants alone, with derived and fitted ones, with assumed
   /// ones, which is all.
   double energy_published = 0, energy_derived = 0, energy_assumed = 0;
-  double operations_per_byte = 0;        ///< that are read of memories
+  double operations_per_byte = 0;                              ///< that are read of memories
+  std::vector<LayerIntensity> operations_per_byte_by_layer{};  ///< of each run of layers that was counted apart
   std::map<std::string, double> busy;    ///< unit or memory: the share of a round that it needs, hidden or not
   bool lower_bound = false;              ///< of the time: see Projection in hw/projection/evaluate.hpp
   std::optional<AssumptionBand> band{};  ///< where it was asked for

@@ -209,6 +209,26 @@ struct Rules {
     if (study.mode == Mode::perturbed) {
       refuse("[prefill]", "knows the trace's own routing only", "another mode than perturbed", "perturbed");
     }
+    if (study.prefill->mixed) check_mixed();
+  }
+
+  /// Mixed rounds are walked by themselves, their drafts accepted by position.
+  void check_mixed() const {
+    if (!study.hardware) {
+      refuse("prefill.mixed", "changes the rounds of hardware rows", "[hardware]", "none");
+    } else if (rule_of(study.acceptance.model) != Acceptance::by_position) {
+      refuse("prefill.mixed", "draws what is accepted by position alone",
+             "constant, ratio, positions, marginal or lengths", to_string(study.acceptance.model));
+    } else if (study.acceptance.rejected_routing != RejectedRouting::trace) {
+      refuse("prefill.mixed", "routes rejected tokens as the trace does", "acceptance.rejected_routing = \"trace\"",
+             to_string(study.acceptance.rejected_routing));
+    } else if (study.draft.width > 1) {
+      refuse("prefill.mixed", "walks chains", "draft.width 1", std::to_string(study.draft.width));
+    } else if (study.demand) {
+      refuse("prefill.mixed", "takes whatever the router chose", "no [demand]", "one");
+    } else if (study.cache.objects == Objects::slices) {
+      refuse("prefill.mixed", "walks whole experts", "cache.objects = \"experts\"", "slices");
+    }
   }
 
   /// What is fetched ahead is counted in episodes, one cache a layer, of whole experts.

@@ -121,6 +121,11 @@ void add_alphas(const Study& study, GridCell cell, std::vector<GridCell>& cells)
 
 }  // namespace
 
+bool lists(const GridSpec& grid, const Capacity& capacity, std::uint32_t layers) {
+  const std::vector<Capacity> own = own_capacities(grid, layers);
+  return std::find(own.begin(), own.end(), capacity) != own.end();
+}
+
 Grid make_grid(const Study& study, const std::vector<ImpliedCapacity>& implied, const GridExtras& extras) {
   std::set<std::uint32_t> depths(study.grid.depth.begin(), study.grid.depth.end());
   if (!implied.empty() || extras.baseline) depths.insert(0);

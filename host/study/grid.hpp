@@ -46,6 +46,9 @@ struct Grid {
   std::vector<GridCell> cells;
 };
 
+/// Whether a capacity is one of the study's own.
+bool lists(const GridSpec& grid, const Capacity& capacity, std::uint32_t layers);
+
 /// What a grid holds beside the study's own points.
 struct GridExtras {
   std::uint32_t layers = 1;   ///< of the trace: turns the slots of a pool into experts a layer

@@ -251,6 +251,8 @@ PrefillSpec read_prefill(TableReader table) {
   if (prefill.psum_forced && prefill.psum_slots.value_or(0) == 0) {
     table.missing("psum_slots", "the slots that partial sums are forced into");
   }
+  prefill.mixed = table.number("mixed", 0, 1);
+  if (prefill.mixed && (*prefill.mixed == 0 || *prefill.mixed == 1)) table.wrong("mixed", "a share between 0 and 1");
   table.refuse_unknown();
   return prefill;
 }
@@ -272,7 +274,12 @@ HardwareSpec read_hardware(TableReader table, const std::filesystem::path& folde
   if (!model) table.missing("model", "a preset or a Hugging Face config.json");
   const bool is_path = model->find('/') != std::string::npos || model->find(".json") != std::string::npos;
   hardware.model = is_path ? std::filesystem::weakly_canonical(folder / *model).string() : *model;
-  hardware.context = static_cast<std::uint32_t>(table.integer("context", 1, 1 << 24).value_or(hardware.context));
+  if (const auto contexts = table.integers("context", 1, 1 << 24)) {
+    const bool range = contexts->size() == 2 && contexts->front() < contexts->back();
+    if (contexts->size() != 1 && !range) table.wrong("context", "a number, or [low, high]");
+    if (range) hardware.least_context = static_cast<std::uint32_t>(contexts->front());
+    hardware.context = static_cast<std::uint32_t>(contexts->back());
+  }
   const auto systems = table.texts("systems");
   if (!systems) table.missing("systems", "names of system presets");
   hardware.systems = *systems;

@@ -90,6 +90,7 @@ struct PrefillSpec {
   std::uint32_t chunk = 256;                  ///< tokens of a pass
   std::optional<std::uint32_t> psum_slots{};  ///< memory for partial sums; unset: nobody counts what has no room
   bool psum_forced = false;                   ///< a partial sum that comes in always takes a slot
+  std::optional<double> mixed{};              ///< share of the rounds that take a chunk along; unset: prompts run alone
 };
 
 /// What would be fetched ahead: counted, and not done.
@@ -107,6 +108,7 @@ struct StopSpec {
 struct HardwareSpec {
   std::string model;  ///< preset name or path of a Hugging Face config.json
   std::uint32_t context = 1024;
+  std::optional<std::uint32_t> least_context{};  ///< where contexts are drawn, each as likely up to `context`
   std::vector<std::string> systems;
   std::vector<std::string> schemes{"ar", "elastic"};
   std::string reference = "xpu";  ///< speed-ups are over autoregressive decoding on this system; "none": there are none

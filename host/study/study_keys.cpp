@@ -196,6 +196,8 @@ void add_prefill(std::vector<StudyKey>& keys) {
       "that a memory holds, of the tokens of a chunk, 0 where none stays; without it spills are not counted");
   add("psum_forced", "boolean", "false", "",
       "a partial sum that comes in always takes a slot, even where its own next use is the farthest");
+  add("mixed", "number", "none", "share",
+      "of decoding rounds that a chunk joins (continuous batching), in hardware rows; without it prompts run alone");
 }
 
 void add_stop_and_hardware(std::vector<StudyKey>& keys) {
@@ -207,7 +209,8 @@ void add_stop_and_hardware(std::vector<StudyKey>& keys) {
       "that have to be known");
   add("stop", "relative_half_width", "number", "required", "share of the value", "how well, at the worst point");
   add("hardware", "model", "name or path", "required", "", "a preset, or a Hugging Face config.json");
-  add("hardware", "context", "integer", std::to_string(HardwareSpec{}.context), "tokens", "cached of each request");
+  add("hardware", "context", "integer or [low, high]", std::to_string(HardwareSpec{}.context), "tokens",
+      "cached of each request; of a range each as likely, drawn for each request, with room for the longest");
   add("hardware", "systems", list_of("names or paths"), "required", "", "presets, or .toml files");
   add("hardware", "schemes", list_of("names"), "[\"ar\", \"elastic\"]", "", "ways of decoding");
   add("hardware", "reference", "name or \"none\"", fmt::format("\"{}\"", HardwareSpec{}.reference), "",

@@ -117,6 +117,7 @@ toml::table to_table(const Study& study) {
       prefill.insert("psum_slots", std::int64_t{*study.prefill->psum_slots});
       prefill.insert("psum_forced", study.prefill->psum_forced);
     }
+    if (study.prefill->mixed) prefill.insert("mixed", *study.prefill->mixed);
     root.insert("prefill", std::move(prefill));
   }
   if (study.stop) {
@@ -129,6 +130,10 @@ toml::table to_table(const Study& study) {
                          {"systems", toml_list(study.hardware->systems)},
                          {"schemes", toml_list(study.hardware->schemes)},
                          {"reference", study.hardware->reference}};
+    if (study.hardware->least_context) {
+      hardware.insert_or_assign("context",
+                                toml_list(std::vector{*study.hardware->least_context, study.hardware->context}));
+    }
     if (!study.hardware->set.empty()) {
       toml::table set;
       for (const auto& [constant, text] : study.hardware->set) set.insert(constant, text);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 namespace moecarlo::hw {
 
@@ -31,6 +32,21 @@ std::vector<double> binomial(std::size_t tokens, double chance) {
                       at * std::log(chance) + (total - at) * std::log1p(-chance));
   }
   return law;
+}
+
+std::vector<double> tokens_of_touched(const std::vector<double>& law, std::size_t touched, double rows) {
+  const double all = std::accumulate(law.begin() + 1, law.end(), 0.0);
+  std::vector<double> tokens;
+  double below = 0, sum = 0;
+  std::size_t n = 1;
+  for (std::size_t e = 0; e < touched; ++e) {
+    const double at = (static_cast<double>(e) + 0.5) / static_cast<double>(touched) * all;
+    while (n + 1 < law.size() && below + law[n] < at) below += law[n++];
+    tokens.push_back(static_cast<double>(n));
+    sum += tokens.back();
+  }
+  for (double& one : tokens) one *= rows / sum;
+  return tokens;
 }
 
 std::vector<double> mean_tokens_per_expert(std::size_t experts, double top_k, std::size_t tokens) {

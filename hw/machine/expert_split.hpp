@@ -25,6 +25,10 @@ ExpertSplit split_by_tokens(std::vector<double> tokens, const ExpertSeconds& fir
 /// `tokens` tokens that take an expert with a chance of top_k / experts, those of 0 left out.
 std::vector<double> mean_tokens_per_expert(std::size_t experts, double top_k, std::size_t tokens);
 
+/// The same of so many touched experts that share `rows` tokens: quantiles of `law`, how often an expert has 0, 1, 2,
+/// ... tokens, those of 0 left out; in proportion, so that they add up to `rows`.
+std::vector<double> tokens_of_touched(const std::vector<double>& law, std::size_t touched, double rows);
+
 /// P(an expert gets n of so many independent tokens), n = 0 .. tokens, where each takes it with this chance.
 std::vector<double> binomial(std::size_t tokens, double chance);
 

@@ -280,6 +280,12 @@ class SystemReader {
     helper.dense_share = reader_.share_or_none(key(name, "dense_weights"));
     helper.cache_share = reader_.share_or_none(key(name, "kv_cache"));
     helper.works_beside = reader_.share_or_none(key(name, "works_beside")) > 0;
+    const std::string split = key(name, "split");
+    if (reader_.has_setting(split)) {
+      if (reader_.text(split) != "tokens") reader_.refuse_setting(split, "tokens");
+      if (system_.has_cache()) reader_.refuse_setting(split, "one tier, all of which both units see");
+      helper.splits_experts = true;
+    }
     system_.helper = helper;
   }
 

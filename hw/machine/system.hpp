@@ -40,6 +40,8 @@ struct Helper {
   double dense_share = 0, cache_share = 0;
   double capacity_bytes = 0;  ///< of the experts that it can reach, in index order
   bool works_beside = false;  ///< a part may be split between the two; else one of them takes all that it can
+  /// The experts of a layer are shared by their tokens, both units at work at one time: see split_by_tokens.
+  bool splits_experts = false;
 };
 
 /// What happens to an expert that is not near: shares of the misses, which add up to 1.

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "host/support/error.hpp"
+#include "hw/plan/experts_done.hpp"
 
 namespace moecarlo::hw {
 namespace {
@@ -26,7 +27,7 @@ struct Passes {
 bool is_linear(const ExpertsWork& work) {
   const auto shared = [](const Task& task) { return task.there.size() > 0; };
   const bool rows = work.hit_row.size() + work.miss_row.size() > 0;
-  return !rows && !shared(work.pass) && !shared(work.hit) && !shared(work.miss);
+  return !work.split && !rows && !shared(work.pass) && !shared(work.hit) && !shared(work.miss);
 }
 
 /// Shares of the tiers before home, where of so many hits so many are nearer than the last of them: these keep the
@@ -41,18 +42,11 @@ std::vector<double> with_nearer(std::vector<double> by_tier, double nearer, doub
   return by_tier;
 }
 
-/// What the experts of one layer take and do.
-Done experts_done(const System& system, const ExpertsWork& experts, double hits, double misses,
-                  const std::vector<double>& by_tier) {
-  const double near = by_tier.empty() ? hits : by_tier.front() * hits;
-  return run(system, experts.at(hits, misses, by_tier), coupled_load(system, near));
-}
-
 /// Every group's passes over the layers of one class. Where a nearer tier is told apart, its mean hits in a bin stand
 /// in for their distribution there: the time of a layer is convex in them, so that times err low. A group whose own
 /// mean is another takes so much more or less time as one hit more does.
 std::vector<Passes> passes_of(const System& system, const ExpertsWork& experts, const JointCounts& joint,
-                              const std::vector<double>& by_tier) {
+                              const std::vector<double>& by_tier, const std::vector<double>& tokens_per_expert) {
   std::vector<Passes> groups(joint.groups());
   for (std::uint32_t g = 0; g < joint.groups(); ++g) groups[g].sums = joint.sums(g);
   const bool linear = is_linear(experts);
@@ -68,13 +62,14 @@ std::vector<Passes> passes_of(const System& system, const ExpertsWork& experts, 
       const double mean = std::accumulate(nearer.begin(), nearer.end(), 0.0) / passes;
       const auto with = [&](double near) {
         const double hits = bin.hits + near;
-        return experts_done(system, experts, hits, bin.misses, with_nearer(by_tier, near, hits));
+        const std::vector<double> shares = with_nearer(by_tier, near, hits);
+        return experts_done(system, experts, {hits, 1.0 * bin.misses, shares, tokens_per_expert});
       };
       done = with(mean);
       const double of_one_more = with(mean + 1).seconds - done.seconds;
       for (std::size_t g = 0; g < counts.size(); ++g) seconds[g] += (nearer[g] - mean * counts[g]) * of_one_more;
     } else {
-      done = experts_done(system, experts, bin.hits, bin.misses, by_tier);
+      done = experts_done(system, experts, {1.0 * bin.hits, 1.0 * bin.misses, by_tier, tokens_per_expert});
     }
     for (std::size_t g = 0; g < counts.size(); ++g) seconds[g] += counts[g] * done.seconds;
     if (linear) continue;
@@ -84,6 +79,14 @@ std::vector<Passes> passes_of(const System& system, const ExpertsWork& experts, 
   }
   for (std::size_t g = 0; g < groups.size(); ++g) groups[g].seconds = seconds[g];
   return groups;
+}
+
+/// How many of a class's layers are among those of a part.
+double layers_among(const RoutedPart& part, const LayerClassCounts& layers, std::uint32_t all) {
+  if (part.from == 0 && part.to == 1) return layers.layers;
+  const double first = std::max(part.from * all, 1.0 * layers.first);
+  const double end = std::min(part.to * all, 1.0 * layers.first + layers.layers);
+  return std::max(0.0, end - first);
 }
 
 /// One part's experts, ready to be summed over groups.
@@ -97,11 +100,13 @@ struct Table {
 Table tabulate(const System& system, const Workload& workload, const RoutedPart& part) {
   Table table;
   table.linear = is_linear(part.work);
+  const std::vector<double> nothing;
   for (const LayerClassCounts& layers : workload.classes) {
     const JointCounts& joint = part.drafting ? layers.draft : layers.verify;
     table.nested = joint.nested();
     table.classes.push_back(
-        passes_of(system, part.work, joint, part.drafting ? workload.draft_hits_by_tier : workload.hits_by_tier));
+        part.drafting ? passes_of(system, part.work, joint, workload.draft_hits_by_tier, nothing)
+                      : passes_of(system, part.work, joint, workload.hits_by_tier, workload.tokens_per_expert));
     Passes& pooled = table.pooled.emplace_back();
     for (std::uint32_t g = 0; g < std::min<std::size_t>(workload.groups, table.classes.back().size()); ++g) {
       pooled += table.classes.back()[g];
@@ -140,7 +145,7 @@ PassTotals integrate(const System& system, const Plan& plan, const Workload& wor
           fail(ErrorKind::input, "workload: no {} pass was counted (expected at least one)",
                part.drafting ? "draft" : "verify");
         }
-        const double made = weights.rounds[g] * times * workload.classes[c].layers;
+        const double made = weights.rounds[g] * times * layers_among(part, workload.classes[c], workload.layers);
         const double scale = layer_scale * made / passes.sums.count;
         Done done{scale * passes.seconds,
                   scale * work_of(part.work, passes, table,

@@ -45,16 +45,13 @@ JointCounts::JointCounts(std::uint32_t groups, std::span<const Entry> entries, b
   }
 }
 
-JointCounts JointCounts::first_groups(std::uint32_t groups) const {
+JointCounts JointCounts::of_groups(std::span<const std::uint32_t> groups) const {
   JointCounts kept;
   kept.bins_ = bins_;
-  kept.sums_.assign(sums_.begin(), sums_.begin() + groups);
+  for (const std::uint32_t group : groups) kept.sums_.push_back(sums_[group]);
   for (std::size_t bin = 0; bin < bins_.size(); ++bin) {
-    const auto keep = [&](std::span<const double> all, std::vector<double>& into) {
-      into.insert(into.end(), all.begin(), all.begin() + groups);
-    };
-    keep(counts(bin), kept.counts_);
-    if (nested()) keep(nearer(bin), kept.nearer_);
+    for (const std::uint32_t group : groups) kept.counts_.push_back(counts(bin)[group]);
+    for (std::size_t g = 0; nested() && g < groups.size(); ++g) kept.nearer_.push_back(nearer(bin)[groups[g]]);
   }
   return kept;
 }

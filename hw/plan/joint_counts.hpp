@@ -52,8 +52,8 @@ class JointCounts {
 
   const PassSums& sums(std::uint32_t group) const { return sums_[group]; }
 
-  /// The same of the first groups only.
-  JointCounts first_groups(std::uint32_t groups) const;
+  /// The same of these groups only.
+  JointCounts of_groups(std::span<const std::uint32_t> groups) const;
 
   /// Those from `first` to before `end` together, as one group.
   JointCounts pooled(std::uint32_t first, std::uint32_t end) const;

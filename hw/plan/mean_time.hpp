@@ -10,6 +10,7 @@ struct MeanCounts {
   double hits = 0, misses = 0;                               ///< of a verification
   double draft_hits = 0, draft_misses = 0;                   ///< of a draft step
   std::vector<double> hits_by_tier{}, draft_hits_by_tier{};  ///< as of a Workload
+  std::vector<double> tokens_per_expert{};                   ///< as of a Workload
 };
 
 /// The means over all layers, passes and batch-means groups of a counted workload.

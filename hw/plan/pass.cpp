@@ -5,10 +5,12 @@
 namespace moecarlo::hw {
 namespace {
 
-const std::vector<Pass>* inner(const Pass& pass) {
-  if (const auto* then = std::get_if<Then>(&pass.what)) return &then->passes;
-  if (const auto* times = std::get_if<Times>(&pass.what)) return &times->pass;
-  if (const auto* beside = std::get_if<Beside>(&pass.what)) return &beside->passes;
+/// The passes in a pass; null where it is a part. Of one that may be changed, so may they.
+template <class AnyPass>
+auto inner(AnyPass& pass) -> decltype(&std::get_if<Then>(&pass.what)->passes) {
+  if (auto* then = std::get_if<Then>(&pass.what)) return &then->passes;
+  if (auto* times = std::get_if<Times>(&pass.what)) return &times->pass;
+  if (auto* beside = std::get_if<Beside>(&pass.what)) return &beside->passes;
   return nullptr;
 }
 
@@ -68,6 +70,19 @@ Pass beside(Pass a, Pass b) {
   beside.passes.push_back(std::move(a));
   beside.passes.push_back(std::move(b));
   return {std::move(beside)};
+}
+
+Pass layers_of(Pass pass, double from, double to) {
+  if (auto* part = std::get_if<Part>(&pass.what)) {
+    part->count *= to - from;
+  } else if (auto* routed = std::get_if<RoutedPart>(&pass.what)) {
+    const double size = routed->to - routed->from;
+    routed->to = routed->from + to * size;
+    routed->from += from * size;
+  } else {
+    for (Pass& one : *inner(pass)) one = layers_of(std::move(one), from, to);
+  }
+  return pass;
 }
 
 const Part* find_part(const Pass& pass, RoundPart label) {

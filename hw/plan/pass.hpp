@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <variant>
 #include <vector>
 
@@ -17,6 +18,16 @@ struct Part {
   double seconds = 0;  ///< that no resource explains, of one
 };
 
+/// Experts that either of two units takes, each whole: what it reads of one, and does for each of its tokens.
+struct TokenSplit {
+  struct Unit {
+    Work once, row;
+  };
+  Unit first, second;
+  double rows = 0;          ///< pairs of a token and an expert that it takes
+  std::vector<double> law;  ///< how often an expert has 0, 1, 2, ... tokens if tokens are independent
+};
+
 /// The experts of one MoE layer in one pass, as a function of how many distinct ones were found in the cache and not.
 struct ExpertsWork {
   Task pass;                 ///< done once as soon as any expert is touched
@@ -27,6 +38,7 @@ struct ExpertsWork {
   Work hit_row, miss_row;
   std::vector<Work> middle_row;
   double rows = 0;
+  std::optional<TokenSplit> split;  ///< in place of all that
 
   /// Of so many that are in a tier before home and so many that are not. `by_tier`: shares of the first, nearest tier
   /// first; empty where all are in the nearest.
@@ -35,11 +47,12 @@ struct ExpertsWork {
   Task mean_hit(const std::vector<double>& by_tier) const;
 };
 
-/// The experts of all MoE layers.
+/// The experts of all MoE layers, or of those from a share of their number to another.
 struct RoutedPart {
   RoundPart label{};
   bool drafting = false;  ///< counted in draft steps, else in verifications
   ExpertsWork work;
+  double from = 0, to = 1;
 };
 
 struct Pass;
@@ -69,6 +82,10 @@ struct Pass {
 Pass then(std::vector<Pass> passes);
 Pass times(double count, Pass pass);
 Pass beside(Pass a, Pass b);
+
+/// What a pass does in the layers from a share of their number to another: the experts of these, and of everything else
+/// that share.
+Pass layers_of(Pass pass, double from, double to);
 
 /// The first part of a pass with this label; null where it has none.
 const Part* find_part(const Pass& pass, RoundPart label);

@@ -1,6 +1,10 @@
 #include "hw/plan/plan.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "hw/machine/expert_split.hpp"
 
 namespace moecarlo::hw {
 namespace {
@@ -34,13 +38,51 @@ Task dense_work(const System& system, const WeightFormat& format, const LayerPas
   return task;
 }
 
+/// Cached positions of some requests, and the tokens that look back at them.
+struct Cached {
+  double requests = 1, positions = 0, tokens = 1;
+};
+
+/// What a pass does with those of one round.
+struct CachedRound {
+  std::vector<Cached> all;
+
+  double bytes(const Model& model, const Mixer& mixer) const {
+    double sum = 0;
+    for (const Cached& one : all)
+      sum += one.requests * (model.kv_read_share * mixer.read_bytes(one.positions) + mixer.state_bytes);
+    return sum;
+  }
+  double macs(const Mixer& mixer) const {
+    double sum = 0;
+    for (const Cached& one : all) sum += one.tokens * mixer.macs(one.positions);
+    return sum;
+  }
+};
+
+/// Of a pass of so many tokens: those of its requests, in every round that their contexts may give, then those of the
+/// chunk, which look back at its middle.
+std::vector<CachedRound> cached_of(const Serving& serving, const LayerPass& pass) {
+  const PromptChunk* const chunk = !pass.drafting && serving.chunk ? &*serving.chunk : nullptr;
+  const double tokens = chunk != nullptr ? pass.tokens - chunk->tokens : pass.tokens;
+  std::vector<CachedRound> rounds;
+  for (const std::vector<double>& contexts : drawn_contexts(serving.context, serving.batch)) {
+    CachedRound& round = rounds.emplace_back();
+    const double share = 1.0 / static_cast<double>(contexts.size());
+    for (const double context : contexts) {
+      if (serving.batch > 0) round.all.push_back({share * serving.batch, context, share * tokens});
+    }
+    if (chunk != nullptr) round.all.push_back({1, chunk->first + std::floor(chunk->tokens / 2), chunk->tokens});
+    if (serving.batch == 0) break;
+  }
+  return rounds;
+}
+
 /// Scores and values over the cached context of every request; states are written as well as read.
-Task context_work(const System& system, const Model& model, const Mixer& mixer, const Serving& serving, double tokens) {
+Task context_work(const System& system, const Model& model, const Mixer& mixer, const CachedRound& cached) {
   const double helped = system.helper ? system.helper->cache_share : 0;
-  return read_shared(system, system.near_dense(),
-                     serving.batch * (model.kv_read_share * mixer.read_bytes(serving.context) + mixer.state_bytes),
-                     helped) +
-         operate_shared(system, tokens * mixer.macs(serving.context), model.kv_bits, helped);
+  return read_shared(system, system.near_dense(), cached.bytes(model, mixer), helped) +
+         operate_shared(system, cached.macs(mixer), model.kv_bits, helped);
 }
 
 const Unit& unit_at_home(const System& system) {
@@ -69,14 +111,12 @@ Task work_at_home(const System& system, const WeightFormat& format, const LayerP
 }
 
 /// Keys and values of such layers: where another unit computes them, beside its weights; else near, as always.
-Task context_at_home(const System& system, const Model& model, const Mixer& mixer, const Serving& serving,
-                     double tokens) {
+Task context_at_home(const System& system, const Model& model, const Mixer& mixer, const CachedRound& cached) {
   const Unit& unit = unit_at_home(system);
-  if (&unit == &system.units.front()) return context_work(system, model, mixer, serving, tokens);
+  if (&unit == &system.units.front()) return context_work(system, model, mixer, cached);
   Task task;
-  task.own = read(system, unit, system.home(),
-                  serving.batch * (model.kv_read_share * mixer.read_bytes(serving.context) + mixer.state_bytes));
-  task.own.add(unit.operations, 2 * tokens * mixer.macs(serving.context) * unit.passes(model.kv_bits));
+  task.own = read(system, unit, system.home(), cached.bytes(model, mixer));
+  task.own.add(unit.operations, 2 * cached.macs(mixer) * unit.passes(model.kv_bits));
   return task;
 }
 
@@ -117,25 +157,40 @@ std::vector<Pass> dense_parts(const System& system, const Model& model, const Se
   const RoundPart attention = of(pass.drafting, RoundPart::draft_attention, RoundPart::verify_attention);
   const RoundPart lm_head = of(pass.drafting, RoundPart::draft_lm_head, RoundPart::verify_lm_head);
   const double home = pass.layers_at_home;
+  const std::vector<CachedRound> rounds = cached_of(serving, pass);
+  const double share = 1.0 / static_cast<double>(rounds.size());  // of each round
   std::vector<Pass> parts;
   for (const LayerKind& kind : model.layers) {
     if (home < 1) {
-      const Task layer = dense_work(system, model.dense_format, pass, kind.mixer.matrices) +
-                         dense_work(system, model.dense_format, pass, kind.dense) +
-                         context_work(system, model, kind.mixer, serving, pass.tokens);
-      parts.push_back({Part{attention, (1 - home) * kind.count, layer}});
+      const Task weights = dense_work(system, model.dense_format, pass, kind.mixer.matrices) +
+                           dense_work(system, model.dense_format, pass, kind.dense);
+      for (const CachedRound& round : rounds) {
+        const Task layer = weights + context_work(system, model, kind.mixer, round);
+        parts.push_back({Part{attention, share * (1 - home) * kind.count, layer}});
+      }
     }
     if (home > 0) {
-      const Task layer = work_at_home(system, model.dense_format, pass, kind.mixer.matrices) +
-                         work_at_home(system, model.dense_format, pass, kind.dense) +
-                         context_at_home(system, model, kind.mixer, serving, pass.tokens);
-      parts.push_back({Part{attention, home * kind.count, layer}});
+      const Task weights = work_at_home(system, model.dense_format, pass, kind.mixer.matrices) +
+                           work_at_home(system, model.dense_format, pass, kind.dense);
+      for (const CachedRound& round : rounds) {
+        const Task layer = weights + context_at_home(system, model, kind.mixer, round);
+        parts.push_back({Part{attention, share * home * kind.count, layer}});
+      }
     }
   }
-  if (home < 1)
-    parts.push_back({Part{lm_head, 1 - home, dense_work(system, model.dense_format, pass, {model.lm_head()})}});
+  LayerPass headed = pass;
+  double heads = 1;  // passes with an LM head, of this one
+  if (!pass.drafting && serving.chunk) {
+    headed.tokens += serving.chunk->last - serving.chunk->tokens;
+    if (serving.batch == 0) heads = std::exchange(headed.tokens, 1);
+  }
+  if (home < 1 && heads > 0) {
+    const Task head = dense_work(system, model.dense_format, headed, {model.lm_head()});
+    parts.push_back({Part{lm_head, (1 - home) * heads, head}});
+  }
   if (home > 0) {
-    parts.push_back({Part{lm_head, home, work_at_home(system, model.dense_format, pass, {model.lm_head()})}});
+    const Task head = work_at_home(system, model.dense_format, headed, {model.lm_head()});
+    if (heads > 0) parts.push_back({Part{lm_head, home * heads, head}});
     if (system.misses.there > 0)
       parts.push_back({Part{of(pass.drafting, RoundPart::draft_link, RoundPart::verify_link), 1,
                             there_and_back(system, pass.tokens * model.hidden * activation_bytes)}});
@@ -162,6 +217,15 @@ ExpertsWork expert_compute(const System& system, const Model& model, double toke
   const double multiplied = asked.weights * model.expert_format.multiplied_share(weight_bits, first.bits_per_pass);
   ExpertsWork experts;
   experts.rows = tokens * model.top_k * asked.pairs;
+  if (system.helper && system.helper->splits_experts) {
+    const Unit& second = system.units[system.helper->unit];
+    const double chance = asked.pairs * model.top_k / model.experts;
+    experts.split = TokenSplit{{{}, compute(first, model.expert, 1, weight_bits, multiplied)},
+                               {{}, compute(second, model.expert, 1, weight_bits, multiplied)},
+                               experts.rows,
+                               binomial(static_cast<std::size_t>(std::max(1.0, std::round(tokens))), chance)};
+    return experts;
+  }
   const double there = system.misses.there;
   if (there == 0) {
     experts.pass =
@@ -250,6 +314,16 @@ class ExpertReads {
 
 void add_reads(const System& system, const Model& model, const ExpertBytes& hit, const ExpertBytes& miss,
                double weight_bits, ExpertsWork& experts, double read_share) {
+  if (experts.split) {
+    const auto add = [&](const Unit& unit, TokenSplit::Unit& split) {
+      Work& to = system.reads_per_row ? split.row : split.once;
+      to += read(system, unit, system.home(), read_share * miss.home);
+      to += unpack(system, unit, model.expert_format, read_share * weights(model.expert), weight_bits);
+    };
+    add(system.units.front(), experts.split->first);
+    add(system.units[system.helper->unit], experts.split->second);
+    return;
+  }
   const ExpertReads reads(system, model, weight_bits, read_share);
   reads.add_near(hit.near, experts.hit, experts.hit_row);
   if (hit.home > 0) reads.add_at_home(hit.home, experts.hit, experts.hit_row);

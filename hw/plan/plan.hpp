@@ -1,20 +1,26 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "hw/model/model.hpp"
 #include "hw/plan/asked.hpp"
+#include "hw/plan/context.hpp"
 #include "hw/plan/pass.hpp"
+#include "hw/plan/prompt_chunk.hpp"
 
 namespace moecarlo::hw {
 
 /// What is asked of the machine: requests at a time, cached tokens of each, draft steps a round, upper bits kept; the
-/// tokens of a request that a draft step works on and that a verification checks; what these ask for.
+/// tokens of a request that a draft step works on and that a verification checks; what these ask for. Passes over the
+/// target's layers take `chunk` along; without requests they are of that chunk alone.
 struct Serving {
-  std::uint32_t context = 1024, batch = 1, depth = 0, bits = 8;
+  Context context{};
+  std::uint32_t batch = 1, depth = 0, bits = 8;
   std::uint32_t draft_width = 1, verify_columns = 1;
   Asked asked{};
+  std::optional<PromptChunk> chunk{};
 };
 
 /// What a round does.
@@ -33,7 +39,8 @@ struct LayerPass {
   bool experts_near = true;  ///< every expert lies in the nearest tier: no layer has to be managed
 };
 
-/// All of the pass but the experts: dense weights read once, the KV cache of every request once.
+/// All of the pass but the experts: dense weights read once, the KV cache of every request once. The LM head is
+/// multiplied for the last token of a prompt alone, and for every token of the requests.
 std::vector<Pass> dense_parts(const System& system, const Model& model, const Serving& serving, const LayerPass& pass);
 
 /// What happens between the layers: what equal devices exchange, and what no resource explains. Nothing where the

@@ -10,6 +10,15 @@ void add(Done& to, double factor, const Done& what) {
   to.work += factor * what.work;
 }
 
+}  // namespace
+
+PartTotals& PartTotals::operator+=(const PartTotals& other) {
+  other.for_each([&](RoundPart label, const Done& done) { add((*this)[label], 1, done); });
+  return *this;
+}
+
+namespace {
+
 class Summing {
  public:
   Summing(const System& system, const GroupWeights& weights, const AddExperts& add_experts)
@@ -71,11 +80,6 @@ class Summing {
 };
 
 }  // namespace
-
-PartTotals& PartTotals::operator+=(const PartTotals& other) {
-  other.for_each([&](RoundPart part, const Done& done) { add((*this)[part], 1, done); });
-  return *this;
-}
 
 PassTotals sum_pass(const System& system, const Pass& pass, const GroupWeights& weights,
                     const AddExperts& add_experts) {

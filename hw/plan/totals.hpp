@@ -18,9 +18,9 @@ class PartTotals {
     return totals_[static_cast<std::size_t>(part)];
   }
 
-  PartTotals& operator+=(const PartTotals& other);
-
   std::uint32_t planned() const { return planned_; }  ///< bits of the parts
+
+  PartTotals& operator+=(const PartTotals& other);
 
   /// Calls visit(part, total) for every part of the plan, in the order of the enumeration.
   template <class Visit>

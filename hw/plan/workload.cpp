@@ -1,19 +1,28 @@
 #include "hw/plan/workload.hpp"
 
 #include <algorithm>
+#include <numeric>
+#include <utility>
 
 namespace moecarlo::hw {
 
-Workload without_replicates(const Workload& workload) {
+Workload of_groups(const Workload& workload, std::span<const std::uint32_t> groups) {
   Workload kept = workload;
+  kept.groups = static_cast<std::uint32_t>(groups.size());
   kept.replicates = 0;
-  kept.counts.resize(workload.groups);
+  kept.counts.clear();
+  for (const std::uint32_t group : groups) kept.counts.push_back(workload.counts[group]);
   for (LayerClassCounts& layers : kept.classes) {
-    layers.verify = layers.verify.first_groups(workload.groups);
-    if (layers.draft.groups() > 0) layers.draft = layers.draft.first_groups(workload.groups);
-    layers.cache_writes.resize(workload.groups);
+    layers.verify = layers.verify.of_groups(groups);
+    if (layers.draft.groups() > 0) layers.draft = layers.draft.of_groups(groups);
+    std::vector<double> writes;
+    for (const std::uint32_t group : groups) writes.push_back(layers.cache_writes[group]);
+    layers.cache_writes = std::move(writes);
   }
-  if (!kept.asked.empty()) kept.asked.resize(workload.groups);
+  if (!workload.asked.empty()) {
+    kept.asked.clear();
+    for (const std::uint32_t group : groups) kept.asked.push_back(workload.asked[group]);
+  }
   return kept;
 }
 
@@ -38,7 +47,14 @@ Workload group_of(const Workload& workload, std::uint32_t group) {
     layers.cache_writes = {layers.cache_writes[group]};
   }
   one.asked = {workload.asked[group]};
+  one.mixed = nullptr;
   return one;
+}
+
+Workload without_replicates(const Workload& workload) {
+  std::vector<std::uint32_t> groups(workload.groups);
+  std::iota(groups.begin(), groups.end(), 0U);
+  return of_groups(workload, groups);
 }
 
 namespace {
@@ -73,6 +89,13 @@ std::vector<double> shares_of(double all, const std::vector<double>& nested) {
 
 void add_nearer_tiers(Workload& workload, const std::vector<Workload>& nearer) {
   if (nearer.empty()) return;
+  if (workload.mixed) {
+    Workload mixed = *workload.mixed;
+    std::vector<Workload> nearer_mixed;
+    for (const Workload& one : nearer) nearer_mixed.push_back(*one.mixed);
+    add_nearer_tiers(mixed, nearer_mixed);
+    workload.mixed = std::make_shared<const Workload>(std::move(mixed));
+  }
   for (const bool drafting : {false, true}) {
     std::vector<double> nested;
     for (const Workload& one : nearer) nested.push_back(mean_hits(one, drafting));

@@ -2,12 +2,16 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "cuda/core/capacity.hpp"
 #include "hw/plan/asked.hpp"
 #include "hw/plan/joint_counts.hpp"
+#include "hw/plan/prompt_chunk.hpp"
 
 namespace moecarlo::hw {
 
@@ -61,9 +65,19 @@ struct Workload {
   /// where there is one. Means over all passes: how they differ between passes is not counted.
   std::vector<double> hits_by_tier{}, draft_hits_by_tier{};
   std::vector<AskedSums> asked{};  ///< [groups + 2 * replicates]; empty where all that was chosen is asked for
+  /// How often an expert that a verification touches has 0, 1, 2, ... of its tokens; empty where nobody counted it. The
+  /// last stands for that many or more.
+  std::vector<double> tokens_per_expert{};
+  /// Continuous batching: beside these rounds those that take a chunk of a prompt along, in as many groups, and that
+  /// chunk in the mean. None where prompts run alone.
+  std::shared_ptr<const Workload> mixed{};
+  std::optional<PromptChunk> chunk{};
 
   Asked mean_asked() const;  ///< over the batch-means groups
 };
+
+/// The same of these groups, which become its batch-means groups; no replicates.
+Workload of_groups(const Workload& workload, std::span<const std::uint32_t> groups);
 
 /// Sets where its hits are found from the same walks with the smaller caches of nearer tiers, nearest first.
 void add_nearer_tiers(Workload& workload, const std::vector<Workload>& nearer);

@@ -1,7 +1,10 @@
 #include "hw/projection/counted.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <numeric>
 #include <span>
+#include <utility>
 
 #include "cuda/core/histogram/histograms.hpp"
 #include "host/statistics/certainties.hpp"
@@ -30,6 +33,7 @@ std::vector<GroupCounts> count_groups(const Tallies& tallies, std::size_t index)
     GroupCounts& into = groups[joint_group_of(shape, g)];
     const std::uint64_t rounds = tallies.counters[cell.rounds + g];
     into.rounds += rounds;
+    into.tokens -= static_cast<double>(rounds * shape.cells[index].chunk_requests);  // of places, which accept nothing
     for (std::uint32_t a = 0; a <= cell.depth; ++a) {
       const std::uint64_t row = cell.accepted + std::uint64_t{g} * (cell.depth + 1);
       const double requests = shape.walk == Walk::enumerate ? law[a] * static_cast<double>(rounds)
@@ -81,8 +85,9 @@ std::vector<JointCounts::Entry> entries_of(const Bins& all, std::uint64_t first,
 
 }  // namespace
 
-CountedPoints::CountedPoints(const Tallies& tallies, const std::vector<JointBins>& joints)
-    : tallies_(tallies), joints_(joints) {
+CountedPoints::CountedPoints(const Tallies& tallies, const std::vector<JointBins>& joints,
+                             std::optional<PromptChunk> chunk)
+    : tallies_(tallies), joints_(joints), chunk_(chunk) {
   for (std::uint32_t index = 0; index < tallies.shape.cells.size(); ++index) {
     const CellShape& shape = tallies.shape.cells[index];
     const Cell& cell = tallies.layout.cells[index];
@@ -103,7 +108,7 @@ CountedPoints::CountedPoints(const Tallies& tallies, const std::vector<JointBins
 
 CountedPoints::Key CountedPoints::key_of(const CountedPoint& point) const {
   const CellShape& cell = tallies_.shape.cells[point.cell];
-  return {cell.batch, cell.depth, cell.bits, cell.alpha, cell.demand.label, point.policy, point.capacity};
+  return {requests_of(cell), cell.depth, cell.bits, cell.alpha, cell.demand.label, point.policy, point.capacity};
 }
 
 std::optional<CountedPoint> CountedPoints::find_counted(std::uint32_t batch, std::uint32_t depth, Policy policy,
@@ -186,6 +191,32 @@ std::map<std::uint32_t, Foreseen> CountedPoints::foreseen(const CountedPoint& po
     }
   });
   return found;
+}
+
+/// What the last bin lumps together stands at its mean.
+std::vector<double> CountedPoints::tokens_per_expert(const CountedPoint& point) const {
+  const TallyShape& shape = tallies_.shape;
+  const Cell& cell = tallies_.layout.cells[point.cell];
+  std::vector<double> law;
+  each_histogram(shape.histograms, cell, shape.experts, [&](auto histogram, const HistogramColumns& columns) {
+    if constexpr (std::is_same_v<decltype(histogram), TokensPerExpert>) {
+      double rest = 0;  // tokens of the last bin's experts
+      law.assign(columns.bins + 1, 0);
+      for (std::uint32_t g = 0; g < shape.groups.groups; ++g) {
+        const std::uint64_t* record =
+            tallies_.counters.data() + cell.unions_by_group + std::uint64_t{g} * cell.union_width() + columns.of_union;
+        rest += static_cast<double>(record[0]);
+        for (std::uint32_t n = 1; n <= columns.bins; ++n) law[n] += static_cast<double>(record[n]);
+      }
+      for (std::uint32_t n = 1; n < columns.bins; ++n) rest -= n * law[n];
+      const double last = std::exchange(law.back(), 0);
+      if (last == 0) return;
+      const auto place = static_cast<std::size_t>(std::lround(rest / last));
+      law.resize(std::max(law.size(), place + 1), 0);
+      law[place] += last;
+    }
+  });
+  return std::accumulate(law.begin(), law.end(), 0.0) > 0 ? law : std::vector<double>{};
 }
 
 CountedPoint CountedPoints::within(CountedPoint point, const Capacity& nearer) const {
@@ -280,11 +311,11 @@ std::vector<AskedSums> CountedPoints::asked(const CountedPoint& point) const {
   return all ? std::vector<AskedSums>{} : groups;
 }
 
-Workload CountedPoints::workload(const CountedPoint& point) const {
+Workload CountedPoints::whole_workload(const CountedPoint& point) const {
   const TallyShape& shape = tallies_.shape;
   const CellShape& cell = shape.cells[point.cell];
   Workload workload;
-  workload.batch = cell.batch;
+  workload.batch = requests_of(cell);
   workload.depth = cell.depth;
   workload.draft_width = cell.tree.width;
   workload.verify_columns = cell.tree.verified(cell.depth);
@@ -300,6 +331,7 @@ Workload CountedPoints::workload(const CountedPoint& point) const {
       certainties(shape, point.cell, static_cast<std::uint32_t>(policy), static_cast<std::uint32_t>(capacity)).pass();
   workload.foreseen =
       foreseen(point, static_cast<std::size_t>(policy) * cell.capacities.size() + static_cast<std::size_t>(capacity));
+  workload.tokens_per_expert = tokens_per_expert(point);
   workload.groups = shape.joint_groups.groups;
   workload.replicates = shape.joint_groups.replicates;
   workload.counts = count_groups(tallies_, point.cell);
@@ -308,10 +340,41 @@ Workload CountedPoints::workload(const CountedPoint& point) const {
   return workload;
 }
 
+namespace {
+
+/// Plain rounds count in even groups, mixed ones in odd ones: see host/simulate/mixed.hpp.
+std::vector<std::uint32_t> every_second(std::uint32_t first, std::uint32_t groups) {
+  std::vector<std::uint32_t> all;
+  for (std::uint32_t g = first; g < groups; g += 2) all.push_back(g);
+  return all;
+}
+
+}  // namespace
+
+Workload CountedPoints::told_apart(const Workload& workload) const {
+  Workload plain = of_groups(workload, every_second(0, workload.groups));
+  plain.certain = false;
+  plain.mixed = std::make_shared<const Workload>(of_groups(workload, every_second(1, workload.groups)));
+  plain.chunk = chunk_;
+  return plain;
+}
+
+Workload CountedPoints::workload(const CountedPoint& point) const {
+  const Workload own = whole_workload(point);
+  return chunk_ ? told_apart(own) : own;
+}
+
 Workload CountedPoints::workload(const CountedPoint& point, const CountedPoint& step) const {
   Workload own = workload(point);
-  const std::vector<LayerClassCounts> steps = classes(step);
-  for (std::size_t c = 0; c < own.classes.size(); ++c) own.classes[c].draft = steps[c].verify;
+  const Workload steps = workload(step);
+  const auto draft_as_steps = [&](Workload& drafting) {
+    for (std::size_t c = 0; c < drafting.classes.size(); ++c) drafting.classes[c].draft = steps.classes[c].verify;
+  };
+  draft_as_steps(own);
+  if (!own.mixed) return own;
+  Workload mixed = *own.mixed;  // no chunk joins a draft step
+  draft_as_steps(mixed);
+  own.mixed = std::make_shared<const Workload>(std::move(mixed));
   return own;
 }
 

@@ -25,11 +25,18 @@ struct CountedPoint {
   }
 };
 
+/// The requests of a cell's batch; places of a chunk are none.
+inline std::uint32_t requests_of(const CellShape& cell) {
+  return cell.batch - cell.chunk_requests;
+}
+
 /// The design points of the tallies that hardware can be projected onto, and their workloads. Tallies and joint
 /// histograms must outlive it.
 class CountedPoints {
  public:
-  CountedPoints(const Tallies& tallies, const std::vector<JointBins>& joints);
+  CountedPoints(const Tallies& tallies, const std::vector<JointBins>& joints) : CountedPoints(tallies, joints, {}) {}
+  /// Of mixed rounds, which take this chunk along in the mean: see Workload::mixed.
+  CountedPoints(const Tallies& tallies, const std::vector<JointBins>& joints, std::optional<PromptChunk> chunk);
 
   /// None where no joint histogram of this capacity was counted at this batch and depth. `bits` and `alpha` choose
   /// among cells where they have cells of their own. `demand`: what its columns ask for, as files name it.
@@ -67,6 +74,7 @@ class CountedPoints {
   using Key =
       std::tuple<std::uint32_t, std::uint32_t, std::uint32_t, std::optional<double>, std::string, Policy, Capacity>;
   Key key_of(const CountedPoint& point) const;
+  std::vector<double> tokens_per_expert(const CountedPoint& point) const;
   std::map<std::uint32_t, Foreseen> foreseen(const CountedPoint& point, std::size_t number) const;
   JointCounts verify_counts(const CountedPoint& point, std::uint32_t number) const;
   LayerClassCounts layer_class(const CountedPoint& point, std::uint32_t number, std::uint32_t first,
@@ -74,10 +82,14 @@ class CountedPoints {
   std::vector<LayerClassCounts> classes(const CountedPoint& point) const;
   std::vector<AskedSums> asked(const CountedPoint& point) const;
 
+  Workload whole_workload(const CountedPoint& point) const;
+  Workload told_apart(const Workload& workload) const;
+
   const Tallies& tallies_;
   const std::vector<JointBins>& joints_;  ///< [cells]
   std::map<Key, CountedPoint> points_;
   std::vector<std::string> demands_;
+  std::optional<PromptChunk> chunk_;
 };
 
 }  // namespace moecarlo::hw

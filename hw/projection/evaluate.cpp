@@ -7,6 +7,7 @@
 #include "host/support/error.hpp"
 #include "hw/plan/integrate.hpp"
 #include "hw/plan/mean_time.hpp"
+#include "hw/projection/intensity.hpp"
 
 namespace moecarlo::hw {
 namespace {
@@ -63,6 +64,7 @@ GroupTotals batch_means_sum(const std::vector<GroupTotals>& groups, std::uint32_
     sum.tokens += groups[g].tokens;
     sum.seconds += groups[g].seconds;
     sum.joules += groups[g].joules;
+    sum.mixed += groups[g].mixed;
   }
   return sum;
 }
@@ -72,6 +74,7 @@ struct Sums {
   Placement placement;
   double layer_scale = 1;
   Plan plan;
+  std::optional<Plan> mixed;  ///< of a round that takes a chunk along
   PassTotals totals;
   std::vector<GroupTotals> groups;
   GroupTotals all;  ///< batch-means groups
@@ -90,7 +93,31 @@ PassTotals integrate_groups(const System& system, const PlanOf& plan_of, const W
   return totals;
 }
 
-Sums sum_up(const System& stated, const Scheme& scheme, const Model& model, std::uint32_t context,
+/// Adds rounds that take a chunk along, as often as they were counted.
+void add_mixed(const System& system, const Workload& mixed, Sums& sums) {
+  const PassTotals totals = integrate(system, *sums.mixed, mixed, sums.layer_scale);
+  for (std::size_t g = 0; g < totals.groups.size(); ++g) {
+    const Done& done = totals.groups[g];
+    GroupTotals& group = sums.groups[g];
+    group.mixed = static_cast<double>(mixed.counts[g].rounds);
+    group.rounds += group.mixed;
+    group.tokens += mixed.counts[g].tokens;
+    group.seconds += done.seconds;
+    group.joules += joules_of(system, done.work, done.seconds);
+  }
+  sums.totals.parts += totals.parts;
+  sums.totals.lower_bound |= totals.lower_bound;
+}
+
+/// Of a mean round, if every pass were as the mean.
+double seconds_at_means(const System& system, const Model& model, const Workload& workload, const Sums& sums) {
+  const double plain = at_means(system, model, sums.plan.round, mean_counts(workload)).seconds;
+  if (!sums.mixed) return plain;
+  const double share = sums.all.mixed / sums.all.rounds;
+  return (1 - share) * plain + share * at_means(system, model, sums.mixed->round, mean_counts(*workload.mixed)).seconds;
+}
+
+Sums sum_up(const System& stated, const Scheme& scheme, const Model& model, const Context& context,
             const Workload& workload, std::uint32_t bits) {
   Serving serving{context, workload.batch, workload.depth, bits, workload.draft_width, workload.verify_columns};
   std::optional<System> counted;
@@ -112,6 +139,11 @@ Sums sum_up(const System& stated, const Scheme& scheme, const Model& model, std:
     const Done& done = sums.totals.groups[g];
     sums.groups.push_back(
         {static_cast<double>(group.rounds), group.tokens, done.seconds, joules_of(system, done.work, done.seconds)});
+  }
+  if (workload.mixed) {
+    serving.chunk = workload.chunk;
+    sums.mixed = plan_of(workload.mixed->mean_asked());
+    add_mixed(system, *workload.mixed, sums);
   }
   sums.all = batch_means_sum(sums.groups, workload.groups);
   if (sums.all.rounds == 0) fail(ErrorKind::input, "workload: no round was counted (expected at least one)");
@@ -136,24 +168,26 @@ Projection Projector::project_held(const Workload& workload, std::uint32_t bits)
   projection.placement = std::move(sums.placement);
   projection.layer_scale = sums.layer_scale;
   projection.lower_bound = sums.totals.lower_bound;
+  projection.operations_per_byte_by_layer =
+      intensities(system_, sums.plan, sums.mixed ? &*sums.mixed : nullptr, workload);
   const PartTotals& parts = sums.totals.parts;
   add_use(system_, parts, sums.all.rounds, projection);
-  projection.breakdown = figures_.describe(parts, sums.all.rounds, sums.all.tokens,
-                                           at_means(system_, model_, sums.plan.round, mean_counts(workload)).seconds);
+  projection.breakdown =
+      figures_.describe(parts, sums.all.rounds, sums.all.tokens, seconds_at_means(system_, model_, workload, sums));
   return projection;
 }
 
-Projection project(const System& system, const Scheme& scheme, const Model& model, std::uint32_t context,
+Projection project(const System& system, const Scheme& scheme, const Model& model, const Context& context,
                    const Workload& workload, std::uint32_t bits) {
   return Projector(system, scheme, model, context).project(workload, bits);
 }
 
-Projection project_held(const System& system, const Scheme& scheme, const Model& model, std::uint32_t context,
+Projection project_held(const System& system, const Scheme& scheme, const Model& model, const Context& context,
                         const Workload& workload, std::uint32_t bits) {
   return Projector(system, scheme, model, context).project_held(workload, bits);
 }
 
-HeldRates rates_held(const System& system, const Scheme& scheme, const Model& model, std::uint32_t context,
+HeldRates rates_held(const System& system, const Scheme& scheme, const Model& model, const Context& context,
                      const Workload& workload, std::uint32_t bits) {
   Sums sums = sum_up(system, scheme, model, context, workload, bits);
   return {sums.all.tokens / sums.all.seconds, sums.all.joules / sums.all.tokens, std::move(sums.placement)};

@@ -63,7 +63,7 @@ Placement place(const System& system, const Scheme& scheme, const Model& model, 
 }
 
 Demands demands(std::span<const System> systems, std::span<const Scheme> schemes, const Model& model,
-                std::uint32_t context, std::span<const std::uint32_t> batches, std::span<const std::uint32_t> bits,
+                const Context& context, std::span<const std::uint32_t> batches, std::span<const std::uint32_t> bits,
                 std::uint32_t trace_layers) {
   Demands all;
   for (const System& system : systems)

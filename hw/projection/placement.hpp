@@ -26,7 +26,7 @@ struct Demands {
 /// drafting at every number of kept bits that it uses. Order: systems, schemes, batches, modes, bits. Left out are
 /// pairs that do not apply to each other, and with the numbers batches at which one of its modes has no placement.
 Demands demands(std::span<const System> systems, std::span<const Scheme> schemes, const Model& model,
-                std::uint32_t context, std::span<const std::uint32_t> batches, std::span<const std::uint32_t> bits,
+                const Context& context, std::span<const std::uint32_t> batches, std::span<const std::uint32_t> bits,
                 std::uint32_t trace_layers);
 
 }  // namespace moecarlo::hw

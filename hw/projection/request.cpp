@@ -25,7 +25,7 @@ std::uint32_t partial_sum_slots(const Model& model, double memory_bytes, double 
 
 RequestCost cost_of(const System& system, const Scheme& scheme, const Model& model, Request request,
                     const RequestCounts& counts) {
-  const std::vector<Chunk> chunks = chunks_of(request.prompt, request.chunk);
+  const std::vector<PromptChunk> chunks = chunks_of(request.prompt, request.chunk);
   if (counts.chunks.size() != chunks.size())
     fail(ErrorKind::usage, "request: counts of other chunks (expected {}, found {})", chunks.size(),
          counts.chunks.size());
@@ -37,7 +37,7 @@ RequestCost cost_of(const System& system, const Scheme& scheme, const Model& mod
   RequestCost cost;
   Done all;
   for (std::size_t c = 0; c < chunks.size(); ++c) {
-    const Pass pass = prefill_pass(system, model, placement, chunks[c], c + 1 == chunks.size());
+    const Pass pass = prefill_pass(system, scheme, model, request.serving, placement, chunks[c]);
     const double spilled = counts.spills.empty() ? 0 : counts.spills[c] * request.partial_sum_bytes;
     const Done done = at_means(system, model, then({pass, partial_sums_out(system, model, spilled)}), counts.chunks[c]);
     all.seconds += done.seconds;

@@ -73,10 +73,9 @@ double request_mj(const SmolpuConstants& constants, const Model& model, const Ma
   request.partial_sum_bytes = model.hidden * constants.psum_bits / bits_per_byte;
   request.serving.asked.weights = masks.loaded / masks.kept;
   RequestCounts counts;
-  const std::vector<Chunk> chunks = chunks_of(request.prompt, request.chunk);
-  for (const Chunk& chunk : chunks) {
+  for (const PromptChunk& chunk : chunks_of(request.prompt, request.chunk)) {
     counts.chunks.push_back({0, static_cast<double>(model.experts), 0, 0});
-    counts.spills.push_back(ranked ? constants.spills : static_cast<double>(chunk.tokens) * (model.top_k - 1));
+    counts.spills.push_back(ranked ? constants.spills : chunk.tokens * (model.top_k - 1));
   }
   counts.round.misses = constants.union_share * masks.kept * model.experts;
   return 1e3 * cost_of(constants.machine, autoregressive(), model, request, counts).joules_per_output_token(request);

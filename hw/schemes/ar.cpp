@@ -5,6 +5,7 @@ namespace moecarlo::hw {
 TargetPass whole_verification(const Model& model, const Serving& serving, const Placement& placement) {
   TargetPass pass;
   pass.layers.tokens = static_cast<double>(serving.batch) * serving.verify_columns;
+  if (serving.chunk) pass.layers.tokens += serving.chunk->tokens;
   pass.layers.kept_bits = model.dense_format.bits;
   pass.layers.experts_near = placement.all_near;
   pass.layers.layers_at_home = 1 - placement.share(kDenseWeights);
@@ -23,6 +24,7 @@ Scheme autoregressive() {
   scheme.items = [](const Model& model, const Serving&) {
     return std::vector{cached_experts(model, expert_bytes(model))};
   };
+  scheme.verification = whole_verification;
   scheme.plan = plan_autoregressive;
   return scheme;
 }

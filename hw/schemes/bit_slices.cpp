@@ -64,6 +64,10 @@ Scheme on_measured_slices(const Scheme& scheme, const Model& measured) {
   own.items = [items = scheme.items, coded](const Model& model, const Serving& serving) {
     return items(coded(model), serving);
   };
+  own.verification = [verification = scheme.verification, coded](const Model& model, const Serving& serving,
+                                                                 const Placement& placement) {
+    return verification(coded(model), serving, placement);
+  };
   own.plan = [plan = scheme.plan, coded](const System& system, const Model& model, const Serving& serving,
                                          const Placement& placement) {
     return plan(system, coded(model), serving, placement);

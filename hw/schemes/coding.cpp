@@ -193,6 +193,10 @@ Scheme with_coding(const Scheme& scheme, const std::string& coding, const Preset
   own.items = [items = scheme.items, coded](const Model& model, const Serving& serving) {
     return items(coded(model), serving);
   };
+  own.verification = [verification = scheme.verification, coded](const Model& model, const Serving& serving,
+                                                                 const Placement& placement) {
+    return verification(coded(model), serving, placement);
+  };
   own.plan = [plan = scheme.plan, coded](const System& system, const Model& model, const Serving& serving,
                                          const Placement& placement) {
     return plan(system, coded(model), serving, placement);

@@ -21,8 +21,8 @@ struct Head {
   double bytes(const Model& model) const {
     return weights(head_matrices(model)) * format.stored_bits() / bits_per_byte;
   }
-  double kv_bytes(const Model& model, const Serving& serving) const {
-    return 2 * model.draft_head.kv_width * kv_bits / bits_per_byte * serving.context * serving.batch;
+  double kv_bytes(const Model& model, const Serving& serving, double context) const {
+    return 2 * model.draft_head.kv_width * kv_bits / bits_per_byte * context * serving.batch;
   }
 };
 
@@ -39,15 +39,21 @@ Scheme eagle(const Preset& constants) {
   scheme.items = [head](const Model& model, const Serving& serving) {
     if (model.draft_head.ffn == 0)
       fail(ErrorKind::usage, "{}: states no draft head (expected a table [draft_head])", model.name);
-    return std::vector<Item>{{"draft head", ItemKind::pinned, head.bytes(model), head.bytes(model), 1, true},
-                             {"its KV cache", ItemKind::pinned, head.kv_bytes(model, serving), 0, 1, true},
-                             cached_experts(model, expert_bytes(model))};
+    return std::vector<Item>{
+        {"draft head", ItemKind::pinned, head.bytes(model), head.bytes(model), 1, true},
+        {"its KV cache", ItemKind::pinned, head.kv_bytes(model, serving, serving.context), 0, 1, true},
+        cached_experts(model, expert_bytes(model))};
   };
+  scheme.verification = whole_verification;
   scheme.plan = [head](const System& system, const Model& model, const Serving& serving, const Placement& placement) {
     Plan plan = plan_autoregressive(system, model, serving, placement);
     if (serving.depth == 0) return plan;
-    const OwnDrafter drafter{
-        head_matrices(model), head.format.bits, 1, model.hidden, head.bytes(model) + head.kv_bytes(model, serving), 1};
+    const OwnDrafter drafter{head_matrices(model),
+                             head.format.bits,
+                             1,
+                             model.hidden,
+                             head.bytes(model) + head.kv_bytes(model, serving, serving.context.mean()),
+                             1};
     plan.round = draft_apart(system, model, serving, times(serving.depth, own_draft(system, serving, drafter)),
                              std::move(plan.round));
     return plan;

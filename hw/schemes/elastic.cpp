@@ -20,6 +20,7 @@ TargetPass draft(const Model& model, const Serving& serving) {
 /// Exact: a hit joins its near slice with the remaining bits from home, a miss comes whole from home.
 TargetPass verify(const Model& model, const Serving& serving, const Placement& placement) {
   TargetPass pass = whole_verification(model, serving, placement);
+  if (serving.depth == 0) return pass;
   pass.hit.near = slice_bytes(model, serving.bits);
   pass.hit.home = expert_bytes(model) - pass.hit.near;
   return pass;
@@ -35,6 +36,7 @@ Scheme upper_bits(bool drafts_misses) {
     return std::vector{
         cached_experts(model, serving.depth == 0 ? expert_bytes(model) : slice_bytes(model, serving.bits))};
   };
+  scheme.verification = verify;
   scheme.plan = [drafts_misses](const System& system, const Model& model, const Serving& serving,
                                 const Placement& placement) {
     if (serving.depth == 0) return plan_autoregressive(system, model, serving, placement);

@@ -64,6 +64,7 @@ Scheme mtp(const Preset& constants) {
                              {"its KV cache", ItemKind::pinned, request_bytes(module, serving.context) * serving.batch},
                              cached_experts(model, expert_bytes(model))};
   };
+  scheme.verification = whole_verification;
   scheme.plan = [head_share](const System& system, const Model& model, const Serving& serving,
                              const Placement& placement) {
     Plan plan = plan_autoregressive(system, model, serving, placement);

@@ -38,7 +38,7 @@ TargetPass draft(const Model& model, const Serving& serving, const Placement& pl
 /// The copy is of no use to the verification.
 TargetPass verify_without_copy(const Model& model, const Serving& serving, const Placement& placement) {
   TargetPass pass = whole_verification(model, serving, placement);
-  if (model.expert_format.sliceable()) pass.hit = pass.miss;
+  if (serving.depth > 0 && model.expert_format.sliceable()) pass.hit = pass.miss;
   return pass;
 }
 
@@ -50,6 +50,7 @@ Scheme quant() {
   scheme.drafts = true;
   scheme.draft_routing = DraftRouting::all;
   scheme.items = items;
+  scheme.verification = verify_without_copy;
   scheme.plan = [](const System& system, const Model& model, const Serving& serving, const Placement& placement) {
     if (serving.depth == 0) return plan_autoregressive(system, model, serving, placement);
     return Plan{draft_and_verify(serving, target_pass(system, model, serving, draft(model, serving, placement)),

@@ -128,8 +128,8 @@ Pass draft_apart(const System& system, const Model& model, const Serving& servin
   over.own.add(device.link, activation_bytes * model.hidden * serving.batch * serving.verify_columns, 1);
   const Pass crossing{Part{RoundPart::verify_link, 1, over}};
   if (device.prefix == 1) return then({std::move(drafts), crossing, std::move(verify), crossing});
-  return then({times(device.prefix, verify), crossing, beside(times(1 - device.prefix, verify), drafts), crossing,
-               times(1 - device.reuse, drafts)});
+  return then({layers_of(verify, 0, device.prefix), crossing, beside(layers_of(verify, device.prefix, 1), drafts),
+               crossing, times(1 - device.reuse, drafts)});
 }
 
 Pass draft_and_verify(const Serving& serving, Pass draft, Pass verify) {

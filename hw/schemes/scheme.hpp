@@ -14,6 +14,13 @@ constexpr const char* kDenseWeights = "dense weights";  ///< the item that every
 
 struct BitSlices;  // bit_slices.hpp
 
+/// A pass through the target's layers that reads so many bytes of each expert that hits or misses, in so many bits.
+struct TargetPass {
+  LayerPass layers;
+  ExpertBytes hit, miss;
+  double expert_bits = 8;
+};
+
 /// Which experts a draft step touches.
 enum class DraftRouting {
   none,       ///< none: another model drafts
@@ -38,6 +45,8 @@ struct Scheme {
   std::function<Model(const Model& model)> stored;
   /// What it keeps beside the target's dense weights and KV cache, the cached experts among it.
   std::function<std::vector<Item>(const Model& model, const Serving& serving)> items;
+  /// The target's part of a round, and what prompts go through.
+  std::function<TargetPass(const Model& model, const Serving& serving, const Placement& placement)> verification;
   std::function<Plan(const System& system, const Model& model, const Serving& serving, const Placement& placement)>
       plan;
 };
@@ -92,12 +101,6 @@ Item cached_experts(const Model& model, double slot_bytes);
 
 Plan plan_autoregressive(const System& system, const Model& model, const Serving& serving, const Placement& placement);
 
-/// A pass through the target's layers that reads so many bytes of each expert that hits or misses, in so many bits.
-struct TargetPass {
-  LayerPass layers;
-  ExpertBytes hit, miss;
-  double expert_bits = 8;
-};
 Pass target_pass(const System& system, const Model& model, const Serving& serving, const TargetPass& pass);
 
 /// A verification of whole experts against a cache of these.

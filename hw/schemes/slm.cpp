@@ -22,8 +22,8 @@ struct Drafter {
   double read_bytes() const { return weights(matrices()) * format.stored_bits() / bits_per_byte; }
   /// The embedding table is kept as well: rows of it are looked up.
   double kept_bytes() const { return read_bytes() + hidden * vocabulary * format.stored_bits() / bits_per_byte; }
-  double kv_bytes(const Serving& serving) const {
-    return 2 * layers * kv_width * kv_bits / bits_per_byte * serving.context * serving.batch;
+  double kv_bytes(const Serving& serving, double context) const {
+    return 2 * layers * kv_width * kv_bits / bits_per_byte * context * serving.batch;
   }
 };
 
@@ -48,9 +48,11 @@ Scheme small_model(const char* name, const Preset& constants, bool at_once) {
   scheme.preset = constants;
   scheme.items = [drafter](const Model& model, const Serving& serving) {
     return std::vector<Item>{
-        {kDrafter, ItemKind::spills, drafter.kept_bytes() + drafter.kv_bytes(serving), drafter.kept_bytes(), 1, true},
+        {kDrafter, ItemKind::spills, drafter.kept_bytes() + drafter.kv_bytes(serving, serving.context),
+         drafter.kept_bytes(), 1, true},
         cached_experts(model, expert_bytes(model))};
   };
+  scheme.verification = whole_verification;
   scheme.plan = [drafter, at_once](const System& system, const Model& model, const Serving& serving,
                                    const Placement& placement) {
     Plan plan = plan_autoregressive(system, model, serving, placement);
@@ -59,7 +61,7 @@ Scheme small_model(const char* name, const Preset& constants, bool at_once) {
                          drafter.format.bits,
                          drafter.layers,
                          drafter.hidden,
-                         drafter.read_bytes() + drafter.kv_bytes(serving),
+                         drafter.read_bytes() + drafter.kv_bytes(serving, serving.context.mean()),
                          placement.share(kDrafter),
                          at_once ? serving.depth : 1.0};
     const double passes = at_once ? 1 : serving.depth;

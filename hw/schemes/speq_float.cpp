@@ -36,6 +36,10 @@ Scheme speq_float(const Preset& constants) {
   scheme.items = [items = integers.items, with_bits](const Model& model, const Serving& serving) {
     return items(as_float16(model), with_bits(serving));
   };
+  scheme.verification = [verification = integers.verification, with_bits](const Model& model, const Serving& serving,
+                                                                          const Placement& placement) {
+    return verification(as_float16(model), with_bits(serving), placement);
+  };
   scheme.plan = [plan = integers.plan, with_bits](const System& system, const Model& model, const Serving& serving,
                                                   const Placement& placement) {
     return plan(system, as_float16(model), with_bits(serving), placement);

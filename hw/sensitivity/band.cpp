@@ -152,7 +152,7 @@ class Band {
 
 }  // namespace
 
-AssumptionBand assumption_band(const SensitivityRow& row, const Model& model, std::uint32_t context) {
+AssumptionBand assumption_band(const SensitivityRow& row, const Model& model, const Context& context) {
   RowSides sides(row, model, context);
   return Band(sides).taken();
 }

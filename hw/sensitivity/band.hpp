@@ -15,6 +15,6 @@ constexpr std::uint32_t kBandDraws = 200;
 /// preset's, or from half to twice the value; shares end at 1, whole numbers stay whole. Yes or no, and 0 without a
 /// range, do not move, nor does a value that is not possible. Where the capacity of the cache follows, rates follow as
 /// in sensitivity(), between the counted capacities and no further; a constant that would need another one stays.
-AssumptionBand assumption_band(const SensitivityRow& row, const Model& model, std::uint32_t context);
+AssumptionBand assumption_band(const SensitivityRow& row, const Model& model, const Context& context);
 
 }  // namespace moecarlo::hw

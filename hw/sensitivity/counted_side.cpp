@@ -13,7 +13,7 @@ LogRates logarithms(const HeldRates& rates) {
 
 }  // namespace
 
-CountedSide::CountedSide(const CountedDecoding& counted, const Model& model, std::uint32_t context)
+CountedSide::CountedSide(const CountedDecoding& counted, const Model& model, const Context& context)
     : counted_(counted), model_(model), context_(context), outcome_(at(counted.system, counted.scheme, model)) {}
 
 /// Refuses what would have been routed or drafted in another way.

@@ -50,7 +50,7 @@ struct CacheSlope {
 class CountedSide {
  public:
   /// Both must outlive it. Throws as project() does.
-  CountedSide(const CountedDecoding& counted, const Model& model, std::uint32_t context);
+  CountedSide(const CountedDecoding& counted, const Model& model, const Context& context);
 
   const System& system() const { return counted_.system; }
   const Scheme& scheme() const { return counted_.scheme; }
@@ -69,7 +69,7 @@ class CountedSide {
 
   const CountedDecoding& counted_;
   const Model& model_;
-  std::uint32_t context_;
+  Context context_;
   Outcome outcome_;
   std::optional<std::optional<CacheSlope>> of_cache_;
 };

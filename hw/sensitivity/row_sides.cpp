@@ -37,7 +37,7 @@ bool is_yes_or_no(const Constant& constant) {
   return constant.key.size() > name.size() && constant.key.substr(constant.key.size() - name.size()) == name;
 }
 
-RowSides::RowSides(const SensitivityRow& row, const Model& model, std::uint32_t context)
+RowSides::RowSides(const SensitivityRow& row, const Model& model, const Context& context)
     : own_(row.own, model, context),
       one_system_(row.reference && row.own.system.preset.file == row.reference->system.preset.file) {
   if (row.reference) reference_.emplace(*row.reference, model, context);

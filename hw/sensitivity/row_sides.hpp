@@ -41,7 +41,7 @@ bool is_yes_or_no(const Constant& constant);  ///< no quantity
 class RowSides {
  public:
   /// Row and model must outlive it. Throws as project() does.
-  RowSides(const SensitivityRow& row, const Model& model, std::uint32_t context);
+  RowSides(const SensitivityRow& row, const Model& model, const Context& context);
 
   /// Of the row's system, scheme and model, then of the reference's system where that is another.
   const std::vector<OwnedConstant>& constants() const { return constants_; }

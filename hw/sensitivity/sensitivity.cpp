@@ -109,7 +109,7 @@ void rank(std::vector<SensitivityResult>& results) {
 
 }  // namespace
 
-std::vector<SensitivityResult> sensitivity(const SensitivityRow& row, const Model& model, std::uint32_t context) {
+std::vector<SensitivityResult> sensitivity(const SensitivityRow& row, const Model& model, const Context& context) {
   RowSides sides(row, model, context);
   RowSensitivity slopes(sides);
   std::vector<SensitivityResult> results;

@@ -20,6 +20,6 @@ namespace moecarlo::hw {
 /// counts between the counted capacities, times how fast the constant moves the room of the cache. There is no
 /// elasticity where no other capacity was counted, of what would change the routing itself, and of what is 0 or no
 /// quantity; `method` says why.
-std::vector<SensitivityResult> sensitivity(const SensitivityRow& row, const Model& model, std::uint32_t context);
+std::vector<SensitivityResult> sensitivity(const SensitivityRow& row, const Model& model, const Context& context);
 
 }  // namespace moecarlo::hw

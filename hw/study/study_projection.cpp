@@ -80,6 +80,7 @@ StudyProjection::StudyProjection(const HardwareSpec& spec, const GridSpec& grid,
                                  std::uint32_t trace_layers, std::uint32_t trace_experts, std::uint32_t trace_top_k)
     : spec_(spec),
       policies_(grid.policy),
+      context_(spec.least_context.value_or(spec.context), spec.context),
       trace_layers_(trace_layers),
       model_(read_model_with(spec.model, spec.set)),
       machines_(machines_of(spec, model_)) {
@@ -128,7 +129,7 @@ bool StudyProjection::uses_bits() const {
 /// Placements of all combinations: those that are possible, and those that are left out.
 void StudyProjection::add_demands(const GridSpec& grid) {
   for (const Machine& one : machines_) {
-    Demands own = demands({&one.system, 1}, schemes_, one.model, spec_.context, grid.batch, grid.bits, trace_layers_);
+    Demands own = demands({&one.system, 1}, schemes_, one.model, context_, grid.batch, grid.bits, trace_layers_);
     demands_.insert(demands_.end(), own.possible.begin(), own.possible.end());
     left_out_.insert(left_out_.end(), own.left_out.begin(), own.left_out.end());
   }
@@ -148,7 +149,7 @@ void StudyProjection::check_reference(const GridSpec& grid) {
     return;
   }
   for (const std::uint32_t batch : grid.batch) {
-    const auto own = demands({&*reference_, 1}, std::vector{autoregressive()}, model_, spec_.context, {&batch, 1},
+    const auto own = demands({&*reference_, 1}, std::vector{autoregressive()}, model_, context_, {&batch, 1},
                              std::vector{8U}, trace_layers_);
     if (own.left_out.empty()) {
       reference_capacity_.emplace(batch, own.possible.front().capacity);
@@ -225,6 +226,16 @@ std::vector<ImpliedCapacity> StudyProjection::implied_capacities() const {
     imply(demand.capacity, demand.nearer.empty() ? std::nullopt : std::optional(demand.nearer.back()));
   }
   for (const auto& [batch, capacity] : reference_capacity_) implied.push_back({batch, true, capacity, 8});
+  return implied;
+}
+
+std::vector<ImpliedCapacity> StudyProjection::prefill_capacities(std::uint32_t chunk) const {
+  std::vector<ImpliedCapacity> implied;
+  for (const Demand& demand : demands_) {
+    for (const Capacity& capacity : demand.nearer) implied.push_back({chunk, true, capacity, 8});
+    const auto nearer = demand.nearer.empty() ? std::nullopt : std::optional(demand.nearer.back());
+    implied.push_back({chunk, true, demand.capacity, 8, nearer});
+  }
   return implied;
 }
 

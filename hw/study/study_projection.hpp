@@ -21,8 +21,8 @@
 
 namespace moecarlo::hw {
 
-/// How the groups of hardware rows were sampled.
-Sampling sampling_of(const Tallies& tallies);
+struct CountedRounds;
+class StudyPrompts;
 
 /// A hardware row with what every group of trajectories thinks of its figures.
 struct RowQuantities {
@@ -44,6 +44,8 @@ class StudyProjection {
 
   /// The capacities that the simulation has to count.
   std::vector<ImpliedCapacity> implied_capacities() const;
+  /// The same of prefills in chunks of so many tokens: those of every row, as prompts meet the caches of its rounds.
+  std::vector<ImpliedCapacity> prefill_capacities(std::uint32_t chunk) const;
 
   /// Every (system, scheme, batch, depth, policy, bits) projected onto the hardware, with intervals, and what was left
   /// out; how far the fastest rows lead; the sensitivity of the best row of each system and scheme; all constants.
@@ -73,7 +75,8 @@ class StudyProjection {
 
   struct Row;
   std::vector<Row> rows(const CountedPoints& points, const Tallies& tallies) const;
-  std::vector<Row> projected_rows(const CountedPoints& points, const Tallies& tallies, const Sampling& sampling) const;
+  std::vector<Row> projected_rows(const CountedRounds& counted) const;
+  static void add_prompt(StudyPrompts& prompts, Row& row, const Serving& serving);
   bool is_reference(const CountedPoints& points, const Row& row) const;
   std::vector<std::pair<Policy, std::string>> asked_policies(const CountedPoints& points) const;
   CountedPoint reference_point(const CountedPoints& points, std::uint32_t batch) const;
@@ -96,6 +99,7 @@ class StudyProjection {
 
   HardwareSpec spec_;
   std::vector<Policy> policies_;
+  Context context_;
   std::uint32_t trace_layers_;
   Model model_;
   std::optional<System> reference_;  ///< what speed-ups are relative to

@@ -9,7 +9,6 @@
 #include <set>
 #include <tuple>
 
-#include "host/simulate/plan.hpp"
 #include "host/statistics/loss.hpp"
 #include "host/statistics/quantity.hpp"
 #include "host/study/names.hpp"
@@ -17,52 +16,18 @@
 #include "hw/sensitivity/band.hpp"
 #include "hw/sensitivity/sensitivity.hpp"
 #include "hw/study/bit_trade.hpp"
+#include "hw/study/counted_rounds.hpp"
 #include "hw/study/lead.hpp"
+#include "hw/study/rates.hpp"
 #include "hw/study/study_projection.hpp"
+#include "hw/study/study_prompts.hpp"
 
 namespace moecarlo::hw {
 namespace {
 
-/// Tokens per second and joules per token with what every group thinks of them.
-struct Rates {
-  Quantity tokens_per_round;
-  Quantity tokens_per_second;
-  Quantity joules_per_token;
-};
-
-/// Speed is E[tokens] / E[time] over rounds (renewal-reward). Where tokens per round do not depend on the trace, the
-/// replicates, which measure what another trace would change, are freed of their noise.
-/// `certain`: every round takes equally long by definition.
-Rates rates_of(const Sampling& sampling, const Projection& projection, bool lengths_read_trace, bool certain) {
-  std::vector<double> rounds, tokens, seconds, joules;
-  for (const GroupTotals& group : projection.groups) {
-    rounds.push_back(group.rounds);
-    tokens.push_back(group.tokens);
-    seconds.push_back(group.seconds);
-    joules.push_back(group.joules);
-  }
-  Quantity tokens_per_round = sampling.ratio(tokens, rounds);
-  if (!lengths_read_trace) tokens_per_round = without_trace_error(std::move(tokens_per_round));
-  Rates rates{tokens_per_round, tokens_per_round / sampling.ratio(seconds, rounds),
-              sampling.ratio(joules, rounds) / tokens_per_round};
-  if (certain) {
-    rates.tokens_per_second = without_error(rates.tokens_per_second);
-    rates.joules_per_token = without_error(rates.joules_per_token);
-  }
-  return rates;
-}
-
 const Estimate kUnknown{std::numeric_limits<double>::quiet_NaN(), std::nullopt, std::nullopt};
 
 }  // namespace
-
-Sampling sampling_of(const Tallies& tallies) {
-  const GroupLayout& layout = tallies.shape.joint_groups;
-  if (tallies.shape.walk == Walk::enumerate || tallies.shape.walk == Walk::replay)
-    return Sampling::exact(layout, layout.groups >= kFewestSequences);
-  return Sampling::random(layout, tallies.trajectories >= tallies.shape.groups.groups,
-                          Replication::of(tallies.shape, layout));
-}
 
 /// One projected row and where its workload was counted. Workloads are not kept: they hold whole histograms.
 struct StudyProjection::Row {
@@ -101,7 +66,8 @@ std::vector<StudyProjection::Row> StudyProjection::rows(const CountedPoints& poi
     const std::string asked_by = fmt::format("{} with {}", demand.system, demand.scheme);
     std::set<std::pair<std::uint32_t, std::optional<double>>> depths;  // each with its alphas
     for (const CellShape& cell : tallies.shape.cells) {
-      if (cell.batch == demand.batch && (cell.depth > 0) == demand.drafting) depths.emplace(cell.depth, cell.alpha);
+      if (requests_of(cell) == demand.batch && (cell.depth > 0) == demand.drafting)
+        depths.emplace(cell.depth, cell.alpha);
     }
     for (const auto& [depth, alpha] : depths) {
       for (const auto& [policy, asked] : asked_policies(points)) {
@@ -168,8 +134,8 @@ bool StudyProjection::is_reference(const CountedPoints& points, const Row& row) 
          row.result.demand == points.demands().front();
 }
 
-std::vector<StudyProjection::Row> StudyProjection::projected_rows(const CountedPoints& points, const Tallies& tallies,
-                                                                  const Sampling& sampling) const {
+std::vector<StudyProjection::Row> StudyProjection::projected_rows(const CountedRounds& counted) const {
+  const auto& [tallies, points, sampling, chunk, prefills] = counted;
   const bool lengths_read_trace = tallies.shape.acceptance_reads_trace();
   const Scheme plain = autoregressive();
   std::map<std::uint32_t, std::optional<Rates>> references;  // by batch
@@ -177,7 +143,7 @@ std::vector<StudyProjection::Row> StudyProjection::projected_rows(const CountedP
     const auto [known, is_new] = references.try_emplace(batch);
     if (!is_new || reference_capacity_.count(batch) == 0) return known->second;
     const Workload workload = points.workload(reference_point(points, batch));
-    const Projection projection = hw::project(*reference_, plain, model_, spec_.context, workload, 8);
+    const Projection projection = hw::project(*reference_, plain, model_, context_, workload, 8);
     return known->second = rates_of(sampling, projection, lengths_read_trace, workload.certain);
   };
 
@@ -189,9 +155,11 @@ std::vector<StudyProjection::Row> StudyProjection::projected_rows(const CountedP
   std::map<std::pair<const Machine*, const Scheme*>, hw::Projector> projectors;
   const auto projector = [&](const Row& row) -> hw::Projector& {
     return projectors
-        .try_emplace({row.machine, row.scheme}, row.machine->system, *row.scheme, row.machine->model, spec_.context)
+        .try_emplace({row.machine, row.scheme}, row.machine->system, *row.scheme, row.machine->model, context_)
         .first->second;
   };
+  std::optional<StudyPrompts> prompts;
+  if (prefills && !chunk) prompts.emplace(*prefills);
   const Row* before = nullptr;
   Workload workload;
   for (Row* row : by_workload) {
@@ -213,15 +181,20 @@ std::vector<StudyProjection::Row> StudyProjection::projected_rows(const CountedP
     result.breakdown = projection.breakdown;
     result.lower_bound = projection.lower_bound;
     result.operations_per_byte = projection.operations_per_byte;
+    result.operations_per_byte_by_layer = projection.operations_per_byte_by_layer;
     result.busy = projection.busy;
     const double joules = projection.joules.total();
     const double of_token = joules > 0 ? result.energy_mj_per_token.value / joules : 0;
     result.energy_published = of_token * projection.joules.published;
     result.energy_derived = result.energy_published + of_token * projection.joules.derived;
     result.energy_assumed = result.energy_derived + of_token * projection.joules.assumed;
+    result.time_per_output_token = sampling.estimate(result.batch * own.seconds_per_token);
+    const Serving serving{context_,    result.batch,         result.depth,
+                          result.bits, workload.draft_width, workload.verify_columns};
+    if (prompts) add_prompt(*prompts, *row, serving);
+    if (own.seconds_per_chunk)  // of a prompt of 1 / last chunks
+      result.time_to_first_token = sampling.estimate(1 / chunk->last * *own.seconds_per_chunk);
     if (row->scheme->uses_bits && result.depth > 0) {
-      const Serving serving{spec_.context, result.batch,         result.depth,
-                            result.bits,   workload.draft_width, workload.verify_columns};
       row->trade = draft_sizes(row->machine->system, *row->scheme, row->machine->model, serving, projection.placement,
                                mean_counts(workload));
       row->trade->acceptance = sampling.estimate(acceptance_of(own.tokens_per_round, result.batch, result.depth));
@@ -231,6 +204,16 @@ std::vector<StudyProjection::Row> StudyProjection::projected_rows(const CountedP
   }
   add_comparisons(all, sampling);
   return all;
+}
+
+/// What a prompt takes on a row's machine; nothing where it was not counted at the row's capacity.
+void StudyProjection::add_prompt(StudyPrompts& prompts, Row& row, const Serving& serving) {
+  const Policy policy = row.point.policy;
+  const auto cost = prompts.cost(row.machine->system, *row.scheme, row.machine->model,
+                                 {*row.demand, serving, policy, row.result.demand});
+  if (!cost) return;
+  row.result.time_to_first_token = prompts.sampling().estimate(cost->seconds);
+  row.result.energy_mj_per_prompt = prompts.sampling().estimate(1e3 * cost->joules);
 }
 
 /// Speculation pays where a round yields more tokens than the scheme's autoregressive mode on the same system in that
@@ -326,13 +309,13 @@ void StudyProjection::add_sensitivity(const CountedPoints& points, const std::ve
   }
   results.sensitivity.clear();
   for (const auto& [key, row] : best) {
-    const auto elasticities = sensitivity(taken_apart(points, *row), row->machine->model, spec_.context);
+    const auto elasticities = sensitivity(taken_apart(points, *row), row->machine->model, context_);
     results.sensitivity.insert(results.sensitivity.end(), elasticities.begin(), elasticities.end());
   }
 }
 
 void StudyProjection::add_bands(const CountedPoints& points, std::vector<Row>& rows) const {
-  for (Row& row : rows) row.result.band = assumption_band(taken_apart(points, row), row.machine->model, spec_.context);
+  for (Row& row : rows) row.result.band = assumption_band(taken_apart(points, row), row.machine->model, context_);
 }
 
 /// What a row was counted at, and its reference where it has one.
@@ -375,9 +358,8 @@ void StudyProjection::add_ridges(StudyResults& results) const {
 
 std::vector<RowQuantities> StudyProjection::quantities(const Tallies& tallies,
                                                        const std::vector<JointBins>& joints) const {
-  const CountedPoints points(tallies, joints);
   std::vector<RowQuantities> all;
-  for (Row& row : projected_rows(points, tallies, sampling_of(tallies)))
+  for (Row& row : projected_rows(CountedRounds::of(tallies, joints)))
     all.push_back({std::move(row.result), std::move(row.tokens_per_second), std::move(row.joules_per_token)});
   return all;
 }
@@ -397,11 +379,11 @@ std::vector<BitTrade> StudyProjection::bit_trades(const std::vector<Row>& rows, 
 
 void StudyProjection::project(const Tallies& tallies, const std::vector<JointBins>& joints, bool knows_scores,
                               StudyResults& results) const {
-  const CountedPoints points(tallies, joints);
-  const Sampling sampling = sampling_of(tallies);
+  const CountedRounds counted = CountedRounds::of(tallies, joints);
+  const auto& [rounds, points, sampling, chunk, prefills] = counted;
   results.reference = reference_ ? reference_->name : "";
   results.left_out = left_out_;
-  std::vector<Row> all = projected_rows(points, tallies, sampling);
+  std::vector<Row> all = projected_rows(counted);
   add_sensitivity(points, all, results);
   if (wants_bands_) add_bands(points, all);
   add_ridges(results);

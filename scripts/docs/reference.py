@@ -97,7 +97,9 @@ def metrics(told):
         "## Of hardware rows (hardware.csv, `hardware` of summary.json)\n", table(header, rows(told["hardware_figures"])),
         "`busy.RESOURCE` and `busy.PART.RESOURCE` are the share of a round or part that a unit or memory needs, "
         "`operations_per_byte.PART` that of one part, `band.low` and `band.high` the range of tokens per second that "
-        "assumed constants leave (`evaluate --band`), `band.FIGURE.low` and `.high` that of another figure.\n",
+        "assumed constants leave (`evaluate --band`), `band.FIGURE.low` and `.high` that of another figure. "
+        "`operations_per_byte.layers_FIRST_LAST.p50` is what the experts of one of these layers have in half of the "
+        "verifications, `.p5` and `.p95` likewise (`operations_per_byte_by_layer` of summary.json).\n",
         "`breakdown.NAME` are means of one round: seconds of a part (`verify.experts`), seconds that one resource alone "
         "would need for it (`verify.experts.hb`), `bytes.TIER`, joules by category (`energy.CATEGORY`), their sums "
         "`seconds` and `joules`, `tokens`, and `seconds_at_means`, which a round would take if every pass were as the "

@@ -1,6 +1,7 @@
 """Prefills, nested capacities and siblings from a study to its outputs."""
 
 import csv
+import json
 
 import h5py
 import numpy as np
@@ -9,6 +10,9 @@ import elastic
 import program
 
 CHUNK, LENGTH, PROMPT = 8, 40, 21
+CONFIG = {"model_type": "qwen3_moe", "hidden_size": 512, "num_hidden_layers": 3, "vocab_size": 1000,
+          "num_attention_heads": 8, "num_key_value_heads": 2, "head_dim": 64, "num_experts": 16,
+          "num_experts_per_tok": 2, "moe_intermediate_size": 256, "intermediate_size": 1024}
 
 
 class Counted(elastic.Elastic):
@@ -100,6 +104,94 @@ class Counted(elastic.Elastic):
         self.done("merge", *sorted((self.folder / "parts").iterdir()), "-o", self.folder / "merged")
         self.assertEqual((self.folder / "merged/tallies.h5").read_bytes(), (self.output() / "tallies.h5").read_bytes())
 
+    def test_time_to_the_first_token_is_that_of_all_chunks(self):
+        """On one memory beside which nothing takes time: all that the chunks read, over its rate."""
+        self.mark_prompts()
+        (self.folder / "config.json").write_text(json.dumps(CONFIG))
+        hardware = {"model": "config.json", "systems": ["xpu", "elmoe3d-8gb"], "schemes": ["ar", "elastic"],
+                    "set": {"logic.clock": "1e9GHz"}}
+        results = self.results(grid={"batch": [1, 4], "depth": [0, 3]}, prefill={"chunk": CHUNK}, hardware=hardware)
+        sizes = json.loads(self.done("model", self.folder / "config.json", "--json").stdout)
+        head, sequences = sizes["embedding_bytes"], 8
+        chunks = list(self.chunks(0, PROMPT))
+        experts = sum(len(set().union(*(token[layer] for token in chunk))) for chunk in chunks
+                      for layer in range(elastic.LAYERS))
+        positions = sum(first + min(CHUNK, PROMPT - first) // 2 for first in range(0, PROMPT, CHUNK))
+        moved = (len(chunks) / sequences * (sizes["dense_bytes"] - head) + head + experts / sequences * sizes["expert_bytes"]
+                 + positions * sizes["kv_bytes_per_token"])
+        for row in results["hardware"]:
+            first, each = row["time_to_first_token"], row["time_per_output_token"]
+            self.assertAlmostEqual(each["value"], row["batch"] / row["tokens_per_second"]["value"], 15)
+            self.assertEqual(first["mc_half_width"], 0)
+            self.assertGreater(first["trace_half_width"], 0)
+            if row["system"] == "xpu":
+                self.assertAlmostEqual(first["value"] * 102.4e9 * 0.99 / moved, 1, 9)
+            else:
+                self.assertLess(first["value"], moved / (102.4e9 * 0.99))
+            self.assertGreater(row["energy_mj_per_prompt"]["value"], 0)
+        folder = self.output()
+        rows = [row for row in self.rows("hardware.csv") if row["metric"] == "time_to_first_token"]
+        self.assertEqual([float(row["value"]) for row in rows],
+                         [row["time_to_first_token"]["value"] for row in results["hardware"]])
+        self.assertIn("s to first token", (folder / "report.md").read_text(encoding="utf-8"))
+        self.done("evaluate", folder, "--schemes", "ar", "-o", self.folder / "again")
+        again = program.summary(self.folder / "again")["hardware"]
+        self.assertEqual([row["time_to_first_token"] for row in again],
+                         [row["time_to_first_token"] for row in results["hardware"] if row["scheme"] == "ar"])
+
+    def test_a_share_of_the_rounds_takes_a_chunk_along(self):
+        self.mark_prompts()
+        (self.folder / "config.json").write_text(json.dumps(CONFIG))
+        asked = {"grid": {"batch": [1, 4], "depth": [0, 2], "policy": ["static", "lru"]},
+                 "hardware": {"model": "config.json", "systems": ["xpu", "elmoe3d-8gb", "rtx4090-ddr5-ssd"],
+                              "schemes": ["ar", "elastic", "quant"]}}
+        alone = self.results(prefill={"chunk": CHUNK}, **asked)
+        mixed = self.results(prefill={"chunk": CHUNK, "mixed": 0.25}, **asked)
+        self.assertEqual(mixed["points"], alone["points"])
+        keys = ("system", "scheme", "batch", "depth", "policy", "capacity", "bits")
+        plain = {tuple(row[key] for key in keys): row for row in alone["hardware"]}
+        self.assertEqual(set(plain), {tuple(row[key] for key in keys) for row in mixed["hardware"]})
+        chunks = -(-PROMPT // CHUNK)
+        for row in mixed["hardware"]:
+            before = plain[tuple(row[key] for key in keys)]
+            round_seconds = row["breakdown"]["seconds"]
+            self.assertGreater(round_seconds, before["breakdown"]["seconds"] * 0.97)
+            self.assertGreater(row["time_per_output_token"]["mc_half_width"], 0)
+            self.assertIsNone(row["time_per_output_token"]["trace_half_width"])
+            self.assertAlmostEqual(row["time_to_first_token"]["value"] / (chunks / 0.25 * round_seconds), 1, 9)
+            self.assertIsNone(row["energy_mj_per_prompt"])
+            layers, = row["operations_per_byte_by_layer"]
+            self.assertEqual((layers["first"], layers["layers"]), (0, elastic.LAYERS))
+            self.assertLessEqual(layers["p5"], layers["p50"])
+            self.assertLess(layers["p50"], layers["p95"])
+            if row["depth"] > 0:  # drafts are accepted as ever
+                tokens = row["breakdown"]["tokens"] / row["batch"]
+                self.assertAlmostEqual(tokens, before["breakdown"]["tokens"] / before["batch"], delta=0.1)
+        reference = {row["speedup"]["value"] for row in mixed["hardware"]
+                     if (row["system"], row["scheme"], row["policy"]) == ("xpu", "ar", "static")}
+        self.assertEqual(reference, {1})
+        self.done("evaluate", self.output(), "--band", "--schemes", "ar", "-o", self.folder / "again")
+        again = program.summary(self.folder / "again")["hardware"]
+        self.assertEqual([row["tokens_per_second"] for row in again],
+                         [row["tokens_per_second"] for row in mixed["hardware"] if row["scheme"] == "ar"])
+
+    def test_contexts_are_drawn(self):
+        (self.folder / "config.json").write_text(json.dumps(CONFIG))
+        speeds = []
+        for context in (8192, [1, 16383], 16383):
+            hardware = {"model": "config.json", "systems": ["xpu"], "schemes": ["ar"], "context": context}
+            results = self.results(grid={"depth": [0], "batch": [2]}, hardware=hardware)
+            self.assertEqual(results["study"]["hardware"]["context"], context)
+            speeds.append(results["hardware"][0]["tokens_per_second"]["value"])
+        self.assertAlmostEqual(speeds[1] / speeds[0], 1, 2)
+        self.assertLess(speeds[2], 0.9 * speeds[1])
+
+    def test_without_prefills_there_is_no_first_token(self):
+        (self.folder / "config.json").write_text(json.dumps(CONFIG))
+        rows = self.results(hardware={"model": "config.json", "systems": ["xpu"], "schemes": ["ar"]})["hardware"]
+        self.assertEqual({row["time_to_first_token"] for row in rows}, {None})
+        self.assertGreater(rows[0]["time_per_output_token"]["value"], 0)
+
     def test_rules_act_on_prefills_as_on_passes(self):
         demand = {"rule": ["all", "half"], "unimportant": [1]}
         self.mark_prompts()
@@ -115,7 +207,9 @@ class Counted(elastic.Elastic):
                              ({"grid": {"policy": "random"}}, "a prefill is walked once"),
                              ({"study": {"mode": "perturbed"}}, "another mode than perturbed"),
                              ({"prefill": {"psum_forced": True}}, "prefill.psum_slots is missing"),
-                             ({"prefill": {"psum_forced": True, "psum_slots": 0}}, "prefill.psum_slots is missing")]:
+                             ({"prefill": {"psum_forced": True, "psum_slots": 0}}, "prefill.psum_slots is missing"),
+                             ({"prefill": {"mixed": 1}}, "a share between 0 and 1"),
+                             ({"prefill": {"mixed": 0.5}}, "changes the rounds of hardware rows")]:
             tables = {"prefill": {"chunk": CHUNK}, **tables}
             self.study(**tables)
             self.refused(program.USAGE, "simulate", self.folder / "study.toml", "-o", self.folder / "none", says=says)

@@ -37,7 +37,7 @@ TEST(JointCounts, SumsAreThoseOfTheDenseHistogram) {
 
 TEST(JointCounts, FirstGroupsKeepTheirCounts) {
   const JointCounts all(3, std::vector<JointCounts::Entry>{{0, {1, 0}, 5}, {1, {1, 0}, 6}, {2, {0, 4}, 7}});
-  const JointCounts kept = all.first_groups(2);
+  const JointCounts kept = all.of_groups(std::vector{0U, 1U});
   EXPECT_EQ(kept.groups(), 2U);
   EXPECT_THAT(kept.counts(1), ElementsAre(5, 6));
   EXPECT_EQ(kept.sums(1).hits, 6);
@@ -52,9 +52,9 @@ TEST(JointCounts, NearerHitsAreToldApart) {
   EXPECT_EQ(counts.sums(0).hits, 5 * 1 + 10);
   EXPECT_EQ(counts.sums(0).nearer, 10);
   EXPECT_EQ(counts.sums(1).touching, 3);
-  EXPECT_THAT(counts.first_groups(1).nearer(1), ElementsAre(10));
   EXPECT_THAT(counts.pooled(0, 2).nearer(1), ElementsAre(10));
   EXPECT_THAT(counts.pooled(1, 2).counts(1), ElementsAre(1));
+  EXPECT_THAT(counts.of_groups(std::vector{0U}).nearer(1), ElementsAre(10));
 }
 
 }  // namespace

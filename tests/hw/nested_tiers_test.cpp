@@ -128,7 +128,7 @@ TEST(NestedTiers, GroupsThatAreLeftOutLeaveNothingBehind) {
   Workload kept = workload_of(passes, true, 2);
   kept.groups = 1;
   kept.counts.resize(1);
-  kept.classes.front().verify = kept.classes.front().verify.first_groups(1);
+  kept.classes.front().verify = kept.classes.front().verify.of_groups(std::vector{0U});
   kept.classes.front().cache_writes.resize(1);
   EXPECT_NEAR(experts_seconds(tiers, kept), tiers.seconds({4, 1, 2}), 1e-15);
 }

@@ -96,6 +96,9 @@ HardwareResult hardware(const std::string& system, const std::string& scheme, st
   row.tokens_per_second = estimate(requests * tokens / round, 0.004, 0.03);
   row.speedup = estimate(tokens * base_time / round, 0.004, 0.04);
   row.energy_mj_per_token = estimate(1e3 * 2.9 * round / tokens / requests, 0.004, 0.03);
+  row.time_per_output_token = estimate(round / tokens, 0.004, 0.03);
+  row.time_to_first_token = estimate(0.1 * round, 0, 0.03);
+  row.energy_mj_per_prompt = estimate(290 * round, 0, 0.03);
   row.energy_gain = estimate(base_time / round * tokens * 1.1, 0.004, 0.03);
   std::vector<Breakdown::Figure> figures = {{"verify.attention", dense},
                                             {"verify.experts", verify},
@@ -118,6 +121,7 @@ HardwareResult hardware(const std::string& system, const std::string& scheme, st
   }
   row.breakdown = Breakdown(figures);
   row.operations_per_byte = 2 * (1 + 0.5 * depth) * requests;
+  row.operations_per_byte_by_layer = {{0, 24, 1.5, 2, 3.5}};
   row.busy = {{"compute", 0.1}, {"ext", 0.8}};
   const auto range = [](const Estimate& around) { return ValueRange{0.8 * around.value, 1.3 * around.value}; };
   row.band = {range(row.tokens_per_second),

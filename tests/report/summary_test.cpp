@@ -48,12 +48,13 @@ TEST(Summary, RowsHaveTheKeysOfTheInterface) {
   EXPECT_TRUE(summary["left_out"][0]["batch"].is_null());
   EXPECT_THAT(keys_of(summary["points"][0]["metrics"]["hit_rate"]),
               UnorderedElementsAre("value", "mc_half_width", "trace_half_width", "per_layer"));
-  EXPECT_THAT(
-      keys_of(summary["hardware"][0]),
-      UnorderedElementsAre("system", "scheme", "batch", "depth", "policy", "capacity", "bits", "alpha", "demand",
-                           "lossy", "variant_of", "vary", "energy", "operations_per_byte", "busy", "parts", "band",
-                           "lower_bound", "tokens_per_second", "speedup", "energy_mj_per_token", "energy_gain",
-                           "speedup_over_autoregressive", "break_even_acceptance", "breakdown"));
+  EXPECT_THAT(keys_of(summary["hardware"][0]),
+              UnorderedElementsAre("system", "scheme", "batch", "depth", "policy", "capacity", "bits", "alpha",
+                                   "demand", "lossy", "variant_of", "vary", "energy", "operations_per_byte",
+                                   "operations_per_byte_by_layer", "busy", "parts", "band", "lower_bound",
+                                   "tokens_per_second", "speedup", "energy_mj_per_token", "energy_gain",
+                                   "time_per_output_token", "time_to_first_token", "energy_mj_per_prompt",
+                                   "speedup_over_autoregressive", "break_even_acceptance", "breakdown"));
   EXPECT_THAT(keys_of(summary["controls"][0]), UnorderedElementsAre("metric", "batch", "depth", "policy", "capacity",
                                                                     "bits", "alpha", "demand", "independent", "error"));
   EXPECT_THAT(keys_of(summary["break_even"][0]),

@@ -77,7 +77,7 @@ TEST(Csv, HardwareHasARowForEachFigure) {
   row.breakdown = Breakdown({{"verify.experts", 0.125}});
   results.hardware.emplace_back();  // of depth 0: without break-even acceptance
   const auto records = read_csv(collected([&](const TextSink& sink) { write_hardware_csv(results, sink); }));
-  ASSERT_EQ(records.size(), 1 + 12 + 8U);
+  ASSERT_EQ(records.size(), 1 + 13 + 9U);
   const std::vector<std::string> speedup{"a,b", "a",   "say \"x\"", "1",     "0",   "lru",  "11.4", "8",
                                          "0.7", "all", "speedup",   "ratio", "2.5", "0.25", ""};
   const std::vector<std::string> part{
@@ -87,11 +87,12 @@ TEST(Csv, HardwareHasARowForEachFigure) {
   const std::vector<std::string> break_even{
       "a,b",   "a",     "say \"x\"", "1", "0", "lru", "11.4", "8", "0.7", "all", "break_even_acceptance",
       "share", "0.375", "",          ""};
-  EXPECT_EQ(records[5][10], "speedup_over_autoregressive");
-  EXPECT_EQ(records[5][12] + ' ' + records[5][13] + ' ' + records[5][14], "1.5 0.125 0");
-  EXPECT_EQ(records[10][10], "operations_per_byte.verify.experts");
-  EXPECT_EQ(records[11], break_even);
-  EXPECT_EQ(records[12], part);
+  EXPECT_EQ(records[5][10], "time_per_output_token");
+  EXPECT_EQ(records[6][10], "speedup_over_autoregressive");
+  EXPECT_EQ(records[6][12] + ' ' + records[6][13] + ' ' + records[6][14], "1.5 0.125 0");
+  EXPECT_EQ(records[11][10], "operations_per_byte.verify.experts");
+  EXPECT_EQ(records[12], break_even);
+  EXPECT_EQ(records[13], part);
 }
 
 TEST(Csv, SensitivityHasARowForEachElasticityOfAConstant) {

@@ -35,8 +35,8 @@ TEST(Prefills, AgreeWithTheOracleOnRandomStudies) {
     sources.gate_mass = prepared.plan.sources.gate_mass;
     sources.magnitudes = prepared.plan.sources.magnitudes;
     sources.nearest = prepared.plan.sources.nearest;
-    const Plan plan = plan_prefills(*study, prepared.table, sources, prepared.plan.shape);
-    const Tallies tallies = count_prefills(plan, prepared.table, 1);
+    const Plan plan = plan_prefills(*study, {}, prepared.table, sources, prepared.plan.shape);
+    const Tallies tallies = count_prefills(plan, prepared.table, 1).tallies;
     const Engine engine{{tallies.counters}, Stream::main, 1};
     const oracle::RankedTrace trace(prepared.random.trace);
     const auto cell = dice.below(static_cast<std::uint32_t>(plan.layout.cells.size()));
@@ -64,8 +64,8 @@ TEST(Prefills, AreChunksOfASequence) {
   study.grid.policy = {Policy::lru};
   study.grid.capacity = {2};
   study.prefill = PrefillSpec{2, 1, false};
-  const Plan plan = plan_prefills(study, table, {}, {});
-  const Totals totals = point_totals(count_prefills(plan, table, 1), 0, 0, 0);
+  const Plan plan = plan_prefills(study, {}, table, {}, {});
+  const Totals totals = point_totals(count_prefills(plan, table, 1).tallies, 0, 0, 0);
   EXPECT_EQ(totals.rounds, 3);
   EXPECT_EQ(totals.distinct, 5);
   EXPECT_EQ(totals.hits, 1);

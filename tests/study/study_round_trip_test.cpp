@@ -36,7 +36,8 @@ class RandomStudies {
     }
     if (below(2) != 0)
       study.hardware =
-          HardwareSpec{pick({"qwen3-30b-a3b", "/models/config.json"}), 1 + below(9999), {"xpu"}, {"ar", "elastic"}};
+          HardwareSpec{pick({"qwen3-30b-a3b", "/models/config.json"}), 2 + below(9999), {}, {"xpu"}, {"ar", "elastic"}};
+    if (study.hardware && below(2) != 0) study.hardware->least_context = 1 + below(study.hardware->context - 1);
     if (study.hardware) study.hardware->reference = pick({"xpu", "none", "/systems/mine.toml"});
     if (study.hardware && below(2) != 0) study.hardware->bit_slices = "/weights/bitslice.json";
     fill_rest(study);

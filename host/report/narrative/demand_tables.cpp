@@ -92,6 +92,7 @@ Table prefill_table(const StudyResults& results) {
       2,
       {}};
   for (const PointResult& point : results.prefill) {
+    if (point.implied) continue;
     table.rows.push_back({point.policy, number_text(point.capacity), point.demand, cell_of(point, "distinct_experts"),
                           cell_of(point, "hit_rate"), cell_of(point, "misses"), cell_of(point, "cache_writes"),
                           cell_of(point, "psum_high_water"), cell_of(point, "psum_spills")});

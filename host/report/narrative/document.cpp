@@ -160,6 +160,7 @@ Document build_document(const StudyResults& all, const std::vector<Figure>& figu
     add(document, time_table(results));
     add(document, bottleneck_table(results));
     add(document, energy_table(results));
+    add(document, request_table(results));
     add(document, use_table(results));
     add(document, band_table(results));
     add(document, pareto_table(results));

@@ -272,6 +272,25 @@ Table use_table(const StudyResults& results) {
   return table;
 }
 
+Table request_table(const StudyResults& results) {
+  Table table{
+      "A request on those rows: seconds of an output token, seconds to the first token and energy (mJ) of the mean "
+      "prompt, whose chunks run alone on the machine",
+      kDesignHeader,
+      3,
+      {}};
+  for (const char* title : {"s per output token", "s to first token", "mJ per prompt"})
+    table.header.emplace_back(title);
+  for (const HardwareResult* row : best_hardware(results)) {
+    std::vector<std::string> cells = design_cells(*row);
+    for (const auto& figure :
+         {std::optional(row->time_per_output_token), row->time_to_first_token, row->energy_mj_per_prompt})
+      cells.push_back(figure ? estimate_cell(*figure) : "");
+    table.rows.push_back(std::move(cells));
+  }
+  return table;
+}
+
 Table band_table(const StudyResults& results) {
   Table table{
       "Assumption bands of those rows: from the least to the most while every assumed constant moves over its range "

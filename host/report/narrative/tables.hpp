@@ -37,6 +37,7 @@ Table time_table(const StudyResults& results);        ///< where the time of tho
 Table bottleneck_table(const StudyResults& results);  ///< which resource holds up each part, on each system's fastest
 Table pareto_table(const StudyResults& results);      ///< variants that no other beats; empty without variants
 Table use_table(const StudyResults& results);         ///< energy by where its constants come from, what is busy
+Table request_table(const StudyResults& results);     ///< time to the first and of an output token; a prompt's energy
 Table band_table(const StudyResults& results);        ///< what assumed constants may change; empty where not asked for
 Table energy_table(const StudyResults& results);      ///< where their energy goes
 Table speed_sensitivity_table(const StudyResults& results);    ///< the largest elasticities of each row

@@ -96,11 +96,20 @@ void write_hardware_csv(const StudyResults& results, const TextSink& sink) {
     if (std::isfinite(row.speedup.value)) append("speedup", row.speedup);
     append("energy_mj_per_token", row.energy_mj_per_token);
     if (std::isfinite(row.energy_gain.value)) append("energy_gain", row.energy_gain);
+    append("time_per_output_token", row.time_per_output_token);
+    if (row.time_to_first_token) append("time_to_first_token", *row.time_to_first_token);
+    if (row.energy_mj_per_prompt) append("energy_mj_per_prompt", *row.energy_mj_per_prompt);
     if (row.speedup_over_autoregressive) append("speedup_over_autoregressive", *row.speedup_over_autoregressive);
     append_mean("energy.published", row.energy_published);
     append_mean("energy.derived", row.energy_derived);
     append_mean("energy.assumed", row.energy_assumed);
     append_mean("operations_per_byte", row.operations_per_byte);
+    for (const LayerIntensity& one : row.operations_per_byte_by_layer) {
+      const std::string layers = fmt::format("operations_per_byte.layers_{}_{}", one.first, one.first + one.layers - 1);
+      append_mean(layers + ".p5", one.p5);
+      append_mean(layers + ".p50", one.p50);
+      append_mean(layers + ".p95", one.p95);
+    }
     for (const auto& [resource, share] : row.busy) append_mean("busy." + resource, share);
     for (const PartUse& part : part_uses(row)) {
       append_mean(fmt::format("operations_per_byte.{}", part.name), part.operations_per_byte);

@@ -202,9 +202,13 @@ void read(const Json& json, HardwareResult& row) {
   read_text(json, row.variant_of, "variant_of");
   from_json(json, row.vary, "vary");
   from_json(json, row.break_even_acceptance, "break_even_acceptance");
-  if (const Json& gain = member(json, "speedup_over_autoregressive"); !gain.is_null()) {
-    read(gain, row.speedup_over_autoregressive.emplace());
-  }
+  read(member(json, "time_per_output_token"), row.time_per_output_token);
+  const auto read_if_known = [&](const char* key, std::optional<Estimate>& estimate) {
+    if (const Json& known = member(json, key); !known.is_null()) read(known, estimate.emplace());
+  };
+  read_if_known("time_to_first_token", row.time_to_first_token);
+  read_if_known("energy_mj_per_prompt", row.energy_mj_per_prompt);
+  read_if_known("speedup_over_autoregressive", row.speedup_over_autoregressive);
   from_json(json, row.lower_bound, "lower_bound");
   if (const Json& band = member(json, "band"); !band.is_null()) read(band, row.band.emplace());
   const Json& energy = member(json, "energy");
@@ -212,6 +216,14 @@ void read(const Json& json, HardwareResult& row) {
   from_json(energy, row.energy_derived, "derived");
   from_json(energy, row.energy_assumed, "assumed");
   from_json(json, row.operations_per_byte, "operations_per_byte");
+  for (const Json& one : member(json, "operations_per_byte_by_layer")) {
+    LayerIntensity& layers = row.operations_per_byte_by_layer.emplace_back();
+    from_json(one, layers.first, "first");
+    from_json(one, layers.layers, "layers");
+    from_json(one, layers.p5, "p5");
+    from_json(one, layers.p50, "p50");
+    from_json(one, layers.p95, "p95");
+  }
   from_json(json, row.busy, "busy");
   std::vector<Breakdown::Figure> figures;
   for (const auto& [name, value] : member(json, "breakdown").items()) {

@@ -133,6 +133,11 @@ void write_known(JsonText& json, const char* key, const Estimate& estimate) {
   }
 }
 
+void write_if_known(JsonText& json, const char* key, const std::optional<Estimate>& estimate) {
+  if (estimate) return write(json, key, *estimate);
+  json.key(key).raw("null");
+}
+
 void write(JsonText& json, std::string_view key, const std::optional<ValueRange>& range) {
   json.key(key);
   if (!range) {
@@ -190,6 +195,12 @@ void write(JsonText& json, const HardwareResult& row) {
   json.key("published").number(row.energy_published).key("derived").number(row.energy_derived);
   json.key("assumed").number(row.energy_assumed).close('}');
   json.key("operations_per_byte").number(row.operations_per_byte);
+  json.key("operations_per_byte_by_layer").open('[');
+  for (const LayerIntensity& layers : row.operations_per_byte_by_layer) {
+    json.open('{').key("first").whole(layers.first).key("layers").whole(layers.layers);
+    json.key("p5").number(layers.p5).key("p50").number(layers.p50).key("p95").number(layers.p95).close('}');
+  }
+  json.close(']');
   json.key("busy").open('{');
   for (const auto& [resource, share] : row.busy) json.key(resource).number(share);
   json.close('}');
@@ -200,11 +211,10 @@ void write(JsonText& json, const HardwareResult& row) {
   write_known(json, "speedup", row.speedup);
   write(json, "energy_mj_per_token", row.energy_mj_per_token);
   write_known(json, "energy_gain", row.energy_gain);
-  if (row.speedup_over_autoregressive) {
-    write(json, "speedup_over_autoregressive", *row.speedup_over_autoregressive);
-  } else {
-    json.key("speedup_over_autoregressive").raw("null");
-  }
+  write(json, "time_per_output_token", row.time_per_output_token);
+  write_if_known(json, "time_to_first_token", row.time_to_first_token);
+  write_if_known(json, "energy_mj_per_prompt", row.energy_mj_per_prompt);
+  write_if_known(json, "speedup_over_autoregressive", row.speedup_over_autoregressive);
   json.key("break_even_acceptance").number(row.break_even_acceptance);
   json.key("breakdown").open('{');
   row.breakdown.for_each([&](std::string_view name, double value) { json.key(name).number(value); });
