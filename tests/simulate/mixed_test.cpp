@@ -7,6 +7,7 @@
 #include <cmath>
 #include <set>
 
+#include "cuda/core/episode_path.hpp"
 #include "host/simulate/prefill.hpp"
 #include "tests/simulate/simulated.hpp"
 
