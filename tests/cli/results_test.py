@@ -276,7 +276,8 @@ class Results(program.ProgramTest):
             table = list(csv.DictReader(file))
         drafting = sum(row["depth"] > 0 for row in rows)  # have a speed-up over their own mode and a break-even
         parts = sum(1 + len(part["busy"]) for row in rows for part in row["parts"].values())
-        self.assertEqual(len(table), sum(8 + len(row["busy"]) + len(row["breakdown"]) for row in rows) + parts
+        layers = sum(3 * len(row["operations_per_byte_by_layer"]) for row in rows)
+        self.assertEqual(len(table), sum(9 + len(row["busy"]) + len(row["breakdown"]) for row in rows) + parts + layers
                          + 2 * drafting)
         self.assertEqual({point["depth"] for point in results["points"] if not point["implied"]}, {3})
 
