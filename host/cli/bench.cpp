@@ -19,7 +19,6 @@
 #include "host/cli/commands.hpp"
 #include "host/cli/terminal.hpp"
 #include "host/simulate/cpu_backend.hpp"
-#include "host/simulate/sources.hpp"
 #include "host/support/error.hpp"
 #include "host/support/parallel.hpp"
 
@@ -289,10 +288,11 @@ void bench(const BenchOptions& options) {
   std::string why_not;
   const bool on_device =
       options.backend != "cpu" && device_for(options.backend, options.device, usable_devices(why_not), 0);
-  const BenchTrace trace(false), logits_trace(true);
-  const RoutingTable table = trace.read(), logits = logits_trace.read(), slices_of_logits = with_slices(logits);
-  std::vector<Workload> workloads = bench_workloads(table, logits_trace, logits, slices_of_logits);
-  std::erase_if(workloads, [&](const Workload& one) { return one.name.find(options.only) == std::string::npos; });
+  BenchTables tables;
+  std::vector<Workload> workloads;
+  for (const NamedWorkload& one : bench_workloads(tables)) {
+    if (one.name.find(options.only) != std::string::npos) workloads.push_back(one.make(one.name));
+  }
   const bool slices = std::string(kSlicesName).find(options.only) != std::string::npos;
   const bool rows = std::string(kProjectionName).find(options.only) != std::string::npos;
   const bool batches = std::string(kBatchesName).find(options.only) != std::string::npos;
@@ -306,9 +306,9 @@ void bench(const BenchOptions& options) {
   if (on_device && !workloads.empty()) device = measure_device(workloads, options.device, options.seconds);
   if (on_cpu && !workloads.empty()) cpu = measure_cpu(workloads, options.seconds);
   std::vector<IngestRate> ingest;
-  if (cpu && options.only.empty()) ingest.push_back(measure_host_ingest(logits_trace, options.seconds));
+  if (cpu && options.only.empty()) ingest.push_back(measure_host_ingest(tables.logits_trace(), options.seconds));
   if (device && options.only.empty()) {
-    measure_device_ingest(logits_trace, options.device, device->limits.copied_from_host_bytes_per_second,
+    measure_device_ingest(tables.logits_trace(), options.device, device->limits.copied_from_host_bytes_per_second,
                           options.seconds, ingest);
   }
   if (!ingest.empty()) json["ingest"] = to_json(ingest);
@@ -328,7 +328,7 @@ void bench(const BenchOptions& options) {
   if (device_slices) json["bit_slices"]["cuda"] = to_json(*device_slices);
   for (const char* design : {"stamps", "masks"}) {
     if (options.baseline.empty() || !cpu) break;
-    const double numpy = baseline_rate(options.baseline, design, trace, options.seconds);
+    const double numpy = baseline_rate(options.baseline, design, tables.ids_trace(), options.seconds);
     json["numpy"][design] = {{"steps_per_second", numpy}, {"times_faster_one_thread", cpu->one_thread / numpy}};
   }
   if (options.json) {

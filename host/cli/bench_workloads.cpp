@@ -76,14 +76,17 @@ std::vector<std::uint32_t> sixteen_capacities() {
   return capacities;
 }
 
-Workload redrawn(PerturbMethod method, const BenchTrace& trace, const RoutingTable& table) {
-  Study study = reference_study();
-  study.mode = Mode::perturbed;
-  TraceSources sources;
-  sources.perturbed = read_perturbed(trace.path(), table, study.temperature, method, 0);
+NamedWorkload redrawn(PerturbMethod method, BenchTables& tables) {
   const bool alias = method == PerturbMethod::alias;
-  return make_workload(fmt::format("lru, routing drawn by {}", alias ? "alias" : "gumbel"), study, table,
-                       alias ? least_of_alias() : least_of_gumbel(), std::move(sources));
+  return {fmt::format("lru, routing drawn by {}", alias ? "alias" : "gumbel"),
+          [&tables, method, alias](const std::string& name) {
+            Study study = reference_study();
+            study.mode = Mode::perturbed;
+            const RoutingTable& table = tables.logits();
+            TraceSources sources;
+            sources.perturbed = read_perturbed(tables.logits_trace().path(), table, study.temperature, method, 0);
+            return make_workload(name, study, table, alias ? least_of_alias() : least_of_gumbel(), std::move(sources));
+          }};
 }
 
 Study stateless_study(std::vector<std::uint32_t> batches, std::vector<std::uint32_t> depths,
@@ -99,8 +102,8 @@ Study stateless_study(std::vector<std::uint32_t> batches, std::vector<std::uint3
 /// The numbers that rules are measured with, by their keys.
 const std::map<std::string, std::vector<double>> kRuleNumbers = {{"theta", {0.1}}, {"experts", {24}}, {"mass", {0.8}}};
 
-/// The reference workload under a rule, on a table that suits it: `read`, or its slices.
-Workload asking(DemandRule rule, RoutingTable read, const RoutingTable& table) {
+/// The reference workload under a rule, on a table that suits it.
+NamedWorkload asking(DemandRule rule, BenchTables& tables) {
   Study study = reference_study();
   DemandSpec& demand = study.demand.emplace();
   demand.rules = {rule};
@@ -112,9 +115,13 @@ Workload asking(DemandRule rule, RoutingTable read, const RoutingTable& table) {
     study.cache.objects = Objects::slices;
     study.grid.capacity = {2 * kBenchCapacity};
   }
-  TraceSources sources = load_sources(study, read, false);
-  return make_workload(fmt::format("lru, demand {}", demand_points(demand).front().label), study, table,
-                       least_of_policy(kStepsBack), std::move(sources));
+  return {kRulesName + demand_points(demand).front().label, [&tables, study](const std::string& name) {
+            RoutingTable read = tables.logits();
+            TraceSources sources = load_sources(study, read, false);
+            const bool slices = study.cache.objects == Objects::slices;
+            return make_workload(name, study, slices ? tables.slices() : tables.logits(), least_of_policy(kStepsBack),
+                                 std::move(sources));
+          }};
 }
 
 }  // namespace
@@ -183,29 +190,45 @@ Workload make_workload(std::string name, const Study& study, const RoutingTable&
   return workload;
 }
 
-std::vector<Workload> bench_workloads(const RoutingTable& table, const BenchTrace& logits_trace,
-                                      const RoutingTable& logits, const RoutingTable& slices) {
-  std::vector<Workload> workloads;
-  workloads.push_back(make_workload(kReferenceName, reference_study(), table, least_of_policy(kStepsBack)));
+const BenchTrace& BenchTables::ids_trace() {
+  return ids_trace_ ? *ids_trace_ : ids_trace_.emplace(false);
+}
+const BenchTrace& BenchTables::logits_trace() {
+  return logits_trace_ ? *logits_trace_ : logits_trace_.emplace(true);
+}
+const RoutingTable& BenchTables::ids() {
+  return ids_ ? *ids_ : ids_.emplace(ids_trace().read());
+}
+const RoutingTable& BenchTables::logits() {
+  return logits_ ? *logits_ : logits_.emplace(logits_trace().read());
+}
+const RoutingTable& BenchTables::slices() {
+  return slices_ ? *slices_ : slices_.emplace(with_slices(logits()));
+}
+
+std::vector<NamedWorkload> bench_workloads(BenchTables& tables) {
+  std::vector<NamedWorkload> workloads;
+  const auto add = [&](std::string own_name, Study study, LeastWork least) {
+    workloads.push_back({std::move(own_name), [&tables, study = std::move(study), least](const std::string& name) {
+                           return make_workload(name, study, tables.ids(), least);
+                         }});
+  };
+  add(kReferenceName, reference_study(), least_of_policy(kStepsBack));
   for (const auto& [word, policy] : policy_names()) {
     if (policy == Policy::lru) continue;
     Study study = reference_study();
     study.grid.policy = {policy};
-    const LeastWork least = policy == Policy::static_residents ? least_of_static() : least_of_policy();
-    workloads.push_back(make_workload(std::string(word), study, table, least));
+    add(std::string(word), study, policy == Policy::static_residents ? least_of_static() : least_of_policy());
   }
-  workloads.push_back(redrawn(PerturbMethod::alias, logits_trace, logits));
-  workloads.push_back(redrawn(PerturbMethod::gumbel, logits_trace, logits));
+  workloads.push_back(redrawn(PerturbMethod::alias, tables));
+  workloads.push_back(redrawn(PerturbMethod::gumbel, tables));
   Study sixteen = reference_study();
   sixteen.grid.capacity = sixteen_capacities();
-  workloads.push_back(make_workload(kSixteenName, sixteen, table, least_of_capacities()));
-  workloads.push_back(
-      make_workload(kLargestName, stateless_study({16}, {8}, {kBenchCapacity}), table, least_of_static()));
-  workloads.push_back(make_workload(kGridName,
-                                    stateless_study({1, 2, 4, 8, 16}, {1, 2, 3, 4, 5, 6, 7, 8}, sixteen_capacities()),
-                                    table, least_of_static()));
+  add(kSixteenName, sixteen, least_of_capacities());
+  add(kLargestName, stateless_study({16}, {8}, {kBenchCapacity}), least_of_static());
+  add(kGridName, stateless_study({1, 2, 4, 8, 16}, {1, 2, 3, 4, 5, 6, 7, 8}, sixteen_capacities()), least_of_static());
   for (const DemandRule rule : all_demand_rules()) {
-    if (!drafts_nearest(rule)) workloads.push_back(asking(rule, logits, needs_slices(rule) ? slices : logits));
+    if (!drafts_nearest(rule)) workloads.push_back(asking(rule, tables));
   }
   return workloads;
 }

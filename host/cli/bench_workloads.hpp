@@ -1,6 +1,8 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -53,11 +55,29 @@ Study reference_study();
 Workload make_workload(std::string name, const Study& study, const RoutingTable& table, LeastWork least,
                        TraceSources sources = {});
 
+/// The tables that workloads run on, each made when it is first asked for.
+class BenchTables {
+ public:
+  const BenchTrace& ids_trace();
+  const BenchTrace& logits_trace();
+  const RoutingTable& ids();
+  const RoutingTable& logits();
+  const RoutingTable& slices();  ///< of the logits' table two objects for each expert
+
+ private:
+  std::optional<BenchTrace> ids_trace_, logits_trace_;
+  std::optional<RoutingTable> ids_, logits_, slices_;
+};
+
+/// A workload that is made when it is wanted.
+struct NamedWorkload {
+  std::string name;
+  std::function<Workload(const std::string& name)> make;
+};
+
 /// The reference workload, then every other policy, redrawn routing, sixteen capacities, a grid of stateless points
-/// beside its largest, and every demand rule that needs no file. The tables must outlive the result; `logits` is that
-/// of `logits_trace`, `slices` the same with two objects for each expert.
-std::vector<Workload> bench_workloads(const RoutingTable& table, const BenchTrace& logits_trace,
-                                      const RoutingTable& logits, const RoutingTable& slices);
+/// beside its largest, and every demand rule that needs no file. The tables must outlive what is made.
+std::vector<NamedWorkload> bench_workloads(BenchTables& tables);
 
 /// Names in bench_workloads that are set against each other.
 inline constexpr const char* kReferenceName = "lru";
