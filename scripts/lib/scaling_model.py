@@ -69,8 +69,8 @@ AXES = {
                "but for"
                " one more mask word each 64.",
     "layers": "Flat: layers are walked one after the other, and share draws and acceptance.",
-    "capacity": "All capacities share one walk back to find what each holds; what is counted of each (hits, fetches, drafts, "
-                "writes) is not shared.",
+    "capacity": "All capacities share one walk back to find what each holds; what is counted of each (hits, fetches,"
+                " drafts, writes) is not shared.",
 }
 
 
