@@ -106,11 +106,22 @@ struct LaneWord {
   MOECARLO_HOST_DEVICE void set(int lane, std::uint64_t number) { value[lane] = number; }
 };
 
-/// Every other word of a, then of b, from the first or the second on.
+/// Every other word of a, then of b: from the first on, from the second on.
 template <int Lanes>
-MOECARLO_HOST_DEVICE LaneWord<Lanes> every_other(const LaneWord<Lanes>& a, const LaneWord<Lanes>& b,
-                                                 std::uint64_t first) {
-  return {__builtin_shuffle(a.value, b.value, 2 * HostVector<Lanes>::kIndex + first)};
+MOECARLO_HOST_DEVICE LaneWord<Lanes> evens(const LaneWord<Lanes>& a, const LaneWord<Lanes>& b) {
+  if constexpr (Lanes == 4) {
+    return {__builtin_shufflevector(a.value, b.value, 0, 2, 4, 6)};
+  } else {
+    return {__builtin_shufflevector(a.value, b.value, 0, 2, 4, 6, 8, 10, 12, 14)};
+  }
+}
+template <int Lanes>
+MOECARLO_HOST_DEVICE LaneWord<Lanes> odds(const LaneWord<Lanes>& a, const LaneWord<Lanes>& b) {
+  if constexpr (Lanes == 4) {
+    return {__builtin_shufflevector(a.value, b.value, 1, 3, 5, 7)};
+  } else {
+    return {__builtin_shufflevector(a.value, b.value, 1, 3, 5, 7, 9, 11, 13, 15)};
+  }
 }
 template <int Lanes>
 MOECARLO_HOST_DEVICE LaneWord<Lanes> operator|(const LaneWord<Lanes>& a, const LaneWord<Lanes>& b) {
@@ -231,11 +242,14 @@ struct LayerBundle {
       for (int w = 0; w < Words; ++w) bundle.word[w] = LaneWord<Lanes>::load(masks + w * Lanes);
     } else if constexpr (Words == 2) {  // in registers: what was stored word by word is slow to load as a vector
       const LaneWord<Lanes> a = LaneWord<Lanes>::load(masks), b = LaneWord<Lanes>::load(masks + Lanes);
-      for (int w = 0; w < 2; ++w) bundle.word[w] = every_other(a, b, w);
+      bundle.word[0] = evens(a, b);
+      bundle.word[1] = odds(a, b);
     } else if constexpr (Words == 4) {
-      const auto first_half = LayerBundle<2, Lanes>::gather(masks);
-      const auto second_half = LayerBundle<2, Lanes>::gather(masks + 2 * Lanes);
-      for (int w = 0; w < 4; ++w) bundle.word[w] = every_other(first_half.word[w % 2], second_half.word[w % 2], w / 2);
+      const auto a = LayerBundle<2, Lanes>::gather(masks), b = LayerBundle<2, Lanes>::gather(masks + 2 * Lanes);
+      bundle.word[0] = evens(a.word[0], b.word[0]);
+      bundle.word[1] = evens(a.word[1], b.word[1]);
+      bundle.word[2] = odds(a.word[0], b.word[0]);
+      bundle.word[3] = odds(a.word[1], b.word[1]);
     } else {
       std::uint64_t lanes[Lanes];
       for (int w = 0; w < Words; ++w) {
