@@ -1,7 +1,7 @@
 # Checks written in Python: the structure of the sources, and the scripts. Exit status 77 is a skip.
 function(moecarlo_script_test name)
   add_test(NAME ${name} COMMAND ${ARGN} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
-  set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 600
+  set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77
     ENVIRONMENT "PYTHONDONTWRITEBYTECODE=1;MOECARLO=$<TARGET_FILE:moecarlo>")
 endfunction()
 

@@ -255,7 +255,7 @@ PreparedBatches::PreparedBatches(const RoutingTable& table, BatchDraws draws, st
   expect_draws(table, draws);
   Plan plan = plan_of(table, draws);
   const BatchCounters counters(plan.layout.size, plan.shape.groups.total(), table, points);
-  parts_ = std::make_unique<Parts>(table, std::move(draws), std::move(points), std::move(plan), counters);
+  parts_.reset(new Parts{table, std::move(draws), std::move(points), std::move(plan), counters});
 }
 PreparedBatches::~PreparedBatches() = default;
 

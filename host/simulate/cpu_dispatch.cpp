@@ -1,16 +1,13 @@
 #include <algorithm>
 
 #include "host/simulate/cpu_code.hpp"
+#include "host/support/processor.hpp"
 
 namespace moecarlo {
 
 InstructionSet best_instruction_set() {
-#if defined(MOECARLO_X86_64)
-  if (__builtin_cpu_supports("x86-64-v4") && __builtin_cpu_supports("avx512vpopcntdq") &&
-      __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2"))
-    return InstructionSet::x86_64_v4;
-  if (__builtin_cpu_supports("x86-64-v3")) return InstructionSet::x86_64_v3;
-#endif
+  if (runs_x86_64_v4()) return InstructionSet::x86_64_v4;
+  if (runs_x86_64_v3()) return InstructionSet::x86_64_v3;
   return InstructionSet::baseline;
 }
 

@@ -1,5 +1,7 @@
 #include "host/statistics/part_use.hpp"
 
+#include <fmt/format.h>
+
 #include <cmath>
 #include <string>
 
@@ -15,7 +17,8 @@ std::vector<PartUse> part_uses(const HardwareResult& row) {
     const double bytes = row.breakdown.find("bytes_read." + name).value_or(0);
     if (bytes > 0) use.operations_per_byte = row.breakdown.find("operations." + name).value_or(0) / bytes;
     for (const auto& [resource, share] : row.busy) {
-      if (const auto own = row.breakdown.find(name + "." + resource)) use.busy.emplace_back(resource, *own / seconds);
+      if (const auto own = row.breakdown.find(fmt::format("{}.{}", name, resource)))
+        use.busy.emplace_back(resource, *own / seconds);
     }
     uses.push_back(std::move(use));
   }

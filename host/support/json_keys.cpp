@@ -24,7 +24,7 @@ void expect_keys_of(const Json& found, const Json& again, const std::string& whe
     std::vector<std::string_view> names;
     for (const auto& [key, value] : again.items()) names.push_back(key);
     for (const auto& [key, value] : found.items()) {
-      const std::string inside = path.empty() ? key : path + "." + key;
+      const std::string inside = path.empty() ? key : fmt::format("{}.{}", path, key);
       if (!again.contains(key)) {
         fail(ErrorKind::input, "{}: {}{}", where, path.empty() ? "" : path + ": ", unknown_key(key, names, 64));
       }

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -15,10 +16,12 @@ void resize_in_large_pages(std::vector<T>& numbers, std::size_t size) {
   numbers.reserve(size);
 #if defined(MADV_HUGEPAGE)
   const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const auto start = reinterpret_cast<std::uintptr_t>(numbers.data());
-  const std::uintptr_t first = (start + page - 1) / page * page, end = (start + size * sizeof(T)) / page * page;
+  const std::size_t bytes = size * sizeof(T), before = -reinterpret_cast<std::uintptr_t>(numbers.data()) % page;
   // Advice: where it is not taken, nothing but speed is lost.
-  if (first < end) static_cast<void>(::madvise(reinterpret_cast<void*>(first), end - first, MADV_HUGEPAGE));
+  if (bytes >= before + page) {
+    auto* const first = reinterpret_cast<std::byte*>(numbers.data()) + before;
+    static_cast<void>(::madvise(first, (bytes - before) / page * page, MADV_HUGEPAGE));
+  }
 #endif
   numbers.resize(size);
 }

@@ -1,5 +1,7 @@
 #include "host/trace/extras.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -65,7 +67,7 @@ void check_shares(const hdf5::Group& group, const std::string& member) {
 void note_others(const hdf5::Group& group, const std::string& name, hdf5::Names members, hdf5::Names attributes,
                  TraceExtras& extras) {
   for (const auto& others : {hdf5::members_not_read(group, members), hdf5::attributes_not_read(group, attributes)}) {
-    for (const std::string& other : others) extras.not_read.push_back(name + "/" + other);
+    for (const std::string& other : others) extras.not_read.push_back(fmt::format("{}/{}", name, other));
   }
 }
 

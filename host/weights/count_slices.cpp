@@ -4,6 +4,7 @@
 #include <cstring>
 #include <memory>
 
+#include "host/support/processor.hpp"
 #include "host/weights/bit_planes.hpp"
 
 namespace moecarlo {
@@ -106,8 +107,8 @@ using CountColumns = void (*)(const Rows& rows, std::uint64_t columns, PlaneTall
 
 CountColumns fastest_count_columns() {
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("x86-64-v4") && __builtin_cpu_supports("avx512vpopcntdq")) return count_columns_v4;
-  if (__builtin_cpu_supports("x86-64-v3")) return count_columns_v3;
+  if (runs_x86_64_v4()) return count_columns_v4;
+  if (runs_x86_64_v3()) return count_columns_v3;
 #endif
   return count_columns_baseline;
 }

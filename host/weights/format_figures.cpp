@@ -93,7 +93,7 @@ ZeroPointSums zero_point_sums(const ZeroPointCounts& counts) {
     const auto at = static_cast<std::size_t>(shift);
     for (int q = 0; q < kRemainders; ++q) {
       for (int z = 0; z < kRemainders; ++z) {
-        const auto bin = static_cast<std::size_t>(q * kRemainders + z);
+        const auto bin = static_cast<std::size_t>(q) * kRemainders + static_cast<std::size_t>(z);
         const int shifted = q - z - shifted_zero(q, z, shift), whole = q - z - whole_zero(q, z, shift);
         const double squares = unit * static_cast<double>(counts.squared_scales[bin]);
         sums.shifted_squares[at] += counts.counts[bin] * static_cast<std::uint64_t>(shifted * shifted);

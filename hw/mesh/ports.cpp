@@ -28,7 +28,7 @@ std::vector<bool> far_ports(const Ports& ports) {
 
 }  // namespace
 
-Ports::Ports(Topology topology) : topology_(std::move(topology)) {
+Ports::Ports(Topology topology) : topology_(topology) {
   if (topology_.is_mesh()) {
     for (const Link& link : topology_.links()) {
       links_.emplace(link, links_.size());
@@ -57,12 +57,13 @@ ExpertTraffic::ExpertTraffic(const Ports& ports, const Mapping& mapping, TokenSo
   std::vector<double> of_port(ports.size(), 0);
   for (std::uint32_t device = 0; device < shares_.size(); ++device) {
     std::vector<std::size_t> crossed;
-    for (const auto& [other, share] : deliveries_to(device, mapping, source)) {
+    for (const Delivery& delivery : deliveries_to(device, mapping, source)) {
+      const std::uint32_t other = delivery.from;
       const auto [from, to] = step == Step::dispatch ? std::pair(other, device) : std::pair(device, other);
       lengthen(ports.topology(), from, to, hops_);
       ports.each_on_way(from, to, [&](std::size_t port) {
         if (of_port[port] == 0) crossed.push_back(port);
-        of_port[port] += share;
+        of_port[port] += delivery.share;
       });
     }
     for (const std::size_t port : crossed) shares_[device].push_back({port, std::exchange(of_port[port], 0)});

@@ -136,7 +136,7 @@ fs::path find_preset(std::string_view kind, const std::string& name) {
   }
   const std::vector<fs::path> folders = preset_folders();
   for (const fs::path& folder : folders) {
-    const fs::path file = folder / kind / (name + ".toml");
+    fs::path file = folder / kind / (name + ".toml");
     if (fs::is_regular_file(file)) return file;
   }
   std::vector<std::string> searched;

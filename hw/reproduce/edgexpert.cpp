@@ -52,7 +52,8 @@ Cost step(const EdgexpertConstants& constants, const Serving& serving, double ex
 /// At least so many of k kept, each with this chance.
 double at_least(double k, double least, double chance) {
   double sum = 0;
-  for (double kept = least; kept <= k; ++kept) {
+  for (int more = 0; least + more <= k; ++more) {
+    const double kept = least + more;
     const double ways = std::exp(std::lgamma(k + 1) - std::lgamma(kept + 1) - std::lgamma(k - kept + 1));
     sum += ways * std::pow(chance, kept) * std::pow(1 - chance, k - kept);
   }

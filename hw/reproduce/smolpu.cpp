@@ -40,7 +40,8 @@ MaskPoint read_masks(PresetReader& reader, std::string criterion, const std::str
   MaskPoint point{std::move(criterion), {}};
   const std::string kept = table + "_kept", loaded = table + "_loaded";
   for (const std::string& name : reader.names(kept))
-    point.stand_ins[name] = {reader.share(kept + "." + name), reader.share(loaded + "." + name)};
+    point.stand_ins[name] = {reader.share(fmt::format("{}.{}", kept, name)),
+                             reader.share(fmt::format("{}.{}", loaded, name))};
   return point;
 }
 

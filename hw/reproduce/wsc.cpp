@@ -221,7 +221,9 @@ class Claims {
   std::vector<ReproducedRow> throughput(const WscClaim& claim) const {
     const std::string around = fmt::format("switch:{}", constants_.rival_devices);
     std::vector<ReproducedRow> rows;
-    for (double tokens = constants_.fewest_tokens; tokens <= constants_.most_tokens; tokens *= 4) {
+    for (int step = 0;; ++step) {
+      const double tokens = std::ldexp(constants_.fewest_tokens, 2 * step);
+      if (tokens > constants_.most_tokens) return rows;
       const LayerSeconds wafers =
           even_layer(constants_.wafers, constants_.wafers.devices.topology, "hierarchical", claim.top_k, tokens);
       const LayerSeconds rival = even_layer(constants_.rival, around, "row", claim.top_k, tokens);
@@ -232,7 +234,6 @@ class Claims {
                            around, 1e6 * rival.experts, 1e6 * rival.links()),
                rival.layer / wafers.layer, "the batch, which decides it, and latencies are not in the digests"));
     }
-    return rows;
   }
 
   const WscConstants& constants_;

@@ -146,7 +146,7 @@ const Coding& find_coding(const std::string& name) {
 
 std::string without_codings(const std::string& name, std::vector<std::string>& codings) {
   std::size_t end = name.find('+');
-  const std::string scheme = name.substr(0, end);
+  std::string scheme = name.substr(0, end);
   while (end != std::string::npos) {
     const std::size_t next = name.find('+', end + 1);
     codings.push_back(name.substr(end + 1, next - end - 1));

@@ -135,8 +135,9 @@ bool StudyProjection::is_reference(const CountedPoints& points, const Row& row) 
 }
 
 std::vector<StudyProjection::Row> StudyProjection::projected_rows(const CountedRounds& counted) const {
-  const auto& [tallies, points, sampling, chunk, prefills] = counted;
-  const bool lengths_read_trace = tallies.shape.acceptance_reads_trace();
+  const CountedPoints& points = counted.points;
+  const Sampling& sampling = counted.sampling;
+  const bool lengths_read_trace = counted.tallies.shape.acceptance_reads_trace();
   const Scheme plain = autoregressive();
   std::map<std::uint32_t, std::optional<Rates>> references;  // by batch
   const auto reference = [&](std::uint32_t batch) -> const std::optional<Rates>& {
@@ -147,7 +148,7 @@ std::vector<StudyProjection::Row> StudyProjection::projected_rows(const CountedR
     return known->second = rates_of(sampling, projection, lengths_read_trace, workload.certain);
   };
 
-  std::vector<Row> all = rows(points, tallies);
+  std::vector<Row> all = rows(points, counted.tallies);
   std::vector<Row*> by_workload;
   for (Row& row : all) by_workload.push_back(&row);
   std::stable_sort(by_workload.begin(), by_workload.end(),
@@ -159,7 +160,7 @@ std::vector<StudyProjection::Row> StudyProjection::projected_rows(const CountedR
         .first->second;
   };
   std::optional<StudyPrompts> prompts;
-  if (prefills && !chunk) prompts.emplace(*prefills);
+  if (counted.prefills && !counted.chunk) prompts.emplace(*counted.prefills);
   const Row* before = nullptr;
   Workload workload;
   for (Row* row : by_workload) {
@@ -193,7 +194,7 @@ std::vector<StudyProjection::Row> StudyProjection::projected_rows(const CountedR
                           result.bits, workload.draft_width, workload.verify_columns};
     if (prompts) add_prompt(*prompts, *row, serving);
     if (own.seconds_per_chunk)  // of a prompt of 1 / last chunks
-      result.time_to_first_token = sampling.estimate(1 / chunk->last * *own.seconds_per_chunk);
+      result.time_to_first_token = sampling.estimate(1 / counted.chunk->last * *own.seconds_per_chunk);
     if (row->scheme->uses_bits && result.depth > 0) {
       row->trade = draft_sizes(row->machine->system, *row->scheme, row->machine->model, serving, projection.placement,
                                mean_counts(workload));

@@ -158,12 +158,9 @@ class Jobs(program.ProgramTest):
         self.study.write_text(program.study_text(study={"trajectories": 60_000},
                                                  grid={"depth": [0, 3, 7], "batch": [1, 4]}))
         job = self.submit("array.sbatch", self.study, self.folder / "out", options=("-a", "0-1", "-n", "1"))
-        for _ in range(200):
+        deadline = time.monotonic() + 60
+        while self.logs().count("simulating: ") < 2 and time.monotonic() < deadline:  # a line of progress of each
             time.sleep(0.1)
-            begun = self.slurm.call("sh", "-c", f"scontrol -o show job {job} | grep -c JobState=RUNNING || true").strip()
-            if begun != "0":
-                break
-        time.sleep(2)
         self.slurm.call("scancel", "--signal=USR1", job)
         states = self.wait(job)
         self.assertEqual(states.count("JobState=COMPLETED"), 2, states + self.logs())

@@ -86,7 +86,7 @@ std::pair<int, int> binomial_range(int trials) {
 
 // MOECARLO_COVERAGE_SEEDS: seeds of this test and of the next.
 TEST(MonteCarloIntervals, CoverTheExactValueInNinetyFivePercentOfTheSeeds) {
-  const auto seeds = static_cast<int>(testing::parameter("MOECARLO_COVERAGE_SEEDS", 400));
+  const auto seeds = static_cast<int>(testing::parameter("MOECARLO_COVERAGE_SEEDS", 200));
   const RoutingTable table = small_table();
   Study study = small_study();
   study.mode = Mode::exhaustive;

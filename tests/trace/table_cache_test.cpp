@@ -76,7 +76,7 @@ TEST(TableCache, ThatIsDamagedGivesWayToTheTrace) {
   const RoutingTable sound = built(trace).first;
   const auto cache = caches_in(folder)[0];
   const auto size = std::filesystem::file_size(cache);
-  for (std::uintmax_t at = 0; at < size; at += 211) {
+  for (std::uintmax_t at = 0; at < size; at += 1499) {
     std::fstream file(cache, std::ios::in | std::ios::out | std::ios::binary);
     file.seekg(static_cast<std::streamoff>(at));
     const auto byte = static_cast<char>(file.get() ^ 0x21);

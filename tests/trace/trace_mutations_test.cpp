@@ -47,7 +47,7 @@ void mutate(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
   const std::string whole{std::istreambuf_iterator<char>(file), {}};
   constexpr unsigned flips[] = {0xFF, 0x01, 0x80};
-  const auto step = static_cast<std::size_t>(testing::parameter("MOECARLO_MUTATION_STEP", 5));
+  const auto step = static_cast<std::size_t>(testing::parameter("MOECARLO_MUTATION_STEP", 37));
   int refused = 0;
   for (std::size_t i = 0; step * i < whole.size(); ++i) {
     put_byte(path, step * i, static_cast<char>(static_cast<unsigned char>(whole[step * i]) ^ flips[i % 3]));

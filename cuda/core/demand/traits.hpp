@@ -14,7 +14,7 @@ constexpr std::uint64_t in_gates(double theta) {
 
 constexpr std::uint64_t kMillion = 1'000'000;
 constexpr std::uint64_t in_millionths(double share) {
-  return static_cast<std::uint64_t>(share * kMillion + 0.5);
+  return (static_cast<std::uint64_t>(2 * share * kMillion) + 1) / 2;
 }
 
 /// The product of gate and path probability, as a threshold: kept iff c g >= this.

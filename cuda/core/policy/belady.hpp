@@ -76,11 +76,11 @@ struct OfflineOptimum : PolicyTraits {
     std::uint32_t missing = pool.slots;
     const auto take = [&](std::uint32_t l, const Mask& wanted) MOECARLO_INLINED {
       const Mask taken = (pool.open[l] & wanted).lowest(missing);
-      missing -= taken.count();
       pool.open[l] = without(pool.open[l], taken);
       pool.store(l, pool.residents(l) | taken);
+      return taken.count();
     };
-    if (forced && pool.slots > 0) take(layer, caches(layer).last_referenced(pass).lane(0).lowest(1));
+    if (forced && pool.slots > 0) missing -= take(layer, caches(layer).last_referenced(pass).lane(0).lowest(1));
     const std::uint32_t passes = caches(layer).path.passes;
     std::uint32_t next = pass, l = layer;
     while (missing > 0) {
@@ -88,9 +88,9 @@ struct OfflineOptimum : PolicyTraits {
         l = 0;
         if (++next == passes) break;
       }
-      take(l, caches(l).unions[next].lane(0));
+      missing -= take(l, caches(l).unions[next].lane(0));
     }
-    for (l = 0; l < pool.layers && missing > 0; ++l) take(l, pool.open[l]);  // never used again: any will do
+    for (l = 0; l < pool.layers && missing > 0; ++l) missing -= take(l, pool.open[l]);  // never used again: any will do
   }
 };
 

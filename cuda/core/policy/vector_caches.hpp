@@ -99,8 +99,7 @@ struct SlotBytes<64> {
     return _mm512_mask_cmpgt_epu8_mask(places, value, other.value);
   }
   MOECARLO_HOST_DEVICE SlotBytes first_of(Places places) const {
-    const auto first = reinterpret_cast<ByteVector>(_mm512_maskz_compress_epi8(places, value));
-    return {reinterpret_cast<__m512i>(__builtin_shuffle(first, ByteVector{}))};
+    return {_mm512_maskz_permutexvar_epi8(~Places{}, __m512i{}, _mm512_maskz_compress_epi8(places, value))};
   }
   MOECARLO_HOST_DEVICE void put(SlotBytes number, Places places) {
     value = _mm512_mask_mov_epi8(value, places, number.value);
@@ -322,8 +321,8 @@ MOECARLO_HOST_DEVICE void mark_residents(const ListCache& cache) {
     }
   }
   for (int w = 0; w < Words; ++w) {
-    resident[w] |= __builtin_shuffle(resident[w], WordVector{4, 5, 6, 7, 0, 1, 2, 3});
-    resident[w] |= __builtin_shuffle(resident[w], WordVector{2, 3, 0, 1, 6, 7, 4, 5});
+    resident[w] |= __builtin_shufflevector(resident[w], resident[w], 4, 5, 6, 7, 0, 1, 2, 3);
+    resident[w] |= __builtin_shufflevector(resident[w], resident[w], 2, 3, 0, 1, 6, 7, 4, 5);
     cache.bits[w] = resident[w][0] | resident[w][1];
   }
 }

@@ -25,7 +25,8 @@ std::string draw(const PanelChart& chart) {
   Svg svg(chart_width, top + static_cast<double>(rows) * height, chart.text.title, described(chart.text));
   draw_header(svg, chart.text, legend);
   for (std::size_t i = 0; i < chart.panels.size(); ++i) {
-    const auto column = static_cast<double>(i % columns), row = static_cast<double>(i / columns);
+    const std::size_t above = i / columns;
+    const auto column = static_cast<double>(i % columns), row = static_cast<double>(above);
     draw_panel(svg, chart.panels[i], {chart_margin + column * (width + gap), top + row * height, width, panel_height});
   }
   return svg.finish();

@@ -132,7 +132,7 @@ std::vector<std::string> wrapped(std::string_view text, double size, double widt
     const auto end = std::min(text.find(' '), text.size());
     const std::string word(text.substr(0, end));
     text.remove_prefix(std::min(end + 1, text.size()));
-    const std::string longer = line.empty() ? word : line + ' ' + word;
+    const std::string longer = line.empty() ? word : fmt::format("{} {}", line, word);
     if (!line.empty() && text_width(longer, size) > width) {
       lines.push_back(line);
       line = word;
