@@ -178,11 +178,12 @@ class Replay {
       for (const Column& column : pass.columns) {
         if (!column.verified || column.used[layer].count(object) == 0) continue;
         const bool known = !column.of.empty();
-        use(column.gate[layer].at(expert),
+        use(column, column.gate[layer].at(expert),
             known ? trace_.trace.magnitude[column.of[layer].at(expert)][layer] : std::vector<int>(channels, -1));
       }
     };
-    each_user([&](int gate, const std::vector<int>& magnitude) {
+    each_user([&](const Column& column, int gate, const std::vector<int>& magnitude) {
+      if (!demander_.chooses_channels(pass, column)) return;
       for (int j = 0; j < channels; ++j) {
         const double product = static_cast<double>(gate) * magnitude[j];
         if (gate > 0 && (magnitude[j] < 0 || product >= std::ceil(*least * 65535 / trace_.trace.scale[layer]))) {
@@ -192,7 +193,7 @@ class Replay {
     });
     counts.parts += (2 * static_cast<std::int64_t>(loaded.size()) * whole + channels) / (2 * channels);
     if (object >= trace_.trace.experts) return;
-    each_user([&](int gate, const std::vector<int>& magnitude) {
+    each_user([&](const Column&, int gate, const std::vector<int>& magnitude) {
       std::int64_t sum = 0, lost = 0;
       for (int j = 0; j < channels && magnitude[j] >= 0; ++j) {
         sum += magnitude[j];

@@ -79,6 +79,12 @@ struct DemandTraits {
   /// The miss rate that it aims at; it reads_residents then.
   MOECARLO_HOST_DEVICE static constexpr MissRateTarget miss_rate_target(const DemandNumbers&) { return {}; }
 
+  /// Whether a column has a say in which input channels are loaded; else it takes what others chose.
+  template <class Pass>
+  MOECARLO_HOST_DEVICE static bool chooses_channels(const Pass& /*pass*/, std::uint32_t /*column*/) {
+    return true;
+  }
+
   /// Whether it looks at what is resident: its design points have cells of their own then.
   MOECARLO_HOST_DEVICE static constexpr bool reads_residents(const DemandNumbers&) { return false; }
 };
