@@ -237,6 +237,15 @@ TEST(SalientDemand, ItsChannelsAreThoseOfTheOneThatDecides) {
   EXPECT_EQ(channels(0, AllDemand{}), 4U);
 }
 
+TEST(ChannelMask, CountsWhatTwoHaveInCommon) {
+  const std::uint8_t decides[] = {4, 1, 2, 0}, sibling[] = {0, 4, 3, 4};
+  ChannelMask loaded, wanted;
+  loaded.add(decides, 4, 2);
+  wanted.add(sibling, 4, 2);
+  EXPECT_EQ(wanted.count(4), 3U);
+  EXPECT_EQ(wanted.count_in(loaded, 4), 1U);
+}
+
 TEST(SlicesDemand, AsksForTheLowerSliceOfTheTwoLargeGates) {
   HandPass pass;
   pass.add(1, {{'A', 0.55}, {'B', 0.30}, {'C', 0.08}, {'D', 0.07}});

@@ -28,6 +28,11 @@ struct ChannelMask {
     for (std::uint32_t w = 0; 64 * w < channels; ++w) total += count_bits(word[w]);
     return total;
   }
+  MOECARLO_HOST_DEVICE std::uint32_t count_in(const ChannelMask& other, std::uint32_t channels) const {
+    std::uint32_t total = 0;
+    for (std::uint32_t w = 0; 64 * w < channels; ++w) total += count_bits(word[w] & other.word[w]);
+    return total;
+  }
 };
 
 /// Of a gate what its token's magnitudes outside a mask are of all of them: what is not computed.
@@ -66,17 +71,26 @@ MOECARLO_OUTLINED void count_channels(const LayerContext<1>& at, const Cell& cel
     return with_demand(plan.demands[cell.demand].rule,
                        [&](auto rule) MOECARLO_INLINED { return decltype(rule)::chooses_channels(pass, column); });
   };
+  const auto add_own = [&](ChannelMask& mask, std::uint32_t gate, const std::uint8_t* magnitudes) MOECARLO_INLINED {
+    if (gate > 0) mask.add(magnitudes, channels, (least + gate - 1) / gate);
+  };
   each_member(objects, [&](std::uint32_t object) MOECARLO_INLINED {
     ChannelMask loaded;
     each_user(pass, object,
               [&](std::uint32_t column, std::uint32_t gate, const std::uint8_t* magnitudes) MOECARLO_INLINED {
-                if (gate > 0 && has_a_say(column)) loaded.add(magnitudes, channels, (least + gate - 1) / gate);
+                if (has_a_say(column)) add_own(loaded, gate, magnitudes);
               });
     totals[kLoadedParts] += (std::uint64_t{loaded.count(channels)} * parts_of_object + channels / 2) / channels;
     if (object >= plan.drafting_experts) return;
-    each_user(pass, object, [&](std::uint32_t, std::uint32_t gate, const std::uint8_t* magnitudes) MOECARLO_INLINED {
-      totals[kChannelMassDropped] += dropped_of(gate, magnitudes, channels, loaded);
-    });
+    each_user(pass, object,
+              [&](std::uint32_t column, std::uint32_t gate, const std::uint8_t* magnitudes) MOECARLO_INLINED {
+                totals[kChannelMassDropped] += dropped_of(gate, magnitudes, channels, loaded);
+                if (has_a_say(column)) return;
+                ChannelMask wanted;
+                add_own(wanted, gate, magnitudes);
+                totals[kChannelsWanted] += wanted.count(channels);
+                totals[kChannelsCovered] += wanted.count_in(loaded, channels);
+              });
   });
 }
 

@@ -11,6 +11,7 @@ namespace moecarlo {
 struct SalientDemand : DemandTraits {
   static constexpr const char* kName = "salient";
   static constexpr bool kReadsGates = false;
+  static constexpr bool kSomeDecide = true;
 
   template <class Pass>
   MOECARLO_HOST_DEVICE static void ask(const Pass& pass, const DemandNumbers& /*own*/) {

@@ -73,6 +73,7 @@ struct DemandTraits {
   static constexpr bool kNeedsSlices = false;    ///< of experts as objects of a cache
   static constexpr bool kCalibrates = false;     ///< a number of its own depends on the calibration split
   static constexpr bool kOneList = false;        ///< of its lists a study gives one, and not the others
+  static constexpr bool kSomeDecide = false;     ///< not every column chooses_channels
 
   static constexpr Misfit misfit(const DemandNumbers&) { return {}; }
 
