@@ -17,7 +17,7 @@ from routertrace import elastic_draft, routers  # noqa: E402
 from routertrace.demands import ONE, Choices, Demand, gates_of  # noqa: E402
 from routertrace.channels import Channels, loaded  # noqa: E402
 from routertrace.loss import DemandTap, LossMeter, Passes, expected_length  # noqa: E402
-from routertrace.siblings import Siblings  # noqa: E402
+from routertrace.siblings import Siblings, channel_recall  # noqa: E402
 
 warnings.filterwarnings("ignore", category=FutureWarning)
 torch.set_num_threads(1)
@@ -267,6 +267,49 @@ class Measuring(common.ScriptTest):
                             dropped[layer] += sum(g for e, g in one[layer][1].items() if e not in of[0][layer][0])
         self.assertGreater(followers, 0)
         self.assertEqual((found.mass, found.dropped), (mass, dropped))
+
+    def test_channels_of_siblings_are_recalled_as_token_by_token(self):
+        model = families.model("qwen3_moe")
+        taps = routers.attach(model)
+        draft = elastic_draft.ElasticDraft(model, taps)
+        ids = torch.randint(model.config.vocab_size, (1, 8), generator=torch.Generator().manual_seed(4))
+        theta, width, prompt = 0.3, 3, 2
+        found = channel_recall(model, draft, ids, Passes([1] * 3, prompt, 1), width, None, 8, [theta, 1e9])
+
+        def wants(prefix, token):
+            """Of each tap {expert: channels} of a token at the end of a run from the start."""
+            for tap in taps:
+                tap.record = tap.record_channels = True
+            model(input_ids=torch.cat([prefix, token[None]])[None])
+            sets = [{int(e): {j for j, x in enumerate(tap.channels[-1]) if float(g) * float(x) >= theta * ONE}
+                     for e, g in zip(tap.ids[-1], gates_of(tap.weights)[-1])} for tap in taps]
+            for tap in taps:
+                tap.record = tap.record_channels = False
+                tap.forget()
+            return sets
+        loaded, siblings = {}, []
+        for position in range(prompt, 8):
+            prefix, of_pass = ids[0, :position], (position - prompt) // 3
+            first = [ids[0, position]]
+            if (position - prompt) % 3:
+                tokens = model(input_ids=prefix[None]).logits[0, -1].topk(width).indices
+                first = [tokens[0]]
+                for token in tokens[1:]:
+                    siblings.append((of_pass, wants(prefix, token), wants(prefix, tokens[0])))
+            for layer, of in enumerate(wants(prefix, first[0])):
+                for expert, channels in of.items():
+                    loaded.setdefault((layer, of_pass, expert), set()).update(channels)
+        wanted = covered = 0
+        for of_pass, own, deciding in siblings:
+            for layer, of in enumerate(own):
+                for expert, channels in of.items():
+                    if expert in deciding[layer]:
+                        wanted += len(channels)
+                        covered += len(channels & loaded[layer, of_pass, expert])
+        self.assertTrue(0 < covered < wanted)
+        channels = model.config.hidden_size
+        self.assertEqual(found[theta], (wanted, covered, sum(map(len, loaded.values())), channels * len(loaded)))
+        self.assertEqual(found[1e9], (0, 0, 0, channels * len(loaded)))
 
     def test_the_file_has_a_row_a_rule_and_says_what_it_costs(self):
         model = families.model("qwen3_moe")

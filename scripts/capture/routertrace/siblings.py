@@ -23,15 +23,8 @@ class Siblings:
     def of(cls, model, draft, ids, passes, width, residents, bits):
         """`passes`: loss.Passes. The draft is that of `residents` and `bits`; candidates are the target's without a rule."""
         rows, length = ids.shape
-        after = torch.arange(length, device=ids.device) - passes.prompt
-        inner = torch.nonzero((after >= 0) & (after % len(passes.path) > 0)).flatten()  # positions with siblings
-        roots = int((after >= 0).sum()) - len(inner)
-        draft.become_target()
-        text = Text(model, ids)
-        draft.become_draft(bits, residents)
-        likely = Chains(text, (inner - 1).expand(rows, -1)).step(ids[:, inner - 1])
-        tokens = likely.topk(width, -1).indices  # [rows, inner, width], the one that decides first
-        draft.become_target()
+        text, inner, tokens = _candidates(model, draft, ids, passes, width, residents, bits)
+        roots = length - passes.prompt - len(inner)
         routed = [_routed(text, draft.taps, inner, tokens[..., j]) for j in range(width)]
         text.restore()
         same = tokens == ids[:, inner, None]
@@ -49,14 +42,73 @@ class Siblings:
         return siblings
 
 
-def _routed(text, taps, positions, tokens):
-    """(ids, gates) [rows * positions, k] of each tap for these tokens [rows, positions] in the place of the text's."""
+def channel_recall(model, draft, ids, passes, width, residents, bits, thetas):
+    """{theta: (channels that siblings want, those of them that are loaded, channels loaded, channels of what is used)} of
+    the same trees, counts over texts and layers. Loaded of an expert is what some token that decides in its pass wants, gate
+    times magnitude at least theta; a sibling wants it of the experts that it shares with the one that decides for it."""
+    rows, length = ids.shape
+    plain = {tap: None for tap in draft.taps}
+    text, inner, tokens = _candidates(model, draft, ids, passes, width, residents, bits, plain)
+    routed = [_routed(text, draft.taps, inner, tokens[..., j], True) for j in range(width)]
+    text.restore()
+    of_pass = passes.of(rows, length)[0].view(rows, length).to(ids.device)
+    root = torch.zeros(rows, length, dtype=torch.bool, device=ids.device)
+    root[:, passes.prompt::len(passes.path)] = True
+    counts = {theta: [0, 0, 0, 0] for theta in thetas}
+    for layer, tap in enumerate(draft.taps):
+        inside = of_pass[:, inner].flatten()
+        chosen, weights, magnitudes = plain[tap]
+        at_root = root.flatten()
+        deciders = [(chosen[at_root], weights[at_root], magnitudes[at_root], of_pass.flatten()[at_root]),
+                    (*routed[0][layer], inside)]
+        for theta, sums in counts.items():
+            loaded = torch.zeros((int(of_pass.max()) + 1) * tap.experts, magnitudes.shape[1], dtype=torch.bool)
+            used = torch.zeros(len(loaded), dtype=torch.bool)
+            for experts, gates, inputs, own in deciders:
+                place = (own[:, None] * tap.experts + experts).flatten()
+                wants = (gates[..., None] * inputs[:, None].double() >= theta * ONE).flatten(0, 1)
+                loaded.index_put_((place,), wants, accumulate=True)
+                used[place] = True
+            sums[2] += int(loaded[used].sum())
+            sums[3] += int(used.sum()) * loaded.shape[1]
+            decides = torch.zeros(len(inside), tap.experts, dtype=torch.bool)
+            decides.scatter_(1, routed[0][layer][0], True)
+            for experts, gates, inputs in (of[layer] for of in routed[1:]):
+                wants = gates[..., None] * inputs[:, None].double() >= theta * ONE
+                wants &= decides.gather(1, experts)[..., None]
+                sums[0] += int(wants.sum())
+                sums[1] += int((wants & loaded[inside[:, None] * tap.experts + experts]).sum())
+    return {theta: tuple(sums) for theta, sums in counts.items()}
+
+
+def _candidates(model, draft, ids, passes, width, residents, bits, plain=None):
+    """The text, run by the target; positions with siblings; tokens [rows, positions, width], the one that decides first.
+    plain: {tap: None} to be filled with (ids, gates, magnitudes of inputs) of the text's own tokens."""
+    after = torch.arange(ids.shape[1], device=ids.device) - passes.prompt
+    inner = torch.nonzero((after >= 0) & (after % len(passes.path) > 0)).flatten()
+    draft.become_target()
+    for tap in plain or {}:
+        tap.record = tap.record_channels = True
+    text = Text(model, ids)
+    for tap in plain or {}:
+        plain[tap] = (tap.ids, gates_of(tap.weights), tap.channels)
+        tap.record = tap.record_channels = False
+        tap.forget()
+    draft.become_draft(bits, residents)
+    likely = Chains(text, (inner - 1).expand(len(ids), -1)).step(ids[:, inner - 1])
+    draft.become_target()
+    return text, inner, likely.topk(width, -1).indices
+
+
+def _routed(text, taps, positions, tokens, with_channels=False):
+    """(ids, gates) [rows * positions, k] of each tap, and the magnitudes of what its experts receive, for these tokens
+    [rows, positions] in the place of the text's."""
     for tap in taps:
-        tap.record = True
+        tap.record, tap.record_channels = True, with_channels
     try:
         Chains(text, positions.expand(text.batch, -1)).step(tokens)
-        return [(tap.ids, gates_of(tap.weights)) for tap in taps]
+        return [(tap.ids, gates_of(tap.weights), *([tap.channels] if with_channels else [])) for tap in taps]
     finally:
         for tap in taps:
-            tap.record = False
+            tap.record = tap.record_channels = False
             tap.forget()
