@@ -48,7 +48,11 @@ enum DemandCount : std::uint32_t {
   kDroppedSmallGate,
   kDroppedRejected,
   kRedundantSmallGate,
-  kRedundantRejected
+  kRedundantRejected,
+  kChannelsWanted,
+  kChannelsCovered,
+  kPairsUpper,
+  kPairMassUpper
 };
 inline constexpr CountInfo kDemandCounts[] = {
     {"demands"},               // pairs
@@ -67,6 +71,12 @@ inline constexpr CountInfo kDemandCounts[] = {
     // and that rejected columns alone use,
     {"redundant_small_gate"},  // though accepted ones chose them
     {"redundant_rejected"},    // which alone chose them
+    // Of pairs that are kept of columns without a say in which channels are loaded, channels
+    {"channels_wanted"},   // that the column would have loaded
+    {"channels_covered"},  // those of them that are loaded
+    // Pairs that are kept with the upper slice alone,
+    {"demands_upper"},
+    {"upper_mass"},  // and their gate mass
 };
 constexpr std::uint32_t kPartsOfExpert = 256;
 

@@ -78,10 +78,12 @@ enum class Where {
   with_slices,         ///< where slices of experts are cached
   with_nested,         ///< where the study names a smaller capacity within this one
   with_siblings,       ///< where columns beside the path of a draft tree are verified
-  with_demands,        ///< where the study has demand rules
+  with_demands,        ///< where the study has demand rules, as all that follow
   with_demand_masses,  ///< and gate masses are known
+  with_upper_mass,     ///< and slices of experts are cached
   with_channels,       ///< where some demand does without channels
-  with_causes          ///< where the study has demand rules, and lengths are counted one by one
+  with_deciders,       ///< and lets one of several siblings choose them
+  with_causes          ///< where lengths are counted one by one
 };
 
 /// Whether a metric has several values, and what the number behind its name then is.

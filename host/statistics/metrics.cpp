@@ -32,8 +32,11 @@ bool needs_drafts(const Metric& metric) {
 }
 
 bool needs_demands(const Metric& metric) {
-  return metric.where == Where::with_demands || metric.where == Where::with_demand_masses ||
-         metric.where == Where::with_channels || metric.where == Where::with_causes;
+  return metric.where >= Where::with_demands;
+}
+
+bool needs_gates(const Metric& metric) {
+  return metric.where == Where::with_demand_masses || metric.where == Where::with_upper_mass;
 }
 
 bool drops_channels(const TallyShape& shape) {
@@ -71,8 +74,8 @@ std::vector<std::string> MetricReader::names(const Study& study) {
 std::vector<std::string> MetricReader::names_at(const PointAddress& point) const {
   std::vector<std::string> names;
   for (const Metric& metric : metric_table()) {
-    const bool counted = (metric.where != Where::with_masses || knows_mass(point)) &&
-                         (metric.where != Where::with_demand_masses || knows_pair_mass(point));
+    const bool counted =
+        (metric.where != Where::with_masses || knows_mass(point)) && (!needs_gates(metric) || knows_pair_mass(point));
     const std::uint32_t depth = tallies_.shape.cells[point.cell].depth;
     for (const std::uint32_t level : metric.levels_at(depth, tallies_.shape.leads)) {
       if (counted && exists(metric.name_at(level), point)) names.push_back(metric.name_at(level));
@@ -92,6 +95,11 @@ bool MetricReader::exists(const std::string& name, const PointAddress& point) co
   if (metric.where == Where::with_siblings) return cell.tree.verifies_siblings(cell.depth);
   if (needs_drafts(metric)) return cell.depth > 0;
   if (metric.where == Where::with_channels) return drops_channels(tallies_.shape);
+  if (metric.where == Where::with_deciders) {
+    const Demand& demand = cell.demand.demand;
+    return demand.channels > 0 && some_decide(demand.rule) && cell.tree.verifies_siblings(cell.depth);
+  }
+  if (metric.where == Where::with_upper_mass && tallies_.shape.slices == 1) return false;
   if (metric.where == Where::with_causes && tallies_.shape.walk == Walk::enumerate) return false;
   if (needs_demands(metric)) return tallies_.shape.asks;
   return metric.where == Where::everywhere || tallies_.shape.slices > 1;

@@ -80,7 +80,7 @@ bool drops_channels(const DemandSpec& spec) {
 bool is_lossy(const std::string& label) {
   if (label.find(kChannelsOf) != std::string::npos) return true;
   for (const DemandRule rule : all_demand_rules()) {
-    if (label.substr(0, label.find('(')) == to_string(rule)) return drops(rule);
+    if (rule_of_label(label) == to_string(rule)) return drops(rule);
   }
   return true;  // of another version's
 }
@@ -97,6 +97,9 @@ bool drafts_nearest(DemandRule rule) {
 bool needs_slices(DemandRule rule) {
   return with_demand(rule, [](auto one) { return decltype(one)::kNeedsSlices; });
 }
+bool some_decide(DemandRule rule) {
+  return with_demand(rule, [](auto one) { return decltype(one)::kSomeDecide; });
+}
 bool takes_one_list(DemandRule rule) {
   return with_demand(rule, [](auto one) { return decltype(one)::kOneList; });
 }
@@ -110,6 +113,17 @@ bool looks_at_residents(const DemandSpec& spec) {
   const std::vector<DemandPoint> points = demand_points(spec);
   return std::any_of(points.begin(), points.end(),
                      [](const DemandPoint& one) { return DemandRules::read_residents(one.demand); });
+}
+
+DemandRule demand_rule(std::string_view name) {
+  for (const DemandRule rule : all_demand_rules()) {
+    if (name == to_string(rule)) return rule;
+  }
+  return DemandRule::all;
+}
+
+std::string rule_of_label(const std::string& label) {
+  return label.substr(0, label.find('('));
 }
 
 std::vector<DemandRule> all_demand_rules() {

@@ -4,6 +4,7 @@
 #include <map>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cuda/core/demand/traits.hpp"
@@ -48,11 +49,14 @@ bool reads_entropy(DemandRule rule);
 bool reads_paths(DemandRule rule);     ///< looks at path probabilities
 bool drafts_nearest(DemandRule rule);  ///< needs distances between experts
 bool needs_slices(DemandRule rule);
+bool some_decide(DemandRule rule);  ///< which channels are loaded, for the others
 bool takes_one_list(DemandRule rule);
 Misfit misfit(const Demand& demand);
 bool looks_at_residents(const Demand& demand);
 bool looks_at_residents(const DemandSpec& spec);  ///< some of its rules
 std::vector<DemandRule> all_demand_rules();
+DemandRule demand_rule(std::string_view name);        ///< of its to_string; all where there is none
+std::string rule_of_label(const std::string& label);  ///< of a DemandPoint: "threshold" of "threshold(0.05)"
 
 /// Every key that some rule takes, once, in the order of the rules.
 std::vector<const DemandParameter*> demand_parameters();

@@ -55,23 +55,11 @@ Model measured(Model model, const BitSlices& slices) {
 }
 
 Scheme on_measured_slices(const Scheme& scheme, const Model& measured) {
-  Scheme own = scheme;
-  own.name += "-measured";
-  const auto coded = [figures = measured.expert_format.measured](Model model) {
+  Scheme own = on_changed(scheme, [figures = measured.expert_format.measured](Model model) {
     model.expert_format.measured = figures;
     return model;
-  };
-  own.items = [items = scheme.items, coded](const Model& model, const Serving& serving) {
-    return items(coded(model), serving);
-  };
-  own.verification = [verification = scheme.verification, coded](const Model& model, const Serving& serving,
-                                                                 const Placement& placement) {
-    return verification(coded(model), serving, placement);
-  };
-  own.plan = [plan = scheme.plan, coded](const System& system, const Model& model, const Serving& serving,
-                                         const Placement& placement) {
-    return plan(system, coded(model), serving, placement);
-  };
+  });
+  own.name += "-measured";
   return own;
 }
 

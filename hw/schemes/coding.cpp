@@ -181,7 +181,7 @@ Scheme with_coding(const Scheme& scheme, const std::string& coding, const Preset
     reader.finish();
     return model;
   };
-  Scheme own = scheme;
+  Scheme own = on_changed(scheme, coded);
   own.name += "+" + coding;
   own.codings.push_back(coding);
   if (own.preset.name.empty()) own.preset = {own.name, constants.file, {}, {}};
@@ -190,17 +190,6 @@ Scheme with_coding(const Scheme& scheme, const std::string& coding, const Preset
     own.preset.constants.push_back(std::move(constant));
   }
   own.stored = [stored = scheme.stored, coded](const Model& model) { return coded(stored ? stored(model) : model); };
-  own.items = [items = scheme.items, coded](const Model& model, const Serving& serving) {
-    return items(coded(model), serving);
-  };
-  own.verification = [verification = scheme.verification, coded](const Model& model, const Serving& serving,
-                                                                 const Placement& placement) {
-    return verification(coded(model), serving, placement);
-  };
-  own.plan = [plan = scheme.plan, coded](const System& system, const Model& model, const Serving& serving,
-                                         const Placement& placement) {
-    return plan(system, coded(model), serving, placement);
-  };
   return own;
 }
 

@@ -78,6 +78,24 @@ bool applies(const Scheme& scheme, const System& system) {
   return system.has_cache() || !scheme.needs_cache;
 }
 
+Scheme on_changed(const Scheme& scheme, const std::function<Model(Model)>& model_of,
+                  const std::function<Serving(Serving)>& serving_of) {
+  const auto served = [serving_of](const Serving& serving) { return serving_of ? serving_of(serving) : serving; };
+  Scheme changed = scheme;
+  changed.items = [items = scheme.items, model_of, served](const Model& model, const Serving& serving) {
+    return items(model_of(model), served(serving));
+  };
+  changed.verification = [verification = scheme.verification, model_of, served](
+                             const Model& model, const Serving& serving, const Placement& placement) {
+    return verification(model_of(model), served(serving), placement);
+  };
+  changed.plan = [plan = scheme.plan, model_of, served](const System& system, const Model& model,
+                                                        const Serving& serving, const Placement& placement) {
+    return plan(system, model_of(model), served(serving), placement);
+  };
+  return changed;
+}
+
 Item cached_experts(const Model& model, double slot_bytes) {
   return {"experts", ItemKind::cached, slot_bytes, experts_bytes(model),
           static_cast<double>(model.experts) * model.moe_layers};

@@ -96,6 +96,11 @@ bool applies(const Scheme& scheme, const System& system);
 
 // What schemes share.
 
+/// The same scheme on what `model_of` makes of the model that it is given, and served as `serving_of` says where there
+/// is one. Its name, its constants and how it stores the model are left as they are.
+Scheme on_changed(const Scheme& scheme, const std::function<Model(Model)>& model_of,
+                  const std::function<Serving(Serving)>& serving_of = {});
+
 /// The cached experts, whole or so many bytes of each.
 Item cached_experts(const Model& model, double slot_bytes);
 

@@ -23,27 +23,14 @@ Scheme speq_float(const Preset& constants) {
   PresetReader reader(constants);
   const std::uint32_t bits = reader.count("draft.bits");
   reader.finish();
-  const auto with_bits = [bits](Serving serving) {
+  Scheme scheme = on_changed(speq(), as_float16, [bits](Serving serving) {
     serving.bits = bits;
     return serving;
-  };
-  const Scheme integers = speq();
-  Scheme scheme = integers;
+  });
   scheme.name = "speq-fp16";
   scheme.uses_bits = false;
   scheme.preset = constants;
   scheme.stored = as_float16;
-  scheme.items = [items = integers.items, with_bits](const Model& model, const Serving& serving) {
-    return items(as_float16(model), with_bits(serving));
-  };
-  scheme.verification = [verification = integers.verification, with_bits](const Model& model, const Serving& serving,
-                                                                          const Placement& placement) {
-    return verification(as_float16(model), with_bits(serving), placement);
-  };
-  scheme.plan = [plan = integers.plan, with_bits](const System& system, const Model& model, const Serving& serving,
-                                                  const Placement& placement) {
-    return plan(system, as_float16(model), with_bits(serving), placement);
-  };
   return scheme;
 }
 

@@ -7,7 +7,12 @@ PROMPTS are texts, as of capture_router.py; of each the first tokens are prompt,
 depth + 1 neighbours, --batch texts together, under the rule. Column i of a pass has path probability a^i with a the
 acceptance that was measured without a rule, or what --path lists. Acceptance is that of the elastic self-draft (INT8 target,
 some experts resident, upper bits), which stands on the target's own keys and values. What a rule drops gets gate weight 0;
-the other weights stay.
+the other weights stay. Under `slices` an expert whose gate is below THETA computes with the upper --bits of its weights,
+and its gate counts as dropped. Under `salient(width N)` the N tokens that the draft holds most likely are candidates at each
+column but the first of a pass: the likeliest one decides, and a token of the text that is another one uses only experts that
+it has in common with that one; dropped_mass is that of all candidates of the tree, as in a simulation. Under `channels C` an
+expert computes on the input channels that reach C, times the gate, in some token of the pass; gates count as dropped by the
+share of the token's magnitudes in the others.
 
 The file (JSON, schema moecarlo-loss 1) is what `[demand] loss` of a study names: model, texts, tokens, depth, batch, and
 rules, `all` first, of each demand, dropped_mass, bits_per_token, bits_per_token_error, perplexity, perplexity_ratio,
@@ -35,7 +40,9 @@ def parse_arguments():
     add_output(parser, "JSON")
     parser.add_argument("--demand", action="append", default=[], metavar="RULE",
                         help="as a study labels it: threshold(0.05), threshold(0.05, token), budget(16), top_p(0.9), "
-                             "half(0.75), half(unimportant 0.5, entropy); again for each more")
+                             "half(0.75), half(unimportant 0.5, entropy), slices(0.2), "
+                             "threshold(0.05, channels 0.1); and salient(width 4), 4 candidates a level; again "
+                             "for each more")
     parser.add_argument("--depth", type=int, default=4, help="draft tokens of a pass (4)")
     parser.add_argument("--batch", type=int, default=1, help="texts that are verified together (1)")
     parser.add_argument("--path", default="", metavar="C,..", help="path probabilities of columns 0 .. depth, 1 first")

@@ -23,9 +23,12 @@ def card(measured, training):
         "model**: what a rule costs it shows the shape of the curve, not the level that a large model has.", "",
         f"Measured by `measure_loss.py` on {measured['texts']} held-out texts, {measured['tokens']} tokens, in passes of "
         f"depth {measured['depth']}, batch {measured['batch']}; path probabilities by the acceptance of the draft without a "
-        "rule; acceptance is that of the elastic self-draft at temperature 1. Ratios with their 95 % intervals, acceptance "
-        "and accepted length with a standard error.", "",
-        "| demand | gate mass dropped, % | perplexity, times | acceptance | accepted length |", "|---|---|---|---|---|"]
+        "rule; acceptance is that of the elastic self-draft at temperature 1. Under `slices` the mass is that of experts "
+        "which compute from the upper 4 of 8 bits; under `salient` that of all candidates of a tree, of which the text's "
+        "tokens, whose loss it is, are mostly those that decide. Ratios with their 95 % intervals, acceptance and accepted "
+        "length with a standard error.", "",
+        "| demand | gate mass dropped or cut, % | perplexity, times | acceptance | accepted length |",
+        "|---|---|---|---|---|"]
     for one in measured["rules"]:
         lines.append(
             f"| {one['demand']} | {100 * one['dropped_mass']:.1f} | {one['perplexity_ratio']:.4f} "

@@ -309,7 +309,7 @@ class Measured(unittest.TestCase):
         return acceptance.measure(self.model, self.draft, self.sequences, self.popularity, configurations, 1.0)
 
     def test_the_whole_model_at_8_bits_is_always_accepted(self):
-        accept, agree = self.measured((1.0, 8, True))
+        accept, agree, _ = self.measured((1.0, 8, True))
         self.assertGreater(accept.min(), 1 - 1e-3)
         self.assertGreater(agree.mean(), 0.999)
 
@@ -323,7 +323,7 @@ class Measured(unittest.TestCase):
             self.assertGreaterEqual(augmented, truncated)
 
     def test_acceptance_is_the_overlap_of_the_two_models(self):
-        accept, _ = self.measured((0.5, 3, True))
+        accept, _, _ = self.measured((0.5, 3, True))
         sequence, residents = self.sequences[1], elastic_draft.most_popular(self.popularity, 0.5, 2)
         begin = len(self.sequences[0])
         with torch.inference_mode():
@@ -366,7 +366,7 @@ class Measured(unittest.TestCase):
     def test_first_drafts_are_accepted_as_often_as_measured(self):
         """The coupling of recorded rounds has the law of speculative sampling: at the positions where rounds begin, the
         first draft token is accepted with the measured probability."""
-        accept, _ = self.measured((0.75, 4, True))
+        accept, _, _ = self.measured((0.75, 4, True))
         starts = np.cumsum([0] + [len(s) for s in self.sequences])
         hits, expected = [], []
         for s, found in enumerate(self.rounds()):

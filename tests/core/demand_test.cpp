@@ -1,3 +1,4 @@
+#include "cuda/core/demand/channels.hpp"
 #include "cuda/core/demand/demands.hpp"
 
 #include <gmock/gmock.h>
@@ -215,6 +216,34 @@ TEST(SalientDemand, LeavesSiblingsTheExpertsOfTheOneThatDecides) {
   equal.add(0.5, {{'A', 0.5}, {'B', 0.5}}, 1).add(0.5, {{'A', 0.5}, {'C', 0.5}}, 1);
   SalientDemand::ask(equal, {});
   EXPECT_EQ(equal.loaded(), "AB");  // 3 experts become 2
+}
+
+/// EdgeXpert's siblings: the one that decides loads channels 0 and 2 of A and 0 of B; the other is computed on these,
+/// though it would have loaded 1 and 3 of A.
+TEST(SalientDemand, ItsChannelsAreThoseOfTheOneThatDecides) {
+  HandPass pass;
+  pass.add(0.6, {{'A', 0.6}, {'B', 0.4}}, 1).add(0.4, {{'A', 0.5}, {'C', 0.5}}, 1);
+  SalientDemand::ask(pass, {});
+  const std::uint8_t magnitudes[2][4] = {{4, 1, 2, 0}, {0, 4, 0, 4}};
+  const auto channels = [&](std::uint32_t expert, auto rule) {
+    ChannelMask loaded;
+    for (std::uint32_t i = 0; i < 2; ++i) {
+      const bool uses = pass.used()[i].find(static_cast<char>('A' + expert)) != std::string::npos;
+      if (uses && decltype(rule)::chooses_channels(pass, i)) loaded.add(magnitudes[i], 4, expert == 0 ? 2 : 3);
+    }
+    return loaded.count(4);
+  };
+  EXPECT_EQ(channels(0, SalientDemand{}) + channels(1, SalientDemand{}), 3U);
+  EXPECT_EQ(channels(0, AllDemand{}), 4U);
+}
+
+TEST(ChannelMask, CountsWhatTwoHaveInCommon) {
+  const std::uint8_t decides[] = {4, 1, 2, 0}, sibling[] = {0, 4, 3, 4};
+  ChannelMask loaded, wanted;
+  loaded.add(decides, 4, 2);
+  wanted.add(sibling, 4, 2);
+  EXPECT_EQ(wanted.count(4), 3U);
+  EXPECT_EQ(wanted.count_in(loaded, 4), 1U);
 }
 
 TEST(SlicesDemand, AsksForTheLowerSliceOfTheTwoLargeGates) {

@@ -144,6 +144,15 @@ void Demander::budget(std::vector<Column*>& columns, int layer, const ObjectSet&
 }
 
 /// Of each request and level the column of the largest path probability decides.
+bool Demander::chooses_channels(const Pass& pass, const Column& column) const {
+  if (!is("salient")) return true;
+  return std::none_of(pass.columns.begin(), pass.columns.end(), [&](const Column& other) {
+    if (!other.verified || other.request != column.request || other.level != column.level) return false;
+    if (other.confidence != column.confidence) return other.confidence > column.confidence;
+    return other.number < column.number;
+  });
+}
+
 void Demander::salient(std::vector<Column*>& columns, int layer) const {
   for (Column* column : columns) {
     const Column* decides = nullptr;

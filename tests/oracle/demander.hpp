@@ -28,6 +28,9 @@ class Demander {
   /// The least product of gate and magnitude of a channel that is loaded; none where all are.
   std::optional<double> least_channel() const;
 
+  /// Whether a column has a say in which channels are loaded.
+  bool chooses_channels(const Pass& pass, const Column& column) const;
+
   /// The choice with the largest gate, the most popular one of several.
   static int first_choice(const std::map<int, int>& gates);
 

@@ -151,16 +151,21 @@ class Replay {
     return used;
   }
 
-  static void count_demands(const Column& column, int layer, LayerCounts& counts) {
+  void count_demands(const Column& column, int layer, LayerCounts& counts) const {
     const Experts kept = common(column.chosen[layer], column.used[layer]);
     counts.pairs += static_cast<std::int64_t>(column.chosen[layer].size());
     counts.pairs_kept += static_cast<std::int64_t>(kept.size());
     ++counts.columns;
     counts.whole_columns += kept == column.chosen[layer] ? 1 : 0;
+    const auto lacks_lower = [&](int expert) {
+      return study_.cache.objects == Objects::slices && column.used[layer].count(trace_.trace.experts + expert) == 0;
+    };
+    counts.pairs_upper += std::count_if(kept.begin(), kept.end(), lacks_lower);
     if (column.gate.empty()) return;
     for (const auto& [expert, gate] : column.gate[layer]) {
       counts.pair_mass += gate;
       if (kept.count(expert) == 0) counts.dropped += gate;
+      if (kept.count(expert) > 0 && lacks_lower(expert)) counts.upper_mass += gate;
     }
   }
 
@@ -178,21 +183,28 @@ class Replay {
       for (const Column& column : pass.columns) {
         if (!column.verified || column.used[layer].count(object) == 0) continue;
         const bool known = !column.of.empty();
-        use(column.gate[layer].at(expert),
+        use(column, column.gate[layer].at(expert),
             known ? trace_.trace.magnitude[column.of[layer].at(expert)][layer] : std::vector<int>(channels, -1));
       }
     };
-    each_user([&](int gate, const std::vector<int>& magnitude) {
+    const auto wants = [&](int gate, int magnitude) {
+      const double product = static_cast<double>(gate) * magnitude;
+      return gate > 0 && (magnitude < 0 || product >= std::ceil(*least * 65535 / trace_.trace.scale[layer]));
+    };
+    each_user([&](const Column& column, int gate, const std::vector<int>& magnitude) {
+      if (!demander_.chooses_channels(pass, column)) return;
       for (int j = 0; j < channels; ++j) {
-        const double product = static_cast<double>(gate) * magnitude[j];
-        if (gate > 0 && (magnitude[j] < 0 || product >= std::ceil(*least * 65535 / trace_.trace.scale[layer]))) {
-          loaded.insert(j);
-        }
+        if (wants(gate, magnitude[j])) loaded.insert(j);
       }
     });
     counts.parts += (2 * static_cast<std::int64_t>(loaded.size()) * whole + channels) / (2 * channels);
     if (object >= trace_.trace.experts) return;
-    each_user([&](int gate, const std::vector<int>& magnitude) {
+    each_user([&](const Column& column, int gate, const std::vector<int>& magnitude) {
+      for (int j = 0; j < channels && !demander_.chooses_channels(pass, column); ++j) {
+        if (!wants(gate, magnitude[j])) continue;
+        ++counts.channels_wanted;
+        counts.channels_covered += static_cast<std::int64_t>(loaded.count(j));
+      }
       std::int64_t sum = 0, lost = 0;
       for (int j = 0; j < channels && magnitude[j] >= 0; ++j) {
         sum += magnitude[j];

@@ -41,7 +41,9 @@ struct LayerCounts {
   std::int64_t upper = 0;                       ///< distinct experts, of which at least the upper slice is used
   std::int64_t parts = 0;                       ///< of weights that are loaded: 256 an expert
   std::int64_t channels_dropped = 0;  ///< gates of what is used, by magnitudes in channels that are not loaded
-  std::int64_t dropped_small = 0, dropped_rejected = 0;  ///< experts that are chosen and not used, by whom
+  std::int64_t channels_wanted = 0, channels_covered = 0;  ///< by columns that have no say in what is loaded
+  std::int64_t pairs_upper = 0, upper_mass = 0;            ///< pairs that are used without the lower slice, their gates
+  std::int64_t dropped_small = 0, dropped_rejected = 0;    ///< experts that are chosen and not used, by whom
   std::int64_t redundant_small = 0,
                redundant_rejected = 0;   ///< those that rejected columns alone use, by who chose them
   std::map<int, std::int64_t> products;  ///< distinct choices by largest product of gate and path probability, of 256

@@ -69,7 +69,8 @@ struct Fields {
         const std::uint32_t column = of_.cell->first_demand_count() + index;
         const bool of_channels =
             !plan_.channel_thresholds.empty() && (index == kLoadedParts || index == kChannelMassDropped);
-        const double rounding = index == kPairMass ? 1e-4 : index == kPairMassDropped || of_channels ? 1e-3 : 0;
+        const bool of_gates = index == kPairMassDropped || index == kPairMassUpper;
+        const double rounding = index == kPairMass ? 1e-4 : of_gates || of_channels ? 1e-3 : 0;
         fields.push_back({name, union_group(column), union_layer(column), of, rounding});
       };
       of_demand("pairs", kPairs, number(&LayerCounts::pairs));
@@ -81,6 +82,10 @@ struct Fields {
       of_demand("whole columns", kWholeColumns, number(&LayerCounts::whole_columns));
       of_demand("parts loaded", kLoadedParts, number(&LayerCounts::parts));
       of_demand("gate mass dropped with channels", kChannelMassDropped, number(&LayerCounts::channels_dropped));
+      of_demand("channels wanted", kChannelsWanted, number(&LayerCounts::channels_wanted));
+      of_demand("channels covered", kChannelsCovered, number(&LayerCounts::channels_covered));
+      of_demand("pairs of upper slices", kPairsUpper, number(&LayerCounts::pairs_upper));
+      of_demand("gate mass of upper slices", kPairMassUpper, number(&LayerCounts::upper_mass));
       if (plan_.walk != Walk::enumerate) {
         of_demand("dropped for small gates", kDroppedSmallGate, number(&LayerCounts::dropped_small));
         of_demand("dropped of rejected columns", kDroppedRejected, number(&LayerCounts::dropped_rejected));

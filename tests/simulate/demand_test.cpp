@@ -185,6 +185,41 @@ TEST(Channels, AreAllLoadedAtZeroAndChangeNothingButWeights) {
   }
 }
 
+/// Trees of three siblings a level under `salient`: the sum of a count over all passes.
+std::uint64_t of_siblings(double sibling_routing, double channels, DemandCount which, const char* rule = "salient") {
+  Study study = small_study();
+  study.draft.width = 3;
+  study.draft.sibling_routing = sibling_routing;
+  study.grid.batch = {1};
+  study.grid.depth = {2};
+  study.grid.policy = {Policy::lru};
+  study.demand.emplace();
+  study.demand->rules = {rule_named(rule)};
+  study.demand->channels = {channels};
+  const RoutingTable table = small_table();
+  ChannelMagnitudes magnitudes{9, std::vector<float>(table.layers, 0.5F), {}};
+  std::mt19937 random(5);
+  for (std::uint32_t i = 0; i < table.tokens * table.layers * magnitudes.channels; ++i)
+    magnitudes.of_tokens.push_back(static_cast<std::uint8_t>(random()));
+  const Tallies tallies = counted(study, table, random_gates(table), magnitudes);
+  const Cell& at = tallies.layout.cells.front();
+  std::uint64_t sum = 0;
+  for (std::uint32_t layer = 0; layer < table.layers; ++layer)
+    sum +=
+        tallies
+            .counters[at.unions_by_layer + std::uint64_t{layer} * at.union_width() + at.first_demand_count() + which];
+  return sum;
+}
+
+/// Siblings of the path token's own routing want what it wants, and those of another part of it.
+TEST(Channels, OfSiblingsAreCoveredWhereTheyRouteAsTheOneThatDecides) {
+  EXPECT_GT(of_siblings(1, 16, kChannelsWanted), 0U);
+  EXPECT_EQ(of_siblings(1, 16, kChannelsCovered), of_siblings(1, 16, kChannelsWanted));
+  EXPECT_GT(of_siblings(0, 16, kChannelsCovered), 0U);
+  EXPECT_LT(of_siblings(0, 16, kChannelsCovered), of_siblings(0, 16, kChannelsWanted));
+  EXPECT_EQ(of_siblings(0, 16, kChannelsWanted, "all"), 0U);  // every column has a say
+}
+
 TEST(Causes, OfWhatIsDroppedAndOfWhatIsRedundantAddUpToWhatIsChosenInVain) {
   Study study = small_study();
   study.demand.emplace();
@@ -232,6 +267,35 @@ Tallies of_slices(std::vector<double> miss_rates) {
   study.demand->stated = {{"theta", {0.1}}};
   if (!miss_rates.empty()) study.demand->stated["miss_rate"] = std::move(miss_rates);
   return counted(study, with_slices(small_table()), random_gates(small_table()));
+}
+
+/// One pass of two columns, gates .55 .30 .08 .07 and .6 .25 .1 .05: lower slices of two choices each, and with the
+/// others .15 of the first gate mass and .15 of the second go without.
+TEST(SlicesDemand, CountsWhatGoesWithoutLowerSlices) {
+  TableSpec spec;
+  spec.layers = 1;
+  spec.experts = 4;
+  spec.lengths = {2};
+  const RoutingTable table = pack_table(spec, {0, 1, 2, 3, 0, 1, 2, 3});
+  Study study = small_study();
+  study.mode = Mode::replay;
+  study.cache.objects = Objects::slices;
+  study.grid.batch = {1};
+  study.grid.depth = {1};
+  study.grid.policy = {Policy::lru};
+  study.grid.capacity = {8};
+  study.acceptance.alpha = 1;
+  study.start = Start::cold;
+  study.demand.emplace();
+  study.demand->rules = {rule_named("slices")};
+  study.demand->stated = {{"theta", {0.2}}};
+  const Tallies tallies = counted(study, with_slices(table), {36044, 19661, 5243, 4587, 39321, 16384, 6553, 3277});
+  EXPECT_EQ(demand_count(tallies, kPairs), 8U);
+  EXPECT_EQ(demand_count(tallies, kPairsKept), 8U);
+  EXPECT_EQ(demand_count(tallies, kPairsUpper), 4U);
+  EXPECT_EQ(demand_count(tallies, kPairMassUpper), 5243U + 4587 + 6553 + 3277);
+  EXPECT_EQ(demand_count(tallies, kUpperDistinct), 4U);
+  EXPECT_EQ(point_totals(tallies, 0, 0, 0).distinct, 6);
 }
 
 TEST(SlicesDemand, WithAMissRateOfOneIsTheSameWithoutOne) {

@@ -14,10 +14,13 @@ MOECARLO_OUTLINED void count_demands(const LayerContext<1>& at, const Cell& cell
     totals[kPairsKept] += used.count();
     totals[kColumns] += pass.chosen(i).count() > 0 ? 1 : 0;
     totals[kWholeColumns] += used.count() > 0 && used.count() == pass.chosen(i).count() ? 1 : 0;
+    const auto upper = pass.upper_alone(i);
+    totals[kPairsUpper] += upper.count();
     if (!pass.knows_gates()) continue;
     pass.each_choice(i, [&](std::uint32_t expert, std::uint32_t gate) MOECARLO_INLINED {
       totals[kPairMass] += gate;
       if (!used.contains(expert)) totals[kPairMassDropped] += gate;
+      if (upper.contains(expert)) totals[kPairMassUpper] += gate;
     });
   }
 }

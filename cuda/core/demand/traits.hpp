@@ -73,11 +73,18 @@ struct DemandTraits {
   static constexpr bool kNeedsSlices = false;    ///< of experts as objects of a cache
   static constexpr bool kCalibrates = false;     ///< a number of its own depends on the calibration split
   static constexpr bool kOneList = false;        ///< of its lists a study gives one, and not the others
+  static constexpr bool kSomeDecide = false;     ///< not every column chooses_channels
 
   static constexpr Misfit misfit(const DemandNumbers&) { return {}; }
 
   /// The miss rate that it aims at; it reads_residents then.
   MOECARLO_HOST_DEVICE static constexpr MissRateTarget miss_rate_target(const DemandNumbers&) { return {}; }
+
+  /// Whether a column has a say in which input channels are loaded; else it takes what others chose.
+  template <class Pass>
+  MOECARLO_HOST_DEVICE static bool chooses_channels(const Pass& /*pass*/, std::uint32_t /*column*/) {
+    return true;
+  }
 
   /// Whether it looks at what is resident: its design points have cells of their own then.
   MOECARLO_HOST_DEVICE static constexpr bool reads_residents(const DemandNumbers&) { return false; }

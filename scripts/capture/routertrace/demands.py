@@ -19,13 +19,15 @@ ONE = 65535  # a gate of 1, a path probability of 1
 @dataclass
 class Choices:
     """The tokens of one layer. ids, gates: [n, k], gates of a token adding up to about ONE; confidence: [n], of ONE;
-    passes: [n], the pass that each token is verified in; experts: how many there are."""
+    passes: [n], the pass that each token is verified in; experts: how many there are; decided: [n, experts] bool, what the
+    candidate chose that decides for a token (siblings.py), everything where it decides itself."""
 
     ids: torch.Tensor
     gates: torch.Tensor
     confidence: torch.Tensor
     passes: torch.Tensor
     experts: int
+    decided: torch.Tensor | None = None
     place: torch.Tensor = field(init=False)  # [n, k]: of a choice among those of its token, the largest gate first
     first: torch.Tensor = field(init=False)  # [n, k] bool: the largest gate of a token, ties to the lower expert
     half: torch.Tensor = field(init=False)  # [n, k] bool: the ceil(k / 2) largest
@@ -49,6 +51,12 @@ class Choices:
     def of_pass(self, loaded):
         """[n, k]: whether what a token chose is `loaded` [passes, experts] in its pass."""
         return loaded[self.passes[:, None], self.ids]
+
+
+def gates_of(weights):
+    """[n, k] whole numbers of ONE that gate weights are of those of their token."""
+    share = weights.double()
+    return (share / share.sum(1, keepdim=True) * ONE + 0.5).long()
 
 
 def at_least(theta, one):
@@ -94,23 +102,29 @@ def importance_of(choices, importance):
 
 
 SHARE = r"(?:0|1|0?\.\d+|\de-\d+)"
-FORMS = re.compile(rf"all|threshold\((?P<a>{SHARE})(?:, (?P<scope>token))?\)|budget\((?P<b>[1-9]\d*)\)"
-                   rf"|top_p\((?P<d>{SHARE})\)"
-                   rf"|half\((?P<share>unimportant )?(?P<c>{SHARE})(?:, (?P<importance>entropy|acceptance))?\)")
+CHANNELS = r"channels (?P<CHANNELS>\d+\.?\d*)"
+FORMS = [re.compile(form.replace("SHARE", SHARE)) for form in (
+    "all", rf"all\({CHANNELS}\)", rf"threshold\((?P<a>SHARE)(?:, (?P<scope>token))?(?:, {CHANNELS})?\)",
+    r"budget\((?P<a>[1-9]\d*)\)", r"top_p\((?P<a>SHARE)\)", r"slices\((?P<a>SHARE)\)",
+    r"salient\(width (?P<a>[2-9]|[1-9]\d+)\)",
+    r"half\((?P<share>unimportant )?(?P<a>SHARE)(?:, (?P<importance>entropy|acceptance))?\)")]
 
 
 class Demand:
     """A rule with its numbers, as studies and files name it: "threshold(0.05, token)", "half(unimportant 0.5)"."""
 
     def __init__(self, label):
-        form = FORMS.fullmatch(label)
+        form = next((found for found in (form.fullmatch(label) for form in FORMS) if found), None)
         if form is None:
-            raise Refusal(USAGE, f"--demand {label} (expected all, threshold(THETA), budget(N), top_p(MASS), half(THETA) "
-                                 "or half(unimportant SHARE); threshold(THETA, token), half(THETA, entropy | acceptance))")
+            raise Refusal(USAGE, f"--demand {label} (expected all, threshold(THETA), budget(N), top_p(MASS), half(THETA), "
+                                 "half(unimportant SHARE), slices(THETA) or salient(width N); threshold(THETA, token), "
+                                 "half(THETA, entropy | acceptance); all(channels C), threshold(THETA, channels C))")
+        said = form.groupdict()
         self.label, self.name = label, label.partition("(")[0]
-        self.number = float(form["a"] or form["b"] or form["c"] or form["d"] or 0)
-        self.word = form["scope"] or form["importance"]
-        self.unimportant = self.number if form["share"] else None
+        self.number = float(said.get("a") or 0)
+        self.word = said.get("scope") or said.get("importance")
+        self.unimportant = self.number if said.get("share") else None
+        self.channels = float(said.get("CHANNELS") or 0)
 
     def calibrate(self, measures):
         """The threshold by which the stated share of the calibration tokens is not important. measures: of those."""
@@ -131,4 +145,12 @@ class Demand:
             return _budget(choices, int(self.number))
         if self.name == "half":
             return _half(choices, self.number, self.word or "mass")
+        if self.name == "salient":
+            return choices.decided.gather(1, choices.ids)
         return torch.ones_like(choices.first)
+
+    def keep_upper_alone(self, choices):
+        """[n, k] bool: what is computed from the upper slice of the expert's weights alone."""
+        if self.name == "slices":
+            return choices.gates < at_least(self.number, ONE)
+        return torch.zeros_like(choices.first)

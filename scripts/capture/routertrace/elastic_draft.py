@@ -32,15 +32,19 @@ def keep_bits(q, bits, augmented=True):
 class _Weight:
     """One weight of the model with its INT8 form. `transposed`: the input dimension is the last but one."""
 
-    def __init__(self, parameter, transposed):
-        self.parameter, self.transposed = parameter, transposed
+    def __init__(self, module, parameter, transposed):
+        self.module, self.parameter, self.transposed = module, parameter, transposed  # module: its name
         source = parameter.data.transpose(-1, -2) if transposed else parameter.data
         self.columns = source.shape[-1]
         self.q, self.scale = quantise(source)
 
-    def write(self, bits, augmented):
+    def value(self, bits, augmented):
+        """[as the parameter] of its upper bits."""
         value = (keep_bits(self.q, bits, augmented) * self.scale.float()[..., None]).flatten(-2)[..., : self.columns]
-        self.parameter.data.copy_(value.transpose(-1, -2) if self.transposed else value)
+        return value.transpose(-1, -2) if self.transposed else value
+
+    def write(self, bits, augmented):
+        self.parameter.data.copy_(self.value(bits, augmented))
 
 
 def _untie_head(model):
@@ -75,7 +79,7 @@ class ElasticDraft:
             if not any(name.startswith(layer) and p.is_floating_point() for name, p, _ in found):
                 raise Refusal(INPUT, f"{layer[:-1]}: no expert weights to cut (expected a checkpoint in bfloat16, "
                                      "float16 or float32, not one that is quantised already)")
-        self.weights = [_Weight(p, t) for _, p, t in found]
+        self.weights = [_Weight(name, p, t) for name, p, t in found]
         self.written = None
         self.become_target()
 
@@ -94,6 +98,42 @@ class ElasticDraft:
         for layer, tap in enumerate(self.taps):
             absent = None if residents is None else ~torch.as_tensor(residents[layer], device=tap.module_device())
             tap.absent = absent if absent is not None and bool(absent.any()) else None
+
+
+class Slices:
+    """Within it, the experts of a draft's taps compute what `upper_alone` of a tap's `between` [n, k] marks from the upper
+    `bits` of their weights, and the other choices whole. The model is the target."""
+
+    def __init__(self, draft, bits):
+        self.draft, self.bits, self.originals = draft, bits, []
+
+    def __enter__(self):
+        for tap in self.draft.taps:
+            inside = tap.name.rsplit(".", 1)[0] + ".experts"
+            own = [w for w in self.draft.weights if w.module == inside or w.module.startswith(inside + ".")]
+            parts = [(w.parameter, w.parameter.data, w.value(self.bits, True).to(w.parameter.dtype)) for w in own]
+            self.originals.append((tap.served, tap.served.forward))
+            tap.served.forward = self._both(tap, tap.served.forward, parts)
+
+    def __exit__(self, *failure):
+        for served, original in self.originals:
+            served.forward = original
+
+    @staticmethod
+    def _both(tap, original, parts):
+        def compute(*arguments, **options):
+            upper = torch.zeros_like(tap.weights, dtype=torch.bool) | tap.between.upper_alone
+            whole_part = tap.with_weights(arguments, options, tap.weights * ~upper)
+            upper_part = tap.with_weights(arguments, options, tap.weights * upper)
+            whole = original(*whole_part[0], **whole_part[1])
+            for parameter, _, cut in parts:
+                parameter.data = cut
+            try:
+                return whole + original(*upper_part[0], **upper_part[1])
+            finally:
+                for parameter, all_bits, _ in parts:
+                    parameter.data = all_bits
+        return compute
 
 
 def most_popular(popularity, fraction, top_k):

@@ -1,14 +1,18 @@
 """What a demand rule costs a model: bits per token of text, and acceptance of a draft, with the rule in the forward pass."""
 
 import math
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from .branches import Chains, Text
-from .demands import ONE, Choices, importance_of
+from .channels import Channels, loaded
+from .demands import ONE, Choices, gates_of, importance_of
+from .elastic_draft import Slices
 from .refusal import INPUT, Refusal
+from .siblings import Siblings
 
 
 @dataclass
@@ -37,22 +41,34 @@ class DemandTap:
     def __init__(self, tap, passes, confidence):
         self.tap, self.passes, self.confidence = tap, passes, confidence
         self.mass = self.dropped = 0
-        self.measures, self.demand = [], None
+        self.measures, self.demand, self.decided = [], None, None
+        self.upper_alone = self.used = self.gates = None
 
     def __call__(self, ids, weights):
         verified = self.passes >= 0
-        share = weights[verified].double()
-        gates = (share / share.sum(1, keepdim=True) * ONE + 0.5).long()
-        choices = Choices(ids[verified], gates, self.confidence[verified], self.passes[verified], self.tap.experts)
-        if self.demand.name == "all":
+        gates = gates_of(weights[verified])
+        choices = Choices(ids[verified], gates, self.confidence[verified], self.passes[verified], self.tap.experts,
+                          None if self.decided is None else self.decided[verified])
+        if self.demand.label == "all":
             self.measures.append(choices)
             return weights
-        kept = self.demand.keep(choices)
+        kept, upper = self.demand.keep(choices), self.demand.keep_upper_alone(choices)
         self.mass += int(gates.sum())
-        self.dropped += int((gates * ~kept).sum())
-        filtered = weights.clone()
-        filtered[verified] = weights[verified] * kept.to(weights.dtype)
-        return filtered
+        self.dropped += int((gates * (~kept | upper)).sum())
+
+        def of_all(values, otherwise):
+            whole = torch.full(ids.shape, otherwise, dtype=values.dtype, device=ids.device)
+            whole[verified] = values
+            return whole
+        self.upper_alone, self.used, self.gates = of_all(upper, False), of_all(kept, True), of_all(gates, 0)
+        return weights * self.used.to(weights.dtype)
+
+    def load(self, magnitudes, theta):
+        """[n, k, channels] bool: what channels are loaded, where input has these magnitudes [n, channels]."""
+        mask = loaded(magnitudes, self.gates, self.used, self.tap.ids, self.passes, self.tap.experts, theta)
+        lost = (magnitudes[:, None] * ~mask).sum(-1) / magnitudes.sum(-1).clamp(min=1e-30)[:, None]
+        self.dropped += float((self.gates * self.used * lost).sum())
+        return mask
 
 
 def _bits(logits, ids, prompt):
@@ -87,7 +103,7 @@ class LossMeter:
         self.calibration = {}
 
     def measure(self, demand):
-        """{name: [value of each text]} and the dropped share of the gate mass."""
+        """{name: [value of each text]}, and of the gate mass the share that is dropped or computed from upper slices."""
         if demand.unimportant is not None:
             demand.calibrate(self._importances(demand.word or "mass"))
         found, mass, dropped = {"bits": [], "accepted": []}, 0, 0
@@ -95,18 +111,23 @@ class LossMeter:
             ids = self.texts[first:first + self.passes.batch]
             taps = self._run(ids, demand, found)
             mass, dropped = mass + sum(t.mass for t in taps), dropped + sum(t.dropped for t in taps)
-            if demand.name == "all":
+            if demand.label == "all":
                 self._calibrate(taps)
         return {name: np.concatenate(parts) for name, parts in found.items()}, dropped / mass if mass else 0.0
 
     def _run(self, ids, demand, found):
+        siblings = None
+        if demand.name == "salient":
+            siblings = Siblings.of(self.model, self.draft, ids, self.passes, int(demand.number), self.residents, self.bits)
         self.draft.become_target()
         passes, confidence = self.passes.of(*ids.shape)
         between = [DemandTap(tap, passes.to(ids.device), confidence.to(ids.device)) for tap in self.draft.taps]
-        for tap, one in zip(self.draft.taps, between):
+        for layer, (tap, one) in enumerate(zip(self.draft.taps, between)):
             one.demand, tap.record, tap.between = demand, True, one
+            one.decided = siblings.decided[layer] if siblings else None
         try:
-            text = Text(self.model, ids)
+            with self._inside(demand):
+                text = Text(self.model, ids)
         finally:
             for tap in self.draft.taps:
                 tap.record, tap.between = False, None
@@ -117,7 +138,15 @@ class LossMeter:
         q = Chains(text, starts).step(ids[:, self.passes.prompt - 1:-1])
         found["accepted"].append(_accepted(text.logits[:, self.passes.prompt - 1:-1], q, self.temperature))
         text.restore()
+        for layer, one in enumerate(between if siblings else []):  # of the whole tree, not of the text's tokens alone
+            one.mass, one.dropped = siblings.mass[layer], siblings.dropped[layer]
         return between
+
+    def _inside(self, demand):
+        """What the experts themselves do otherwise."""
+        if demand.name == "slices":
+            return Slices(self.draft, self.bits)
+        return Channels(self.draft.taps, demand.channels) if demand.channels else nullcontext()
 
     def _calibrate(self, taps):
         for tap in taps:

@@ -54,8 +54,8 @@ def _tensors(arguments, options):
 
 
 class Tap:
-    """One router and the experts that it serves. `record` switches recording on; `absent` [experts] bool, or None,
-    masks experts; while it records, `between`(ids, weights), if there is one, gives the weights that the experts
+    """One router and the experts, `served`, that it serves. `record` switches recording on; `absent` [experts] bool, or
+    None, masks experts; while it records, `between`(ids, weights), if there is one, gives the weights that the experts
     receive in place of the router's. Recorded are `logits` [n, experts] and, as the router gave them, `ids` [n, k] and
     `weights` [n, k] (None where the experts are given none); with `record_channels` also `channels` [n, hidden], the
     magnitudes of their input."""
@@ -68,7 +68,7 @@ class Tap:
         self.forget()
         self.biases = _biases(block, router, experts)
         self.bias = next((tensor for key, tensor in self.biases.items() if key.endswith(BIASES)), None)
-        self.original = router.forward
+        self.original, self.served = router.forward, block.experts
         router.forward = self._route
         self.hook = block.experts.register_forward_pre_hook(self._receive, with_kwargs=True)
 
@@ -139,14 +139,14 @@ class Tap:
             raise Refusal(INPUT, f"{self.name}: its experts are asked for {self.ids.shape[1]} experts a token, "
                                  f"{int(self.ids.min())} to {int(self.ids.max())} (expected {self.top_k} of 0 to "
                                  f"{self.experts - 1})")
-        return self._replaced(arguments, options) if self.between is not None else None
-
-    def _replaced(self, arguments, options):
-        """The arguments of the experts, with the gate weights that `between` gives."""
+        if self.between is None:
+            return None
         if self.weights is None or len(self.weights) != len(self.ids):
             raise Refusal(INPUT, f"{self.name}: its experts receive no gate weights that could be replaced")
-        weights = self.between(self.ids, self.weights)
+        return self.with_weights(arguments, options, self.between(self.ids, self.weights))
 
+    def with_weights(self, arguments, options, weights):
+        """The arguments of the experts, with these gate weights [n, k] in the place of theirs."""
         def replace(value):
             alike = isinstance(value, torch.Tensor) and value.is_floating_point() and value.numel() == self.ids.numel()
             return weights.reshape(value.shape).to(value.dtype) if alike else value
