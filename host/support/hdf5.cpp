@@ -93,7 +93,7 @@ void Dataset::read_rows(std::uint64_t first, std::uint64_t count, void* out) con
   if (data_.size() == rows() * row_bytes) {
     std::memcpy(out, data_.data() + first * row_bytes, count * row_bytes);
   } else {
-    reader_->read_rows(*this, first, count, static_cast<char*>(out));
+    reader_->read_rows(*this, {first, count, static_cast<char*>(out)});
   }
 }
 

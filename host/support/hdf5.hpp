@@ -12,6 +12,7 @@
 
 #include "host/support/atomic_file.hpp"
 #include "host/support/error.hpp"
+#include "host/support/hdf5_chunks.hpp"
 #include "host/support/hdf5_element.hpp"
 #include "host/support/hdf5_handle.hpp"
 
@@ -63,6 +64,7 @@ class Dataset {
   std::uint64_t rows_per_chunk_ = 1, columns_per_chunk_ = 1, stored_bytes_ = 0;
   std::uint64_t offset_ = 0;  ///< of plain data in the file; above its size where they are not plain
   std::string data_;          ///< all of it, of a small dataset
+  ChunkLayout layout_;        ///< of chunks that need no library
 };
 
 /// A group of a file opened for reading, the root group included. An open group keeps its file open.

@@ -40,6 +40,10 @@ hid_t predefined_memory_type(Element element) {
   return types[static_cast<std::size_t>(element)];
 }
 
+// A file that could not be closed (a full disk) would crash the library's clean-up at exit; nothing of ours needs it,
+// since every file is closed by its handle. The library listens only before its first call: nobody's comes before main.
+[[maybe_unused]] const bool no_clean_up = H5dont_atexit() >= 0;
+
 // The type that h5py and the HDF5 tools use for IEEE binary16; the order of the calls matters to the library.
 TypeHandle float16_type() {
   TypeHandle type(H5Tcopy(H5T_IEEE_F32LE));
@@ -61,10 +65,6 @@ const char* to_string(Element element) {
 namespace detail {
 
 void prepare_thread() {
-  // A file that could not be closed (a full disk) would crash the library's clean-up at exit; nothing of ours needs it,
-  // since every file is closed by its handle.
-  static const bool no_clean_up = H5dont_atexit() >= 0;
-  static_cast<void>(no_clean_up);
   thread_local const bool prepared = [] {
     H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
     H5PLset_loading_state(0);

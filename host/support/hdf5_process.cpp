@@ -76,6 +76,8 @@ class Answers {
       groups_.add(stored::Group::open_file(file_, question.take_text()));
     } else if (what == Question::read) {
       read(question);
+    } else if (what == Question::read_chunks) {
+      read_chunks(question, answer);
     } else {
       const stored::Group& group = groups_.at(question.take_number());
       const std::string name = names_something(what) ? question.take_text() : std::string();
@@ -121,6 +123,7 @@ class Answers {
       }
       case Question::open:
       case Question::read:
+      case Question::read_chunks:
         throw std::out_of_range("question");
     }
   }
@@ -136,7 +139,8 @@ class Answers {
     const std::uint64_t rows = dataset.rows_per_chunk(), columns = dataset.columns_per_chunk();
     const std::uint64_t offset = dataset.plain_offset().value_or(nowhere);
     const std::uint64_t stored = dataset.stored_bytes(), element = static_cast<std::uint64_t>(dataset.element());
-    std::vector<std::uint64_t> sizes = extents;
+    const std::vector<std::uint64_t> sizes = extents;
+    const ChunkLayout layout = dataset.chunk_layout();
     answer.put(datasets_.add(std::move(dataset)))
         .put(element)
         .put(rows)
@@ -145,7 +149,11 @@ class Answers {
         .put(offset)
         .put(sizes.size());
     for (const std::uint64_t size : sizes) answer.put(size);
-    answer.put(data);
+    answer.put(data).put(std::uint64_t{layout.readable()});
+    if (!layout.readable()) return;
+    for (const std::uint64_t size : layout.chunk) answer.put(size);
+    answer.put(layout.filters.size());
+    for (const ChunkFilter filter : layout.filters) answer.put(static_cast<std::uint64_t>(filter));
   }
 
   void read(Message& question) {
@@ -155,6 +163,16 @@ class Answers {
     const stored::Block block{first_row, rows, first_column, columns};
     const std::uint64_t size = question.take_number(), first = question.take_number();
     dataset.read(block, memory_.at(size, first, dataset.bytes_of(block)));
+  }
+
+  void read_chunks(Message& question, Message& answer) {
+    const stored::Dataset& dataset = datasets_.at(question.take_number());
+    const std::uint64_t first = question.take_number(), count = question.take_number();
+    const std::uint64_t size = question.take_number(), at = question.take_number(), bytes = question.take_number();
+    const std::span<std::byte> out(reinterpret_cast<std::byte*>(memory_.at(size, at, bytes)), bytes);
+    for (const StoredChunk& chunk : dataset.read_chunks(first, count, out)) {
+      answer.put(chunk.bytes.size()).put(chunk.left_out);
+    }
   }
 
   int file_;
@@ -184,7 +202,7 @@ Message answered(Answers& answers, Message question) {
 std::uint64_t memory_limit(int file) {
   struct stat status = {};
   ::fstat(file, &status);
-  return (std::uint64_t{128} << 20) + 4 * stored::largest_chunk_bytes(static_cast<std::uint64_t>(status.st_size)) +
+  return (std::uint64_t{128} << 20) + 4 * largest_chunk_bytes(static_cast<std::uint64_t>(status.st_size)) +
          2 * largest_piece_bytes;
 }
 

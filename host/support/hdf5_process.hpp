@@ -13,10 +13,14 @@
 ///   open_group    group, text name                     -> group
 ///   open_dataset  group, text name                     -> dataset, element, rows and columns per chunk, bytes stored,
 ///                                                         place of plain data in the file or `nowhere`, number of
-///                                                         extents, extents, text (all data, of a small one)
+///                                                         extents, extents, text (all data, of a small one); where
+///                                                         we undo the filters 1, extents of a chunk, number of
+///                                                         filters, filters; else 0
 ///   read_strings  group, text name                     -> number, texts
 ///   has_attribute, read_string, read_integer: group, text name  -> 0 or 1, text, number
 ///   read_floats   group, text dataset "@" attribute     -> text of float32 values
+///   read_chunks   dataset, number of the first, number, bytes of the shared memory, where in it, bytes there
+///                                                      -> for each bytes, filters left out
 ///   read          dataset, first row, rows, first column, columns, bytes of the shared memory, where in it  -> nothing
 ///
 /// Each is answered in turn with 1 and this, or with 0 and a text, why the file is refused. Groups and datasets are
@@ -35,7 +39,8 @@ enum class Question : std::uint64_t {
   read_string,
   read_integer,
   read_floats,
-  read
+  read,
+  read_chunks
 };
 
 /// Whether a question is about something of a group, which it names.

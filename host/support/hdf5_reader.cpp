@@ -11,11 +11,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <deque>
 #include <stdexcept>
 #include <utility>
-
-#include "host/support/parallel.hpp"
 
 namespace moecarlo::hdf5 {
 namespace {
@@ -26,9 +23,6 @@ using namespace std::chrono_literals;
 constexpr nanoseconds time_for_any_file = 3s;
 constexpr nanoseconds a_sign_of_life = 1ms;  ///< of processor time
 constexpr double bytes_per_second = 50e6;
-constexpr std::uint64_t usual_slot_bytes = std::uint64_t{4} << 20;
-constexpr std::uint64_t large_dataset_bytes = std::uint64_t{64} << 20;  ///< whose reading is worth more processes
-constexpr std::uint64_t memory_for_slots = std::uint64_t{192} << 20;
 
 Descriptor open_plain_file(const std::filesystem::path& path) {
   const std::string name = path.string();
@@ -60,62 +54,6 @@ Descriptor shared_memory() {
 }
 
 }  // namespace
-
-/// Rows and columns of a dataset, where the columns are those of its second extent.
-struct Reader::Piece {
-  std::uint64_t first_row, rows, first_column, columns;
-};
-
-/// Cuts rows into pieces that fit a slot and, where possible, hold whole chunks, so that none is decompressed twice.
-class Reader::Pieces {
- public:
-  Pieces(const Dataset& dataset, std::uint64_t first, std::uint64_t count)
-      : columns_(dataset.extents_.size() > 1 ? dataset.extents_[1] : 1),
-        chunk_rows_(dataset.rows_per_chunk_),
-        end_(first + count),
-        next_{first, 0, 0, 0} {
-    const std::uint64_t row = dataset.row_elements() * size_in_bytes(dataset.element_), column = row / columns_;
-    const std::uint64_t chunk_column = std::min(dataset.columns_per_chunk_, columns_) * column;
-    slot_bytes_ = std::clamp(chunk_rows_ * chunk_column, usual_slot_bytes, largest_piece_bytes);
-    if (chunk_column > slot_bytes_) fail(ErrorKind::input, "{}: rows too long to read", dataset.name_);
-    if (chunk_rows_ * row <= slot_bytes_) {
-      columns_step_ = columns_;
-      rows_step_ = slot_bytes_ / row / chunk_rows_ * chunk_rows_;
-    } else {
-      rows_step_ = std::min(chunk_rows_, slot_bytes_ / chunk_column);
-      const std::uint64_t chunks = slot_bytes_ / (rows_step_ * chunk_column);
-      columns_step_ = std::min(columns_, chunks * dataset.columns_per_chunk_);
-    }
-  }
-
-  std::uint64_t slot_bytes() const { return slot_bytes_; }
-
-  /// The next piece; one of no rows at the end.
-  Piece next() {
-    if (next_.first_row == end_) return {end_, 0, 0, 0};
-    Piece piece = next_;
-    // To the end of a chunk, whatever row the reading began at.
-    const std::uint64_t aligned = (piece.first_row + rows_step_) / chunk_rows_ * chunk_rows_;
-    const std::uint64_t until = aligned > piece.first_row ? aligned : piece.first_row + rows_step_;
-    piece.rows = std::min(until, end_) - piece.first_row;
-    piece.columns = std::min(columns_step_, columns_ - piece.first_column);
-    next_.first_column += piece.columns;
-    if (next_.first_column == columns_) next_ = {piece.first_row + piece.rows, 0, 0, 0};
-    return piece;
-  }
-
- private:
-  std::uint64_t columns_, chunk_rows_, end_;
-  std::uint64_t slot_bytes_ = 0, rows_step_ = 1, columns_step_ = 1;
-  Piece next_;
-};
-
-/// A process that reads pieces of a dataset, and what it calls that. It answers in turn; a piece goes into one of its
-/// two slots while the other is copied.
-struct Reader::Lane {
-  Reader* reader;
-  const Dataset* dataset;
-};
 
 Reader::Reader(const std::filesystem::path& path, std::chrono::milliseconds longest_silence)
     : Reader(path.string(), open_plain_file(path), longest_silence) {}
@@ -243,16 +181,6 @@ Message Reader::ask(Question question, std::uint64_t group, std::string_view mem
   return answer();
 }
 
-/// What `take` takes from an answer. One that is too short is no answer of ours: the process has been led astray.
-template <class Take>
-auto Reader::taken(Message message, const Take& take) {
-  try {
-    return take(message);
-  } catch (const std::out_of_range&) {
-    refuse_ended();
-  }
-}
-
 std::uint64_t Reader::ask_number(Question question, std::uint64_t group, std::string_view member) {
   return taken(ask(question, group, member), [](Message& answer) { return answer.take_number(); });
 }
@@ -279,8 +207,6 @@ std::shared_ptr<const std::uint64_t> Reader::group_number(std::uint64_t number) 
 
 std::shared_ptr<const std::uint64_t> Reader::dataset_number(std::uint64_t number) {
   const auto close = [reader = shared_from_this()](const std::uint64_t* closed) {
-    reader->copies_.erase(*closed);
-    reader->root_members_.erase(*closed);
     reader->closed_datasets_.push_back(*closed);
     delete closed;
   };
@@ -299,127 +225,16 @@ Dataset Reader::open_dataset(std::uint64_t group, const std::string& member, std
     found.extents_.resize(std::min<std::uint64_t>(answer.take_number(), 32));
     for (std::uint64_t& extent : found.extents_) extent = answer.take_number();
     found.data_ = answer.take_text();
+    if (answer.take_number() != 0) found.layout_ = take_layout(answer, found);
     return found;
   });
   dataset.reader_ = shared_from_this();
   dataset.name_ = std::move(name);
-  if (group == 0) root_members_[*dataset.number_] = member;
   // What is allocated for it follows from its extents: they are checked once more where the memory is.
   std::uint64_t room = largest_expansion * file_bytes_ / size_in_bytes(dataset.element_);
   for (const std::uint64_t extent : dataset.extents_) room = extent == 0 ? room : room / extent;
   if (room == 0) refuse_ended();
   return dataset;
-}
-
-void Reader::make_room(std::uint64_t slot_bytes) {
-  if (slot_bytes <= slot_bytes_) return;
-  if (shared_ != nullptr) ::munmap(std::exchange(shared_, nullptr), 2 * std::exchange(slot_bytes_, 0));
-  void* memory = MAP_FAILED;
-  if (::ftruncate(memory_.get(), static_cast<::off_t>(2 * slot_bytes)) == 0) {
-    memory = ::mmap(nullptr, 2 * slot_bytes, PROT_READ, MAP_SHARED, memory_.get(), 0);
-  }
-  if (memory == MAP_FAILED) throw std::bad_alloc();
-  shared_ = static_cast<char*>(memory);
-  slot_bytes_ = slot_bytes;
-}
-
-void Reader::ask_for(const Dataset& dataset, const Piece& piece, std::uint64_t slot) {
-  send(begin(Question::read)
-           .put(*dataset.number_)
-           .put(piece.first_row)
-           .put(piece.rows)
-           .put(piece.first_column)
-           .put(piece.columns)
-           .put(2 * slot_bytes_)
-           .put(slot * slot_bytes_));
-}
-
-void Reader::copy(const Dataset& dataset, const Piece& piece, std::uint64_t slot, std::uint64_t first,
-                  char* out) const {
-  const std::uint64_t columns = dataset.extents_.size() > 1 ? dataset.extents_[1] : 1;
-  const std::uint64_t row = dataset.row_elements() * size_in_bytes(dataset.element_), column = row / columns;
-  const char* from = shared_ + slot * slot_bytes_;
-  out += (piece.first_row - first) * row + piece.first_column * column;
-  if (piece.columns == columns) {
-    std::memcpy(out, from, piece.rows * row);
-    return;
-  }
-  for (std::uint64_t r = 0; r < piece.rows; ++r) {
-    std::memcpy(out + r * row, from + r * piece.columns * column, piece.columns * column);
-  }
-}
-
-/// Data in one piece, in the form of this machine, need no library: whatever bytes stand there are numbers.
-bool Reader::read_plain(const Dataset& dataset, std::uint64_t first, std::uint64_t count, char* out) const {
-  const std::uint64_t row = dataset.row_elements() * size_in_bytes(dataset.element_), bytes = dataset.rows() * row;
-  if (bytes > file_bytes_ || dataset.offset_ > file_bytes_ - bytes) return false;
-  std::uint64_t at = dataset.offset_ + first * row;
-  for (std::uint64_t left = count * row; left > 0;) {
-    const ::ssize_t got = ::pread(file_.get(), out, left, static_cast<::off_t>(at));
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return false;
-    out += got;
-    at += static_cast<std::uint64_t>(got);
-    left -= static_cast<std::uint64_t>(got);
-  }
-  return true;
-}
-
-/// This process, and of a large dataset others: one a core, as far as there is memory for their slots.
-std::vector<Reader::Lane> Reader::lanes_for(const Dataset& dataset, const Pieces& pieces) {
-  std::vector<Lane> lanes{{this, &dataset}};
-  const std::uint64_t bytes = dataset.rows() * dataset.row_elements() * size_in_bytes(dataset.element_);
-  const auto member = root_members_.find(*dataset.number_);
-  if (member == root_members_.end() || bytes < large_dataset_bytes) return lanes;
-  const std::uint64_t most = std::min<std::uint64_t>(thread_count(0), memory_for_slots / (2 * pieces.slot_bytes()));
-  std::vector<Dataset>& copies = copies_[*dataset.number_];
-  for (std::uint64_t lane = 1; lane < most; ++lane) {
-    if (helpers_.size() < lane) {
-      Descriptor file(::fcntl(file_.get(), F_DUPFD_CLOEXEC, 0));
-      helpers_.push_back(std::shared_ptr<Reader>(new Reader(name_, std::move(file), longest_silence_)));
-    }
-    if (copies.size() < lane) {
-      copies.push_back(helpers_[lane - 1]->open_dataset(0, member->second, dataset.name_));
-      if (copies.back().extents_ != dataset.extents_ || copies.back().element_ != dataset.element_) refuse_ended();
-    }
-  }
-  for (std::uint64_t lane = 1; lane < most; ++lane) lanes.push_back({helpers_[lane - 1].get(), &copies[lane - 1]});
-  return lanes;
-}
-
-// Pieces are dealt out to the processes in turn, two to each, and copied in the same order.
-void Reader::read_rows(const Dataset& dataset, std::uint64_t first, std::uint64_t count, char* out) {
-  if (read_plain(dataset, first, count, out)) return;
-  Pieces pieces(dataset, first, count);
-  const std::vector<Lane> lanes = lanes_for(dataset, pieces);
-  for (const Lane& lane : lanes) lane.reader->make_room(pieces.slot_bytes());
-  const std::uint64_t columns = dataset.extents_.size() > 1 ? dataset.extents_[1] : 1;
-  const double stored_per_row = static_cast<double>(dataset.stored_bytes_) / static_cast<double>(dataset.rows());
-  std::deque<Piece> under_way;
-  std::uint64_t asked = 0, answered = 0;
-  const auto lane_of = [&](std::uint64_t number) { return lanes[number % lanes.size()]; };
-  const auto slot_of = [&](std::uint64_t number) { return number / lanes.size() % 2; };
-  const auto ask_next = [&] {
-    const Piece piece = pieces.next();
-    if (piece.rows == 0) return;
-    const Lane lane = lane_of(asked);
-    const double rows = static_cast<double>(piece.rows * piece.columns) / static_cast<double>(columns);
-    lane.reader->read_bytes_ += static_cast<std::uint64_t>(stored_per_row * rows);
-    lane.reader->ask_for(*lane.dataset, piece, slot_of(asked++));
-    under_way.push_back(piece);
-  };
-  for (std::size_t i = 0; i < 2 * lanes.size(); ++i) ask_next();
-  for (; !under_way.empty(); ++answered, under_way.pop_front()) {
-    const Reader& reader = *lane_of(answered).reader;
-    try {
-      lane_of(answered).reader->answer();
-    } catch (const Error&) {
-      while (++answered < asked) lane_of(answered).reader->skip_answer();
-      throw;
-    }
-    reader.copy(dataset, under_way.front(), slot_of(answered), first, out);
-    ask_next();
-  }
 }
 
 }  // namespace moecarlo::hdf5

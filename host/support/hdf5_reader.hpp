@@ -5,13 +5,14 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
-#include <map>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "host/support/descriptor.hpp"
 #include "host/support/hdf5.hpp"
+#include "host/support/hdf5_chunks.hpp"
 #include "host/support/hdf5_process.hpp"
 #include "host/support/message.hpp"
 
@@ -19,8 +20,9 @@ namespace moecarlo::hdf5 {
 
 /// One file and the process that reads it. Whatever becomes of the process while it answers is the file's fault, and an
 /// `Error` of kind input. It may take 3 s of processor time and 1 s for every 50 MB that are read from the file; time
-/// counts again for what is read again. It may wait for slow storage, but not for ever. Pieces of a large dataset are
-/// inflated by several such processes, one a core. Not for several threads at a time.
+/// counts again for what is read again. It may wait for slow storage, but not for ever. Numbers that stand in the file
+/// as they are, or in chunks behind filters that we undo ourselves, the program reads where the process says that they
+/// lie; all others the process reads. Not for several threads at a time.
 class Reader : public std::enable_shared_from_this<Reader> {
  public:
   explicit Reader(const std::filesystem::path& path,
@@ -36,7 +38,7 @@ class Reader : public std::enable_shared_from_this<Reader> {
   std::string ask_text(Question question, std::uint64_t group, std::string_view member);
   std::vector<std::string> ask_texts(Question question, std::uint64_t group, std::string_view member);
   Dataset open_dataset(std::uint64_t group, const std::string& member, std::string name);
-  void read_rows(const Dataset& dataset, std::uint64_t first, std::uint64_t count, char* out);
+  void read_rows(const Dataset& dataset, const WantedRows& wanted);
 
   /// Numbers whose last copies close a group, a dataset.
   std::shared_ptr<const std::uint64_t> group_number(std::uint64_t number);
@@ -45,21 +47,31 @@ class Reader : public std::enable_shared_from_this<Reader> {
  private:
   struct Piece;
   class Pieces;
-  struct Lane;
 
   Reader(std::string name, Descriptor file, std::chrono::milliseconds longest_silence);
-  std::vector<Lane> lanes_for(const Dataset& dataset, const Pieces& pieces);
-  void skip_answer();
   Message begin(Question question);
   void send(const Message& question);
   Message answer();
   Message ask(Question question, std::uint64_t group, std::string_view member);
+  /// What `take` takes from an answer. One that is too short is no answer of ours: the process has been led astray.
   template <class Take>
-  auto taken(Message message, const Take& take);
+  auto taken(Message message, const Take& take) {
+    try {
+      return take(message);
+    } catch (const std::out_of_range&) {
+      refuse_ended();
+    }
+  }
   void wait_for_answer();
-  bool read_plain(const Dataset& dataset, std::uint64_t first, std::uint64_t count, char* out) const;
+  void skip_answer();
+  ChunkLayout take_layout(Message& answer, const Dataset& dataset);
+  template <class Ask, class Take>
+  void in_turn(const Ask& ask, const Take& take);
+  void read_in_chunks(const Dataset& dataset, const WantedRows& wanted);
+  void read_in_pieces(const Dataset& dataset, const WantedRows& wanted);
+  bool read_plain(const Dataset& dataset, const WantedRows& wanted) const;
   void ask_for(const Dataset& dataset, const Piece& piece, std::uint64_t slot);
-  void copy(const Dataset& dataset, const Piece& piece, std::uint64_t slot, std::uint64_t first, char* out) const;
+  void copy(const Dataset& dataset, const Piece& piece, std::uint64_t slot, const WantedRows& wanted) const;
   void make_room(std::uint64_t slot_bytes);
   std::chrono::nanoseconds allowed_time() const;
   std::chrono::nanoseconds used_time() const;
@@ -72,9 +84,6 @@ class Reader : public std::enable_shared_from_this<Reader> {
   Descriptor file_, memory_, socket_;
   pid_t process_ = -1;
   std::vector<std::uint64_t> closed_groups_, closed_datasets_;
-  std::vector<std::shared_ptr<Reader>> helpers_;          ///< other processes of the same file
-  std::map<std::uint64_t, std::string> root_members_;     ///< datasets that are members of the root group
-  std::map<std::uint64_t, std::vector<Dataset>> copies_;  ///< of one of those, one a helper
   char* shared_ = nullptr;
   std::uint64_t slot_bytes_ = 0;  ///< the shared memory is two slots long
 };

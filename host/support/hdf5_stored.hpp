@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "host/support/hdf5_chunks.hpp"
 #include "host/support/hdf5_element.hpp"
 #include "host/support/hdf5_handle.hpp"
 #include "host/support/hdf5_process.hpp"
@@ -18,8 +19,6 @@ namespace moecarlo::hdf5::stored {
 
 /// What one message carries, and so the most that the names of a group's members or the strings of a dataset may be.
 constexpr std::uint64_t largest_text_bytes = std::uint64_t{32} << 20;
-/// The most that a chunk of a file of this size may hold. Reading takes about four times as much.
-std::uint64_t largest_chunk_bytes(std::uint64_t file_bytes);
 
 /// How a dataset is stored; refused unless that is in this file, and by filters that the library has.
 PropertyHandle expect_own_storage(hid_t dataset, const std::string& name);
@@ -52,6 +51,11 @@ class Dataset {
   std::uint64_t bytes_of(const Block& block) const;
   /// Where the data stand in the file, if they stand there in one piece and as this machine holds them.
   std::optional<std::uint64_t> plain_offset() const;
+  /// Of a dataset whose chunks hold numbers as this machine does, behind no other filters than shuffle and deflate;
+  /// else there are no extents in it.
+  ChunkLayout chunk_layout() const;
+  /// Some of its chunks as they are stored, one after the other from the beginning of `out`.
+  std::vector<StoredChunk> read_chunks(std::uint64_t first, std::uint64_t count, std::span<std::byte> out) const;
 
   /// In the byte order of this machine, without gaps: `bytes_of(block)` bytes.
   void read(const Block& block, void* out) const;

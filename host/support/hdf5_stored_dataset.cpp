@@ -27,6 +27,22 @@ void check_filters(hid_t creation, const std::string& name) {
   }
 }
 
+/// The filters of a dataset, where they are some that we undo: shuffle, deflate, or one after the other.
+std::optional<std::vector<ChunkFilter>> own_filters(hid_t creation) {
+  std::vector<ChunkFilter> found;
+  const int filters = H5Pget_nfilters(creation);
+  for (int i = 0; i < filters; ++i) {
+    std::size_t values = 0;
+    const H5Z_filter_t id =
+        H5Pget_filter2(creation, static_cast<unsigned>(i), nullptr, &values, nullptr, 0, nullptr, nullptr);
+    if (id != H5Z_FILTER_SHUFFLE && id != H5Z_FILTER_DEFLATE) return std::nullopt;
+    found.push_back(id == H5Z_FILTER_SHUFFLE ? ChunkFilter::shuffle : ChunkFilter::deflate);
+  }
+  if (filters < 0 || filters > 2) return std::nullopt;
+  if (filters == 2 && (found[0] != ChunkFilter::shuffle || found[1] != ChunkFilter::deflate)) return std::nullopt;
+  return found;
+}
+
 Element element_of(hid_t dataset, const std::string& name) {
   const TypeHandle type(H5Dget_type(dataset));
   if (!type.valid()) refuse(name, "damaged type");
@@ -48,11 +64,6 @@ std::vector<std::uint64_t> extents_of(hid_t dataset, const std::string& name) {
 }
 
 }  // namespace
-
-std::uint64_t largest_chunk_bytes(std::uint64_t file_bytes) {
-  return std::clamp<std::uint64_t>(4 * std::min(file_bytes, std::uint64_t{1} << 40), std::uint64_t{64} << 20,
-                                   std::uint64_t{256} << 20);
-}
 
 PropertyHandle expect_own_storage(hid_t dataset, const std::string& name) {
   PropertyHandle creation(H5Dget_create_plist(dataset));
@@ -153,6 +164,48 @@ std::optional<std::uint64_t> Dataset::plain_offset() const {
   const haddr_t offset = H5Dget_offset(handle_.get());
   if (offset == HADDR_UNDEF) return std::nullopt;
   return offset;
+}
+
+ChunkLayout Dataset::chunk_layout() const {
+  const PropertyHandle creation(H5Dget_create_plist(handle_.get()));
+  const TypeHandle type(H5Dget_type(handle_.get()));
+  ChunkLayout layout;
+  if (H5Pget_layout(creation.get()) != H5D_CHUNKED || elements() == 0) return layout;
+  if (H5Tequal(type.get(), detail::memory_type(element_).get()) <= 0) return layout;
+  unsigned options = 0;  // chunks over the edge that no filter was applied to
+  if (H5Pget_chunk_opts(creation.get(), &options) < 0 || options != 0) return layout;
+  const auto filters = own_filters(creation.get());
+  std::vector<hsize_t> chunk(extents_.size());
+  if (!filters || H5Pget_chunk(creation.get(), static_cast<int>(chunk.size()), chunk.data()) < 0) return layout;
+  return {extents_, {chunk.begin(), chunk.end()}, *filters, size_in_bytes(element_)};
+}
+
+std::vector<StoredChunk> Dataset::read_chunks(std::uint64_t first, std::uint64_t count,
+                                              std::span<std::byte> out) const {
+  const ChunkLayout layout = chunk_layout();
+  if (!layout.readable()) refuse(name_, "no chunks");
+  std::vector<StoredChunk> chunks;
+  std::vector<hsize_t> place(extents_.size());
+  for (std::uint64_t number = first; number < first + count; ++number) {
+    std::uint64_t left = number;
+    for (std::size_t i = place.size(); i-- > 0;) {
+      const std::uint64_t along = (extents_[i] + layout.chunk[i] - 1) / layout.chunk[i];
+      place[i] = (i == 0 ? left : left % along) * layout.chunk[i];
+      left /= along;
+    }
+    hsize_t bytes = 0;
+    std::uint32_t left_out = 0;
+    const auto row = static_cast<std::uint64_t>(place.front());
+    if (H5Dget_chunk_storage_size(handle_.get(), place.data(), &bytes) < 0 || bytes > out.size()) {
+      refuse(name_, fmt::format("cannot read rows from {} on (damaged chunk index)", row));
+    }
+    if (H5Dread_chunk(handle_.get(), H5P_DEFAULT, place.data(), &left_out, out.data()) < 0) {
+      refuse(name_, fmt::format("cannot read rows from {} on ({})", row, detail::last_reason()));
+    }
+    chunks.push_back({out.first(bytes), left_out});
+    out = out.subspan(bytes);
+  }
+  return chunks;
 }
 
 void Dataset::read(const Block& block, void* out) const {

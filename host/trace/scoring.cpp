@@ -7,45 +7,21 @@
 #include <numeric>
 
 #include "host/trace/limits.hpp"
+#include "host/trace/top_k.hpp"
 
 namespace moecarlo {
 namespace {
 
-constexpr std::size_t block_size = 16;
 constexpr float lowest = -std::numeric_limits<float>::infinity();
 
 float sigmoid(float logit) {
   return 1.0F / (1.0F + std::exp(-logit));
 }
 
-std::size_t first_maximum(std::span<const float> scores) {
-  std::size_t best = 0;
-  for (std::size_t i = 1; i < scores.size(); ++i) best = scores[i] > scores[best] ? i : best;
-  return best;
-}
-
 float maximum(std::span<const float> scores) {
   float best = lowest;
   for (const float score : scores) best = std::max(best, score);
   return best;
-}
-
-// A two-level tournament: the maximum of each block of 16 is kept, so that a choice looks at experts / 16 + 32 scores
-// instead of all of them. `>` keeps the lower index on ties at both levels. Destroys the scores.
-void take_largest(std::span<float> scores, std::span<std::uint16_t> ids) {
-  std::array<float, largest_experts / block_size> best_of_block;
-  const std::size_t blocks = (scores.size() + block_size - 1) / block_size;
-  const auto members = [&](std::size_t b) {
-    return scores.subspan(b * block_size, std::min(block_size, scores.size() - b * block_size));
-  };
-  for (std::size_t b = 0; b < blocks; ++b) best_of_block[b] = maximum(members(b));
-  for (std::uint16_t& id : ids) {
-    const std::size_t b = first_maximum({best_of_block.data(), blocks});
-    const std::size_t winner = first_maximum(members(b));
-    members(b)[winner] = lowest;
-    best_of_block[b] = maximum(members(b));
-    id = static_cast<std::uint16_t>(b * block_size + winner);
-  }
 }
 
 // exp(logit - largest) of each expert and their sum: softmax without overflow.
@@ -90,7 +66,7 @@ void drop_losing_groups(const ScoringRule& rule, bool biased, std::span<float> s
   }
   std::array<std::uint16_t, largest_experts> kept;
   const std::span<std::uint16_t> winners{kept.data(), rule.top_k_groups};
-  take_largest({group_scores.data(), rule.num_groups}, winners);
+  top_k({group_scores.data(), rule.num_groups}, winners);
   std::array<bool, largest_experts> wins{};
   for (const std::uint16_t g : winners) wins[g] = true;
   for (std::size_t g = 0; g < rule.num_groups; ++g) {
@@ -121,7 +97,7 @@ void select_experts(const ScoringRule& rule, std::span<const float> logits, std:
   const std::span<float> scores{storage.data(), logits.size()};
   selection_scores(rule, logits, bias, scores);
   if (rule.top_k_groups < rule.num_groups) drop_losing_groups(rule, !bias.empty(), scores);
-  take_largest(scores, ids);
+  top_k(scores, ids);
 }
 
 void order_experts(const ScoringRule& rule, std::span<const float> logits, std::span<const float> bias,

@@ -9,6 +9,7 @@
 #include "host/support/parallel.hpp"
 #include "host/trace/extras.hpp"
 #include "host/trace/rules.hpp"
+#include "host/trace/top_k.hpp"
 #include "host/trace/trace_contents.hpp"
 
 namespace moecarlo {
@@ -82,6 +83,33 @@ Choices room_for_choices(const TraceInfo& info, std::uint64_t tokens) {
   Choices choices{tokens, info.layers, info.top_k, info.experts, {}};
   choices.ids.resize(tokens * choices.layers * choices.top_k);
   return choices;
+}
+
+/// Whether the largest logits of a row are chosen, whatever turns them into scores.
+bool chooses_by_logits(const ScoringRule& rule, const std::vector<float>& bias) {
+  return bias.empty() && rule.top_k_groups == rule.num_groups;
+}
+
+template <class Stored>
+void choose_by_logits_as(const hdf5::Dataset& dataset, const StoredTokens& tokens, unsigned threads, Choices& choices) {
+  const std::uint64_t row = choices.experts, layers = choices.layers;
+  const std::span<const Stored> stored(reinterpret_cast<const Stored*>(tokens.values.data()),
+                                       tokens.count * layers * row);
+  parallel_for((tokens.count + tokens_per_task - 1) / tokens_per_task, threads, [&](std::uint64_t task, unsigned) {
+    const std::uint64_t first = task * tokens_per_task, count = std::min(tokens_per_task, tokens.count - first);
+    const auto bad =
+        top_k_of_rows(stored.subspan(first * layers * row, count * layers * row), choices.experts, choices.top_k,
+                      std::span(choices.ids).subspan(first * layers * choices.top_k, count * layers * choices.top_k));
+    if (bad) refuse_not_finite(dataset, tokens.first + first, *bad);
+  });
+}
+
+void choose_by_logits(const hdf5::Dataset& dataset, const StoredTokens& tokens, unsigned threads, Choices& choices) {
+  if (dataset.element() == hdf5::Element::float16) {
+    choose_by_logits_as<std::uint16_t>(dataset, tokens, threads, choices);
+  } else {
+    choose_by_logits_as<float>(dataset, tokens, threads, choices);
+  }
 }
 
 void copy_stored_ids(const hdf5::Dataset& dataset, const StoredTokens& tokens, const ScoringRule& rule,
@@ -161,6 +189,10 @@ Choices TraceReader::choices_of(const StoredTokens& tokens, unsigned threads) co
   Choices choices = room_for_choices(info(), tokens.count);
   if (!info().full_logits) {
     copy_stored_ids(*contents_->expert_ids, tokens, scoring(), threads, choices);
+    return choices;
+  }
+  if (chooses_by_logits(scoring(), selection_bias())) {
+    choose_by_logits(*contents_->logits, tokens, threads, choices);
     return choices;
   }
   for_each_row(*contents_->logits, tokens, threads,

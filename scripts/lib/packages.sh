@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # The packages a build and its tests need on Debian 12, Ubuntu 24.04 and later. Needs steps.sh.
 
-MOECARLO_LIBRARIES=(libhdf5-dev libcli11-dev libgtest-dev libgmock-dev librandom123-dev
+MOECARLO_LIBRARIES=(libhdf5-dev libdeflate-dev libcli11-dev libgtest-dev libgmock-dev librandom123-dev
   nlohmann-json3-dev libtomlplusplus-dev libfmt-dev librsvg2-dev)
 MOECARLO_TOOLS=(g++:g++ cmake:cmake ninja:ninja-build git:git pkg-config:pkg-config) # command:package
 

@@ -1,4 +1,4 @@
-"""Large traces: several processes inflate one and give what a plain copy gives; memory is the packed table and a bounded
+"""Large traces: all cores inflate one and give what a plain copy gives; memory is the packed table and a bounded
 rest; what was read is kept beside the trace. MOECARLO_LARGE_TRACE: gigabytes of logits of the largest one."""
 
 import json
@@ -59,13 +59,13 @@ class Reading(program.ProgramTest):
         del facts["path"]
         return facts
 
-    def test_several_processes_read_what_stands_in_the_file(self):
+    def test_all_cores_inflate_what_stands_in_the_file(self):
         chunks = (80 << 20) // CHUNK_BYTES
         for name, stored in (("packed", True), ("plain", False)):
             trace = self.write(f"{name}.h5", chunks, stored)
             self.simulate(self.small_study(trace), self.folder / name)
         self.assertEqual(self.facts(self.folder / "packed"), self.facts(self.folder / "plain"))
-        with h5py.File(self.folder / "packed.h5") as trace:  # damage far inside, which one of them meets
+        with h5py.File(self.folder / "packed.h5") as trace:  # damage far inside
             place = trace["router_logits"].id.get_chunk_info(chunks // 2).byte_offset
         with open(self.folder / "packed.h5", "r+b") as trace:
             trace.seek(place + 1000)
