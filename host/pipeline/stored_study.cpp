@@ -35,7 +35,8 @@ StoredStudy read_study(const std::filesystem::path& directory, const HardwareCha
     for (const auto& [constant, text] : changes.set) hardware.set[constant] = text;
   }
   TraceFacts facts = parse_trace_facts(provenance.trace_json, file);
-  auto projection = make_projection(study, tallies.shape.layers, tallies.shape.experts, tallies.shape.top_k);
+  auto projection = make_projection(study, tallies.shape.layers, tallies.shape.experts / tallies.shape.slices,
+                                    tallies.shape.top_k / tallies.shape.slices);
   if (changes.band && projection) projection->ask_for_bands();
   return {std::move(study), std::move(facts), std::move(tallies), std::move(joints), std::move(projection)};
 }

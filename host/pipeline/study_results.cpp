@@ -123,8 +123,16 @@ void add_captured_acceptance(const TraceFacts& facts, StudyResults& results) {
 std::optional<hw::StudyProjection> make_projection(const Study& study, std::uint32_t layers, std::uint32_t experts,
                                                    std::uint32_t top_k) {
   if (!study.hardware) return std::nullopt;
-  hw::StudyProjection projection(*study.hardware, study.grid, study.draft, layers, experts, top_k);
-  const bool whole = study.grid.bits == std::vector<std::uint32_t>{8};
+  const bool slices = study.cache.objects == Objects::slices;
+  hw::StudyProjection projection(*study.hardware, study.grid, study.draft, layers, experts, top_k, slices);
+  for (const auto& [scheme, rule] : projection.rules_asked_by()) {
+    const std::vector<DemandRule> rules = study.demand ? study.demand->rules : std::vector{DemandRule::all};
+    if (std::find(rules.begin(), rules.end(), demand_rule(rule)) == rules.end()) {
+      fail(ErrorKind::usage, "study: scheme {} asks by a rule that the study has not (expected \"{}\" in demand.rule)",
+           scheme, rule);
+    }
+  }
+  const bool whole = slices || study.grid.bits == std::vector<std::uint32_t>{8};
   if (!whole && !projection.uses_bits() && rule_of(study.acceptance.model) != Acceptance::by_token) {
     fail(ErrorKind::usage,
          "study: grid.bits has no slices to act on (expected a scheme that keeps upper bits in hardware.schemes, found "

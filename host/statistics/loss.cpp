@@ -12,7 +12,7 @@ namespace moecarlo {
 std::optional<Loss> loss_of(const PointResult& point) {
   if (!is_lossy(point.demand)) return std::nullopt;
   Loss loss{std::nullopt, point.depth > 0};
-  for (const char* metric : {"dropped_mass", "dropped_channel_mass"}) {
+  for (const char* metric : {"dropped_mass", "dropped_channel_mass", "upper_mass"}) {
     const auto dropped = point.metrics.find(metric);
     if (dropped != point.metrics.end())
       loss.dropped_mass = loss.dropped_mass.value_or(0) + dropped->second.estimate.value;
@@ -32,10 +32,16 @@ bool may_win(const StudyResults& results, const std::string& demand) {
   return !is_lossy(demand) || std::none_of(results.points.begin(), results.points.end(), drops_nothing);
 }
 
-std::string loss_text(const std::optional<Loss>& loss) {
+bool cuts_bits(const std::string& demand) {
+  return needs_slices(demand_rule(rule_of_label(demand)));
+}
+
+std::string loss_text(const std::optional<Loss>& loss, const std::string& demand) {
   if (!loss) return "";
   if (!loss->dropped_mass) return "lossy: drops gate mass that the trace does not tell";
-  return fmt::format("lossy: drops {:.3g} % of the gate mass{}", 100 * *loss->dropped_mass,
+  const bool in_bits = cuts_bits(demand);
+  return fmt::format("lossy: {} {:.3g} % of the gate mass{}{}", in_bits ? "computes" : "drops",
+                     100 * *loss->dropped_mass, in_bits ? " from upper slices" : "",
                      loss->perplexity_ratio ? fmt::format(", perplexity x {:.3g}", *loss->perplexity_ratio) : "");
 }
 

@@ -11,9 +11,10 @@ std::string rule_family(const std::string& demand) {
   std::string words;
   for (std::size_t first = open + 1; first < demand.size();) {
     const std::size_t end = demand.find_first_of(",)", first);
-    const std::string part = demand.substr(first, end - first);  // "0.05", "unimportant 0.5", "token"
+    const std::string part = demand.substr(first, end - first);  // "0.05", "unimportant 0.5", "token", "channels 0.1"
     const bool is_number = std::isdigit(static_cast<unsigned char>(part[part.rfind(' ') + 1])) != 0;
-    if (!is_number) words += (words.empty() ? "" : ", ") + part;
+    const std::string word = part.starts_with("channels ") ? "channels" : is_number ? "" : part;
+    if (!word.empty()) words += (words.empty() ? "" : ", ") + word;
     first = demand.find_first_not_of(", )", end);
   }
   const std::string rule = demand.substr(0, open);

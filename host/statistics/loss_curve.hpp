@@ -47,7 +47,8 @@ struct LossCurve {
 };
 
 /// A demand without its numbers and their keys: "threshold(token)" of "threshold(0.05, token)", "half" of
-/// "half(unimportant 0.5)".
+/// "half(unimportant 0.5)". What does without channels is another family: "threshold(channels)" of "threshold(0.05,
+/// channels 0.1)".
 std::string rule_family(const std::string& demand);
 
 }  // namespace moecarlo

@@ -92,9 +92,8 @@ struct Rules {
   void check_bits() const {
     const bool whole = study.grid.bits == std::vector<std::uint32_t>{8};
     if (study.cache.objects == Objects::slices) {
-      if (study.hardware) {
-        refuse("cache.objects = \"slices\"",
-               "has no hardware projection: a scheme of [hardware] caches one kind of object", "no [hardware]", "one");
+      if (study.hardware && study.prefill) {
+        refuse("cache.objects = \"slices\"", "has no hardware rows of prompts", "no [prefill]", "one");
       }
       if (study.grid.bits != std::vector<std::uint32_t>{4}) {
         refuse("grid.bits", "does not cut a weight into two slices of equal size", "[4]",

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cuda/core/demand/demands.hpp"
 #include "cuda/core/histogram/histograms.hpp"
 
 namespace moecarlo {
@@ -62,6 +63,8 @@ const Names<DemandRule>& demand_rule_names() {
   static const Names<DemandRule> names = [] {
     Names<DemandRule> all;
     for (const DemandRule rule : all_demand_rules()) all.emplace_back(to_string(rule), rule);
+    for (const auto& [system, rule] : {std::pair{"taer", ThresholdDemand::kName}, {"coalesce", SalientDemand::kName}})
+      all.emplace_back(system, demand_rule(rule));
     return all;
   }();
   return names;

@@ -140,7 +140,8 @@ void add_demand(std::vector<StudyKey>& keys) {
                        const std::string& meaning) {
     keys.push_back({"demand", key, type, initial, "", meaning});
   };
-  add("rule", list_of(one_of(demand_rule_names())), "[\"all\"]", "which of the chosen experts are asked of memory");
+  add("rule", list_of(one_of(demand_rule_names())), "[\"all\"]",
+      "which of the chosen experts are asked of memory; taer is threshold, and coalesce is salient");
   for (const DemandParameter* parameter : demand_parameters()) {
     const std::string meaning = meaning_to_rules(parameter->key);
     switch (parameter->kind) {

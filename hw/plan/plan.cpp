@@ -228,8 +228,13 @@ ExpertsWork expert_compute(const System& system, const Model& model, double toke
   }
   const double there = system.misses.there;
   if (there == 0) {
-    experts.pass =
-        compute_shared(system, model.expert, experts.rows, weight_bits, held_by_helper(system, model), multiplied);
+    const auto of_rows = [&](double rows, double bits) {
+      const double done = asked.weights * model.expert_format.multiplied_share(bits, first.bits_per_pass);
+      return compute_shared(system, model.expert, rows, bits, held_by_helper(system, model), done);
+    };
+    const double upper = asked.slices ? asked.slices->pairs : 0;
+    experts.pass = of_rows((1 - upper) * experts.rows, weight_bits);
+    if (upper > 0) experts.pass += of_rows(upper * experts.rows, weight_bits / 2);
     return experts;
   }
   const Unit& far = system.units[system.misses.far_unit];
@@ -278,7 +283,8 @@ class ExpertReads {
 
   /// Of one that is not near does what misses do, from the tier where it is; `fetched`: the share of those to be
   /// fetched that were not fetched ahead.
-  void add_away(std::size_t tier, double bytes, double fetched, Task& once, Work& row) const {
+  void add_away(std::size_t tier, const ExpertBytes& expert, double fetched, Task& once, Work& row) const {
+    const double bytes = expert.home;
     const Misses& misses = system_.misses;
     const Unit& first = system_.units.front();
     const double read_bytes = read_share_ * bytes;
@@ -290,9 +296,9 @@ class ExpertReads {
     if (misses.there > 0) {
       const Unit& far = system_.units[misses.far_unit];
       add(once, row, misses.there * Task{read(system_, far, tier, read_bytes), {}, {}});
-      add_unpacking(misses.there, far, once, row);
+      add_unpacking(expert.unpacked * misses.there, far, once, row);
     }
-    add_unpacking(1 - misses.there, first, once, row);
+    add_unpacking(expert.unpacked * (1 - misses.there), first, once, row);
   }
 
  private:
@@ -327,17 +333,17 @@ void add_reads(const System& system, const Model& model, const ExpertBytes& hit,
   const ExpertReads reads(system, model, weight_bits, read_share);
   reads.add_near(hit.near, experts.hit, experts.hit_row);
   if (hit.home > 0) reads.add_at_home(hit.home, experts.hit, experts.hit_row);
-  reads.add_unpacking(1, system.units.front(), experts.hit, experts.hit_row);
+  reads.add_unpacking(hit.unpacked, system.units.front(), experts.hit, experts.hit_row);
   if (miss.near > 0) reads.add_near(miss.near, experts.miss, experts.miss_row);
   if (miss.home == 0) return;
   for (std::size_t tier = 1; tier < system.home(); ++tier) {
     Task once;
     Work row = experts.miss_row;  // what is computed of it is the same
-    reads.add_away(tier, miss.home, 1, once, row);
+    reads.add_away(tier, miss, 1, once, row);
     experts.middle.push_back(std::move(once));
     experts.middle_row.push_back(row);
   }
-  reads.add_away(system.home(), miss.home, 1 - fetched_ahead(system, model), experts.miss, experts.miss_row);
+  reads.add_away(system.home(), miss, 1 - fetched_ahead(system, model), experts.miss, experts.miss_row);
 }
 
 }  // namespace moecarlo::hw

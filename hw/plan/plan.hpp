@@ -55,9 +55,10 @@ std::vector<Pass> parts_between(const System& system, double layers, double hidd
 ExpertsWork expert_compute(const System& system, const Model& model, double tokens, double weight_bits,
                            const Asked& asked = {});
 
-/// Bytes that are read of one expert near and at home.
+/// Bytes that are read of one expert, or slice of one, near and at home.
 struct ExpertBytes {
   double near = 0, home = 0;
+  double unpacked = 1;  ///< share of the expert's weights that are unpacked with it
 };
 
 /// Copying so many bytes of one expert from a tier to the nearest.

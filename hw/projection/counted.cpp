@@ -163,7 +163,7 @@ std::optional<double> CountedPoints::dropped_mass(const CountedPoint& point) con
     const std::uint64_t* counts = tallies_.counters.data() + cell.unions_by_group +
                                   std::uint64_t{g} * cell.union_width() + cell.first_demand_count();
     mass += static_cast<double>(counts[kPairMass]);
-    dropped += static_cast<double>(counts[kPairMassDropped] + counts[kChannelMassDropped]);
+    dropped += static_cast<double>(counts[kPairMassDropped] + counts[kChannelMassDropped] + counts[kPairMassUpper]);
   }
   return mass > 0 ? std::optional(dropped / mass) : std::nullopt;
 }
@@ -292,19 +292,37 @@ std::vector<LayerClassCounts> CountedPoints::classes(const CountedPoint& point) 
   return all;
 }
 
-/// What a demand rule leaves in each joint group; empty where it leaves all in each.
-std::vector<AskedSums> CountedPoints::asked(const CountedPoint& point) const {
+/// What a demand rule leaves in each joint group, and which slices those are; empty where it leaves whole experts.
+/// `number`: of the point in its cell.
+std::vector<AskedSums> CountedPoints::asked(const CountedPoint& point, std::size_t number) const {
   const TallyShape& shape = tallies_.shape;
   const Cell& cell = tallies_.layout.cells[point.cell];
-  if (!shape.asks) return {};
+  if (!shape.asks && shape.slices == 1) return {};
   std::vector<AskedSums> groups(shape.joint_groups.total());
   for (std::uint32_t g = 0; g < shape.groups.total(); ++g) {
     const std::uint64_t* of_union =
         tallies_.counters.data() + cell.unions_by_group + std::uint64_t{g} * cell.union_width();
     const std::uint64_t* counts = of_union + cell.first_demand_count();
-    groups[joint_group_of(shape, g)] +=
-        {static_cast<double>(counts[kPairs]), static_cast<double>(counts[kPairsKept]),
-         static_cast<double>(of_union[kDistinct]) * kPartsOfExpert, static_cast<double>(counts[kLoadedParts])};
+    const auto count = [](std::uint64_t n) { return static_cast<double>(n); };
+    const double distinct = count(of_union[kDistinct]);
+    AskedSums own;
+    if (shape.asks) {
+      own.pairs = count(counts[kPairs]);
+      own.kept = count(counts[kPairsKept]);
+      own.weights = distinct * kPartsOfExpert / shape.slices;
+      own.loaded = count(counts[kLoadedParts]);
+      own.kept_upper = count(counts[kPairsUpper]);
+    }
+    if (shape.slices > 1) {
+      const std::uint64_t* of_point =
+          tallies_.counters.data() + cell.points_by_group + (number * shape.groups.total() + g) * cell.point_width();
+      own.sliced = true;
+      own.hits = count(of_point[kHits]);
+      own.upper_hits = count(of_point[kUpperHits]);
+      own.misses = distinct - own.hits;
+      own.upper_misses = (shape.asks ? count(counts[kUpperDistinct]) : distinct / 2) - own.upper_hits;
+    }
+    groups[joint_group_of(shape, g)] += own;
   }
   const bool all =
       std::all_of(groups.begin(), groups.end(), [](const AskedSums& sums) { return sums.shares() == Asked{}; });
@@ -322,21 +340,22 @@ Workload CountedPoints::whole_workload(const CountedPoint& point) const {
   workload.policy = to_string(point.policy);
   workload.capacity = point.capacity;
   workload.layers = shape.layers;
-  workload.top_k = shape.top_k;
+  workload.top_k = shape.top_k / shape.slices;
   const auto policy = std::find(cell.policies.begin(), cell.policies.end(), point.policy) - cell.policies.begin();
   const auto capacity =
       std::find(cell.capacities.begin(), cell.capacities.end(), point.capacity) - cell.capacities.begin();
   workload.certain =
       cell.depth == 0 &&
       certainties(shape, point.cell, static_cast<std::uint32_t>(policy), static_cast<std::uint32_t>(capacity)).pass();
-  workload.foreseen =
-      foreseen(point, static_cast<std::size_t>(policy) * cell.capacities.size() + static_cast<std::size_t>(capacity));
+  const std::size_t number =
+      static_cast<std::size_t>(policy) * cell.capacities.size() + static_cast<std::size_t>(capacity);
+  workload.foreseen = foreseen(point, number);
   workload.tokens_per_expert = tokens_per_expert(point);
   workload.groups = shape.joint_groups.groups;
   workload.replicates = shape.joint_groups.replicates;
   workload.counts = count_groups(tallies_, point.cell);
   workload.classes = classes(point);
-  workload.asked = asked(point);
+  workload.asked = asked(point, number);
   return workload;
 }
 

@@ -80,7 +80,7 @@ class CountedPoints {
   LayerClassCounts layer_class(const CountedPoint& point, std::uint32_t number, std::uint32_t first,
                                std::uint32_t end) const;
   std::vector<LayerClassCounts> classes(const CountedPoint& point) const;
-  std::vector<AskedSums> asked(const CountedPoint& point) const;
+  std::vector<AskedSums> asked(const CountedPoint& point, std::size_t number) const;
 
   Workload whole_workload(const CountedPoint& point) const;
   Workload told_apart(const Workload& workload) const;

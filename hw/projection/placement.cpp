@@ -17,6 +17,10 @@ Capacity spread(double slots, const Model& model, std::uint32_t trace_layers) {
   return {base, static_cast<std::uint32_t>(total % trace_layers)};
 }
 
+bool reads_slices(const System& system) {
+  return !system.reads_per_row && system.misses.there == 0 && !(system.helper && system.helper->splits_experts);
+}
+
 ItemKind kind_of_dense(const System& system) {
   if (system.dense_weights.spill) return ItemKind::spills;
   return system.dense_at_home() ? ItemKind::stays : ItemKind::pinned;
@@ -45,6 +49,12 @@ Placement place(const System& system, const Scheme& scheme, const Model& model, 
                 std::uint32_t trace_layers) {
   if (!applies(scheme, system))
     fail(ErrorKind::usage, "{} on {}: the scheme needs a tier before the last", scheme.name, system.name);
+  if (scheme.slices && !reads_slices(system)) {
+    fail(ErrorKind::usage,
+         "{} on {}: slices of experts are objects for machines whose first unit computes and shares what it reads "
+         "(expected none that splits experts, computes what misses elsewhere or reads for each token)",
+         scheme.name, system.name);
+  }
   if (serving.bits < 1 || serving.bits > 8)
     fail(ErrorKind::usage, "bits: out of range (expected 1 to 8, found {})", serving.bits);
   if (trace_layers == 0 && !model.is_dense())

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "host/study/names.hpp"
 #include "host/support/error.hpp"
 #include "hw/schemes/coding.hpp"
 
@@ -14,19 +15,24 @@ struct Named {
   const char* name;
   Scheme (*plain)();
   Scheme (*of_constants)(const Preset&);
+  const char* constants = name;  ///< whose they are
 
-  Scheme make() const { return plain != nullptr ? plain() : of_constants(read_preset(find_preset("schemes", name))); }
+  Scheme make() const {
+    return plain != nullptr ? plain() : of_constants(read_preset(find_preset("schemes", constants)));
+  }
 };
 
-constexpr std::array<Named, 9> all_schemes{{{"ar", autoregressive, nullptr},
-                                            {"elastic", elastic, nullptr},
-                                            {"eagle", nullptr, eagle},
-                                            {"slm", nullptr, slm},
-                                            {"quant", quant, nullptr},
-                                            {"speq", speq, nullptr},
-                                            {"speq-fp16", nullptr, speq_float},
-                                            {"mtp", nullptr, mtp},
-                                            {"block", nullptr, block}}};
+constexpr std::array<Named, 11> all_schemes{{{"ar", autoregressive, nullptr},
+                                             {"elastic", elastic, nullptr},
+                                             {"eagle", nullptr, eagle},
+                                             {"slm", nullptr, slm},
+                                             {"quant", quant, nullptr},
+                                             {"speq", speq, nullptr},
+                                             {"speq-fp16", nullptr, speq_float},
+                                             {"mtp", nullptr, mtp},
+                                             {"block", nullptr, block},
+                                             {"taer", nullptr, taer, "eagle"},
+                                             {"coalesce", nullptr, coalesce, "eagle"}}};
 
 }  // namespace
 
@@ -58,6 +64,10 @@ Scheme find_scheme(const std::string& name, const BitSlices* counted) {
   for (const Named& one : all_schemes) {
     names += fmt::format("{}{}", names.empty() ? "" : ", ", one.name);
   }
+  const auto& rules = demand_rule_names();
+  if (std::any_of(rules.begin(), rules.end(), [&](const auto& rule) { return rule.first == name; }))
+    fail(ErrorKind::usage, "{}: no scheme but a rule of demand.rule, which goes with any scheme (expected one of {})",
+         name, names);
   fail(ErrorKind::usage, "{}: no such scheme (expected one of {})", name, names);
 }
 
@@ -110,14 +120,20 @@ Pass target_pass(const System& system, const Model& model, const Serving& servin
   const bool drafting = pass.layers.drafting;
   const Asked asked = drafting ? Asked{} : serving.asked;
   ExpertsWork experts = expert_compute(system, model, pass.layers.tokens, pass.expert_bits, asked);
-  add_reads(system, model, pass.hit, pass.miss, pass.expert_bits, experts, asked.weights);
+  const auto object = [&](ExpertBytes expert, double upper) {
+    if (!asked.slices) return expert;
+    const double share = slice_share(model, upper);
+    return ExpertBytes{share * expert.near, share * expert.home, upper};
+  };
+  const ExpertBytes hit = object(pass.hit, asked.slices ? asked.slices->hits : 0);
+  const ExpertBytes miss = object(pass.miss, asked.slices ? asked.slices->misses : 0);
+  add_reads(system, model, hit, miss, pass.expert_bits, experts, asked.weights);
   parts.push_back({RoutedPart{drafting ? RoundPart::draft_experts : RoundPart::verify_experts, drafting, experts}});
   for (Pass& part : parts_between(system, model, pass.layers)) parts.push_back(std::move(part));
   const double ahead = fetched_ahead(system, model);
-  if (ahead == 0 || pass.miss.home == 0) return then(std::move(parts));
+  if (ahead == 0 || miss.home == 0) return then(std::move(parts));
   ExpertsWork stream;
-  stream.miss.own =
-      (system.misses.fetch * ahead / system.prefetch.precision) * fetch(system, system.home(), pass.miss.home);
+  stream.miss.own = (system.misses.fetch * ahead / system.prefetch.precision) * fetch(system, system.home(), miss.home);
   return beside(then(std::move(parts)),
                 {RoutedPart{drafting ? RoundPart::draft_experts : RoundPart::verify_experts, drafting, stream}});
 }
@@ -164,6 +180,12 @@ double kept_expert_bits(const Model& model, std::uint32_t bits) {
 
 double slice_bytes(const Model& model, std::uint32_t bits) {
   return weights(model.expert) * model.expert_format.stored_bits(kept_expert_bits(model, bits)) / bits_per_byte;
+}
+
+double slice_share(const Model& model, double upper) {
+  const WeightFormat& format = model.expert_format;
+  const double of_upper = format.stored_bits(format.bits / 2) / format.stored_bits();
+  return upper * of_upper + (1 - upper) * (1 - of_upper);
 }
 
 double dense_slice_bytes(const Model& model, std::uint32_t bits) {

@@ -39,6 +39,8 @@ struct Scheme {
   bool drafts = false;       ///< speculates at a depth above 0
   bool uses_bits = false;    ///< the number of kept bits changes its drafts; otherwise it runs at 8
   DraftRouting draft_routing = DraftRouting::none;
+  std::string asks_by;               ///< the demand rule that it is about, by name; empty: any
+  bool slices = false;               ///< its cache holds two slices of each expert
   Preset preset;                     ///< its constants; none for some
   std::vector<std::string> codings;  ///< of the weights it reads, in the order of its name: coding.hpp
   /// The model as this scheme stores it; null: as it is. Its items and plan take the model as it is.
@@ -82,6 +84,17 @@ Scheme speq();
 /// SPEQ as it is published: FP16 weights, whatever the model has, of which a remap makes the first 4 bits a float of
 /// their own; they draft, the other 12 complete them.
 Scheme speq_float(const Preset& constants);
+
+/// A draft head whose verifications ask for experts as one system does, by a demand rule of the study: SMoLPU's TaER
+/// (`threshold`) and EdgeXpert's coalescing (`salient`). Other rules of the study make no rows of it.
+Scheme taer(const Preset& constants);
+Scheme coalesce(const Preset& constants);
+
+/// The same scheme with a cache that holds two slices of each expert, of half of its bits each, as objects of their own
+/// (SliceMoE, arXiv 2512.12990). What is counted then are slices, and Serving::asked says which. A slot has room for
+/// either, so that it is as large as an upper slice, with the scales. Throws usage where the scheme drafts with experts
+/// themselves or its weights are coded; its items do where experts are no 8-bit ones.
+Scheme on_slices(const Scheme& scheme);
 
 /// All schemes, and the one with this name, codings behind it ("elastic", "ar+dfloat11"; coding.hpp). Throws usage,
 /// listing the names. `counted`: what was counted of real weights, which some codings need; may be null.
@@ -136,6 +149,10 @@ double kept_expert_bits(const Model& model, std::uint32_t bits);
 
 /// The slice of one expert of so many bits with the scales. The remaining bits need no scales of their own.
 double slice_bytes(const Model& model, std::uint32_t bits);
+
+/// Of an expert's bytes those of one of its two slices, of half its bits each, in the mean of slices of which this
+/// share are upper ones; these have the scales.
+double slice_share(const Model& model, double upper);
 
 /// The dense weights in so many bits.
 double dense_slice_bytes(const Model& model, std::uint32_t bits);

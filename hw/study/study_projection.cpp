@@ -77,7 +77,8 @@ std::vector<std::string> sentences(const std::vector<LeftOutResult>& left_out) {
 }  // namespace
 
 StudyProjection::StudyProjection(const HardwareSpec& spec, const GridSpec& grid, const DraftSpec& draft,
-                                 std::uint32_t trace_layers, std::uint32_t trace_experts, std::uint32_t trace_top_k)
+                                 std::uint32_t trace_layers, std::uint32_t trace_experts, std::uint32_t trace_top_k,
+                                 bool slices)
     : spec_(spec),
       policies_(grid.policy),
       context_(spec.least_context.value_or(spec.context), spec.context),
@@ -95,6 +96,10 @@ StudyProjection::StudyProjection(const HardwareSpec& spec, const GridSpec& grid,
   if (!spec.bit_slices.empty()) slices_ = read_bit_slices(spec.bit_slices);
   for (const std::string& name : spec.schemes) schemes_.push_back(find_scheme(name, slices_ ? &*slices_ : nullptr));
   if (!spec.bit_slices.empty()) add_measured_schemes();
+  if (slices) {
+    for (Scheme& scheme : schemes_) scheme = on_slices(scheme);
+    plain_ = on_slices(plain_);
+  }
   for (std::string& note : coding_notes(schemes_)) notes_.push_back(std::move(note));
   add_demands(grid);
   check_reference(grid);
@@ -120,6 +125,14 @@ StudyProjection::StudyProjection(const HardwareSpec& spec, const GridSpec& grid,
 bool StudyProjection::drafts_from_residents() const {
   return std::any_of(schemes_.begin(), schemes_.end(),
                      [](const Scheme& one) { return one.draft_routing == DraftRouting::residents; });
+}
+
+std::map<std::string, std::string> StudyProjection::rules_asked_by() const {
+  std::map<std::string, std::string> rules;
+  for (const Scheme& scheme : schemes_) {
+    if (!scheme.asks_by.empty()) rules.emplace(scheme.name, scheme.asks_by);
+  }
+  return rules;
 }
 
 bool StudyProjection::uses_bits() const {
@@ -149,8 +162,8 @@ void StudyProjection::check_reference(const GridSpec& grid) {
     return;
   }
   for (const std::uint32_t batch : grid.batch) {
-    const auto own = demands({&*reference_, 1}, std::vector{autoregressive()}, model_, context_, {&batch, 1},
-                             std::vector{8U}, trace_layers_);
+    const auto own =
+        demands({&*reference_, 1}, std::vector{plain_}, model_, context_, {&batch, 1}, std::vector{8U}, trace_layers_);
     if (own.left_out.empty()) {
       reference_capacity_.emplace(batch, own.possible.front().capacity);
     } else {

@@ -35,12 +35,14 @@ class StudyProjection {
  public:
   /// Reads presets and solves placements: whatever of the study is impossible is known before anything is simulated.
   /// Combinations that do not fit are left out. Throws usage errors of presets, and where no combination is left, the
-  /// model's experts or top-k are not the trace's, or a scheme cannot draft as the study does.
+  /// model's experts or top-k are not the trace's, or a scheme cannot draft as the study does. `slices`: caches hold
+  /// two slices of each expert.
   StudyProjection(const HardwareSpec& spec, const GridSpec& grid, const DraftSpec& draft, std::uint32_t trace_layers,
-                  std::uint32_t trace_experts, std::uint32_t trace_top_k);
+                  std::uint32_t trace_experts, std::uint32_t trace_top_k, bool slices);
 
-  bool drafts_from_residents() const;  ///< some scheme does, with routing restricted to them
-  bool uses_bits() const;              ///< the number of kept bits changes some scheme's drafts
+  bool drafts_from_residents() const;                         ///< some scheme does, with routing restricted to them
+  std::map<std::string, std::string> rules_asked_by() const;  ///< of schemes that are about one rule, by scheme
+  bool uses_bits() const;                                     ///< the number of kept bits changes some scheme's drafts
 
   /// The capacities that the simulation has to count.
   std::vector<ImpliedCapacity> implied_capacities() const;
@@ -102,7 +104,8 @@ class StudyProjection {
   Context context_;
   std::uint32_t trace_layers_;
   Model model_;
-  std::optional<System> reference_;  ///< what speed-ups are relative to
+  std::optional<System> reference_;  ///< what speed-ups are relative to, decoding as this
+  Scheme plain_ = autoregressive();
   std::vector<Machine> machines_;
   std::vector<Scheme> schemes_;  ///< those of the study, each that has been measured with its double behind it
   std::optional<BitSlices> slices_;

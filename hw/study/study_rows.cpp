@@ -71,6 +71,7 @@ std::vector<StudyProjection::Row> StudyProjection::rows(const CountedPoints& poi
     }
     for (const auto& [depth, alpha] : depths) {
       for (const auto& [policy, asked] : asked_policies(points)) {
+        if (!scheme.asks_by.empty() && rule_of_label(asked) != scheme.asks_by) continue;
         const auto counted_at = [&, &policy = policy, &asked = asked](
                                     std::uint32_t at, const std::optional<double>& accepted, const Capacity& capacity) {
           return points.find(demand.batch, at, policy, demand.bits, capacity, asked_by, accepted, asked);
@@ -129,7 +130,7 @@ bool StudyProjection::is_reference(const CountedPoints& points, const Row& row) 
   const HardwareResult& r = row.result;
   const auto capacity = reference_capacity_.find(r.batch);
   return reference_ && capacity != reference_capacity_.end() && r.system == reference_->name &&
-         r.scheme == autoregressive().name && row.point.capacity == capacity->second &&
+         r.scheme == plain_.name && row.point.capacity == capacity->second &&
          (row.point.policy == policies_.front() || row.point.capacity == Capacity{}) &&
          row.result.demand == points.demands().front();
 }
@@ -138,13 +139,12 @@ std::vector<StudyProjection::Row> StudyProjection::projected_rows(const CountedR
   const CountedPoints& points = counted.points;
   const Sampling& sampling = counted.sampling;
   const bool lengths_read_trace = counted.tallies.shape.acceptance_reads_trace();
-  const Scheme plain = autoregressive();
   std::map<std::uint32_t, std::optional<Rates>> references;  // by batch
   const auto reference = [&](std::uint32_t batch) -> const std::optional<Rates>& {
     const auto [known, is_new] = references.try_emplace(batch);
     if (!is_new || reference_capacity_.count(batch) == 0) return known->second;
     const Workload workload = points.workload(reference_point(points, batch));
-    const Projection projection = hw::project(*reference_, plain, model_, context_, workload, 8);
+    const Projection projection = hw::project(*reference_, plain_, model_, context_, workload, 8);
     return known->second = rates_of(sampling, projection, lengths_read_trace, workload.certain);
   };
 
@@ -331,8 +331,7 @@ SensitivityRow StudyProjection::taken_apart(const CountedPoints& points, const R
       {}};
   if (!std::isfinite(r.speedup.value)) return taken;
   const CountedPoint point = reference_point(points, r.batch);
-  taken.reference.emplace(
-      CountedDecoding{*reference_, autoregressive(), 8, without_replicates(points.workload(point)), {}});
+  taken.reference.emplace(CountedDecoding{*reference_, plain_, 8, without_replicates(points.workload(point)), {}});
   for (const auto& beside : {points.smaller(point), points.larger(point)}) {
     if (beside) taken.reference->neighbours.push_back(without_replicates(points.workload(*beside)));
   }

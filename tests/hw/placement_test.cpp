@@ -100,7 +100,8 @@ TEST(Placement, RefusesBitsOutOfRangeAndASchemeThatNeedsHb) {
               HasSubstr("elastic on xpu: the scheme needs a tier before the last"));
   EXPECT_THAT(
       error_of([] { find_scheme("eager"); }),
-      HasSubstr("eager: no such scheme (expected one of ar, elastic, eagle, slm, quant, speq, speq-fp16, mtp, block)"));
+      HasSubstr("eager: no such scheme (expected one of ar, elastic, eagle, slm, quant, speq, speq-fp16, mtp, block, "
+                "taer, coalesce)"));
 }
 
 TEST(Demands, AreAllApplicablePairsInEachModeAtEveryBatchAndTheBitsThatMatter) {

@@ -31,6 +31,7 @@ TEST(RuleFamily, IsADemandWithoutItsNumbers) {
   EXPECT_EQ(rule_family("threshold(1e-05)"), "threshold");
   EXPECT_EQ(rule_family("threshold(0.05, token)"), "threshold(token)");
   EXPECT_EQ(rule_family("budget(16, keep_hits)"), "budget(keep_hits)");
+  EXPECT_EQ(rule_family("threshold(0.05, channels 0.1)"), "threshold(channels)");
   EXPECT_EQ(rule_family("half(unimportant 0.5, entropy)"), "half(entropy)");
   EXPECT_EQ(rule_family("half(unimportant 0.5)"), rule_family("half(0.75)"));
 }
@@ -52,7 +53,9 @@ TEST(LossCurve, SaysNothingOfWhatWasNotMeasured) {
 TEST(LossCurve, GivesALossItsPerplexity) {
   const std::optional<Loss> loss = placed_on(curve(), "budget(4)", Loss{0.05, true});
   EXPECT_DOUBLE_EQ(*loss->perplexity_ratio, 1.25);
-  EXPECT_EQ(loss_text(loss), "lossy: drops 5 % of the gate mass, perplexity x 1.25");
+  EXPECT_EQ(loss_text(loss, "budget(4)"), "lossy: drops 5 % of the gate mass, perplexity x 1.25");
+  EXPECT_EQ(loss_text(loss, "slices(0.1)"),
+            "lossy: computes 5 % of the gate mass from upper slices, perplexity x 1.25");
   EXPECT_FALSE(placed_on(std::nullopt, "budget(4)", Loss{0.05, true})->perplexity_ratio.has_value());
   EXPECT_FALSE(placed_on(curve(), "all", std::nullopt).has_value());
 }

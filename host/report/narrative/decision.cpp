@@ -148,9 +148,10 @@ std::string verdict_at_one_alpha(const StudyResults& results) {
     const Estimate gain = one.gain();
     const char* times =
         one.row != nullptr ? "times as fast as without a draft" : "times the tokens for what is fetched";
-    const std::optional<Loss> loss =
-        one.row != nullptr ? one.row->lossy : loss_of(results.points.at(one.fetched->point));
-    const std::string at_most = loss ? fmt::format(", at most, {}", loss_text(loss)) : "";
+    const PointResult* const point = one.row != nullptr ? nullptr : &results.points.at(one.fetched->point);
+    const std::optional<Loss> loss = point != nullptr ? loss_of(*point) : one.row->lossy;
+    const std::string& demand = point != nullptr ? point->demand : one.row->demand;
+    const std::string at_most = loss ? fmt::format(", at most, {}", loss_text(loss, demand)) : "";
     const std::string by =
         std::isfinite(gain.value) ? fmt::format(" ({} {}{})", number_text(gain.value, 3), times, at_most) : "";
     batches.at(static_cast<std::size_t>(one.pays(results))).push_back(std::to_string(one.batch) + by);

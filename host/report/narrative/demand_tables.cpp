@@ -26,14 +26,15 @@ Table demand_table(const StudyResults& results) {
                           "speed under it an upper bound",
                           typical->batch, typical->depth, typical->policy, number_text(typical->capacity),
                           bits_text(typical->bits)),
-              {"demand", "gate mass dropped, %", "pairs chosen", "pairs kept", "distinct experts", "expert equivalents",
-               "hit rate", "misses", "tokens per round"},
+              {"demand", "gate mass dropped or cut, %", "pairs chosen", "pairs kept", "distinct experts",
+               "expert equivalents", "hit rate", "misses", "tokens per round"},
               1,
               {}};
   for (const PointResult& point : results.points) {
     if (!is_beside(point, *typical) || !find_metric(&point, "demands")) continue;
     const std::string yields = cell_of(point, "tokens_per_round");
-    table.rows.push_back({point.demand, cell_of(point, "dropped_mass", 100), cell_of(point, "demands"),
+    const char* lost = cuts_bits(point.demand) ? "upper_mass" : "dropped_mass";
+    table.rows.push_back({point.demand, cell_of(point, lost, 100), cell_of(point, "demands"),
                           cell_of(point, "demands_kept"), cell_of(point, "distinct_experts"),
                           cell_of(point, "expert_equivalents"), cell_of(point, "hit_rate"), cell_of(point, "misses"),
                           loss_of(point) ? yields + " (at most)" : yields});
@@ -71,7 +72,7 @@ std::string what_is_dropped(const StudyResults& results) {
     if (!is_beside(point, *typical)) continue;
     const std::optional<Loss> loss = placed_on(results.measured_loss, point.demand, loss_of(point));
     if (!loss) continue;
-    text += fmt::format("{}{} is {}", text.empty() ? "" : "; ", point.demand, loss_text(loss));
+    text += fmt::format("{}{} is {}", text.empty() ? "" : "; ", point.demand, loss_text(loss, point.demand));
     if (loss->perplexity_ratio) text += " on " + results.measured_loss->model;
   }
   if (text.empty()) return "";

@@ -68,7 +68,7 @@ Table loss_table(const StudyResults& results) {
                           "whole model with its 95 % interval; acceptance of a draft token and accepted length ± "
                           "standard error",
                           curve.model, curve.texts, curve.tokens, curve.depth, curve.batch),
-              {"demand", "gate mass dropped, %", "perplexity, times", "acceptance", "accepted length"},
+              {"demand", "gate mass dropped or cut, %", "perplexity, times", "acceptance", "accepted length"},
               1,
               {}};
   for (const PlacedDesign& design : placed) {
@@ -112,7 +112,7 @@ std::optional<Figure> loss_figure(const StudyResults& results) {
   chart.text = {"What dropping experts costs a model",
                 fmt::format("{}. Lines: measured by rule, error bars 95 %; marks: designs of this study.",
                             results.measured_loss->model),
-                "gate mass dropped, %", "perplexity above that of the whole model, %"};
+                "gate mass dropped or cut, %", "perplexity above that of the whole model, %"};
   return figure_of("loss",
                    "Perplexity with the rule in the forward pass. A design stands where its rule drops as much gate "
                    "mass on the trace.",

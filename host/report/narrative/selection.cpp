@@ -202,7 +202,7 @@ std::string bits_text(std::uint32_t bits) {
 
 std::string demand_text(const std::string& demand, const std::optional<Loss>& loss) {
   if (demand == "all") return "";
-  return loss ? fmt::format(", demand {} ({})", demand, loss_text(loss)) : fmt::format(", demand {}", demand);
+  return loss ? fmt::format(", demand {} ({})", demand, loss_text(loss, demand)) : fmt::format(", demand {}", demand);
 }
 
 std::string design_text(const PointResult& point) {
