@@ -11,35 +11,27 @@ this file; replays are exact.
 
 import argparse
 import csv
-import json
-import subprocess
+import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+sys.path.insert(0, str(ROOT / "scripts/lib"))
+from studies import simulated  # noqa: E402
+
 SHARE, BOTH = 0.22, 1 / 6
 THETAS = [0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8]
 TRACES = {"reference": ROOT / "datasets/reference.h5", "gpt-oss": "gptoss20b.h5", "flame": "flame290m.h5"}
 COLUMNS = ["trace", "capacity", "theta", "whole_misses", "slice_requests", "slice_misses"]
 
 
-def toml(tables):
-    lines = []
-    for table, keys in tables.items():
-        lines += [f"[{table}]", *(f"{key} = {json.dumps(value)}" for key, value in keys.items())]
-    return "\n".join(lines) + "\n"
-
-
 def replay(arguments, trace, capacity, tables):
     """Metrics of a replay without drafts, one of each design point."""
-    study = arguments.work / "study.toml"
-    study.write_text(toml({"study": {"trace": str(trace), "mode": "replay", "start": "cold", "calibration": "all"},
-                           "grid": {"batch": [1], "depth": [0], "policy": ["lru"], "capacity": [capacity],
-                                    **({"bits": [4]} if "cache" in tables else {})},
-                           "acceptance": {"alpha": 0.5}, **tables}))
-    subprocess.run([str(arguments.program.resolve()), "--quiet", "simulate", str(study), "-o", str(arguments.work / "run"),
-                    "--force"], check=True, stdout=subprocess.DEVNULL)
-    summary = json.loads((arguments.work / "run/summary.json").read_text())
+    summary = simulated(arguments.program.resolve(), {
+        "study": {"trace": str(trace), "mode": "replay", "start": "cold", "calibration": "all"},
+        "grid": {"batch": [1], "depth": [0], "policy": ["lru"], "capacity": [capacity],
+                 **({"bits": [4]} if "cache" in tables else {})},
+        "acceptance": {"alpha": 0.5}, **tables}, arguments.work / "run")
     return summary["trace"], [{name: metric["value"] for name, metric in point["metrics"].items()}
                               for point in summary["points"]]
 

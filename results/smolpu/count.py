@@ -11,7 +11,7 @@ models (gptoss20b.h5, flame290m.h5); those that are not there are left out, and 
 import argparse
 import csv
 import json
-import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -19,6 +19,8 @@ import numpy as np
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+sys.path.insert(0, str(ROOT / "scripts/lib"))
+from studies import put_magnitudes, run, simulated  # noqa: E402
 
 # The tree: 64 candidates, root included, as a path of 7 with 8 siblings at each level; 4.6 tokens a round are 3.6 accepted
 # of 7 where each is accepted with this probability, given those before it.
@@ -32,7 +34,6 @@ WORST_PERPLEXITY = 1.01
 POSTER = (3 / 4, 1.7 / 4)  # of 4 experts 3 are kept, of which 1.7 equivalents are loaded
 WIDTHS = {16: 128, 24: 85, 32: 64}  # bits of a partial sum: how many of 2048 values 512 KiB hold
 CHUNK = 128
-MAGNITUDES = 32  # channels that stand for all of a token
 LAWS = ["even", "uneven"]
 SYNTHETIC = ["--layers", "16", "--experts", "64", "--top-k", "8", "--form", "logits", "--sequences", "40",
              "--tokens-per-sequence", "256", "--zipf", "0.3", "--stickiness", "0.3", "--topics", "8",
@@ -45,19 +46,8 @@ COLUMNS = ["trace", "law", "figure", "theta", "channels", "value", "mc_half_widt
 
 # ---- traces ----
 
-def magnitudes(shape, law, rng):
-    """What tokens give the experts after a norm: normal values; `uneven`: channels have scales of their own, the same for
-    all tokens, log-normal with sigma 1."""
-    values = np.abs(rng.standard_normal(shape))
-    if law == "uneven":
-        scale = np.exp(rng.standard_normal((1, *shape[1:])))
-        values *= scale / np.sqrt((scale**2).mean())
-    return values
-
-
 def stand_in(source, target, law):
     """The first sequences of a trace, with magnitudes, all of it a prompt."""
-    rng = np.random.default_rng(7)
     with h5py.File(source) as old, h5py.File(target, "w") as new:
         new.attrs.update(old.attrs)
         offsets = old["sequence_offsets"][:SEQUENCES + 1]
@@ -68,37 +58,22 @@ def stand_in(source, target, law):
             if name in old:
                 new[name] = old[name][:tokens]
         new["phase"] = np.zeros(tokens, np.uint8)
-        values = magnitudes((tokens, old[routing].shape[1], MAGNITUDES), law, rng)
-        step = values.max(axis=(0, 2)) / 255
-        new["channel_magnitude"] = np.round(values / step[None, :, None]).astype(np.uint8)
-        new["channel_magnitude"].attrs["scale"] = step.astype(np.float32)
+        put_magnitudes(new, (tokens, old[routing].shape[1]), law)
 
 
 # ---- studies ----
-
-def toml(tables):
-    lines = []
-    for table, keys in tables.items():
-        lines.append(f"[{table}]")
-        lines += [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
-    return "\n".join(lines) + "\n"
-
 
 class Counter:
     def __init__(self, program, work):
         self.program, self.work = program, work
 
-    def run(self, *arguments):
-        subprocess.run([self.program, "--quiet", *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
-
     def study(self, trace, retention, **tables):
         study = {"trace": str(trace), "trajectories": 64, "rounds": 4, "calibration": "all"}
         study.update(tables.pop("study", {}))
-        text = toml({"study": study, "grid": {"batch": [1], "depth": [DEPTH], "policy": ["static"], "capacity": [1]},
-                     "draft": {"width": WIDTH, "sibling_routing": retention}, "acceptance": {"alpha": ALPHA}, **tables})
-        (self.work / "study.toml").write_text(text)
-        self.run("simulate", self.work / "study.toml", "-o", self.work / "run", "--force")
-        return json.loads((self.work / "run/summary.json").read_text())
+        return simulated(self.program, {
+            "study": study, "grid": {"batch": [1], "depth": [DEPTH], "policy": ["static"], "capacity": [1]},
+            "draft": {"width": WIDTH, "sibling_routing": retention}, "acceptance": {"alpha": ALPHA}, **tables},
+            self.work / "run")
 
 
 def figure(point, name):
@@ -166,16 +141,25 @@ def count_masks(counter, trace, name, law, retention, rows):
                          trace_half_width=None))
 
 
-def count_salient(counter, trace, name, retention, rows):
-    """EdgeXpert's rule on the same trees: what experts one candidate a depth leaves, and the gate mass of the others."""
-    summary = counter.study(trace, retention, demand={"rule": ["all", "salient"]})
-    whole, salient = (next(point for point in summary["points"] if (point["depth"], point["demand"]) == (DEPTH, rule))
-                      for rule in ("all", "salient"))
-    union = whole["metrics"]["distinct_experts"]["value"]
-    for label, metric, over in (("salient: share of experts kept", "distinct_experts", union),
-                                ("salient: dropped_mass", "dropped_mass", 1)):
-        rows.append(dict(trace=NAMES[name], law="", figure=label, theta="", channels="",
-                         **{key: value and value / over for key, value in figure(salient, metric).items()}))
+def count_salient(counter, trace, name, law, retention, rows):
+    """EdgeXpert's rule on the same trees: what experts one candidate a depth leaves, and the gate mass of the others; with
+    channels, what of them is loaded, and how much of what siblings would load that covers."""
+    summary = counter.study(trace, retention, demand={"rule": ["all", "salient"], "channels": CHANNELS})
+    points = {point["demand"]: point for point in summary["points"] if point["depth"] == DEPTH}
+    union = points["all"]["metrics"]["distinct_experts"]["value"]
+
+    def add(label, channels, metric, over=1.0):
+        point = points[f"salient(channels {channels})" if channels else "salient"]
+        rows.append(dict(trace=NAMES[name], law=law if channels else "", figure=f"salient: {label}", theta="",
+                         channels=channels or "",
+                         **{key: value and value / over for key, value in figure(point, metric).items()}))
+
+    if law == LAWS[0]:
+        add("share of experts kept", 0, "distinct_experts", union)
+        add("dropped_mass", 0, "dropped_mass")
+    for channels in CHANNELS[1:]:
+        add("channel recall", channels, "channel_recall")
+        add("share of weights loaded", channels, "expert_equivalents", union)
 
 
 def count_partial_sums(counter, trace, name, rows):
@@ -193,7 +177,7 @@ def count_partial_sums(counter, trace, name, rows):
 def count(arguments):
     counter = Counter(arguments.program.resolve(), arguments.work)
     arguments.work.mkdir(parents=True, exist_ok=True)
-    counter.run("synth", "-o", arguments.work / "synthetic.h5", "--force", *SYNTHETIC)
+    run(counter.program, "synth", "-o", arguments.work / "synthetic.h5", "--force", *SYNTHETIC)
     sources = {"synthetic": arguments.work / "synthetic.h5", "flame": arguments.traces / "flame290m.h5",
                "gpt-oss": arguments.traces / "gptoss20b.h5", "reference": ROOT / "datasets/reference.h5"}
     rows, retention = [], None
@@ -217,7 +201,8 @@ def count(arguments):
         retention = fitted if retention is None else retention  # that of the synthetic trace stands for all
         for law in LAWS:
             count_masks(counter, arguments.work / f"{name}-{law}.h5", name, law, retention, rows)
-        count_salient(counter, arguments.work / f"{name}-even.h5", name, retention, rows)
+        for law in LAWS:
+            count_salient(counter, arguments.work / f"{name}-{law}.h5", name, law, retention, rows)
         count_partial_sums(counter, arguments.work / f"{name}-even.h5", name, rows)
         print(f"{NAMES[name]}: siblings keep {fitted:.3f}", flush=True)
     return rows

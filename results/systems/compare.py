@@ -12,6 +12,7 @@ import argparse
 import csv
 import json
 import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 
@@ -20,6 +21,9 @@ import numpy as np
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+sys.path.insert(0, str(ROOT / "scripts/lib"))
+from studies import put_magnitudes, run, simulated  # noqa: E402
+
 BATCHES = [1, 2, 4, 8, 16]
 MODEL, CONTEXT, DEPTH, WIDTH, ALPHA, RETENTION = "gpt-oss-20b-int8", 1024, 4, 4, 0.7, 0.9
 # What stands for each system: preset, scheme, demand, and whether its draft is a tree.
@@ -33,9 +37,11 @@ SYSTEMS = {
     "ELMoE-3D": ("elmoe3d-8gb", "elastic", "all", False),
     "SPEQ on HB-xPU": ("hb-xpu", "speq", "all", False),
     "SMoLPU without masks": ("smolpu", "eagle", "all", True),
-    "SMoLPU": ("smolpu", "eagle", "threshold(0.02, channels 0.05)", True),
+    "SMoLPU": ("smolpu", "taer", "threshold(0.02, channels 0.05)", True),
     "EdgeXpert without masks": ("edgexpert", "eagle", "all", True),
-    "EdgeXpert": ("edgexpert", "eagle", "salient", True),
+    "EdgeXpert": ("edgexpert", "coalesce", "salient", True),
+    "SliceMoE's device, whole experts": ("slicemoe-8gb", "ar", "all", False),
+    "SliceMoE": ("slicemoe-8gb", "ar", "slices(0.25)", False),
     "RTX 4080": ("rtx4080-ddr5", "ar", "all", False),
     "MoBiLE on RTX 4080": ("rtx4080-ddr5", "ar", "half(unimportant 0.5)", False),
     "MoE-Spec on RTX 4080": ("rtx4080-ddr5", "eagle", "budget(8)", False),
@@ -53,7 +59,6 @@ SYSTEMS = {
 }
 # Systems of the same papers that this comparison cannot hold.
 ABSENT = {
-    "SliceMoE": "a study that caches slices has no hardware projection; `moecarlo reproduce slicemoe`",
     "SpecMoE": "distances between the experts of this trace's model are not shipped",
     "LLEP, MoEntwine": "experts over many devices: `moecarlo parallel`",
     "DFloat11, MCBP's coding": "formats of weights: `moecarlo bitslice`",
@@ -66,30 +71,16 @@ FIGURES = ["tokens_per_second", "energy_mj_per_token"]
 # ---- running ----
 
 def with_magnitudes(target):
-    """The trace that ships with input magnitudes by a stated law, which it lacks: normal values, channels with scales of
-    their own (log-normal, sigma 1), the same for all tokens."""
-    rng = np.random.default_rng(7)
-    channels = 32
+    """The trace that ships with input magnitudes by a stated law, which it lacks."""
     with h5py.File(ROOT / "datasets/reference.h5") as old, h5py.File(target, "w") as new:
         new.attrs.update({key: value for key, value in old.attrs.items() if key != "target_weights"})
         for name in ("router_logits", "sequence_offsets", "phase", "token_ids"):
             new[name] = old[name][:]
-        shape = (*old["router_logits"].shape[:2], channels)
-        scale = np.exp(rng.standard_normal((1, shape[1], channels)))
-        values = np.abs(rng.standard_normal(shape)) * scale / np.sqrt((scale**2).mean())
-        step = values.max(axis=(0, 2)) / 255
-        new["channel_magnitude"] = np.round(values / step[None, :, None]).astype(np.uint8)
-        new["channel_magnitude"].attrs["scale"] = step.astype(np.float32)
-
-
-def toml(tables):
-    lines = []
-    for table, keys in tables.items():
-        lines += [f"[{table}]", *(f"{key} = {json.dumps(value)}" for key, value in keys.items())]
-    return "\n".join(lines) + "\n"
+        put_magnitudes(new, old["router_logits"].shape[:2], "uneven")
 
 
 DEMANDS = {"all": {}, "salient": {"rule": "salient"},
+           "slices(0.25)": {"rule": "slices", "theta": 0.25},
            "threshold(0.02, channels 0.05)": {"rule": "threshold", "theta": 0.02, "channels": 0.05},
            "half(unimportant 0.5)": {"rule": "half", "unimportant": 0.5}, "budget(8)": {"rule": "budget", "experts": 8}}
 
@@ -107,21 +98,24 @@ def study_of(trace, entry, trajectories):
                            "reference": "none"}}
     if demand == "all":
         del tables["demand"]
+    if demand.startswith("slices"):
+        tables["cache"] = {"objects": "slices"}
+        tables["grid"].update(bits=[4], capacity=[16])
     if tree:
         tables["draft"] = {"width": WIDTH, "sibling_routing": RETENTION}
-    return toml(tables)
+    return tables
 
 
 def run_study(arguments, number, entry):
     """The summary of a system's study, with bands; where the program refuses it, its reason."""
-    study, output, banded = (arguments.work / f"{number}{part}" for part in (".toml", "", "-band"))
-    study.write_text(study_of(arguments.work / "reference.h5", entry, arguments.trajectories))
-    program = str(arguments.program.resolve())
-    for command in ([program, "--quiet", "simulate", study, "-o", output, "--force"],
-                    [program, "--quiet", "evaluate", output, "--band", "-o", banded, "--force"]):
-        done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
-        if done.returncode:
-            return done.stderr.strip().splitlines()[-1].rpartition(": ")[2].removesuffix(".)")
+    output = arguments.work / str(number)
+    banded = output.with_name(f"{number}-band")
+    program = arguments.program.resolve()
+    try:
+        simulated(program, study_of(arguments.work / "reference.h5", entry, arguments.trajectories), output)
+        run(program, "evaluate", output, "--band", "-o", banded, "--force")
+    except subprocess.CalledProcessError as refused:
+        return refused.stderr.strip().splitlines()[-1].rpartition(": ")[2].removesuffix(".)")
     return json.loads((banded / "summary.json").read_text())
 
 

@@ -240,6 +240,76 @@ class Asking(elastic.Elastic):
         self.refused(program.INPUT, "simulate", self.folder / "study.toml", "-o", self.folder / "none",
                      says=["demand.rule", "threshold", "expert_weights"])
 
+    def device_trace(self):
+        """The shape of gpt-oss-20b, with gates of its own for each choice."""
+        program.write_trace(self.folder / "trace.h5", *program.trace_parts(24, 32, 4, [40] * 8))
+        with h5py.File(self.folder / "trace.h5", "r+") as trace:
+            trace["expert_weights"] = np.random.default_rng(5).dirichlet([1.0] * 4, (320, 24)).astype(np.float32)
+
+    def test_slices_are_moved_by_their_own_bytes(self):
+        self.device_trace()
+        hardware = {"model": "gpt-oss-20b-int8", "systems": ["slicemoe-8gb"], "schemes": ["ar", "eagle"]}
+        found = self.results(grid={"bits": [4], "depth": [0, 3]}, cache={"objects": "slices"}, hardware=hardware,
+                             demand={"rule": ["all", "slices"], "theta": 0.3})
+        whole = json.loads(self.done("model", "gpt-oss-20b-int8", "--json").stdout)["expert_bytes"]
+        upper, lower = whole * 4.5 / 8.5, whole * 4 / 8.5  # the scales are the upper slice's
+        self.assertEqual(len(found["hardware"]), 8 - 2)  # ar drafts at no depth
+        for row in found["hardware"]:
+            point, = (point["metrics"] for point in found["points"] if all(
+                point[key] == row[key] for key in ("batch", "depth", "demand", "policy", "capacity", "bits")))
+            of = {name: 24 * metric["value"] for name, metric in point.items() if metric["per_layer"]}
+            upper_misses = of["misses"] - of["lower_misses"]
+            self.assertAlmostEqual(row["breakdown"]["bytes.flash"] / (upper_misses * upper + of["lower_misses"] * lower),
+                                   1, 9)
+            self.assertGreater(of["lower_hits"], 0)
+            self.assertGreater(row["tokens_per_second"]["mc_half_width"], 0)
+            if row["demand"] == "all":
+                self.assertIsNone(row["lossy"])
+                self.assertAlmostEqual(of["lower_misses"], upper_misses)
+            else:
+                self.assertEqual(row["lossy"]["dropped_mass"], point["upper_mass"]["value"])
+                self.assertGreater(row["lossy"]["dropped_mass"], 0)
+        report = (self.folder / f"run-{self.runs}" / "report.md").read_text(encoding="utf-8")
+        self.assertIn("% of the gate mass from upper slices", report)
+
+    def test_a_system_is_named_as_a_scheme_or_as_a_rule(self):
+        self.device_trace()
+        hardware = {"model": "gpt-oss-20b", "systems": ["smolpu"], "schemes": ["eagle", "taer"]}
+        draft = {"width": 3, "sibling_routing": 0.5}
+        found = self.results(demand={"rule": ["all", "taer"], "theta": 0.2}, draft=draft, hardware=hardware)
+        self.assertEqual({(row["scheme"], row["demand"]) for row in found["hardware"] if row["depth"] == 3},
+                         {("eagle", "all"), ("eagle", "threshold(0.2)"), ("taer", "threshold(0.2)")})
+        eagle, taer = (next(row for row in found["hardware"] if (row["scheme"], row["demand"], row["depth"]) ==
+                            (scheme, "threshold(0.2)", 3)) for scheme in ("eagle", "taer"))
+        self.assertEqual({**eagle, "scheme": "taer"}, taer)
+        coalesced = self.results(demand={"rule": "coalesce"}, draft=draft,
+                                 hardware={**hardware, "systems": ["edgexpert"], "schemes": ["coalesce"]})
+        self.assertEqual({(row["scheme"], row["demand"]) for row in coalesced["hardware"]}, {("coalesce", "salient")})
+        for schemes, rule, says in ((["taer"], "salient", '"threshold" in demand.rule'), (["half"], "all", "demand.rule"),
+                                    (["slices"], "all", "demand.rule")):
+            text = program.toml(study={"trace": "trace.h5"}, grid={"batch": [1], "depth": [3], "policy": ["lru"],
+                                                                   "capacity": [5]},
+                                acceptance={"alpha": 0.6}, demand={"rule": rule}, draft=draft,
+                                hardware={**hardware, "schemes": schemes})
+            (self.folder / "refused.toml").write_text(text)
+            self.refused(program.USAGE, "simulate", self.folder / "refused.toml", "-o", self.folder / "refused", says=[says])
+
+    def test_channels_of_siblings_are_recalled(self):
+        self.device_trace()
+        with h5py.File(self.folder / "trace.h5", "r+") as trace:
+            values = np.random.default_rng(3).exponential(40, (320, 24, 24)).clip(0, 255).astype(np.uint8)
+            trace["channel_magnitude"] = values
+            trace["channel_magnitude"].attrs["scale"] = np.full(24, 0.05, np.float32)
+
+        def recall(sibling_routing):
+            points = self.asked(demand={"rule": ["all", "salient"], "channels": [0, 0.5]},
+                                draft={"width": 3, "sibling_routing": sibling_routing})
+            for demand in ("all", "salient", "all(channels 0.5)"):
+                self.assertNotIn("channel_recall", points[demand])
+            return points["salient(channels 0.5)"]["channel_recall"]
+        self.assertEqual(recall(1), 1)
+        self.assertTrue(0 < recall(0.3) < 0.9)
+
 
 if __name__ == "__main__":
     program.main()

@@ -275,6 +275,7 @@ TEST(SlicesDemand, CountsWhatGoesWithoutLowerSlices) {
   TableSpec spec;
   spec.layers = 1;
   spec.experts = 4;
+  spec.top_k = 4;
   spec.lengths = {2};
   const RoutingTable table = pack_table(spec, {0, 1, 2, 3, 0, 1, 2, 3});
   Study study = small_study();
