@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <numeric>
 #include <set>
 
 #include "host/simulate/start_tables.hpp"
@@ -55,6 +56,26 @@ TEST(Plan, refuses_a_draft_too_deep_for_every_sequence) {
     study.grid.depth = {13};
     expect_refused(study, table, {}, "depth");
   }
+}
+
+// What a thread adds up in. With more points than the memory has room for, a study is refused before it begins.
+TEST(Plan, HundredThousandPointsTakeAGigabyteAThread) {
+  TableSpec spec;
+  spec.layers = 24;
+  spec.experts = 128;
+  const RoutingTable table = random_table(spec);
+  Study study = small_study();
+  study.grid.batch = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
+  study.grid.depth = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
+  study.grid.policy = {Policy::lru,    Policy::fifo,    Policy::lfu,    Policy::slru,
+                       Policy::random, Policy::hotness, Policy::belady, Policy::lfu_kept};
+  study.grid.capacity.resize(125);
+  std::iota(study.grid.capacity.begin(), study.grid.capacity.end(), 1U);
+  const Plan plan = make_plan(study, make_grid(study, {}), table);
+  std::uint64_t points = 0;
+  for (const Cell& cell : plan.layout.cells) points += cell.points();
+  EXPECT_EQ(points, 100'000U);
+  EXPECT_LT(plan.layout.size * sizeof(std::uint64_t), 1'100'000'000U);
 }
 
 TEST(Plan, refuses_what_could_overflow_a_tally) {

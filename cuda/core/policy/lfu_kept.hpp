@@ -14,9 +14,9 @@ struct LfuKept : PolicyTraits {
 
   MOECARLO_HOST_DEVICE static constexpr CacheShape shape() { return {1, false, false}; }
 
-  /// Uses stand where other rules keep a group.
+  /// Uses stand where other rules keep a group; vector_caches.hpp has them elsewhere in the nodes.
   MOECARLO_HOST_DEVICE static void clear(const CacheState& cache) {
-    for (std::uint32_t object = 0; object < cache.objects; ++object) cache.nodes[object].group = 0;
+    for (std::uint32_t object = 0; object < cache.objects; ++object) cache.nodes[object] = {};
   }
 
   MOECARLO_HOST_DEVICE static void reference(const CacheState& cache, std::uint32_t object, std::uint32_t /*draw*/) {

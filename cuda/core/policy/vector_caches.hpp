@@ -8,7 +8,7 @@ constexpr int kVectorLayers = 8;
 
 /// The rules that have such a form; all others keep linked lists on every processor.
 MOECARLO_HOST_DEVICE constexpr bool has_vectors(Policy policy) {
-  return policy == Policy::slru || policy == Policy::lfu || policy == Policy::random;
+  return policy == Policy::slru || policy == Policy::lfu || policy == Policy::lfu_kept || policy == Policy::random;
 }
 }  // namespace moecarlo
 
@@ -20,10 +20,12 @@ namespace moecarlo {
 
 // The list policies again, for small caches on processors with AVX-512 (VBMI2): a list is a vector of bytes, in which a
 // reference moves whoever stands between two places by one. No branch depends on which references hit, so that none is
-// mispredicted; linked lists spend half of their time on that. The rules are those of slru.hpp, lfu.hpp and random.hpp.
+// mispredicted; linked lists spend half of their time on that, and lfu-kept walks along them. The rules are those of
+// slru.hpp, lfu.hpp, lfu_kept.hpp and random.hpp.
 // A set of places of a list is a word, the front bit 0.
 
-/// Most slots and objects of such a cache, and most references of an object where they are counted (lfu).
+/// Most slots and objects of such a cache, and most references of an object where they are counted (lfu,
+/// lfu-kept).
 constexpr std::uint32_t kVectorSlots = 64, kVectorObjects = 256, kVectorUses = 255;
 /// With fewer objects the state would not fit the memory of the linked lists, where it stands.
 constexpr std::uint32_t kLeastVectorObjects = 8;
@@ -251,6 +253,26 @@ struct VectorLfu : VectorCache<Slots> {
   }
 };
 
+/// A cache under LfuKept: the key is one less than the uses, which stand behind the keys for every object, and are 0
+/// where the lists are cleared.
+template <int Slots>
+struct VectorLfuKept : VectorCache<Slots> {
+  using typename VectorCache<Slots>::Bytes, typename VectorCache<Slots>::Places;
+
+  std::uint8_t* uses;
+
+  MOECARLO_HOST_DEVICE explicit VectorLfuKept(const ListCache& of)
+      : VectorCache<Slots>(of), uses(resident_bytes(of) + 2 * Slots) {}
+
+  template <bool Full>
+  MOECARLO_HOST_DEVICE void reference(std::uint32_t object, Places active) {
+    const std::uint8_t before = uses[object];
+    uses[object] = static_cast<std::uint8_t>(before + (active & 1U));
+    VectorCache<Slots>::template reference<Full>(object, active,
+                                                 [&](Places) MOECARLO_INLINED { return Bytes::all(before); });
+  }
+};
+
 template <bool Full, class Cache>
 MOECARLO_HOST_DEVICE void reference_four(Cache& a, Cache& b, Cache& c, Cache& d, const ReferenceList* references) {
   using Places = typename Cache::Places;
@@ -294,13 +316,15 @@ MOECARLO_HOST_DEVICE void reference_ordered(const ListCache* caches, const Refer
   }
 }
 
-/// Under Slru or Lfu. Not inlined, so that the code around it leaves it the registers; of internal linkage, so that
-/// each instruction set has its own.
+/// Under Slru, Lfu or LfuKept. Not inlined, so that the code around it leaves it the registers; of internal linkage, so
+/// that each instruction set has its own.
 template <int Slots>
 [[gnu::noinline]] static void reference_ordered(Policy policy, const ListCache* caches,
                                                 const ReferenceList* references) {
   if (policy == Policy::slru) {
     reference_ordered<VectorSlru<Slots>>(caches, references);
+  } else if (policy == Policy::lfu_kept) {
+    reference_ordered<VectorLfuKept<Slots>>(caches, references);
   } else {
     reference_ordered<VectorLfu<Slots>>(caches, references);
   }
