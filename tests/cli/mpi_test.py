@@ -124,11 +124,11 @@ class OneStudy(program.ProgramTest):
         for _ in range(2000):
             time.sleep(0.02)
             found = subprocess.run(["pgrep", "-f", f"simulate.* -o {output} "], capture_output=True, text=True)
-            pids = [int(pid) for pid in found.stdout.split()
-                    if Path(f"/proc/{pid}/exe").resolve().name == Path(program.MOECARLO).name]
             ranks = {}
-            for pid in pids:
+            for pid in map(int, found.stdout.split()):
                 try:
+                    if Path(f"/proc/{pid}/exe").resolve().name != Path(program.MOECARLO).name:
+                        continue
                     variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
                     ticks = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")")[1].split()[11])
                 except (OSError, IndexError):

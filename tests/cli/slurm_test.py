@@ -159,7 +159,7 @@ class Jobs(program.ProgramTest):
                                                  grid={"depth": [0, 3, 7], "batch": [1, 4]}))
         job = self.submit("array.sbatch", self.study, self.folder / "out", options=("-a", "0-1", "-n", "1"))
         deadline = time.monotonic() + 60
-        while self.logs().count("simulating: ") < 2 and time.monotonic() < deadline:  # a line of progress of each
+        while self.logs().count("design points in ") < 2 and time.monotonic() < deadline:  # both have begun
             time.sleep(0.1)
         self.slurm.call("scancel", "--signal=USR1", job)
         states = self.wait(job)
