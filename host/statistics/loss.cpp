@@ -33,7 +33,8 @@ bool may_win(const StudyResults& results, const std::string& demand) {
 }
 
 bool cuts_bits(const std::string& demand) {
-  return needs_slices(demand_rule(rule_of_label(demand)));
+  const auto rule = demand_rule(rule_of_label(demand));
+  return rule && needs_slices(*rule);
 }
 
 std::string loss_text(const std::optional<Loss>& loss, const std::string& demand) {

@@ -79,10 +79,8 @@ bool drops_channels(const DemandSpec& spec) {
 
 bool is_lossy(const std::string& label) {
   if (label.find(kChannelsOf) != std::string::npos) return true;
-  for (const DemandRule rule : all_demand_rules()) {
-    if (rule_of_label(label) == to_string(rule)) return drops(rule);
-  }
-  return true;  // of another version's
+  const auto rule = demand_rule(rule_of_label(label));
+  return !rule || drops(*rule);  // none: another version's
 }
 
 bool reads_entropy(DemandRule rule) {
@@ -115,11 +113,11 @@ bool looks_at_residents(const DemandSpec& spec) {
                      [](const DemandPoint& one) { return DemandRules::read_residents(one.demand); });
 }
 
-DemandRule demand_rule(std::string_view name) {
+std::optional<DemandRule> demand_rule(std::string_view name) {
   for (const DemandRule rule : all_demand_rules()) {
     if (name == to_string(rule)) return rule;
   }
-  return DemandRule::all;
+  return {};
 }
 
 std::string rule_of_label(const std::string& label) {

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -55,8 +56,8 @@ Misfit misfit(const Demand& demand);
 bool looks_at_residents(const Demand& demand);
 bool looks_at_residents(const DemandSpec& spec);  ///< some of its rules
 std::vector<DemandRule> all_demand_rules();
-DemandRule demand_rule(std::string_view name);        ///< of its to_string; all where there is none
-std::string rule_of_label(const std::string& label);  ///< of a DemandPoint: "threshold" of "threshold(0.05)"
+std::optional<DemandRule> demand_rule(std::string_view name);  ///< of its to_string
+std::string rule_of_label(const std::string& label);           ///< of a DemandPoint: "threshold" of "threshold(0.05)"
 
 /// Every key that some rule takes, once, in the order of the rules.
 std::vector<const DemandParameter*> demand_parameters();

@@ -64,7 +64,7 @@ const Names<DemandRule>& demand_rule_names() {
     Names<DemandRule> all;
     for (const DemandRule rule : all_demand_rules()) all.emplace_back(to_string(rule), rule);
     for (const auto& [system, rule] : {std::pair{"taer", ThresholdDemand::kName}, {"coalesce", SalientDemand::kName}})
-      all.emplace_back(system, demand_rule(rule));
+      all.emplace_back(system, demand_rule(rule).value());
     return all;
   }();
   return names;

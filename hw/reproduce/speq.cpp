@@ -46,8 +46,8 @@ std::vector<ReproducedRow> reproduce_speq(const Preset& constants, const Publish
   for (const auto& table : tables) {
     for (const PublishedLine& line : read_published_lines(table, kSpeqHeader)) {
       Claim claim{line.fields[0],
-                  fmt::format("{:g} of {:g} bits draft, weights alone, depth {}", kept, bits, floats.depth), "ratio",
-                  line.number(1, "published")};
+                  fmt::format("roof of weights alone: {:g} of {:g} bits draft, depth {}", kept, bits, floats.depth),
+                  "ratio", line.number(1, "published")};
       if (claim.quantity != "speed over FP16") {
         claim.conditions = "an accelerator whose speed is not published";
         rows.push_back(leave_open(claim, std::nullopt, "the speed of the other accelerator is not published"));
@@ -55,8 +55,8 @@ std::vector<ReproducedRow> reproduce_speq(const Preset& constants, const Publish
       }
       rows.push_back(
           compare_roof(claim, floats.speed, assumed_of(constants), "it is above what reading weights allows"));
-      claim.conditions = fmt::format("{:g} of {:g} bits draft, weights alone, depth {}: scheme speq, over INT8",
-                                     int8_kept, int8_bits, integers.depth);
+      claim.conditions = fmt::format("roof of scheme speq, over INT8: {:g} of {:g} bits draft, depth {}", int8_kept,
+                                     int8_bits, integers.depth);
       rows.push_back(leave_open(claim, integers.speed, "another form than the published one, which is over FP16",
                                 assumed_of(constants)));
     }

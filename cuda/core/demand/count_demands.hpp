@@ -9,18 +9,20 @@ template <class Pass>
 MOECARLO_OUTLINED void count_demands(const LayerContext<1>& at, const Cell& cell, const Pass& pass) {
   std::uint64_t* const totals = at.union_total(cell, cell.first_demand_count());
   for (std::uint32_t i = 0; i < pass.columns(); ++i) {
-    const auto used = pass.used(i);
+    const auto objects = pass.objects(i), used = pass.experts_of(objects);
     totals[kPairs] += pass.chosen(i).count();
     totals[kPairsKept] += used.count();
     totals[kColumns] += pass.chosen(i).count() > 0 ? 1 : 0;
     totals[kWholeColumns] += used.count() > 0 && used.count() == pass.chosen(i).count() ? 1 : 0;
-    const auto upper = pass.upper_alone(i);
-    totals[kPairsUpper] += upper.count();
+    if (pass.has_slices()) totals[kPairsUpper] += 2 * used.count() - objects.count();
     if (!pass.knows_gates()) continue;
     pass.each_choice(i, [&](std::uint32_t expert, std::uint32_t gate) MOECARLO_INLINED {
       totals[kPairMass] += gate;
-      if (!used.contains(expert)) totals[kPairMassDropped] += gate;
-      if (upper.contains(expert)) totals[kPairMassUpper] += gate;
+      if (!used.contains(expert)) {
+        totals[kPairMassDropped] += gate;
+      } else if (pass.has_slices() && !objects.contains(expert + pass.plan.drafting_experts)) {
+        totals[kPairMassUpper] += gate;
+      }
     });
   }
 }

@@ -38,24 +38,15 @@ struct LayerChoices {
   std::uint32_t layer;
 
   MOECARLO_HOST_DEVICE bool knows_gates() const { return plan.gate_mass != nullptr && plan.perturb.logits == nullptr; }
+  /// Whether objects are slices: the lower ones drafting_experts further than the upper ones, never without them.
+  MOECARLO_HOST_DEVICE bool has_slices() const { return plan.drafting_experts < routing.experts; }
   MOECARLO_HOST_DEVICE ExpertMask<Words> experts_of(const ExpertMask<Words>& objects) const {
-    return plan.drafting_experts < routing.experts ? objects & ExpertMask<Words>::first(plan.drafting_experts)
-                                                   : objects;
+    return has_slices() ? objects & ExpertMask<Words>::first(plan.drafting_experts) : objects;
   }
   /// Of experts of which those of `whole` are asked for with both slices, where there are slices.
   MOECARLO_HOST_DEVICE ExpertMask<Words> objects_of(const ExpertMask<Words>& experts,
                                                     const ExpertMask<Words>& whole) const {
-    return plan.drafting_experts < routing.experts ? experts | with_lower_slices(whole, plan.drafting_experts)
-                                                   : experts;
-  }
-  /// Of objects the experts whose lower slice is not among them; none where experts are whole.
-  MOECARLO_HOST_DEVICE ExpertMask<Words> upper_alone_of(const ExpertMask<Words>& objects) const {
-    ExpertMask<Words> upper;
-    if (plan.drafting_experts == routing.experts) return upper;
-    each_member(experts_of(objects), [&](std::uint32_t expert) MOECARLO_INLINED {
-      if (!objects.contains(expert + plan.drafting_experts)) upper.insert(expert);
-    });
-    return upper;
+    return has_slices() ? experts | with_lower_slices(whole, plan.drafting_experts) : experts;
   }
   MOECARLO_HOST_DEVICE std::uint32_t entropy_term(std::uint32_t gate) const { return plan.entropy_terms[gate]; }
   MOECARLO_HOST_DEVICE ExpertMask<Words> of_token(std::uint32_t token) const {
@@ -89,7 +80,6 @@ struct EpisodeChoices : LayerChoices<Words> {
   MOECARLO_HOST_DEVICE Mask chosen(std::uint32_t i) const { return this->experts_of(asked.routed(slot(i), 0)); }
   MOECARLO_HOST_DEVICE Mask objects(std::uint32_t i) const { return asked.used(slot(i), 0); }
   MOECARLO_HOST_DEVICE Mask used(std::uint32_t i) const { return this->experts_of(objects(i)); }
-  MOECARLO_HOST_DEVICE Mask upper_alone(std::uint32_t i) const { return this->upper_alone_of(objects(i)); }
   MOECARLO_HOST_DEVICE bool is_accepted(std::uint32_t i) const { return i / this->cell.batch <= accepted[request(i)]; }
   MOECARLO_HOST_DEVICE std::uint32_t confidence(std::uint32_t i) const { return drawn.confidence[slot(i)]; }
   MOECARLO_HOST_DEVICE std::uint32_t request(std::uint32_t i) const { return i % this->cell.batch; }
@@ -156,7 +146,6 @@ struct StartChoices : LayerChoices<Words> {
   MOECARLO_HOST_DEVICE Mask chosen(std::uint32_t i) const { return this->of_token(token + i); }
   MOECARLO_HOST_DEVICE Mask objects(std::uint32_t i) const { return asked[i]; }
   MOECARLO_HOST_DEVICE Mask used(std::uint32_t i) const { return this->experts_of(asked[i]); }
-  MOECARLO_HOST_DEVICE Mask upper_alone(std::uint32_t i) const { return this->upper_alone_of(asked[i]); }
   MOECARLO_HOST_DEVICE std::uint32_t confidence(std::uint32_t i) const { return confidences[i]; }
   MOECARLO_HOST_DEVICE std::uint32_t request(std::uint32_t) const { return 0; }
   MOECARLO_HOST_DEVICE std::uint32_t level(std::uint32_t i) const { return i; }
