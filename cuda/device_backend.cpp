@@ -96,13 +96,13 @@ class DeviceBackend final : public Backend {
                   const std::function<bool()>& stop) {
     const TallyView tally{counters_.data()};
     const TallyView path_tally = layer == 0 ? tally : TallyView{uncounted_.data()};
-    const bool all = !range.is_one_cell();
     const std::uint32_t cells = has_episodes(host_view_.walk) ? host_view_.cell_count : 1;
-    for (std::uint32_t cell = all ? 0 : range.cell; cell < (all ? cells : range.cell + 1); ++cell) {
-      for (std::uint64_t first = range.first; first < range.last; first += launches_.per_launch) {
+    for (std::uint32_t cell = 0; cell < cells; ++cell) {
+      if (!range.has(cell)) continue;
+      const TrajectoryRange own = range.in(host_view_, cell);
+      for (std::uint64_t first = own.first; first < own.last; first += launches_.per_launch) {
         if (stop && stop()) return false;
-        const auto count =
-            static_cast<std::uint32_t>(std::min<std::uint64_t>(launches_.per_launch, range.last - first));
+        const auto count = static_cast<std::uint32_t>(std::min<std::uint64_t>(launches_.per_launch, own.last - first));
         launch({routing_, plan_.view, layout_, cell, range.stream, first, count, std::min(launches_.in_flight, count),
                 path_scratch_.data(), layer_scratch_.data(), nullptr, 0, tally, path_tally, layer, layers});
       }

@@ -87,21 +87,14 @@ void check_memory(const Plan& plan, const RoutingView& routing, const StudyRun& 
   const bool cpu = !simulating_device(run.study.run, plan);
   const unsigned threads = thread_count(run.study.run.threads);
   const std::uint64_t bytes = plan.layout.size * sizeof(std::uint64_t);
-  const std::uint64_t parts = plan.cells_apart().empty() ? 1 : 2;  // of a backend, each with counters
-  const std::uint64_t copies = 1 + parts * (cpu ? threads : 2);
+  const std::uint64_t backend = cpu ? cpu_backend_bytes(routing, plan, threads) : bytes;  // what a GPU has counted
   if (events.remark) {
-    events.remark(fmt::format("{} design points in {} cells, tallies of {:.1f} MiB a thread", count_points(plan),
+    events.remark(fmt::format("{} design points in {} cells, tallies of {:.1f} MiB", count_points(plan),
                               plan.layout.cells.size(), static_cast<double>(bytes) / 1048576.0));
   }
-  if (bytes * copies > available_memory_bytes()) {
-    fail(ErrorKind::machine,
-         "study: the tallies do not fit into memory (expected at most {} bytes, found {} bytes on each of {} threads)",
-         available_memory_bytes(), bytes, copies);
-  }
-  if (cpu) {
-    expect_memory(bytes * copies + cpu_scratch_bytes(routing, plan, threads),
-                  fmt::format("study: what {} threads simulate in", threads));
-  }
+  expect_memory(kRunCounters * bytes + backend,
+                fmt::format("study: what {} {} in", cpu ? fmt::format("{} threads", threads) : "a GPU",
+                            cpu ? "simulate" : "simulates"));
 }
 
 Tallies load_checkpoint(const StudyRun& run, const RunEvents& events, const Plan& plan, const Provenance& expected,

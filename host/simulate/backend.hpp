@@ -10,17 +10,25 @@
 
 namespace moecarlo {
 
-/// Trajectories first .. last - 1 of one family, in one cell or in all.
+/// Trajectories first .. last - 1 of one family, in one cell or in all. Those of the replicates are numbered at the
+/// study's largest batch.
 struct TrajectoryRange {
   static constexpr std::uint32_t kAllCells = ~std::uint32_t{0};
-  static constexpr std::uint32_t kSharedCells = kAllCells - 1;  ///< of samples, all cells but those that stand apart
 
   Stream stream = Stream::main;
   std::uint64_t first = 0;
   std::uint64_t last = 0;
   std::uint32_t cell = kAllCells;  ///< or the number of a cell that has episodes of its own
 
-  bool is_one_cell() const { return cell < kSharedCells; }
+  bool has(std::uint32_t one) const { return cell == kAllCells || cell == one; }
+  /// What it is in one cell of a plan whose cells are not sampled together. An episode meets as many sequences as its
+  /// batch has requests, and the noise inside a replicate has to be small beside the differences between sequences: of
+  /// a smaller batch b each replicate trajectory is largest / b.
+  TrajectoryRange in(const PlanView& plan, std::uint32_t one) const {
+    const bool more = stream == Stream::replicates && has_episodes(plan.walk);
+    const std::uint64_t each = more ? plan.max_batch / plan.cells[one].batch : 1;
+    return {stream, first * each, last * each, one};
+  }
 };
 
 /// Something that can simulate trajectories. Every backend adds the same integers for the same range; the routing and

@@ -21,6 +21,19 @@ std::size_t scratch_words(const RoutingView& routing, const PlanView& plan, cons
   return layout.path_words + (plan.coupled ? routing.layers : 1) * layout.layer_words;
 }
 
+/// Each cell counts in places of its own: where threads take whole cells they need no counters of their own. They do
+/// where there are so many cells to a thread that none waits long at the end, or where the counters of all threads were
+/// more than that.
+constexpr std::uint64_t kCellsEach = 4, kMostCounters = std::uint64_t{1} << 27;
+
+bool takes_whole_cells(std::uint64_t cells, std::uint64_t counters, std::uint64_t workers) {
+  return workers > 1 && cells > 1 && (cells >= kCellsEach * workers || counters * workers > kMostCounters);
+}
+
+std::uint64_t cells_of(const PlanView& plan) {
+  return has_episodes(plan.walk) ? plan.cell_count : 1;  // samples have theirs together
+}
+
 class CpuBackend final : public Backend {
  public:
   CpuBackend(const RoutingView& routing, const PlanView& plan, unsigned threads, InstructionSet best)
@@ -36,28 +49,27 @@ class CpuBackend final : public Backend {
 
   bool run(const TrajectoryRange& range, std::span<std::uint64_t> counters,
            const std::function<bool()>& stop) override {
-    // Only episodes keep their cells apart. The largest cells come first, so that no thread is left with one at the
-    // end.
-    const bool all = !range.is_one_cell();
-    const std::uint64_t cells = all && has_episodes(plan_.walk) ? plan_.cell_count : 1;
-    const std::uint64_t count = range.last - range.first;
-    const std::uint64_t blocks = std::clamp<std::uint64_t>(count / 4, 1, 8 * workers_.size());
+    const std::vector<TrajectoryRange> parts = parts_of(range);
+    const std::uint64_t workers = workers_.size();
+    const bool whole_cells = takes_whole_cells(parts.size(), counters.size(), workers);
+    const std::uint64_t blocks =
+        whole_cells ? 1 : std::clamp<std::uint64_t>((range.last - range.first) / 4, 1, 8 * workers);
     std::atomic<bool> stopped = false;
-    parallel_for(cells * blocks, static_cast<unsigned>(workers_.size()), [&](std::uint64_t item, unsigned w) {
+    parallel_for(parts.size() * blocks, static_cast<unsigned>(workers), [&](std::uint64_t item, unsigned w) {
       if (stopped || (stop && stop())) {
         stopped = true;
         return;
       }
       Worker& worker = workers_[w];
       std::uint64_t* target = counters.data();
-      if (w > 0) {
+      if (w > 0 && !whole_cells) {
         worker.counters.resize(counters.size(), 0);
         target = worker.counters.data();
       }
-      const std::uint64_t block = item % blocks;
-      const auto cell = all ? static_cast<std::uint32_t>(cells - 1 - item / blocks) : range.cell;
-      run_({routing_, plan_, layout_, cell, range.stream, range.first + count * block / blocks,
-            range.first + count * (block + 1) / blocks, worker.scratch.front().words, TallyView{target}});
+      const TrajectoryRange& part = parts[item / blocks];
+      const std::uint64_t block = item % blocks, count = part.last - part.first;
+      run_({routing_, plan_, layout_, part.cell, range.stream, part.first + count * block / blocks,
+            part.first + count * (block + 1) / blocks, worker.scratch.front().words, TallyView{target}});
     });
     for (Worker& worker : workers_) {
       for (std::size_t i = 0; i < worker.counters.size(); ++i) counters[i] += worker.counters[i];
@@ -67,12 +79,22 @@ class CpuBackend final : public Backend {
   }
 
  private:
+  /// The range in each of its cells, the largest first, so that no thread is left with one at the end.
+  std::vector<TrajectoryRange> parts_of(const TrajectoryRange& range) const {
+    std::vector<TrajectoryRange> parts;
+    for (std::uint64_t left = cells_of(plan_); left-- > 0;) {
+      const auto cell = static_cast<std::uint32_t>(left);
+      if (range.has(cell)) parts.push_back(range.in(plan_, cell));
+    }
+    return parts;
+  }
+
   struct Worker {
     struct alignas(64) CacheLine {
       std::uint64_t words[8];
     };
     std::vector<CacheLine> scratch;
-    std::vector<std::uint64_t> counters;  // worker 0 counts in the caller's
+    std::vector<std::uint64_t> counters;  // worker 0 counts in the caller's, of whole cells every one
   };
 
   RoutingView routing_;
@@ -90,10 +112,12 @@ std::unique_ptr<Backend> make_cpu_backend(const RoutingView& routing, const Plan
                   [&](const PlanView& view) { return std::make_unique<CpuBackend>(routing, view, threads, set); });
 }
 
-std::uint64_t cpu_scratch_bytes(const RoutingView& routing, const Plan& plan, unsigned threads, InstructionSet set) {
+std::uint64_t cpu_backend_bytes(const RoutingView& routing, const Plan& plan, unsigned threads, InstructionSet set) {
+  const std::uint64_t workers = thread_count(threads);
   const auto bytes_of = [&](const PlanView& view) {
     const std::uint64_t words = scratch_words(routing, view, layout_for(routing, view, set));
-    return thread_count(threads) * (words / 8 + 1) * 64;
+    const bool whole_cells = takes_whole_cells(cells_of(view), plan.layout.size, workers);
+    return workers * (words / 8 + 1) * 64 + (whole_cells ? 0 : workers - 1) * plan.layout.size * sizeof(std::uint64_t);
   };
   return bytes_of(plan.view()) + (plan.cells_apart().empty() ? 0 : bytes_of(plan.view_apart()));
 }

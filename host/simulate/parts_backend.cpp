@@ -16,13 +16,9 @@ class PartsBackend final : public Backend {
 
   bool run(const TrajectoryRange& range, std::span<std::uint64_t> counters,
            const std::function<bool()>& stop) override {
-    const bool all = range.cell == TrajectoryRange::kAllCells;
-    if (all || range.cell == TrajectoryRange::kSharedCells) {
-      if (!shared_->run({range.stream, range.first, range.last}, counters, stop)) return false;
-    }
+    if (range.cell == TrajectoryRange::kAllCells && !shared_->run(range, counters, stop)) return false;
     return std::all_of(cells_apart_.begin(), cells_apart_.end(), [&](std::uint32_t cell) {
-      if (!all && range.cell != cell) return true;
-      return apart_->run({range.stream, range.first, range.last, cell}, counters, stop);
+      return !range.has(cell) || apart_->run({range.stream, range.first, range.last, cell}, counters, stop);
     });
   }
 

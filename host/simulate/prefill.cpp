@@ -47,7 +47,7 @@ Plan plan_prefills(const Study& study, const std::vector<ImpliedCapacity>& impli
 Prefills count_prefills(const Plan& plan, const RoutingTable& table, unsigned threads) {
   threads = thread_count(threads);
   expect_memory(
-      plan.layout.size * sizeof(std::uint64_t) * (2 + threads) + cpu_scratch_bytes(table.view(), plan, threads),
+      kRunCounters * plan.layout.size * sizeof(std::uint64_t) + cpu_backend_bytes(table.view(), plan, threads),
       "study: what " + std::to_string(threads) + " threads count prefills in");
   Tallies tallies(plan.shape);
   RunOptions options;

@@ -21,23 +21,6 @@ std::uint64_t next_check(std::uint64_t done) {
   return check;
 }
 
-/// Simulates the replicates from `first` to `last`; false where it was stopped.
-bool run_replicates(Backend& backend, std::uint64_t first, std::uint64_t last, const TallyShape& shape,
-                    std::span<std::uint64_t> counters, const std::function<bool()>& stop) {
-  if (last <= first) return true;
-  const bool shared = shape.walk == Walk::samples;
-  if (shared && !backend.run({Stream::replicates, first, last, TrajectoryRange::kSharedCells}, counters, stop)) {
-    return false;
-  }
-  const std::uint64_t largest = shape.cells.back().batch;
-  for (std::uint32_t cell = 0; cell < shape.cells.size(); ++cell) {
-    if (shared && !shape.cells[cell].apart) continue;
-    const std::uint64_t factor = largest / shape.cells[cell].batch;
-    if (!backend.run({Stream::replicates, first * factor, last * factor, cell}, counters, stop)) return false;
-  }
-  return true;
-}
-
 }  // namespace
 
 std::uint64_t replicate_share(std::uint64_t main, const GroupLayout& groups) {
@@ -72,9 +55,12 @@ RunEnd run(Backend& backend, const RunOptions& options, Tallies& tallies) {
     const std::uint64_t replicates = std::max(tallies.replicate_trajectories, std::min(share, all_replicates));
     // A pass counts as a whole or not at all, so that the tallies are a valid checkpoint whenever it is stopped.
     std::fill(pass.begin(), pass.end(), 0);
-    const bool whole = backend.run({Stream::main, first + tallies.trajectories, first + last}, pass, stop) &&
-                       run_replicates(backend, first_replicate + tallies.replicate_trajectories,
-                                      first_replicate + replicates, tallies.shape, pass, stop);
+    const auto add = [&](Stream stream, std::uint64_t from, std::uint64_t to) {
+      return from == to || backend.run({stream, from, to}, pass, stop);
+    };
+    const bool whole =
+        add(Stream::main, first + tallies.trajectories, first + last) &&
+        add(Stream::replicates, first_replicate + tallies.replicate_trajectories, first_replicate + replicates);
     if (!whole) return RunEnd::interrupted;
     std::transform(pass.begin(), pass.end(), tallies.counters.begin(), tallies.counters.begin(), std::plus<>());
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

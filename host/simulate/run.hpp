@@ -25,10 +25,12 @@ struct RunOptions {
 };
 
 /// Trajectories of the replicates that go with `main` trajectories of the main family at the study's largest batch: two
-/// in five, a whole number of turns over all replicate halves. A smaller batch b takes largest / b times as many: an
-/// episode meets b sequences, and the noise inside a replicate has to be small beside the differences between
-/// sequences.
+/// in five, a whole number of turns over all replicate halves. (Of smaller batches there are more, see
+/// TrajectoryRange.)
 std::uint64_t replicate_share(std::uint64_t main, const GroupLayout& groups);
+
+/// Sets of counters that a run has beside those of its backend: the tallies, and what the current pass adds.
+constexpr std::uint64_t kRunCounters = 2;
 
 /// Simulates the shard of `tallies` until the cap, the stop rule or an interruption. Starts from what they already
 /// hold, so that a resumed run adds exactly the trajectories that are missing. Only a study as a whole can have a stop

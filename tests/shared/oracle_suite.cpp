@@ -116,14 +116,19 @@ void compare_with_oracle(std::uint32_t number, const std::vector<Simulate>& ways
           counted(main, slow), [](std::size_t g) { return g; }, deviations);
       continue;
     }
-    const auto simulate = [&](const std::vector<std::vector<int>>& populations, std::uint64_t part) {
+    const auto simulate = [&](const std::vector<std::vector<int>>& populations, int count, std::uint64_t part) {
       const std::uint64_t seed = 1'000'000 + 100 * std::uint64_t{number} + 2 * static_cast<std::uint64_t>(i) + part;
-      return oracle::simulate(trace, prepared.random.study, of.point, populations, trajectories, seed);
+      return oracle::simulate(trace, prepared.random.study, of.point, populations, count, seed);
     };
-    compare_means(counted(main, simulate({evaluation}, 0)), deviations);
+    compare_means(counted(main, simulate({evaluation}, trajectories, 0)), deviations);
     if (i > 0 || !has_replicates) continue;
-    const Engine replicates = run_engine(prepared, ways.front(), Stream::replicates, trajectories);
-    compare_means(counted(replicates, simulate(populations_of(prepared, plan.layout.cells[cell]), 1)), deviations);
+    const PlanView view = plan.layout.cells[cell].apart ? plan.view_apart() : plan.view();
+    const auto each = static_cast<int>(TrajectoryRange{Stream::replicates, 0, 1}.in(view, cell).last);
+    Engine replicates =
+        run_engine(prepared, ways.front(), Stream::replicates, 64 * std::max(1, trajectories / 64 / each));
+    replicates.trajectories *= static_cast<std::uint64_t>(each);
+    const std::vector<std::vector<int>> populations = populations_of(prepared, plan.layout.cells[cell]);
+    compare_means(counted(replicates, simulate(populations, static_cast<int>(replicates.trajectories), 1)), deviations);
   }
 }
 

@@ -38,8 +38,7 @@ void simulate_bundles(const RoutingTable& table, const Plan& plan, const Traject
     return;
   }
   for (std::uint32_t cell = 0; cell < view.cell_count; ++cell) {
-    if (range.cell != TrajectoryRange::kAllCells && range.cell != cell) continue;
-    simulate_cell(table.view(), view, cell, range, TallyView{counters.data()});
+    if (range.has(cell)) simulate_cell(table.view(), view, cell, range.in(view, cell), TallyView{counters.data()});
   }
 }
 

@@ -127,20 +127,21 @@ void simulate_lru_grids(const RoutingTable& table, const Plan& plan, const Traje
     return;
   }
   for (std::uint32_t c = 0; c < view.cell_count; ++c) {
-    if (range.cell != TrajectoryRange::kAllCells && range.cell != c) continue;
+    if (!range.has(c)) continue;
+    const TrajectoryRange own = range.in(view, c);
     const Cell& cell = view.cells[c];
     const auto shape = lru_grid_shape(view, cell, routing, kPerLaunch, kShared);
     const TallyView tally{counters.data()};
     if (!shape) {
       make_cpu_backend(routing, plan, 1)->run({range.stream, range.first, range.last, c}, counters);
     } else if (routing.top_k % 8 == 0) {
-      replay_cell<8>(routing, view, cell, *shape, range, tally);
+      replay_cell<8>(routing, view, cell, *shape, own, tally);
     } else if (routing.top_k % 4 == 0) {
-      replay_cell<4>(routing, view, cell, *shape, range, tally);
+      replay_cell<4>(routing, view, cell, *shape, own, tally);
     } else if (routing.top_k % 2 == 0) {
-      replay_cell<2>(routing, view, cell, *shape, range, tally);
+      replay_cell<2>(routing, view, cell, *shape, own, tally);
     } else {
-      replay_cell<1>(routing, view, cell, *shape, range, tally);
+      replay_cell<1>(routing, view, cell, *shape, own, tally);
     }
   }
 }

@@ -58,8 +58,8 @@ TEST(Plan, refuses_a_draft_too_deep_for_every_sequence) {
   }
 }
 
-// What a thread adds up in. With more points than the memory has room for, a study is refused before it begins.
-TEST(Plan, HundredThousandPointsTakeAGigabyteAThread) {
+// With more points than the memory has room for, a study is refused before it begins.
+TEST(Plan, HundredThousandPointsTakeAGigabyte) {
   TableSpec spec;
   spec.layers = 24;
   spec.experts = 128;
@@ -154,14 +154,20 @@ TEST(StartTables, take_the_memory_that_is_asked_for_them) {
   }
 }
 
-TEST(CpuScratch, grows_with_what_a_trajectory_holds_and_with_the_threads) {
+TEST(CpuBackendBytes, grow_with_what_a_trajectory_holds_and_with_the_threads) {
   const RoutingTable table = small_table();
   Study study = small_study();
   const auto bytes = [&](unsigned threads) {
-    return cpu_scratch_bytes(table.view(), make_plan(study, make_grid(study, {}), table), threads);
+    return cpu_backend_bytes(table.view(), make_plan(study, make_grid(study, {}), table), threads);
   };
-  const std::uint64_t one = bytes(1);
-  EXPECT_EQ(bytes(3), 3 * one);
+  study.grid.batch = {1};
+  study.grid.depth = {2};
+  const std::uint64_t one = bytes(1), counters = 8 * make_plan(study, make_grid(study, {}), table).layout.size;
+  EXPECT_EQ(bytes(3), 3 * one + 2 * counters);  // a set beside the caller's for each further thread
+  study.grid.batch = {1, 2, 3, 4};
+  study.grid.depth = {0, 1, 2};  // each thread has whole cells
+  EXPECT_EQ(bytes(3), 3 * bytes(1));
+  study = small_study();
   study.rounds = 65'000;
   study.grid.batch = {4096};
   EXPECT_GT(bytes(1), std::uint64_t{65'000} * 4096 * (3 * sizeof(std::uint32_t) + 2));  // columns, and two lengths

@@ -21,14 +21,14 @@ class RecordingBackend final : public Backend {
  public:
   std::string name() const override { return "recording"; }
   bool run(const TrajectoryRange& range, std::span<std::uint64_t> counters, const std::function<bool()>&) override {
-    const std::uint32_t cell = range.is_one_cell() ? range.cell : 0;
-    std::uint64_t& done = next[{range.stream, cell}];
+    EXPECT_EQ(range.cell, TrajectoryRange::kAllCells);
+    std::uint64_t& done = next[range.stream];
     EXPECT_EQ(range.first, done) << "a trajectory left out or simulated twice";
     done = range.last;
     counters[0] += range.last - range.first;
     return true;
   }
-  std::map<std::pair<Stream, std::uint32_t>, std::uint64_t> next;
+  std::map<Stream, std::uint64_t> next;
 };
 
 TallyShape shape_of(std::vector<std::uint32_t> batches, Walk walk = Walk::episodes) {
@@ -49,8 +49,8 @@ std::vector<std::uint64_t> checks(std::uint64_t from, std::uint64_t cap) {
   Tallies tallies(shape_of({1}, Walk::samples));
   tallies.trajectories = from;
   tallies.replicate_trajectories = replicate_share(from, tallies.shape.groups);
-  backend.next[{Stream::main, 0}] = from;
-  backend.next[{Stream::replicates, 0}] = tallies.replicate_trajectories;
+  backend.next[Stream::main] = from;
+  backend.next[Stream::replicates] = tallies.replicate_trajectories;
   std::vector<std::uint64_t> looked;
   RunOptions options;
   options.trajectories = cap;
@@ -128,9 +128,8 @@ TEST(Run, simulates_every_trajectory_in_one_shard) {
     }
     EXPECT_EQ(main, trajectories);
     EXPECT_EQ(replicates, replicate_share(trajectories, shape.groups));
-    EXPECT_EQ((backend.next[{Stream::main, 0}]), trajectories);
-    EXPECT_EQ((backend.next[{Stream::replicates, 1}]), replicates);      // batch 4
-    EXPECT_EQ((backend.next[{Stream::replicates, 0}]), 4 * replicates);  // batch 1
+    EXPECT_EQ(backend.next[Stream::main], trajectories);
+    EXPECT_EQ(backend.next[Stream::replicates], replicates);
   }
 }
 
@@ -166,17 +165,21 @@ TEST(Replicates, are_two_in_five_in_whole_turns_over_all_halves) {
 }
 
 TEST(Replicates, of_a_smaller_batch_are_as_many_more_as_the_batch_is_smaller) {
-  RecordingBackend backend;
-  Tallies tallies(shape_of({1, 4, 16}));
-  RunOptions options;
-  options.trajectories = 3000;
-  run(backend, options, tallies);
-  const std::uint64_t share = replicate_share(3000, tallies.shape.groups);
-  EXPECT_EQ(tallies.replicate_trajectories, share);
-  const auto of_cell = [&](std::uint32_t cell) { return backend.next[{Stream::replicates, cell}]; };
-  EXPECT_EQ(of_cell(0), 16 * share);
-  EXPECT_EQ(of_cell(1), 4 * share);
-  EXPECT_EQ(of_cell(2), share);
+  Study study = small_study();
+  study.grid.batch = {1, 4, 16};
+  study.grid.depth = {2};
+  const RoutingTable table = small_table();
+  const Plan plan = make_plan(study, make_grid(study, {}), table);
+  for (const std::uint32_t cell : {0U, 1U, 2U}) {
+    const std::uint64_t each = 16 / plan.layout.cells[cell].batch;
+    const TrajectoryRange replicates = TrajectoryRange{Stream::replicates, 3, 8}.in(plan.view(), cell);
+    EXPECT_EQ(replicates.first, 3 * each);
+    EXPECT_EQ(replicates.last, 8 * each);
+    EXPECT_EQ(replicates.cell, cell);
+    const TrajectoryRange main = TrajectoryRange{Stream::main, 3, 8}.in(plan.view(), cell);
+    EXPECT_EQ(main.first, 3U);
+    EXPECT_EQ(main.last, 8U);
+  }
 }
 
 TEST(Run, resumed_from_any_checkpoint_equals_one_go) {
