@@ -13,6 +13,7 @@
 #include "cuda/device_limits.hpp"
 #include "host/cli/bench_batches.hpp"
 #include "host/cli/bench_ingest.hpp"
+#include "host/cli/bench_plain_loop.hpp"
 #include "host/cli/bench_projection.hpp"
 #include "host/cli/bench_slices.hpp"
 #include "host/cli/bench_workloads.hpp"
@@ -44,17 +45,6 @@ struct Rate {
   std::optional<double> share_of_limit;
   std::optional<double> cycles_per_step;  ///< of the core, where one thread was measured
 };
-
-/// Calls body(n) with growing n until a call takes `seconds`; items per second of the last call.
-template <class Body>
-double rate_of(double seconds, Body body) {
-  for (std::uint64_t n = 64;; n *= 2) {
-    const auto start = Clock::now();
-    body(n);
-    const double took = std::chrono::duration<double>(Clock::now() - start).count();
-    if (took >= seconds) return static_cast<double>(n) / took;
-  }
-}
 
 Rate measure(Backend& backend, const Workload& workload, std::string name, double seconds) {
   std::vector<std::uint64_t> counters(workload.plan.layout.size, 0);
@@ -295,8 +285,9 @@ void bench(const BenchOptions& options) {
   }
   const bool slices = std::string(kSlicesName).find(options.only) != std::string::npos;
   const bool rows = std::string(kProjectionName).find(options.only) != std::string::npos;
+  const bool plain = std::string(kPlainLoopName).find(options.only) != std::string::npos;
   const bool batches = std::string(kBatchesName).find(options.only) != std::string::npos;
-  if (workloads.empty() && !slices && !rows && !batches)
+  if (workloads.empty() && !slices && !rows && !batches && !plain)
     fail(ErrorKind::usage, "bench: no workload has \"{}\" in its name", options.only);
 
   nlohmann::ordered_json json{{"workload", describe_workload()}, {"unit", "token-layer steps per second"}};
@@ -322,6 +313,9 @@ void bench(const BenchOptions& options) {
   std::optional<BatchRate> loads;
   if (on_cpu && batches) loads = measure_batches(options.seconds);
   if (loads) json["batches"] = to_json(*loads);
+  std::optional<PlainLoopRate> loop;
+  if (on_cpu && plain) loop = measure_plain_loop(tables.ids(), options.seconds);
+  if (loop) json["plain_loop"] = to_json(*loop);
   if (cpu) json["cpu"] = describe_cpu(*cpu);
   if (device) json["cuda"] = describe_device(*device);
   if (cpu_slices) json["bit_slices"]["cpu"] = to_json(*cpu_slices);
@@ -338,6 +332,7 @@ void bench(const BenchOptions& options) {
   say("{} layers, {} experts, top-{}, {} tokens, depth {}, {} rounds, LRU {}, cold start, acceptance {}\n",
       kBenchLayers, kBenchExperts, kBenchTopK, kBenchTokens, kBenchDepth, kBenchRounds, kBenchCapacity, kBenchAlpha);
   if (cpu) print(*cpu);
+  if (loop) print(*loop);
   if (device) print(*device);
   if (!ingest.empty()) print(ingest);
   print(cpu_slices, device_slices);

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <optional>
@@ -18,6 +20,18 @@ namespace moecarlo::cli {
 constexpr std::uint32_t kBenchLayers = 48, kBenchExperts = 128, kBenchTopK = 8, kBenchTokens = 4096;
 constexpr std::uint32_t kBenchDepth = 4, kBenchRounds = 8, kBenchCapacity = 32;
 constexpr double kBenchAlpha = 0.7;
+
+/// Calls body(n) with growing n until a call takes `seconds`; items per second of the last call.
+template <class Body>
+double rate_of(double seconds, Body body) {
+  using Clock = std::chrono::steady_clock;
+  for (std::uint64_t n = 64;; n *= 2) {
+    const auto start = Clock::now();
+    body(n);
+    const double took = std::chrono::duration<double>(Clock::now() - start).count();
+    if (took >= seconds) return static_cast<double>(n) / took;
+  }
+}
 
 /// The least that any engine does for one step (one window token at one layer), in 32-bit operations of a device's
 /// integer units: what has to be counted can be left to others.

@@ -11,13 +11,13 @@ def has_gpu():
 
 
 class Bench(program.ProgramTest):
-    def bench(self, *arguments):
-        return json.loads(self.done("bench", "--seconds", "0.001", "--json", *arguments).stdout)
+    def bench(self, *arguments, seconds="0.001"):
+        return json.loads(self.done("bench", "--seconds", seconds, "--json", *arguments).stdout)
 
     def test_rates_of_everything_stand_beside_their_limits(self):
         result = self.bench("--backend", "cpu")
         self.assertEqual(list(result),
-                         ["workload", "unit", "ingest", "projection", "batches", "cpu", "bit_slices"])
+                         ["workload", "unit", "ingest", "projection", "batches", "plain_loop", "cpu", "bit_slices"])
         self.assertEqual([rate["name"] for rate in result["ingest"]], ["file to table, all threads"])
         self.assertGreater(result["ingest"][0]["bytes_per_second"], 0)  # of logits
         self.assertIsNone(result["ingest"][0]["share_of_limit"])
@@ -42,6 +42,20 @@ class Bench(program.ProgramTest):
         self.assertGreater(result["projection"]["rows"], 1000)
         self.assertGreater(result["projection"]["rows_per_second"], 0)
         self.assertGreater(result["projection"]["seconds_per_10000_rows"], 0)
+
+    def test_the_plain_loop_counts_what_is_simulated(self):
+        loop = self.bench("--backend", "cpu", "--only", "plain loop", seconds="0.1")["plain_loop"]
+        self.assertGreater(loop["steps_per_second"], 0)
+        self.done("synth", "-o", self.folder / "trace.h5", "--layers", 48, "--experts", 128, "--top-k", 8, "--sequences", 1,
+                  "--tokens-per-sequence", 4096, "--zipf", 0.8, "--stickiness", 0.35)
+        study = self.study(study={"trajectories": 2000, "rounds": 8, "start": "cold", "calibration": "all"},
+                           grid={"depth": [4], "policy": ["lru"], "capacity": [32]},
+                           acceptance={"model": "constant", "alpha": 0.7})
+        self.simulate(study, self.folder / "out")
+        points = program.summary(self.folder / "out")["points"]
+        point = next(p for p in points if p["policy"] == "lru" and p["depth"] == 4)
+        for metric in ("hit_rate", "distinct_experts"):
+            self.assertAlmostEqual(loop[metric] / point["metrics"][metric]["value"], 1, delta=0.02)
 
     def test_only_chooses_workloads_by_their_names(self):
         result = self.bench("--backend", "cpu", "--only", "belady")
