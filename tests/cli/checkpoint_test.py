@@ -25,7 +25,7 @@ class Checkpoint(program.ProgramTest):
         cls.long, cls.whole = folder / "long.toml", folder / "whole"
         # Some seconds on one thread: long enough to be stopped in the middle.
         grid = {"depth": [0, 3, 7], "batch": [1, 4]}
-        cls.long.write_text(program.study_text(study={"trajectories": 40_000}, grid=grid))
+        cls.long.write_text(program.study_text(study={"trajectories": 20_000}, grid=grid))
         program.run("simulate", cls.long, "-o", cls.whole, "--backend", "cpu").check_returncode()
 
     def setUp(self):
@@ -52,7 +52,7 @@ class Checkpoint(program.ProgramTest):
         result = self.simulate_part("--time-limit", "0.000001")
         self.assertEqual(result.returncode, INTERRUPTED, result.stderr)
         self.assertEqual(result.stdout, "")
-        self.assertIn("stopped by the time limit after 0 of 40000 trajectories", result.stderr)
+        self.assertIn("stopped by the time limit after 0 of 20000 trajectories", result.stderr)
         self.assertEqual(self.files(self.parts), ["tallies.h5"])
         self.assertEqual(self.counted(), 0)
         self.resume_and_compare()
@@ -112,7 +112,7 @@ class Checkpoint(program.ProgramTest):
                 self.parts = self.folder / number.name
                 self.stop(number)
                 self.assertEqual(self.files(self.parts), ["tallies.h5"])
-                self.assertLess(self.counted(), 40_000)
+                self.assertLess(self.counted(), 20_000)
                 self.resume_and_compare()
 
     def stop(self, number):

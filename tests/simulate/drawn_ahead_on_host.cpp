@@ -110,12 +110,10 @@ void simulate_drawn_ahead(const RoutingTable& table, const Plan& plan, const Tra
     if (!range.has(cell)) continue;
     const TrajectoryRange own = range.in(view, cell);
     const int words = mask_words(routing.experts);
-    if (view.perturb.logits == nullptr || words > 4) {
+    if (view.perturb.logits == nullptr || words > 2) {
       make_cpu_backend(routing, plan, 1)->run({range.stream, range.first, range.last, cell}, counters);
     } else if (words == 1) {
       simulate_cell<1>(routing, view, cell, own, tally);
-    } else if (words == 4) {
-      simulate_cell<4>(routing, view, cell, own, tally);
     } else {
       simulate_cell<2>(routing, view, cell, own, tally);
     }
