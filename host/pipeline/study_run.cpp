@@ -87,14 +87,13 @@ void check_memory(const Plan& plan, const RoutingView& routing, const StudyRun& 
   const bool cpu = !simulating_device(run.study.run, plan);
   const unsigned threads = thread_count(run.study.run.threads);
   const std::uint64_t bytes = plan.layout.size * sizeof(std::uint64_t);
-  const std::uint64_t backend = cpu ? cpu_backend_bytes(routing, plan, threads) : bytes;  // what a GPU has counted
+  const std::uint64_t backend = cpu ? cpu_backend_bytes(routing, plan, threads) : bytes;
   if (events.remark) {
     events.remark(fmt::format("{} design points in {} cells, tallies of {:.1f} MiB", count_points(plan),
                               plan.layout.cells.size(), static_cast<double>(bytes) / 1048576.0));
   }
   expect_memory(kRunCounters * bytes + backend,
-                fmt::format("study: what {} {} in", cpu ? fmt::format("{} threads", threads) : "a GPU",
-                            cpu ? "simulate" : "simulates"));
+                cpu ? fmt::format("study: what {} threads simulate in", threads) : "study: what a GPU has counted");
 }
 
 Tallies load_checkpoint(const StudyRun& run, const RunEvents& events, const Plan& plan, const Provenance& expected,
