@@ -44,12 +44,13 @@ struct Rate {
   double seconds_per_trajectory = 0;
   std::optional<double> share_of_limit;
   std::optional<double> cycles_per_step;  ///< of the core, where one thread was measured
+  LeastWork least{};                      ///< of any engine, for one step
 };
 
 Rate measure(Backend& backend, const Workload& workload, std::string name, double seconds) {
   std::vector<std::uint64_t> counters(workload.plan.layout.size, 0);
   const double rate = rate_of(seconds, [&](std::uint64_t n) { backend.run({Stream::main, 0, n}, counters); });
-  return {std::move(name), rate * workload.steps, 1 / rate, {}, {}};
+  return {std::move(name), rate * workload.steps, 1 / rate, {}, {}, workload.least};
 }
 
 /// Cycles per second of the core that this runs on: additions that wait for each other take one each.
@@ -205,6 +206,8 @@ nlohmann::ordered_json to_json(const std::vector<Rate>& rates) {
     list.push_back({{"name", rate.name},
                     {"steps_per_second", rate.steps_per_second},
                     {"seconds_per_trajectory", rate.seconds_per_trajectory},
+                    {"least_integer_operations", rate.least.integer_operations},
+                    {"least_population_counts", rate.least.population_counts},
                     {"share_of_limit", or_null(rate.share_of_limit)},
                     {"cycles_per_step", or_null(rate.cycles_per_step)}});
   }
@@ -213,10 +216,13 @@ nlohmann::ordered_json to_json(const std::vector<Rate>& rates) {
 
 void print(const std::string& title, const std::vector<Rate>& rates) {
   const bool on_cpu = !rates.empty() && rates.front().cycles_per_step;
-  say("\n{:<48} {:>14} {:>15}{}\n", title, "M steps/s", "share of limit", on_cpu ? "   cycles a step" : "");
+  say("\n{:<48} {:>14} {:>15} {:>22}{}\n", title, "M steps/s", "share of limit", "least operations+counts",
+      on_cpu ? "   cycles a step" : "");
   for (const Rate& rate : rates) {
-    say("{:<48} {:>14.1f} {:>15}{}\n", rate.name, rate.steps_per_second / 1e6,
-        rate.share_of_limit ? fmt::format("{:.1f}%", 100 * *rate.share_of_limit) : "",
+    const std::string least =
+        fmt::format("{:.0f} + {:.1f}", rate.least.integer_operations, rate.least.population_counts);
+    say("{:<48} {:>14.1f} {:>15} {:>22}{}\n", rate.name, rate.steps_per_second / 1e6,
+        rate.share_of_limit ? fmt::format("{:.1f}%", 100 * *rate.share_of_limit) : "", least,
         rate.cycles_per_step ? fmt::format("{:>16.1f}", *rate.cycles_per_step) : "");
   }
 }
