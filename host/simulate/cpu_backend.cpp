@@ -52,24 +52,26 @@ class CpuBackend final : public Backend {
     const std::vector<TrajectoryRange> parts = parts_of(range);
     const std::uint64_t workers = workers_.size();
     const bool whole_cells = takes_whole_cells(parts.size(), counters.size(), workers);
-    const std::uint64_t blocks =
-        whole_cells ? 1 : std::clamp<std::uint64_t>((range.last - range.first) / 4, 1, 8 * workers);
+    const std::uint64_t blocks = std::clamp<std::uint64_t>((range.last - range.first) / 4, 1, 8 * workers);
+    const std::uint64_t at_once = whole_cells ? blocks : 1;  // blocks that a thread takes
     std::atomic<bool> stopped = false;
-    parallel_for(parts.size() * blocks, static_cast<unsigned>(workers), [&](std::uint64_t item, unsigned w) {
-      if (stopped || (stop && stop())) {
-        stopped = true;
-        return;
-      }
+    parallel_for(parts.size() * blocks / at_once, static_cast<unsigned>(workers), [&](std::uint64_t item, unsigned w) {
       Worker& worker = workers_[w];
       std::uint64_t* target = counters.data();
       if (w > 0 && !whole_cells) {
         worker.counters.resize(counters.size(), 0);
         target = worker.counters.data();
       }
-      const TrajectoryRange& part = parts[item / blocks];
-      const std::uint64_t block = item % blocks, count = part.last - part.first;
-      run_({routing_, plan_, layout_, part.cell, range.stream, part.first + count * block / blocks,
-            part.first + count * (block + 1) / blocks, worker.scratch.front().words, TallyView{target}});
+      for (std::uint64_t number = item * at_once; number < (item + 1) * at_once; ++number) {
+        if (stopped || (stop && stop())) {
+          stopped = true;
+          return;
+        }
+        const TrajectoryRange& part = parts[number / blocks];
+        const std::uint64_t block = number % blocks, count = part.last - part.first;
+        run_({routing_, plan_, layout_, part.cell, range.stream, part.first + count * block / blocks,
+              part.first + count * (block + 1) / blocks, worker.scratch.front().words, TallyView{target}});
+      }
     });
     for (Worker& worker : workers_) {
       for (std::size_t i = 0; i < worker.counters.size(); ++i) counters[i] += worker.counters[i];
