@@ -9,6 +9,7 @@
 
 #include "host/cli/commands.hpp"
 #include "host/cli/terminal.hpp"
+#include "host/support/json_keys.hpp"
 #include "hw/machine/system.hpp"
 #include "hw/presets/preset.hpp"
 
@@ -40,7 +41,7 @@ Json to_json(const System& system, bool with_constants) {
   Json tiers = Json::array(), units = Json::array(), links = Json::array();
   for (std::size_t tier = 0; tier < system.tiers.size(); ++tier) {
     Json own{{"name", system.tiers[tier].name}, {"capacity_bytes", system.tiers[tier].capacity_bytes}};
-    own.update(rates(system.resources[system.tiers[tier].read], "byte"));
+    add_members(own, rates(system.resources[system.tiers[tier].read], "byte"));
     tiers.push_back(own);
   }
   for (const hw::Unit& unit : system.units) {
@@ -56,13 +57,13 @@ Json to_json(const System& system, bool with_constants) {
       sees.push_back({{"tier", system.tiers[tier].name}, {"through", crossed}, {"bytes_per_second", 1 / slowest}});
     }
     Json own{{"name", unit.name}, {"bits_per_pass", unit.bits_per_pass}, {"sees", sees}};
-    own.update(rates(system.resources[unit.operations], "operation"));
+    add_members(own, rates(system.resources[unit.operations], "operation"));
     units.push_back(own);
   }
   for (const Resource& resource : system.resources) {
     if (resource.kind != hw::ResourceKind::link) continue;
     Json own{{"name", resource.table}};
-    own.update(rates(resource, "byte"));
+    add_members(own, rates(resource, "byte"));
     links.push_back(own);
   }
   Json json{{"name", system.name},
@@ -80,7 +81,7 @@ Json to_json(const System& system, bool with_constants) {
                         {"link", system.resources[device->link].table},
                         {"prefix", device->prefix},
                         {"reuse", device->reuse}};
-    json["drafting"].update(rates(store, "byte"));
+    add_members(json["drafting"], rates(store, "byte"));
   }
   if (!with_constants) return json;
   for (const hw::Constant& constant : system.preset.constants) {

@@ -39,6 +39,10 @@ void expect_keys_of(const Json& found, const Json& again, const std::string& whe
 
 }  // namespace
 
+void add_members(Json& object, const Json& more) {
+  for (const auto& [name, value] : more.items()) object[name] = value;
+}
+
 const Json& member(const Json& object, const char* key) {
   if (!object.is_object() || object.contains(key)) return object.at(key);
   constexpr std::size_t most_letters = 2;

@@ -32,7 +32,7 @@ BitSlices read_bit_slices(const std::filesystem::path& file) {
     const auto figures = std::make_shared<const WeightFigures>(figures_from_json(member(json, "total")));
     const auto formats = std::make_shared<const FormatFigures>(format_figures_from_json(member(json, "total")));
     nlohmann::ordered_json total = to_json(*figures);
-    total.update(to_json(*formats));
+    add_members(total, to_json(*formats));
     const nlohmann::ordered_json weights{{"path", ""}, {"model", ""}, {"source", ""}};
     const nlohmann::ordered_json known{{"schema", ""},   {"schema_version", 2}, {"version", ""}, {"weights", weights},
                                        {"total", total}, {"layers", ""},        {"experts", ""}, {"matrices", ""}};

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "host/support/json_keys.hpp"
 #include "host/weights/count_slices.hpp"
 #include "host/weights/figures_json.hpp"
 #include "host/weights/format_counter.hpp"
@@ -89,7 +90,7 @@ TEST(BitSlices, nominal_quantities_stand_beside_measured_ones) {
 TEST(BitSlices, are_read_from_the_file_of_the_bitslice_command) {
   const BitSlices slices = small_weights();
   nlohmann::ordered_json total = to_json(*slices.figures);
-  total.update(to_json(*slices.formats));
+  add_members(total, to_json(*slices.formats));
   const nlohmann::ordered_json json{
       {"schema", "moecarlo-bitslice"}, {"schema_version", 2}, {"weights", {{"model", "small"}}}, {"total", total}};
   const SampleFile file("bitslice.json", json.dump());

@@ -54,10 +54,10 @@ Json to_json(const Comparison& comparison, const ComparedRow& row) {
     if (!design.system.empty()) point["system"] = design.system;
     point["scheme"] = design.scheme;
   }
-  point.update({{"batch", design.batch},
-                {"depth", design.depth},
-                {"policy", design.policy},
-                {"capacity", number(design.capacity)}});
+  point["batch"] = design.batch;
+  point["depth"] = design.depth;
+  point["policy"] = design.policy;
+  point["capacity"] = number(design.capacity);
   if (design.bits != 0) point["bits"] = design.bits;
   if (design.alpha) point["alpha"] = *design.alpha;
   if (design.demand != "all") point["demand"] = design.demand;

@@ -6,6 +6,7 @@
 #include "host/report/narrative/weights_report.hpp"
 #include "host/report/results/escape.hpp"
 #include "host/support/json_file.hpp"
+#include "host/support/json_keys.hpp"
 #include "host/weights/figures_json.hpp"
 #include "host/weights/format_json.hpp"
 
@@ -16,8 +17,8 @@ using Json = nlohmann::ordered_json;
 
 /// The figures behind what they are of.
 Json with_figures(Json json, const WeightFigures& figures, const FormatFigures& formats) {
-  json.update(to_json(figures));
-  json.update(to_json(formats));
+  add_members(json, to_json(figures));
+  add_members(json, to_json(formats));
   return json;
 }
 
