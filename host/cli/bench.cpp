@@ -77,8 +77,7 @@ Rate measure_thread(Backend& backend, const Workload& workload, std::string name
 
 /// The least any engine must do per step: load a window token's mask, merge it, count the union once a pass. One
 /// thread.
-__attribute__((target_clones("default", "arch=haswell"))) std::uint64_t stream_masks(const std::uint64_t* masks,
-                                                                                     std::uint64_t passes) {
+MOECARLO_CLONED std::uint64_t stream_masks(const std::uint64_t* masks, std::uint64_t passes) {
   std::uint64_t total = 0;
   for (std::uint64_t pass = 0; pass < passes; ++pass) {
     const std::uint64_t* row = masks + pass * 3 % (kBenchTokens - kBenchDepth) * kBenchLayers * 2;

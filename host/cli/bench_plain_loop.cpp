@@ -26,10 +26,8 @@ struct Paths {
   std::vector<std::uint32_t> accepted;  // [trajectories][rounds] drafted tokens that were right
 };
 
-__attribute__((target_clones("default", "arch=haswell"))) Counts walk(const std::uint64_t* masks,
-                                                                      const std::uint32_t* tokens,
-                                                                      const std::uint32_t* accepted,
-                                                                      std::uint64_t trajectories) {
+MOECARLO_CLONED Counts walk(const std::uint64_t* masks, const std::uint32_t* tokens, const std::uint32_t* accepted,
+                            std::uint64_t trajectories) {
   Counts counts;
   for (std::uint64_t number = 0; number < trajectories; ++number) {
     const std::size_t first = number % kTrajectories * kBenchRounds;
