@@ -21,9 +21,9 @@ std::size_t scratch_words(const RoutingView& routing, const PlanView& plan, cons
   return layout.path_words + (plan.coupled ? routing.layers : 1) * layout.layer_words;
 }
 
-/// Each cell counts in places of its own: where threads take whole cells they need no counters of their own. They do
-/// where there are so many cells to a thread that none waits long at the end, or where the counters of all threads were
-/// more than that.
+/// Each cell counts in places of its own: threads that take whole cells need no counters of their own. They take them
+/// where there are kCellsEach cells a thread, so that none waits long at the end, or where all threads together would
+/// need more than kMostCounters, 1 GiB.
 constexpr std::uint64_t kCellsEach = 4, kMostCounters = std::uint64_t{1} << 27;
 
 bool takes_whole_cells(std::uint64_t cells, std::uint64_t counters, std::uint64_t workers) {
@@ -116,12 +116,14 @@ std::unique_ptr<Backend> make_cpu_backend(const RoutingView& routing, const Plan
 
 std::uint64_t cpu_backend_bytes(const RoutingView& routing, const Plan& plan, unsigned threads, InstructionSet set) {
   const std::uint64_t workers = thread_count(threads);
-  const auto bytes_of = [&](const PlanView& view) {
+  const auto bytes_of = [&](const PlanView& view, std::uint64_t cells) {
     const std::uint64_t words = scratch_words(routing, view, layout_for(routing, view, set));
-    const bool whole_cells = takes_whole_cells(cells_of(view), plan.layout.size, workers);
+    const bool whole_cells = takes_whole_cells(cells, plan.layout.size, workers);
     return workers * (words / 8 + 1) * 64 + (whole_cells ? 0 : workers - 1) * plan.layout.size * sizeof(std::uint64_t);
   };
-  return bytes_of(plan.view()) + (plan.cells_apart().empty() ? 0 : bytes_of(plan.view_apart()));
+  // Cells that stand apart run one after the other.
+  return bytes_of(plan.view(), cells_of(plan.view())) +
+         (plan.cells_apart().empty() ? 0 : bytes_of(plan.view_apart(), 1));
 }
 
 }  // namespace moecarlo
