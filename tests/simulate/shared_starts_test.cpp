@@ -72,6 +72,16 @@ TEST(CellsApart, are_those_that_a_third_of_the_rounds_would_not_fit) {
                                      std::pair(64U, 4U), std::pair(64U, 8U)));
 }
 
+// Each runs alone, so that threads share it out and count in places of their own.
+TEST(CellsApart, take_counters_for_every_thread) {
+  const RoutingTable table = table_of(std::vector<std::uint32_t>(200, 24));
+  const Study study = stateless_study({1, 4, 16, 64}, {0, 1, 4, 8});
+  const Plan plan = make_plan(study, make_grid(study, {}), table);
+  const std::uint64_t counters = plan.layout.size * sizeof(std::uint64_t);
+  const std::uint64_t one = cpu_backend_bytes(table.view(), plan, 1), three = cpu_backend_bytes(table.view(), plan, 3);
+  EXPECT_EQ(three, 3 * one + (2 + 2) * counters);  // beside the caller's: of samples, and of cells apart
+}
+
 TEST(CellsApart, are_those_whose_requests_could_not_be_kept_apart_at_their_depth) {
   std::vector<std::uint32_t> lengths(8, 400);
   lengths.insert(lengths.end(), 30, 2);  // hardly any start, and none at depth 2
