@@ -23,6 +23,7 @@ from program import CROSS_CHECK, INTERRUPTED, MACHINE
 sys.path.insert(0, str(CROSS_CHECK))
 import bitslice  # noqa: E402
 
+os.environ["MOECARLO_PNG"] = "1"  # files more that something can happen to
 LIBRARY = os.environ.get("MOECARLO_FAULTS_LIBRARY", "")
 INSTANTS = int(os.environ.get("MOECARLO_FAULTS", "2"))
 COMMANDS = ("simulate", "merge", "report", "bitslice", "parallel")

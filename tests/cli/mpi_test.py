@@ -46,7 +46,7 @@ class OneStudy(program.ProgramTest):
         cls.short = cls.shared / "short.toml"
         cls.short.write_text(program.study_text(study={"trajectories": 5001}, grid={"depth": [0, 3], "batch": [1, 4]}))
         cls.long = cls.shared / "long.toml"
-        cls.long.write_text(program.study_text(study={"trajectories": 60_000},
+        cls.long.write_text(program.study_text(study={"trajectories": 30_000},
                                                grid={"depth": [0, 3, 7], "batch": [1, 4]}))
 
     def start(self, ranks, study, output, *options, threads=1):
@@ -164,11 +164,11 @@ class OneStudy(program.ProgramTest):
 
     def test_a_process_that_hangs_is_named(self):
         output = self.folder / "out"
-        process = self.start(3, self.long, output, "--rank-timeout", 8)
+        process = self.start(3, self.long, output, "--rank-timeout", 5)
         os.kill(self.wait_for_work(output)[1], signal.SIGSTOP)
         _, err = process.communicate(timeout=120)
         self.assertEqual(process.returncode, MACHINE, err)
-        self.assertRegex(err, r"moecarlo: (process 1 of 3: silent|MPI: .* does not end) \(expected .*within 8 s")
+        self.assertRegex(err, r"moecarlo: (process 1 of 3: silent|MPI: .* does not end) \(expected .*within 5 s")
         self.assertEqual([name for name in self.files(output) if name != "tallies.h5"], [], err)
         self.simulate(self.long, output, "--resume")
         self.expect_same(self.long, output)

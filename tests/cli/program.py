@@ -4,6 +4,7 @@ Every test file is started as `NAME_test.py MOECARLO RECORDED_TRACES` and ends w
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,7 @@ import numpy as np
 
 MOECARLO, RECORDED_TRACES = sys.argv[1], Path(sys.argv[2])
 CROSS_CHECK = Path(__file__).resolve().parents[2] / "scripts/cross_check"
+os.environ["MOECARLO_PNG"] = "0"  # copies of figures take longer than small studies
 USAGE, INPUT, MACHINE, INTERRUPTED = 2, 3, 4, 75  # exit statuses
 
 LENGTHS = [30, 12, 25, 18, 40, 9, 22, 35, 16, 28, 33, 21]

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 
 import numpy as np
 
@@ -30,6 +31,28 @@ class Results(program.ProgramTest):
             self.assertIn(name, files)
         self.assertTrue(any(name.startswith("figures/") and name.endswith(".svg") for name in files))
         self.assertFalse([name for name in files if "tmp" in name or name.startswith(".")])
+
+    def test_figures_have_png_copies_unless_they_are_not_wanted(self):
+        self.results()
+        report, figures = self.output / "report.md", self.output / "figures"
+        self.assertIn("The figures are SVG only: the environment asks for no PNG.", report.read_text())
+        if "no librsvg" in self.reported_with_copies().read_text():
+            self.skipTest("built without librsvg")
+        pictures = sorted(picture.stem for picture in figures.glob("*.svg"))
+        self.assertEqual(sorted(copy.stem for copy in figures.glob("*.png")), pictures)
+        self.assertNotIn("SVG only", report.read_text())
+        copies = {copy: copy.read_bytes() for copy in figures.glob("*.png")}
+        # A copy of another picture does not stay, nor is it taken for one of this.
+        (figures / f"{pictures[0]}.svg").write_text("another picture")
+        (figures / f"{pictures[0]}.png").write_text("its copy")
+        self.done("report", self.output)
+        self.assertEqual(sorted(copy.stem for copy in figures.glob("*.png")), pictures[1:])
+        self.reported_with_copies()
+        self.assertEqual({copy: copy.read_bytes() for copy in figures.glob("*.png")}, copies)
+
+    def reported_with_copies(self):
+        self.done("report", self.output, env={**os.environ, "MOECARLO_PNG": "1"})
+        return self.output / "report.md"
 
     def test_the_summary_has_the_documented_keys(self):
         results = self.results()

@@ -1,13 +1,13 @@
 #include "host/report/charts/png.hpp"
 
+#include "host/support/error.hpp"
+
 #ifdef MOECARLO_HAVE_RSVG
 
 #include <librsvg/rsvg.h>
 #include <png.h>
 
 #include <memory>
-
-#include "host/support/error.hpp"
 
 namespace moecarlo {
 namespace {
@@ -53,7 +53,11 @@ bool encode(cairo_surface_t* surface, std::string& bytes) {
 
 }  // namespace
 
-std::optional<std::string> png_of(const std::string& svg, const std::string& name) {
+bool draws_png() {
+  return true;
+}
+
+std::string png_of(const std::string& svg, const std::string& name) {
   const std::unique_ptr<RsvgHandle, Release> handle(
       rsvg_handle_new_from_data(reinterpret_cast<const guint8*>(svg.data()), svg.size(), nullptr));
   double width = 0, height = 0;
@@ -80,8 +84,12 @@ std::optional<std::string> png_of(const std::string& svg, const std::string& nam
 
 namespace moecarlo {
 
-std::optional<std::string> png_of(const std::string&, const std::string&) {
-  return std::nullopt;
+bool draws_png() {
+  return false;
+}
+
+std::string png_of(const std::string&, const std::string& name) {
+  fail(ErrorKind::machine, "{}: no PNG (this build has no librsvg)", name);
 }
 
 }  // namespace moecarlo

@@ -1,8 +1,12 @@
 #include "host/report/narrative/write_document.hpp"
 
+#include <fmt/format.h>
+
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <string_view>
 #include <system_error>
 
 #include "host/report/charts/chart_json.hpp"
@@ -42,19 +46,26 @@ void write_chart_data(const std::vector<Figure>& figures, const std::filesystem:
   write_atomically(file, json_line(charts) + "\n");
 }
 
-/// Writes the pictures; whether they have PNG copies. Those that are there already stay, for drawing the copy takes
-/// longer than all the rest of a report.
-bool write_figures(const std::vector<Figure>& figures, const std::filesystem::path& folder) {
-  bool copied = true;
+/// Why pictures have no PNG copies; none where they have. Drawing them takes longer than all the rest of a report, and
+/// more than half the time of a small study.
+const char* without_copies() {
+  const char* const wanted = std::getenv("MOECARLO_PNG");
+  if (wanted != nullptr && std::string_view(wanted) == "0") return "the environment asks for no PNG";
+  return draws_png() ? nullptr : "this build has no librsvg";
+}
+
+/// Writes the pictures. Those that are there already stay.
+void write_figures(const std::vector<Figure>& figures, const std::filesystem::path& folder, bool with_copies) {
   for (const Figure& figure : figures) {
     const std::filesystem::path svg = folder / (figure.id + ".svg"), copy = folder / (figure.id + ".png");
-    if (holds(svg, figure.svg) && std::filesystem::exists(copy)) continue;
-    const auto png = png_of(figure.svg, figure.id);
-    copied = copied && png;
-    if (png) write_atomically(copy, *png);
+    if (holds(svg, figure.svg) && (!with_copies || std::filesystem::exists(copy))) continue;
+    if (with_copies) {
+      write_atomically(copy, png_of(figure.svg, figure.id));
+    } else {
+      std::filesystem::remove(copy);  // of another picture
+    }
     write_atomically(svg, figure.svg);  // last: it says that the copy is of this picture
   }
-  return copied;
 }
 
 }  // namespace
@@ -62,8 +73,10 @@ bool write_figures(const std::vector<Figure>& figures, const std::filesystem::pa
 void write_document(Document document, const std::vector<Figure>& figures, const std::filesystem::path& directory) {
   make_folder(directory / "figures");
   write_chart_data(figures, directory / "figures/figures.json");
-  const bool copied = write_figures(figures, directory / "figures");
-  if (!copied) document.blocks.emplace_back(Paragraph{"This build has no librsvg: the figures are SVG only."});
+  const char* const why_not = without_copies();
+  write_figures(figures, directory / "figures", why_not == nullptr);
+  if (why_not != nullptr)
+    document.blocks.emplace_back(Paragraph{fmt::format("The figures are SVG only: {}.", why_not)});
   write_atomically(directory / "report.md", markdown(document));
   write_atomically(directory / "report.html", html(document));
 }

@@ -7,8 +7,9 @@
 
 namespace moecarlo {
 
-/// Writes report.html, report.md and the figures, as SVG and PNG, into a folder that is there. A build
-/// without librsvg says in the report that there is no PNG. A file that cannot be written is a machine error.
+/// Writes report.html, report.md and the figures, as SVG and PNG, into a folder that is there. Without librsvg, or
+/// where the environment says MOECARLO_PNG=0, they are SVG only, and the report says so. A file that cannot be written
+/// is a machine error.
 void write_document(Document document, const std::vector<Figure>& figures, const std::filesystem::path& directory);
 
 }  // namespace moecarlo
