@@ -7,3 +7,5 @@ foreach(script ${scripts})
 endforeach()
 set_property(TEST cli.mpi APPEND PROPERTY ENVIRONMENT MOECARLO_ADD_UP=$<TARGET_FILE:cluster_add_up>)
 set_property(TEST cli.faults APPEND PROPERTY ENVIRONMENT MOECARLO_FAULTS_LIBRARY=$<TARGET_FILE:faults>)
+# They wait more than they compute: at the end they would run alone.
+set_tests_properties(cli.slurm cli.mpi PROPERTIES COST 1000)

@@ -113,7 +113,7 @@ struct EpisodeReplay {
 
   MOECARLO_OUTLINED void add_to_histograms(std::uint32_t pass) const {
     const std::size_t first = EpisodePath::slot(cell, pass, 0);
-    for (int lane = at.first_lane; lane < Lanes; ++lane) {
+    for (int lane = at.first_lane; lane < at.end_lane(); ++lane) {
       count_histograms<Words>(
           at, cell, lane, cell.verified() * cell.batch,
           [&](std::uint32_t i) MOECARLO_INLINED { return caches.columns.used(first + i, lane); },
@@ -161,7 +161,7 @@ struct EpisodeReplay {
       }
     }
     if (!touched) return;
-    for (int lane = at.first_lane; lane < Lanes; ++lane) {
+    for (int lane = at.first_lane; lane < at.end_lane(); ++lane) {
       if (at.plan.gate_mass != nullptr) count_mass(pass, step, lane);
       for (std::uint32_t point = 0; point < cell.points(); ++point) {
         if (const JointTally* joint = joint_of(at.plan, cell, point)) {

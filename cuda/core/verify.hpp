@@ -18,6 +18,13 @@ struct LayerContext {
   int first_lane;         ///< lanes below it belong to another bundle and are not counted
   std::uint64_t* totals;  ///< scratch, [plan.totals_width][Lanes]; for each cell a union record, then its point records
 
+  /// Lanes from this one on have no layer, where there are fewer than lanes: what lies behind a row is replayed in
+  /// them, and not counted.
+  MOECARLO_HOST_DEVICE int end_lane() const {
+    const std::uint32_t left = Lanes == 1 ? 1 : routing.layers - first_layer;
+    return left < Lanes ? static_cast<int>(left) : Lanes;
+  }
+
   MOECARLO_HOST_DEVICE std::uint32_t layer(int lane) const { return first_layer + static_cast<std::uint32_t>(lane); }
 
   /// Number `field` of a cell's union record, or of one of its point records: [Lanes].
@@ -39,7 +46,7 @@ MOECARLO_HOST_DEVICE void count_union(const LayerContext<Lanes>& at, const Cell&
                                       const LaneWord<Lanes>& distinct) {
   add_lanes(at.union_total(cell, kDistinct), distinct);
   if (!at.id.is_main()) return;
-  for (int lane = at.first_lane; lane < Lanes; ++lane) {
+  for (int lane = at.first_lane; lane < at.end_lane(); ++lane) {
     at.tally.add(cell.distinct + std::uint64_t{at.layer(lane)} * (at.routing.experts + 1) + distinct[lane], 1);
   }
 }
@@ -60,7 +67,7 @@ MOECARLO_HOST_DEVICE std::uint64_t joint_row(const PlanView& plan, const Traject
 template <int Lanes>
 MOECARLO_HOST_DEVICE void count_joint(const LayerContext<Lanes>& at, const JointTally& joint, const Capacity& capacity,
                                       const LaneWord<Lanes>& hits, const LaneWord<Lanes>& distinct) {
-  for (int lane = at.first_lane; lane < Lanes; ++lane) {
+  for (int lane = at.first_lane; lane < at.end_lane(); ++lane) {
     const std::uint64_t row = joint_row(at.plan, at.id, at.layer(lane), capacity);
     const std::uint64_t misses = distinct[lane] - hits[lane];
     at.tally.add(joint.verify + (row * joint.rows + hits[lane]) * joint.columns + misses, 1);
@@ -76,7 +83,7 @@ MOECARLO_HOST_DEVICE void count_nested(const LayerContext<Lanes>& at, const Cell
     const Capacity& capacity = at.plan.capacities[cell.first_capacity + nested.point % cell.capacity_count];
     const Masks found = all & residents(nested.point);
     const LaneWord<Lanes> hits{found.count()}, near{(found & residents(nested.near)).count()};
-    for (int lane = at.first_lane; lane < Lanes; ++lane) {
+    for (int lane = at.first_lane; lane < at.end_lane(); ++lane) {
       const std::uint64_t row = joint_row(at.plan, at.id, at.layer(lane), capacity);
       const std::uint64_t place =
           (row * nested.rows + hits[lane] - near[lane]) * nested.columns + distinct[lane] - hits[lane];
@@ -141,7 +148,7 @@ MOECARLO_HOST_DEVICE void flush_record(const LayerContext<Lanes>& at, const std:
                                        std::uint64_t by_layer, std::uint64_t by_group) {
   for (std::uint32_t field = 0; field < width; ++field) {
     std::uint64_t sum = 0;
-    for (int lane = at.first_lane; lane < Lanes; ++lane) {
+    for (int lane = at.first_lane; lane < at.end_lane(); ++lane) {
       const std::uint64_t count = record[field * Lanes + static_cast<std::uint32_t>(lane)];
       sum += count;
       if (at.id.is_main()) at.tally.add(by_layer + std::uint64_t{at.layer(lane)} * width + field, count);
@@ -161,7 +168,7 @@ MOECARLO_HOST_DEVICE void flush(const LayerContext<Lanes>& at, const Cell& cell)
                  cell.points_by_group + std::uint64_t{point} * at.plan.groups.total() * width);
     if (const JointTally* joint = joint_of(at.plan, cell, point)) {
       const Capacity& capacity = at.plan.capacities[cell.first_capacity + point % cell.capacity_count];
-      for (int lane = at.first_lane; lane < Lanes; ++lane) {
+      for (int lane = at.first_lane; lane < at.end_lane(); ++lane) {
         at.tally.add(joint->writes + joint_row(at.plan, at.id, at.layer(lane), capacity),
                      at.point_total(cell, point, kCacheWrites)[lane]);
       }

@@ -10,10 +10,21 @@
 namespace moecarlo {
 namespace {
 
+/// Layers that are replayed at a time.
+int lanes_for(const RoutingView& routing, const PlanView& plan, InstructionSet best) {
+  return has_episodes(plan.walk) && !plan.coupled ? lanes_of(set_for(best, routing, plan)) : 1;
+}
+
 WorkspaceLayout layout_for(const RoutingView& routing, const PlanView& plan, InstructionSet best) {
-  const bool bundles = has_episodes(plan.walk) && !plan.coupled;
-  const int lanes = bundles ? lanes_of(set_for(best, routing, plan)) : 1;
-  return WorkspaceLayout::of(plan, routing.layers, mask_words(routing.experts), lanes);
+  return WorkspaceLayout::of(plan, routing.layers, mask_words(routing.experts), lanes_for(routing, plan, best));
+}
+
+/// Words of a copy of the masks that can be read in all lanes; none where there are layers for every lane.
+std::size_t padded_words(const RoutingView& routing, const PlanView& plan, InstructionSet best) {
+  const auto lanes = static_cast<std::uint32_t>(lanes_for(routing, plan, best));
+  if (routing.layers >= lanes) return 0;
+  return (std::size_t{routing.rows - 1} * routing.layers + lanes) *
+         static_cast<std::size_t>(mask_words(routing.experts));
 }
 
 /// 64-bit words of a thread's scratch: a path, and what a layer replays in, or where they go together each of them.
@@ -41,7 +52,13 @@ class CpuBackend final : public Backend {
         plan_(plan),
         layout_(layout_for(routing, plan_, best)),
         run_(code_for(set_for(best, routing, plan_), routing, plan_)),
+        padded_masks_(padded_words(routing, plan_, best)),
         workers_(thread_count(threads)) {
+    if (!padded_masks_.empty()) {
+      std::copy_n(routing.masks, std::size_t{routing.rows} * routing.layers * mask_words(routing.experts),
+                  padded_masks_.begin());
+      routing_.masks = padded_masks_.data();
+    }
     for (Worker& worker : workers_) worker.scratch.resize(1 + scratch_words(routing, plan_, layout_) / 8);
   }
 
@@ -103,6 +120,7 @@ class CpuBackend final : public Backend {
   PlanView plan_;
   WorkspaceLayout layout_;
   RunBlock* run_;
+  std::vector<std::uint64_t> padded_masks_;
   std::vector<Worker> workers_;
 };
 
@@ -119,7 +137,8 @@ std::uint64_t cpu_backend_bytes(const RoutingView& routing, const Plan& plan, un
   const auto bytes_of = [&](const PlanView& view, std::uint64_t cells) {
     const std::uint64_t words = scratch_words(routing, view, layout_for(routing, view, set));
     const bool whole_cells = takes_whole_cells(cells, plan.layout.size, workers);
-    return workers * (words / 8 + 1) * 64 + (whole_cells ? 0 : workers - 1) * plan.layout.size * sizeof(std::uint64_t);
+    const std::uint64_t counters = (whole_cells ? 0 : workers - 1) * plan.layout.size;
+    return workers * (words / 8 + 1) * 64 + (counters + padded_words(routing, view, set)) * sizeof(std::uint64_t);
   };
   // Cells that stand apart run one after the other.
   return bytes_of(plan.view(), cells_of(plan.view())) +

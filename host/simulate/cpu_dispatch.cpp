@@ -27,7 +27,10 @@ InstructionSet set_for(InstructionSet best, const RoutingView& routing, const Pl
   if (mask_words(routing.experts) > 4) return InstructionSet::baseline;
   if (plan.coupled) return std::min(best, InstructionSet::x86_64_v3);
   const auto fills_lanes = [&](InstructionSet set) {
-    return routing.layers >= static_cast<std::uint32_t>(lanes_of(set)) || !has_episodes(plan.walk);
+    const auto lanes = static_cast<std::uint32_t>(lanes_of(set));
+    // No logits lie behind those of the last layer.
+    const bool all = plan.perturb.logits != nullptr;
+    return routing.layers >= lanes || (!all && 2 * routing.layers > lanes) || !has_episodes(plan.walk);
   };
   for (const InstructionSet set : {best, std::min(best, InstructionSet::x86_64_v3)}) {
     if (fills_lanes(set)) return set;

@@ -20,7 +20,7 @@ MOECARLO_OUTLINED void simulate_episodes(const CpuBlock& block) {
   for (std::uint64_t number = block.first; number < block.last; ++number) {
     const TrajectoryId id = begin(block, number);
     for (std::uint32_t layer = 0; layer < layers; layer += Lanes) {
-      const std::uint32_t first = layer + Lanes <= layers ? layer : layers - Lanes;
+      const std::uint32_t first = layer + Lanes <= layers || layers < Lanes ? layer : layers - Lanes;
       replay_episode<Words, Lanes>(block.routing, block.plan, block.cell, id, first, static_cast<int>(layer - first),
                                    block.layout, block.scratch, block.scratch + block.layout.path_words, block.tally);
     }

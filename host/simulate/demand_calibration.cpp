@@ -10,7 +10,8 @@ namespace {
 
 /// One token in one layer, as rules see a column. Its choices have numbers of their own.
 struct TokenChoices {
-  using Mask = ExpertMask<16>;
+  static constexpr int kWords = 16;
+  using Mask = ExpertMask<kWords>;
 
   const std::uint16_t* gates;
   std::uint32_t count;

@@ -40,6 +40,26 @@ TEST_P(EveryBackend, AddsTheSameIntegersInEveryForm) {
   expect_same_integers({on_cpu(1, InstructionSet::baseline), testing::simulate_drawn_ahead, testing::simulate_bundles});
 }
 
+// Layers fill more than half of the lanes that are taken, all of them where every lane reads logits.
+TEST(InstructionSets, AreAsWideAsThereAreLayersFor) {
+  const auto set_of = [](std::uint32_t layers, PlanView plan) {
+    plan.walk = Walk::episodes;
+    RoutingView routing;
+    routing.layers = layers;
+    routing.experts = 64;
+    return set_for(InstructionSet::x86_64_v4, routing, plan);
+  };
+  using enum InstructionSet;
+  const std::vector<InstructionSet> expected{baseline, baseline, x86_64_v3, x86_64_v3, x86_64_v4, x86_64_v4};
+  for (std::uint32_t layers = 1; layers <= 6; ++layers) EXPECT_EQ(set_of(layers, {}), expected[layers - 1]) << layers;
+  PlanView redrawn;
+  const std::int32_t logit = 0;
+  redrawn.perturb.logits = &logit;
+  EXPECT_EQ(set_of(3, redrawn), baseline);
+  EXPECT_EQ(set_of(7, redrawn), x86_64_v3);
+  EXPECT_EQ(set_of(8, redrawn), x86_64_v4);
+}
+
 /// Of a table that the widest vectors take.
 testing::StudyCase case_for_vectors() {
   for (std::uint32_t number = 0;; ++number) {

@@ -10,20 +10,22 @@ MOECARLO_OUTLINED void count_demands(const LayerContext<1>& at, const Cell& cell
   std::uint64_t* const totals = at.union_total(cell, cell.first_demand_count());
   for (std::uint32_t i = 0; i < pass.columns(); ++i) {
     const auto objects = pass.objects(i), used = pass.experts_of(objects);
-    totals[kPairs] += pass.chosen(i).count();
-    totals[kPairsKept] += used.count();
-    totals[kColumns] += pass.chosen(i).count() > 0 ? 1 : 0;
-    totals[kWholeColumns] += used.count() > 0 && used.count() == pass.chosen(i).count() ? 1 : 0;
-    if (pass.has_slices()) totals[kPairsUpper] += 2 * used.count() - objects.count();
+    const std::uint32_t chosen = pass.chosen(i).count(), kept = used.count();
+    totals[kPairs] += chosen;
+    totals[kPairsKept] += kept;
+    totals[kColumns] += chosen > 0 ? 1 : 0;
+    totals[kWholeColumns] += kept > 0 && kept == chosen ? 1 : 0;
+    if (pass.has_slices()) totals[kPairsUpper] += 2 * kept - objects.count();
     if (!pass.knows_gates()) continue;
+    std::uint64_t mass = 0, of_used = 0, of_whole = 0;
     pass.each_choice(i, [&](std::uint32_t expert, std::uint32_t gate) MOECARLO_INLINED {
-      totals[kPairMass] += gate;
-      if (!used.contains(expert)) {
-        totals[kPairMassDropped] += gate;
-      } else if (pass.has_slices() && !objects.contains(expert + pass.plan.drafting_experts)) {
-        totals[kPairMassUpper] += gate;
-      }
+      mass += gate;
+      of_used += used.contains(expert) ? gate : 0;
+      of_whole += pass.has_slices() && objects.contains(expert + pass.plan.drafting_experts) ? gate : 0;
     });
+    totals[kPairMass] += mass;
+    totals[kPairMassDropped] += mass - of_used;
+    if (pass.has_slices()) totals[kPairMassUpper] += of_used - of_whole;
   }
 }
 

@@ -69,18 +69,11 @@ struct HalfDemand : DemandTraits {
 
   template <class Pass>
   MOECARLO_HOST_DEVICE static auto first_half(const Pass& pass, std::uint32_t i) {
-    const auto chosen = pass.chosen(i);
-    const std::uint32_t wanted = (chosen.count() + 1) / 2;
+    const auto ranked = ranked_choices(pass, i);
     Half<typename Pass::Mask> half;
-    for (std::uint32_t taken = 0; taken < wanted; ++taken) {
-      std::uint32_t best = ~0U, largest = 0;
-      pass.each_choice(i, [&](std::uint32_t expert, std::uint32_t gate) MOECARLO_INLINED {
-        if (half.experts.contains(expert) || (best != ~0U && gate <= largest)) return;
-        best = expert;
-        largest = gate;
-      });
-      half.experts.insert(best);
-      half.mass += largest;
+    for (std::uint32_t rank = 0; rank < (ranked.count + 1) / 2; ++rank) {
+      half.experts.insert(ranked.expert(rank));
+      half.mass += ranked.gate(rank);
     }
     return half;
   }

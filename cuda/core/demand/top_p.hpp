@@ -26,27 +26,15 @@ struct TopPDemand : DemandTraits {
   template <class Pass>
   MOECARLO_HOST_DEVICE static void ask(const Pass& pass, const DemandNumbers& own) {
     for (std::uint32_t i = 0; i < pass.columns(); ++i) {
-      auto kept = first_choice(pass, i);
+      const auto ranked = ranked_choices(pass, i);
+      typename Pass::Mask kept;
       std::uint64_t held = 0;
-      pass.each_choice(i, [&](std::uint32_t expert, std::uint32_t gate) MOECARLO_INLINED {
-        if (kept.contains(expert)) held = gate;
-      });
-      while (held < own.of[0] && kept.count() < pass.chosen(i).count()) held += add_next(pass, i, kept);
+      for (std::uint32_t rank = 0; rank < ranked.count && (rank == 0 || held < own.of[0]); ++rank) {
+        kept.insert(ranked.expert(rank));
+        held += ranked.gate(rank);
+      }
       pass.use(i, kept);
     }
-  }
-
-  /// Adds the largest choice that is not among them; its gate.
-  template <class Pass, class Mask>
-  MOECARLO_HOST_DEVICE static std::uint32_t add_next(const Pass& pass, std::uint32_t i, Mask& kept) {
-    std::uint32_t largest = 0, next = ~0U;
-    pass.each_choice(i, [&](std::uint32_t expert, std::uint32_t gate) MOECARLO_INLINED {
-      if (kept.contains(expert) || (next != ~0U && gate <= largest)) return;
-      next = expert;
-      largest = gate;
-    });
-    kept.insert(next);
-    return largest;
   }
 };
 

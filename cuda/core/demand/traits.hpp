@@ -102,6 +102,35 @@ MOECARLO_HOST_DEVICE auto strong_choices(const Pass& pass, std::uint32_t column,
   return kept;
 }
 
+/// The choices of a column by their gates, the largest first, ties to the lower index.
+template <int Words>
+struct RankedChoices {
+  std::uint32_t count = 0;
+  std::uint32_t keys[64 * Words];  ///< [count] descending: a gate, and below it the index counted from the last
+
+  MOECARLO_HOST_DEVICE std::uint32_t gate(std::uint32_t rank) const { return keys[rank] / kObjects; }
+  MOECARLO_HOST_DEVICE std::uint32_t expert(std::uint32_t rank) const { return kObjects - 1 - keys[rank] % kObjects; }
+
+  MOECARLO_HOST_DEVICE void add(std::uint32_t expert, std::uint32_t gate) {
+    const std::uint32_t key = gate * kObjects + kObjects - 1 - expert;
+    std::uint32_t place = count++;
+    for (; place > 0 && keys[place - 1] < key; --place) keys[place] = keys[place - 1];
+    keys[place] = key;
+  }
+
+ private:
+  static constexpr std::uint32_t kObjects = 64 * Words;
+  static_assert(std::uint64_t{kGateOne + 1} * kObjects <= std::uint64_t{1} << 32);
+};
+
+template <class Pass>
+MOECARLO_HOST_DEVICE auto ranked_choices(const Pass& pass, std::uint32_t column) {
+  RankedChoices<Pass::kWords> ranked;
+  pass.each_choice(column,
+                   [&](std::uint32_t expert, std::uint32_t gate) MOECARLO_INLINED { ranked.add(expert, gate); });
+  return ranked;
+}
+
 /// A column's first choice: the largest gate, ties to the lower index. None where it chose nothing.
 template <class Pass>
 MOECARLO_HOST_DEVICE auto first_choice(const Pass& pass, std::uint32_t column) {
