@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import unittest
 
 import h5py
 import numpy as np
@@ -112,6 +113,7 @@ class Series(program.ProgramTest):
         self.refused(program.USAGE, "parallel", self.folder / "trace.h5", "--devices", 4, "--phase", "prefill", "--chunk",
                      64, "--tokens", 64, says="no evaluation sequence has 64 tokens")
 
+    @unittest.skipIf(program.SANITIZED, "memory of a sanitized program")
     def test_memory_does_not_grow_with_the_number_of_batches(self):
         self.even_sequences()
 

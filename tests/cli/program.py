@@ -16,6 +16,7 @@ import numpy as np
 
 MOECARLO, RECORDED_TRACES = sys.argv[1], Path(sys.argv[2])
 CROSS_CHECK = Path(__file__).resolve().parents[2] / "scripts/cross_check"
+SANITIZED = "MOECARLO_SANITIZED" in os.environ  # a program several times as slow and as large
 os.environ["MOECARLO_PNG"] = "0"  # copies of figures take longer than small studies
 USAGE, INPUT, MACHINE, INTERRUPTED = 2, 3, 4, 75  # exit statuses
 
@@ -73,7 +74,8 @@ def study_text(study=None, grid=None, acceptance=None, **others):
 def run(*arguments, **options):
     """Runs the program; text in stdout and stderr."""
     command = [MOECARLO, *map(str, arguments)]
-    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, **options)
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=3000 if SANITIZED else 300, **options)
 
 
 class ProgramTest(unittest.TestCase):

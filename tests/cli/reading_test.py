@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import unittest
 
 import h5py
 import numpy as np
@@ -73,6 +74,7 @@ class Reading(program.ProgramTest):
         self.refused(INPUT, "--quiet", "simulate", self.small_study(self.folder / "packed.h5"), "-o", self.folder / "out",
                      says="router_logits")
 
+    @unittest.skipIf(program.SANITIZED, "memory of a sanitized program")
     def test_memory_is_the_packed_table_and_a_bounded_rest(self):
         chunks = int(LARGEST * 1e9) // CHUNK_BYTES
         trace = self.write("large.h5", chunks, True)
