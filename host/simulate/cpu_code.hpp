@@ -22,9 +22,10 @@ constexpr int lanes_of(InstructionSet set) {
   return set == InstructionSet::x86_64_v4 ? 8 : set == InstructionSet::x86_64_v3 ? 4 : 1;
 }
 
-/// The set whose code simulates a plan where the processor has `best`: that one, or one of fewer lanes where layers would
-/// leave half of them empty, masks are wide (of more than 256 experts, for which the baseline alone is built) or all layers
-/// move together. Where there are fewer layers than lanes, it reads masks of so many more behind the last row.
+/// The set whose code simulates a plan where the processor has `best`: that one, or one of fewer lanes where layers
+/// would leave half of them empty (or any, where routing is drawn), masks are wide (of more than 256 experts, for which
+/// the baseline alone is built) or all layers move together. Where there are fewer layers than lanes, it reads masks of
+/// so many more behind the last row.
 InstructionSet set_for(InstructionSet best, const RoutingView& routing, const PlanView& plan);
 
 /// One block of work of the CPU backend: trajectories first .. last - 1 of one cell.

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "cuda/core/drawn_routing.hpp"
 #include "host/simulate/cpu_code.hpp"
 #include "host/support/processor.hpp"
 
@@ -26,11 +27,12 @@ const char* to_string(InstructionSet set) {
 InstructionSet set_for(InstructionSet best, const RoutingView& routing, const PlanView& plan) {
   if (mask_words(routing.experts) > 4) return InstructionSet::baseline;
   if (plan.coupled) return std::min(best, InstructionSet::x86_64_v3);
+  // Of layers that are not there nothing can be drawn.
+  const bool draws = std::any_of(plan.cells.data, plan.cells.data + plan.cell_count,
+                                 [&](const Cell& cell) { return draws_routing(plan, cell); });
   const auto fills_lanes = [&](InstructionSet set) {
     const auto lanes = static_cast<std::uint32_t>(lanes_of(set));
-    // No logits lie behind those of the last layer.
-    const bool all = plan.perturb.logits != nullptr;
-    return routing.layers >= lanes || (!all && 2 * routing.layers > lanes) || !has_episodes(plan.walk);
+    return routing.layers >= lanes || (!draws && 2 * routing.layers > lanes) || !has_episodes(plan.walk);
   };
   for (const InstructionSet set : {best, std::min(best, InstructionSet::x86_64_v3)}) {
     if (fills_lanes(set)) return set;

@@ -40,10 +40,14 @@ TEST_P(EveryBackend, AddsTheSameIntegersInEveryForm) {
   expect_same_integers({on_cpu(1, InstructionSet::baseline), testing::simulate_drawn_ahead, testing::simulate_bundles});
 }
 
-// Layers fill more than half of the lanes that are taken, all of them where every lane reads logits.
+// Layers fill more than half of the lanes that are taken; all of them where routing is drawn in every lane.
 TEST(InstructionSets, AreAsWideAsThereAreLayersFor) {
-  const auto set_of = [](std::uint32_t layers, PlanView plan) {
-    plan.walk = Walk::episodes;
+  Cell cell;
+  PlanView plan;
+  plan.walk = Walk::episodes;
+  plan.cells = {&cell, 1};
+  plan.cell_count = 1;
+  const auto set_of = [&](std::uint32_t layers) {
     RoutingView routing;
     routing.layers = layers;
     routing.experts = 64;
@@ -51,13 +55,19 @@ TEST(InstructionSets, AreAsWideAsThereAreLayersFor) {
   };
   using enum InstructionSet;
   const std::vector<InstructionSet> expected{baseline, baseline, x86_64_v3, x86_64_v3, x86_64_v4, x86_64_v4};
-  for (std::uint32_t layers = 1; layers <= 6; ++layers) EXPECT_EQ(set_of(layers, {}), expected[layers - 1]) << layers;
-  PlanView redrawn;
+  for (std::uint32_t layers = 1; layers <= 6; ++layers) EXPECT_EQ(set_of(layers), expected[layers - 1]) << layers;
+  const auto expect_full = [&] {
+    EXPECT_EQ(set_of(3), baseline);
+    EXPECT_EQ(set_of(7), x86_64_v3);
+    EXPECT_EQ(set_of(8), x86_64_v4);
+  };
+  cell.depth = 2;
+  cell.tree.width = 2;
+  expect_full();
+  cell = {};
   const std::int32_t logit = 0;
-  redrawn.perturb.logits = &logit;
-  EXPECT_EQ(set_of(3, redrawn), baseline);
-  EXPECT_EQ(set_of(7, redrawn), x86_64_v3);
-  EXPECT_EQ(set_of(8, redrawn), x86_64_v4);
+  plan.perturb.logits = &logit;
+  expect_full();
 }
 
 /// Of a table that the widest vectors take.
