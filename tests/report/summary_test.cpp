@@ -196,6 +196,9 @@ TEST(Summary, RefusesWhatIsNotASummary) {
   other["points"][0].erase("policy");
   expect_refused(other.dump(), "policy");
   other = good;
+  other["points"][0]["metrics"]["hit_Rate"] = other["points"][0]["metrics"]["hits"];
+  expect_refused(other.dump(), "no metric is named hit_Rate");
+  other = good;
   other["differences"][0]["second"] = 240;
   expect_refused(other.dump(), "a difference of points names what is not there (expected below 240, found 240)");
   other = good;

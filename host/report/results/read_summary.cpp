@@ -8,6 +8,7 @@
 #include "host/report/results/bit_trade_json.hpp"
 #include "host/report/results/loss_json.hpp"
 #include "host/report/results/summary.hpp"
+#include "host/statistics/figure_table.hpp"
 #include "host/support/error.hpp"
 #include "host/support/json_file.hpp"
 #include "host/support/json_keys.hpp"
@@ -80,6 +81,7 @@ void read(const Json& json, PointResult& point) {
   read_design(json, point);
   from_json(json, point.implied, "implied");
   for (const auto& [name, metric] : member(json, "metrics").items()) {
+    static_cast<void>(unit_of_metric(name));  // one that is known
     read(metric, point.metrics[name].estimate);
     from_json(metric, point.metrics[name].per_layer, "per_layer");
   }
