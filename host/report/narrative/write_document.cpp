@@ -62,7 +62,9 @@ void write_figures(const std::vector<Figure>& figures, const std::filesystem::pa
     if (with_copies) {
       write_atomically(copy, png_of(figure.svg, figure.id));
     } else {
-      std::filesystem::remove(copy);  // of another picture
+      std::error_code error;
+      std::filesystem::remove(copy, error);  // of another picture
+      if (error) fail(ErrorKind::machine, "{}: cannot be removed ({})", copy.string(), error.message());
     }
     write_atomically(svg, figure.svg);  // last: it says that the copy is of this picture
   }
