@@ -63,8 +63,9 @@ MOECARLO_HOST_DEVICE void add_episode(const LayerContext<Lanes>& at, const Cell&
 }
 
 /// Replays `Lanes` layers, from `first_layer` on, of an episode that has begun. Lanes below `first_lane` are computed
-/// but not counted: where the layers are no multiple of Lanes, the last bundle overlaps the one before. Nor are those that
-/// have no layer, where there are fewer than Lanes; masks are read there, behind the row. Not for a plan that couples them.
+/// but not counted: where the layers are no multiple of Lanes, the last bundle overlaps the one before. Nor are those
+/// that have no layer, where there are fewer than Lanes; masks are read there, behind the row. Not for a plan that
+/// couples them.
 template <int Words, int Lanes>
 MOECARLO_HOST_DEVICE void replay_episode(const RoutingView& routing, const PlanView& plan, std::uint32_t cell,
                                          TrajectoryId id, std::uint32_t first_layer, int first_lane,
