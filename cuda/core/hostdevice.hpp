@@ -47,12 +47,24 @@ struct Span {
 
 /// Number of set bits.
 MOECARLO_HOST_DEVICE constexpr std::uint32_t count_bits(std::uint64_t word) {
+#if defined(__x86_64__) && !defined(__POPCNT__) && !defined(__CUDACC__)
+  // Where any x86-64 is to run it the builtin is a call: of pairs, of fours and of bytes, then all bytes.
+  word -= word >> 1 & 0x5555555555555555;
+  word = (word & 0x3333333333333333) + (word >> 2 & 0x3333333333333333);
+  word = (word + (word >> 4)) & 0x0f0f0f0f0f0f0f0f;
+  return static_cast<std::uint32_t>(word * 0x0101010101010101 >> 56);
+#else
   return static_cast<std::uint32_t>(__builtin_popcountll(word));
+#endif
 }
 
 /// Index of the lowest set bit; 64 when none is set.
 MOECARLO_HOST_DEVICE constexpr std::uint32_t lowest_bit(std::uint64_t word) {
+#if defined(__CUDACC__)
   return static_cast<std::uint32_t>(__builtin_popcountll((word & (0 - word)) - 1));
+#else
+  return word == 0 ? 64U : static_cast<std::uint32_t>(__builtin_ctzll(word));
+#endif
 }
 
 /// The `wanted` lowest set bits.
