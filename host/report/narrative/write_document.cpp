@@ -46,8 +46,7 @@ void write_chart_data(const std::vector<Figure>& figures, const std::filesystem:
   write_atomically(file, json_line(charts) + "\n");
 }
 
-/// Why pictures have no PNG copies; none where they have. Drawing them takes longer than all the rest of a report, and
-/// more than half the time of a small study.
+/// Why pictures have no PNG copies; none where they have. Drawing them takes half the time of a small study.
 const char* without_copies() {
   const char* const wanted = std::getenv("MOECARLO_PNG");
   if (wanted != nullptr && std::string_view(wanted) == "0") return "the environment asks for no PNG";
