@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cmath>
-#include <ranges>
 
 #include "host/report/charts/line_plot.hpp"
 #include "host/report/charts/palette.hpp"
@@ -44,7 +43,9 @@ void draw_floor(Svg& svg, const PlotArea& area, const LineSeries& series, const 
     if (!point.floor) return;
     shade.push_back(area.at(point.x, point.y));
   }
-  for (const LinePoint& point : std::views::reverse(points)) shade.push_back(area.at(point.x, *point.floor));
+  for (auto point = points.rbegin(); point != points.rend(); ++point) {
+    shade.push_back(area.at(point->x, *point->floor));
+  }
   svg.polygon(shade, series.colour, 0.10);
 }
 
