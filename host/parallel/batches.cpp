@@ -122,12 +122,12 @@ class BatchBackend final : public Backend {
   bool run_on_device(const TrajectoryRange& range, std::span<std::uint64_t> sums, const std::function<bool()>& stop) {
     const std::size_t size = std::size_t{requests_.view().layers} * requests_.view().experts;
     std::vector<std::vector<std::uint64_t>> own(thread_count(draws_.threads));
-    std::uint64_t last = range.first;
-    for (std::uint64_t first = range.first; first < range.last; first = last) {
-      last = std::min(range.last, first + device_->at_once());
+    std::uint64_t first = range.first;
+    while (first < range.last) {
+      const std::uint64_t last = std::min(range.last, first + device_->at_once());
       device_->begin(range.stream, first, last);
       std::vector<SeriesCount> all;
-      for (std::uint64_t number = first; number < last; ++number) all.push_back(series(range.stream, number));
+      for (; first < last; ++first) all.push_back(series(range.stream, first));
       for (std::uint32_t batch = 0; batch < batches(); ++batch) {
         if (stop && stop()) return false;
         const DrawnBatches& drawn = device_->next();
