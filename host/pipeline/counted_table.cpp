@@ -58,7 +58,7 @@ struct Drafting {
   std::uint32_t depth = 0;
   double accepted = 0;
 
-  friend auto operator<=>(const Drafting&, const Drafting&) = default;
+  friend auto operator<=>(const Drafting&, const Drafting&) = default;  // NOLINT(modernize-use-nullptr): its own 0
 };
 
 std::optional<Drafting> drafting_of(const hw::TableLaws& laws, const ReproducedCell& cell) {

@@ -310,7 +310,7 @@ ParallelAnswer spread_batches(RoutingTable table, ParallelQuestion question, con
 }
 
 void assist_batches(const std::function<ParallelTask(const RoutingTable& table)>& task, Communicator& all) {
-  assist(all, [&](RoutingTable table, TraceSources) {
+  assist(all, [&](RoutingTable table, const TraceSources&) {
     ParallelTask own = task(table);
     own.question.top_k = table.top_k;
     const auto prepared =

@@ -27,7 +27,7 @@ namespace {
 class CapacitySweep {
  public:
   CapacitySweep(const SizeQuestion& question, const RoutingTable& table)
-      : question_(question), layers_(table.layers), tallies_(simulate(question, table)), reader_(tallies_) {}
+      : question_(question), tallies_(simulate(question, table)), reader_(tallies_) {}
 
   const Tallies& tallies() const { return tallies_; }
   const std::vector<Capacity>& capacities() const { return tallies_.shape.cells[cell()].capacities; }
@@ -75,7 +75,6 @@ class CapacitySweep {
   PointAddress at(std::size_t capacity) const { return {cell(), 0, static_cast<std::uint32_t>(capacity)}; }
 
   const SizeQuestion& question_;
-  std::uint32_t layers_;
   Tallies tallies_;
   MetricReader reader_;
 };

@@ -87,7 +87,7 @@ void choose_on_threads(const TraceReader& reader, const TableOptions& options, c
   const bool ahead = reader.stored_bytes(reader.tokens_per_read()) <= most_bytes_twice;
   std::optional<KeptChunk> under_way;
   std::future<StoredTokens> reading;
-  const auto choose = [&](StoredTokens tokens) { return reader.choices_of(tokens, options.threads); };
+  const auto choose = [&](const StoredTokens& tokens) { return reader.choices_of(tokens, options.threads); };
   for_each_kept(reader, table, [&](const KeptChunk& chunk) {
     StoredTokens before = under_way ? reading.get() : StoredTokens{};
     reading =
