@@ -89,11 +89,11 @@ void choose_on_threads(const TraceReader& reader, const TableOptions& options, c
   std::future<StoredTokens> reading;
   const auto choose = [&](const StoredTokens& tokens) { return reader.choices_of(tokens, options.threads); };
   for_each_kept(reader, table, [&](const KeptChunk& chunk) {
-    StoredTokens before = under_way ? reading.get() : StoredTokens{};
+    const StoredTokens before = under_way ? reading.get() : StoredTokens{};
     reading =
         std::async(ahead ? std::launch::async : std::launch::deferred,
                    [&reader, first = chunk.first, count = chunk.count] { return reader.read_stored(first, count); });
-    if (under_way) pack(*under_way, choose(std::move(before)));
+    if (under_way) pack(*under_way, choose(before));
     under_way = chunk;
   });
   if (under_way) pack(*under_way, choose(reading.get()));

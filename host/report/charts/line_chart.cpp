@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include "host/report/charts/line_plot.hpp"
 #include "host/report/charts/palette.hpp"
@@ -43,9 +44,8 @@ void draw_floor(Svg& svg, const PlotArea& area, const LineSeries& series, const 
     if (!point.floor) return;
     shade.push_back(area.at(point.x, point.y));
   }
-  for (auto point = points.rbegin(); point != points.rend(); ++point) {
-    shade.push_back(area.at(point->x, *point->floor));
-  }
+  std::transform(points.rbegin(), points.rend(), std::back_inserter(shade),
+                 [&](const LinePoint& point) { return area.at(point.x, *point.floor); });
   svg.polygon(shade, series.colour, 0.10);
 }
 
