@@ -81,11 +81,13 @@ MOECARLO_HOST_DEVICE ExpertMask<Words> restricted_routing(const DraftLayer& laye
   const std::uint32_t wanted = layer.top_k < resident_count ? layer.top_k : resident_count;
   std::uint32_t missing = wanted - used.count();
   if (token.score_order != nullptr) {
-    for (std::uint32_t i = 0; i < layer.experts && missing > 0; ++i) {
+    const ExpertMask<Words> open = without(residents, used);
+    for (std::uint32_t i = 0; missing > 0; ++i) {
+      MOECARLO_EXPECT(i < layer.experts);
       const std::uint32_t expert = token.score_order[i];
-      if (!residents.contains(expert) || used.contains(expert)) continue;
-      used.insert(expert);
-      --missing;
+      const bool taken = open.contains(expert);
+      used.insert(expert, taken);
+      missing -= taken ? 1 : 0;
     }
     return used;
   }

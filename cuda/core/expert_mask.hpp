@@ -42,9 +42,10 @@ struct ExpertMask {
     return (own >> (expert % 64) & 1U) != 0;
   }
 
-  MOECARLO_HOST_DEVICE void insert(std::uint32_t expert) {
+  /// Without a branch on `whether`.
+  MOECARLO_HOST_DEVICE void insert(std::uint32_t expert, bool whether = true) {
     MOECARLO_EXPECT(expert < 64U * Words);
-    const std::uint64_t bit = std::uint64_t{1} << (expert % 64);
+    const std::uint64_t bit = std::uint64_t{whether} << (expert % 64);
 #if defined(__CUDA_ARCH__)
     for (int w = 0; w < Words; ++w) word[w] |= expert / 64 == static_cast<std::uint32_t>(w) ? bit : 0;
 #else

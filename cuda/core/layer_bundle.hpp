@@ -224,6 +224,17 @@ MOECARLO_HOST_DEVICE void add_lanes(std::uint64_t* numbers, const LaneWord<Lanes
   (LaneWord<Lanes>::load(numbers) + amount).store(numbers);
 }
 
+#if defined(__AVX512VBMI2__) && !defined(__CUDACC__)
+#define MOECARLO_DEPOSITS_BITS  // processors that have it do so in a few cycles
+/// The `count` lowest bits of each lane, which has as many; without a branch, but in general registers.
+MOECARLO_HOST_DEVICE LaneWord<8> lowest_bits(const LaneWord<8>& a, const LaneWord<8>& count) {
+  const auto of = [&](int lane) MOECARLO_INLINED {
+    return _pdep_u64(_bzhi_u64(~std::uint64_t{0}, static_cast<std::uint32_t>(count[lane])), a[lane]);
+  };
+  return {LaneWord<8>::Vector{of(0), of(1), of(2), of(3), of(4), of(5), of(6), of(7)}};
+}
+#endif
+
 /// Sets of experts of `Lanes` neighbouring layers.
 template <int Words, int Lanes>
 struct LayerBundle {
@@ -276,6 +287,13 @@ struct LayerBundle {
     for (int w = 0; w < Words; ++w) word[w].set(index, mask.word[w]);
   }
 
+  /// The members of the lanes whose mask is all ones.
+  MOECARLO_HOST_DEVICE LayerBundle where(const LaneWord<Lanes>& lanes) const {
+    LayerBundle chosen;
+    for (int w = 0; w < Words; ++w) chosen.word[w] = word[w] & lanes;
+    return chosen;
+  }
+
   MOECARLO_HOST_DEVICE LaneWord<Lanes> count() const {
     LaneWord<Lanes> total = count_bits(word[0]);
     for (int w = 1; w < Words; ++w) total = total + count_bits(word[w]);
@@ -285,6 +303,17 @@ struct LayerBundle {
   /// The `wanted` lowest members of each lane, or all of them where it has no more.
   MOECARLO_HOST_DEVICE LayerBundle lowest(LaneWord<Lanes> wanted) const {
     if constexpr (Lanes == 1) return gather(lane(0).lowest(static_cast<std::uint32_t>(wanted[0])).word);
+#if defined(MOECARLO_DEPOSITS_BITS)
+    if constexpr (Lanes == 8) {
+      LayerBundle chosen;
+      for (int w = 0; w < Words; ++w) {
+        const LaneWord<Lanes> all = count_bits(word[w]), count = select(less(wanted, all), wanted, all);
+        chosen.word[w] = lowest_bits(word[w], count);
+        wanted = wanted - count;
+      }
+      return chosen;
+    }
+#endif
     const LaneWord<Lanes> none = LaneWord<Lanes>::all(0);
     const LaneWord<Lanes> one = LaneWord<Lanes>::all(1);
     LayerBundle rest = *this;
@@ -304,7 +333,9 @@ struct LayerBundle {
     return chosen;
   }
 
-  MOECARLO_HOST_DEVICE static LaneWord<Lanes> is_zero(const LaneWord<Lanes>& number) { return is_zero_word(number); }
+  MOECARLO_HOST_DEVICE static LaneWord<Lanes> is_zero(const LaneWord<Lanes>& number) {
+    return is_zero_word(number);
+  }
 
   MOECARLO_HOST_DEVICE LayerBundle& operator|=(const LayerBundle& other) {
     for (int w = 0; w < Words; ++w) word[w] = word[w] | other.word[w];

@@ -318,9 +318,11 @@ void bench(const BenchOptions& options) {
   std::optional<BatchRate> loads;
   if (on_cpu && batches) loads = measure_batches(options.seconds);
   if (loads) json["batches"] = to_json(*loads);
-  std::optional<PlainLoopRate> loop;
-  if (on_cpu && plain) loop = measure_plain_loop(tables.ids(), options.seconds);
-  if (loop) json["plain_loop"] = to_json(*loop);
+  std::vector<PlainLoopRate> loops;
+  if (on_cpu && plain) {
+    for (const Workload& one : plain_workloads(tables)) loops.push_back(measure_plain_loop(one, options.seconds));
+  }
+  for (const PlainLoopRate& loop : loops) json["plain_loops"].push_back(to_json(loop));
   if (cpu) json["cpu"] = describe_cpu(*cpu);
   if (device) json["cuda"] = describe_device(*device);
   if (cpu_slices) json["bit_slices"]["cpu"] = to_json(*cpu_slices);
@@ -337,7 +339,7 @@ void bench(const BenchOptions& options) {
   say("{} layers, {} experts, top-{}, {} tokens, depth {}, {} rounds, LRU {}, cold start, acceptance {}\n",
       kBenchLayers, kBenchExperts, kBenchTopK, kBenchTokens, kBenchDepth, kBenchRounds, kBenchCapacity, kBenchAlpha);
   if (cpu) print(*cpu);
-  if (loop) print(*loop);
+  for (const PlainLoopRate& loop : loops) print(loop);
   if (device) print(*device);
   if (!ingest.empty()) print(ingest);
   print(cpu_slices, device_slices);

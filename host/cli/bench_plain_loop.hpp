@@ -1,22 +1,27 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
+#include <string>
 
-#include "host/trace/routing_table.hpp"
+#include "host/cli/bench_workloads.hpp"
 
 namespace moecarlo::cli {
 
-inline constexpr const char* kPlainLoopName = "lru, a plain loop that can do nothing else";
+inline constexpr const char* kPlainLoopName = "a plain loop";
 
-/// The reference workload (bench_workloads.hpp) as one loop on one thread: masks are loaded, merged and counted against
-/// one exact LRU cache a layer. The engine must not fall behind it, whatever else it can do.
+/// A workload's cells as one loop that can do nothing else, on one thread: masks are loaded, merged and counted against
+/// one exact LRU cache a layer, at the cell's smallest capacity, over paths that were drawn before. The floor of what
+/// the engine should make, whatever else it can do, beside what it makes.
 struct PlainLoopRate {
-  double steps_per_second = 0;
-  double hit_rate = 0, distinct_experts = 0;  ///< what it counts, of a pass and layer
+  std::string name;                           ///< of the workload
+  double steps_per_second = 0;                ///< of the loop
+  double engine_steps_per_second = 0;         ///< of the engine, which draws its paths
+  double points = 0;                          ///< design points that a step of the engine counts for
+  double hit_rate = 0, distinct_experts = 0;  ///< what the loop counts, of a pass and layer
 };
 
-/// `table`: of the reference workload.
-PlainLoopRate measure_plain_loop(const RoutingTable& table, double seconds);
+/// LRU among the policies, a cold start.
+PlainLoopRate measure_plain_loop(const Workload& workload, double seconds);
 nlohmann::ordered_json to_json(const PlainLoopRate& rate);
 void print(const PlainLoopRate& rate);
 

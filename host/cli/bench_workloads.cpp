@@ -202,6 +202,9 @@ const RoutingTable& BenchTables::ids() {
 const RoutingTable& BenchTables::logits() {
   return logits_ ? *logits_ : logits_.emplace(logits_trace().read());
 }
+const RoutingTable& BenchTables::small() {
+  return small_ ? *small_ : small_.emplace(synthetic_table("small", 6, 32, 4));
+}
 const RoutingTable& BenchTables::slices() {
   return slices_ ? *slices_ : slices_.emplace(with_slices(logits()));
 }
@@ -231,6 +234,17 @@ std::vector<NamedWorkload> bench_workloads(BenchTables& tables) {
     if (!drafts_nearest(rule)) workloads.push_back(asking(rule, tables));
   }
   return workloads;
+}
+
+std::vector<Workload> plain_workloads(BenchTables& tables) {
+  Study study = reference_study();
+  study.rounds = 16;
+  study.grid.batch = {1, 8};
+  study.grid.depth = {0, 2, 4};
+  study.grid.policy = {Policy::static_residents, Policy::lru};
+  study.grid.capacity = {8, 16};
+  return {make_workload(kReferenceName, reference_study(), tables.ids(), least_of_policy(kStepsBack)),
+          make_workload("cells of README's study", study, tables.small(), {})};
 }
 
 }  // namespace moecarlo::cli

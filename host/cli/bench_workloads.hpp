@@ -85,10 +85,11 @@ class BenchTables {
   const RoutingTable& ids();
   const RoutingTable& logits();
   const RoutingTable& slices();  ///< of the logits' table two objects for each expert
+  const RoutingTable& small();   ///< shaped as the trace that ships
 
  private:
   std::optional<BenchTrace> ids_trace_, logits_trace_;
-  std::optional<RoutingTable> ids_, logits_, slices_;
+  std::optional<RoutingTable> ids_, logits_, slices_, small_;
 };
 
 /// A workload that is made when it is wanted.
@@ -100,6 +101,10 @@ struct NamedWorkload {
 /// The reference workload, then every other policy, redrawn routing, sixteen capacities, a grid of stateless points
 /// beside its largest, and every demand rule that needs no file. The tables must outlive what is made.
 std::vector<NamedWorkload> bench_workloads(BenchTables& tables);
+
+/// Those that a plain loop can do: the reference workload, and the cells of README's study. The tables must outlive
+/// them.
+std::vector<Workload> plain_workloads(BenchTables& tables);
 
 /// Names in bench_workloads that are set against each other.
 inline constexpr const char* kReferenceName = "lru";

@@ -17,7 +17,7 @@ class Bench(program.ProgramTest):
     def test_rates_of_everything_stand_beside_their_limits(self):
         result = self.bench("--backend", "cpu")
         self.assertEqual(list(result),
-                         ["workload", "unit", "ingest", "projection", "batches", "plain_loop", "cpu", "bit_slices"])
+                         ["workload", "unit", "ingest", "projection", "batches", "plain_loops", "cpu", "bit_slices"])
         self.assertEqual([rate["name"] for rate in result["ingest"]], ["file to table, all threads"])
         self.assertGreater(result["ingest"][0]["bytes_per_second"], 0)  # of logits
         self.assertIsNone(result["ingest"][0]["share_of_limit"])
@@ -43,19 +43,30 @@ class Bench(program.ProgramTest):
         self.assertGreater(result["projection"]["rows_per_second"], 0)
         self.assertGreater(result["projection"]["seconds_per_10000_rows"], 0)
 
-    def test_the_plain_loop_counts_what_is_simulated(self):
-        loop = self.bench("--backend", "cpu", "--only", "plain loop", seconds="0.1")["plain_loop"]
+    def test_plain_loops_count_what_is_simulated(self):
+        reference, cells = self.bench("--backend", "cpu", "--only", "plain loop", seconds="0.1")["plain_loops"]
+        self.assertEqual(reference["points"], 1)
+        self.assertEqual(cells["points"], 4)
+        self.compare(reference, ["--layers", 48, "--experts", 128, "--top-k", 8, "--sequences", 1,
+                                 "--tokens-per-sequence", 4096, "--zipf", 0.8, "--stickiness", 0.35],
+                     8, {"depth": [4], "capacity": [32]})
+        self.compare(cells, ["--layers", 6, "--experts", 32, "--top-k", 4, "--sequences", 16, "--tokens-per-sequence", 256],
+                     16, {"batch": [1, 8], "depth": [0, 2, 4], "capacity": [8]})
+
+    def compare(self, loop, trace, rounds, grid):
         self.assertGreater(loop["steps_per_second"], 0)
-        self.done("synth", "-o", self.folder / "trace.h5", "--layers", 48, "--experts", 128, "--top-k", 8, "--sequences", 1,
-                  "--tokens-per-sequence", 4096, "--zipf", 0.8, "--stickiness", 0.35)
-        study = self.study(study={"trajectories": 2000, "rounds": 8, "start": "cold", "calibration": "all"},
-                           grid={"depth": [4], "policy": ["lru"], "capacity": [32]},
-                           acceptance={"model": "constant", "alpha": 0.7})
-        self.simulate(study, self.folder / "out")
-        points = program.summary(self.folder / "out")["points"]
-        point = next(p for p in points if p["policy"] == "lru" and p["depth"] == 4)
-        for metric in ("hit_rate", "distinct_experts"):
-            self.assertAlmostEqual(loop[metric] / point["metrics"][metric]["value"], 1, delta=0.02)
+        self.assertGreater(loop["engine_steps_per_second"], 0)
+        self.done("synth", "--force", "-o", self.folder / "trace.h5", *trace)
+        study = self.study(study={"trajectories": 2000, "rounds": rounds, "start": "cold", "calibration": "all"},
+                           grid={"policy": ["lru"], **grid}, acceptance={"model": "constant", "alpha": 0.7})
+        self.simulate(study, self.folder / "out", "--force")
+        points = [point for point in program.summary(self.folder / "out")["points"]
+                  if point["policy"] == "lru" and point["capacity"] == grid["capacity"][0]]
+        self.assertEqual(len(points), len(grid.get("batch", [1])) * len(grid["depth"]))
+        hits, distinct = (sum(point["metrics"][metric]["value"] for point in points) / len(points)
+                          for metric in ("hits", "distinct_experts"))
+        self.assertAlmostEqual(loop["distinct_experts"] / distinct, 1, delta=0.02)
+        self.assertAlmostEqual(loop["hit_rate"] / (hits / distinct), 1, delta=0.02)
 
     def test_only_chooses_workloads_by_their_names(self):
         result = self.bench("--backend", "cpu", "--only", "belady")

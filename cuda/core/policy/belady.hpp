@@ -21,18 +21,28 @@ MOECARLO_HOST_DEVICE LayerBundle<Words, Lanes> keep_next_used(const LayerBundle<
   Bundle open = without(candidates, kept);
   LaneWord<Lanes> missing = size - kept.count();
   if (!any(less(missing, open.count()))) return kept | open;
+  // Passes are taken as a whole while they fit. A lane in which one does not is done: of it, as where passes end of
+  // what is left, the lowest are taken.
   const LaneWord<Lanes> none = LaneWord<Lanes>::all(0);
+  Bundle partly;
+  LaneWord<Lanes> missing_of_it = none;
   for (std::uint32_t pass = 0; pass < coming && any(less(none, missing)); ++pass) {
-    const Bundle next = open & ahead[pass];
-    const LaneWord<Lanes> count = next.count();
-    const LaneWord<Lanes> too_many = less(missing, count);
-    Bundle taken = next;
-    if (any(too_many)) taken = select(too_many, next.lowest(missing), next);
-    kept |= taken;
-    open = without(open, taken);
-    missing = missing - select(too_many, missing, count);
+    Bundle next = open & ahead[pass];
+    LaneWord<Lanes> count = next.count();
+    const LaneWord<Lanes> done = less(missing, count), goes_on = ~done;
+    if (any(done)) {
+      partly |= next.where(done);
+      missing_of_it = missing_of_it | (missing & done);
+      missing = missing & goes_on;
+      count = count & goes_on;
+      open = open.where(goes_on);
+      next = next.where(goes_on);
+    }
+    kept |= next;
+    open = without(open, next);
+    missing = missing - count;
   }
-  return kept | open.lowest(missing);
+  return kept | (partly | open).lowest(missing_of_it | missing);
 }
 
 /// The offline optimum. Where whatever is fetched has to be admitted (`forced`), the last reference of a pass stays;
